@@ -1,0 +1,130 @@
+# Needs make and Python 3.11 or newer, and nothing else: the rest is installed into a virtual environment.
+#
+#   PYTHON=python3.12   the interpreter that makes the environment; without it the first that can
+#   VENV=.venv          where the environment is
+#   ARGS="-k rooms"     passed to pytest
+#   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
+#   PORT=8000           where the demo listens
+
+VENV ?= .venv
+PORT ?= 8000
+ARGS ?=
+REDIS ?=
+PYTHON ?=
+
+# A further requirement for the environment, such as django~=5.2.0; test-matrix sets it.
+DJANGO =
+# Python version and requirement.
+MATRIX = 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django
+
+PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip --disable-pip-version-check
+FURTHER = $(if $(DJANGO),"$(DJANGO)")
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format test-matrix docs clean
+
+help: ## Say what there is
+	@echo "make <target>:"
+	@sed -n 's/^\([a-z-]*\):.*## /  \1: /p' $(firstword $(MAKEFILE_LIST))
+
+demo: install-package ## Run the example: make demo [REDIS=redis://127.0.0.1:6379] [PORT=8000]
+	@echo "$(PY) manage.py migrate"
+	@$(PY) $(LOCKED) $(PY) manage.py migrate
+	$(PY) manage.py runserver 127.0.0.1:$(PORT)
+
+ifneq ($(REDIS),)
+demo: export REDIS_URL = $(REDIS)
+endif
+
+test: install-test ## Run the tests: make test [ARGS="-k rooms"]
+	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
+	$(PY) -m pytest $(ARGS)
+
+check: install-lint ## Look for mistakes: ruff, mypy, import-linter
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: install-lint ## Format the code and mend what can be mended
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+test-matrix: ## Run the tests on every Python and Django that is supported
+	@ran= failed=; \
+	for row in $(MATRIX); do \
+	    version=$${row%%/*} requirement=$${row#*/}; \
+	    if python=$$($(FIND_VERSION)); then \
+	        echo "== Python $$version, $$requirement"; \
+	        ran="$$ran $$row"; \
+	        $(MAKE) test VENV=".venvs/python$$version" PYTHON="$$python" DJANGO="$$requirement" \
+	            || failed="$$failed $$row"; \
+	    else \
+	        echo "== Python $$version, $$requirement: skipped, there is no Python $$version here"; \
+	    fi; \
+	done; \
+	if [ -z "$$ran" ]; then echo "nothing was run" >&2; exit 1; fi; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi; \
+	echo "passed:$$ran"
+
+docs: install-docs ## Build the documentation into docs/_build/html
+	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean: ## Remove the environments, caches and whatever was built
+	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find django_fastws example_project tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+
+# The environment. Several makes may run at once: whoever holds the lock installs, the others wait and then
+# find the stamps up to date. The package and each group of tools have a stamp of their own, so that
+# "make check" does not touch the package while "make test" uses it.
+
+# python $(LOCKED) command...: holds a lock beside the environment until the command ends.
+LOCKED = -c 'import fcntl, os, sys; lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.set_inheritable(lock, True); fcntl.flock(lock, fcntl.LOCK_EX); os.execvp(sys.argv[2], sys.argv[2:])' $(VENV).lock
+
+# Can it make an environment with pip in it? (Debian's python3 cannot without python3-venv.)
+IS_USABLE = -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+
+# Prints the first interpreter that can.
+FIND_PYTHON = \
+    for candidate in $(if $(PYTHON),$(PYTHON),$(PYTHONS)); do \
+        if "$$candidate" $(IS_USABLE); then command -v "$$candidate"; exit 0; fi; \
+    done; \
+    echo "There is no Python 3.11 or newer with the modules venv and ensurepip (tried: $(if $(PYTHON),$(PYTHON),$(PYTHONS)))." >&2; \
+    echo "Install one (Debian, Ubuntu: apt-get install python3 python3-venv; Fedora: dnf install python3;" >&2; \
+    echo "macOS: brew install python), or name one: make PYTHON=/path/to/python3.12" >&2; \
+    exit 1
+
+# Prints the first Python $$version on the PATH or among pyenv's. On the PATH may be a pyenv shim that only fails.
+FIND_VERSION = \
+    IFS=:; \
+    for directory in $$PATH "$$HOME"/.pyenv/versions/$$version/bin "$$HOME"/.pyenv/versions/$$version.*/bin; do \
+        candidate="$$directory/python$$version"; \
+        if [ -x "$$candidate" ] && "$$candidate" $(IS_USABLE); then echo "$$candidate"; exit 0; fi; \
+    done; \
+    exit 1
+
+install-%:
+	@mkdir -p $(dir $(VENV))
+	@python=$$($(FIND_PYTHON)) && "$$python" $(LOCKED) $(MAKE) --silent PYTHON="$$python" $(VENV)/.stamp-$*
+
+# An environment that already works is kept.
+$(VENV)/.stamp-venv:
+	$(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || { \
+	    echo "$(VENV): making the environment with $(PYTHON)"; \
+	    $(PYTHON) -m venv $$(test ! -e $(VENV)/pyvenv.cfg || echo --clear) $(VENV); }
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	touch $@
+
+$(VENV)/.stamp-package: $(VENV)/.stamp-venv pyproject.toml
+	echo "$(VENV): installing the package"
+	$(PIP) install --quiet --editable . $(FURTHER)
+	touch $@
+
+$(VENV)/.stamp-%: $(VENV)/.stamp-package
+	echo "$(VENV): installing the group $*"
+	$(PIP) install --quiet --group $* $(FURTHER)
+	touch $@

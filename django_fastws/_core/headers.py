@@ -1,0 +1,104 @@
+"""HTTP headers: those of a handshake that came in, and those of its answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+__all__ = ["HeaderMap", "encode_headers"]
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# RFC 6455 section 4.2.2: these belong to the server; subprotocol= is the way to the last of them.
+_RESERVED = frozenset(
+    {
+        b"connection",
+        b"upgrade",
+        b"sec-websocket-accept",
+        b"sec-websocket-extensions",
+        b"sec-websocket-protocol",
+        b"content-length",
+        b"transfer-encoding",
+    }
+)
+
+
+class HeaderMap(Mapping[str, str]):
+    """The headers of a request, found whatever their case.
+
+    Args:
+        raw: pairs of lower-case name and value, as ASGI has them.
+    """
+
+    __slots__ = ("_values", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.raw = [(bytes(name), bytes(value)) for name, value in raw]
+        self._values: dict[str, list[str]] = {}
+        for name, value in self.raw:
+            self._values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+
+    def __getitem__(self, name: str) -> str:
+        """The value; several of one name are joined by commas, cookies by semicolons (RFC 9110 section 5.3)."""
+        key = name.lower()
+        return ("; " if key == "cookie" else ", ").join(self._values[key])
+
+    def getlist(self, name: str) -> list[str]:
+        """Every value of one name, in order."""
+        return list(self._values.get(name.lower(), ()))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"HeaderMap({dict(self)!r})"
+
+
+def encode_headers(headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> list[tuple[bytes, bytes]]:
+    """Check and encode the headers of a handshake's answer.
+
+    Args:
+        headers: a mapping or pairs; names and values are str (latin-1) or bytes. None means no headers.
+    Returns:
+        Pairs of lower-case name and value, as ASGI wants them.
+    Raises:
+        TypeError: a name or value is neither str nor bytes.
+        ValueError: a name is no token, a value holds control characters, or the name belongs to the handshake.
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    encoded = []
+    for pair in pairs:
+        try:
+            name, value = pair
+        except (TypeError, ValueError):
+            raise TypeError(f"headers are pairs of name and value, not {pair!r}") from None
+        encoded.append((_encode(name, "name").strip().lower(), _encode(value, "value").strip()))
+    for name, value in encoded:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} is not a header name")
+        if _BAD_VALUE.search(value):
+            raise ValueError(f"the value of header {name.decode()!r} holds control characters")
+        if name in _RESERVED:
+            raise ValueError(
+                f"header {name.decode()!r} is the server's to set"
+                + ("; use accept(subprotocol=...)" if name == b"sec-websocket-protocol" else "")
+            )
+    return encoded
+
+
+def _encode(value: Any, what: str) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise ValueError(f"header {what} {value!r} has characters outside latin-1") from None
+    raise TypeError(f"a header {what} is str or bytes, not {type(value).__name__}")

@@ -1,0 +1,70 @@
+"""JSON in and out, through orjson."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+__all__ = ["dumps", "loads"]
+
+# Datetimes and dataclasses' members go through `default`, which writes them as Django does.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+
+
+def dumps(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Encode as compact JSON, non-ASCII characters unescaped.
+
+    Args:
+        data: what orjson takes, keys that are not strings and integers of any size included.
+        default: turns what is none of these into something that is, or raises TypeError.
+    Returns:
+        UTF-8. NaN and infinities become ``null``, which JSON lacks otherwise.
+    Raises:
+        TypeError: something in it has no JSON form, or a string is not valid Unicode.
+    """
+    try:
+        return orjson.dumps(data, default, _OPTIONS)
+    except TypeError as error:
+        # The rare shapes cost a second try instead of slowing down every message.
+        text = str(error)
+        if "key" in text:
+            return _dumps_any_keys(data, default)
+        if "64-bit" in text:
+            return _dumps_big(data, default)
+        raise TypeError(f"not JSON: {text}") from (error.__cause__ or error)
+
+
+def _dumps_any_keys(data: Any, default: Callable[[Any], Any] | None) -> bytes:
+    try:
+        return orjson.dumps(data, default, _OPTIONS | orjson.OPT_NON_STR_KEYS)
+    except TypeError as error:
+        if "64-bit" in str(error):
+            return _dumps_big(data, default)
+        raise TypeError(f"not JSON: {error}") from (error.__cause__ or error)
+
+
+def _dumps_big(data: Any, default: Callable[[Any], Any] | None) -> bytes:
+    """Integers over 64 bits, which orjson refuses and the standard library writes."""
+    try:
+        text = json.dumps(data, default=default, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode()
+    except ValueError as error:
+        raise TypeError(f"not JSON: {error}") from error
+
+
+def loads(data: str | bytes, call: str = "json") -> Any:
+    """Decode JSON.
+
+    Args:
+        data: text, or bytes in UTF-8.
+        call: what the caller called, for the text of the error.
+    Raises:
+        ValueError: it is not JSON, or not UTF-8. (A ``json.JSONDecodeError``, which has the position.)
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise json.JSONDecodeError(f"{call}(): the message is not JSON: {error.msg}", error.doc, error.pos) from None

@@ -1,0 +1,71 @@
+"""What waits to be sent on one socket, with its bound."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+__all__ = ["Backlog"]
+
+Item = TypeVar("Item")
+
+
+class Backlog(Generic[Item]):
+    """Messages that wait to be sent, in order, with a bound in bytes.
+
+    Attributes:
+        size: bytes waiting.
+        dropped: messages that were dropped so far.
+    """
+
+    __slots__ = ("_items", "dropped", "size")
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[Item, int, bool]] = deque()
+        self.size = 0
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: Item, size: int, *, droppable: bool = False) -> None:
+        """Add at the end. What is not droppable is never dropped: somebody waits for it to be sent."""
+        self._items.append((item, size, droppable))
+        self.size += size
+
+    def pop(self) -> Item:
+        """Take the first. Raises IndexError if there is none."""
+        item, size, _ = self._items.popleft()
+        self.size -= size
+        return item
+
+    def fits(self, size: int, limit: int) -> bool:
+        """Whether one more message of this size stays within the limit. A single message always fits."""
+        return not self._items or self.size + size <= limit
+
+    def drop_oldest(self, size: int, limit: int) -> bool:
+        """Make room for a message of this size by dropping the oldest that may be dropped; True if there is room."""
+        kept: deque[tuple[Item, int, bool]] = deque()
+        while self._items and self.size + size > limit:
+            entry = self._items.popleft()
+            if entry[2]:
+                self.size -= entry[1]
+                self.dropped += 1
+            else:
+                kept.append(entry)
+        self._items.extendleft(reversed(kept))
+        return self.fits(size, limit)
+
+    def clear(self) -> list[Item]:
+        """Empty it; returns what was in it."""
+        items = [item for item, _, _ in self._items]
+        self._items.clear()
+        self.size = 0
+        return items
+
+    def clear_droppable(self) -> None:
+        """Drop every message that may be dropped."""
+        kept = [entry for entry in self._items if not entry[2]]
+        self.dropped += len(self._items) - len(kept)
+        self._items = deque(kept)
+        self.size = sum(entry[1] for entry in kept)

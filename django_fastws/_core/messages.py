@@ -1,0 +1,93 @@
+"""A message that came in, and a message that goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .json import loads
+
+__all__ = ["Payload", "WebSocketMessage"]
+
+
+class WebSocketMessage:
+    """One message, as it was received.
+
+    Attributes:
+        data: ``str`` for a text message, ``bytes`` for a binary one. Either may be empty.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: str | bytes) -> None:
+        self.data = data
+
+    @property
+    def text(self) -> str | None:
+        """The text, or None if the message is binary."""
+        data = self.data
+        return data if isinstance(data, str) else None
+
+    def json(self) -> Any:
+        """The message decoded as JSON, whether it is text or binary.
+
+        Raises:
+            ValueError: it is not JSON, or a binary message that is not UTF-8.
+        """
+        return loads(self.data)
+
+    def __str__(self) -> str:
+        return self.data if isinstance(self.data, str) else repr(self.data)
+
+    def __repr__(self) -> str:
+        return f"WebSocketMessage({self.data!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WebSocketMessage):
+            return NotImplemented
+        return type(self.data) is type(other.data) and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+
+class Payload:
+    """One message on its way out, encoded at most once however many sockets it goes to.
+
+    Args:
+        data: ``str`` for a text message, ``bytes`` for a binary one, or, with ``is_text``, a text message's UTF-8.
+        is_text: whether ``bytes`` are the UTF-8 of a text message.
+    """
+
+    __slots__ = ("_raw", "_text", "binary")
+
+    def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
+        self._text: str | None = None
+        self._raw: bytes | None = None
+        if isinstance(data, str):
+            self._text = data
+        else:
+            self._raw = data
+        self.binary = not (is_text or self._text is not None)
+
+    @property
+    def raw(self) -> bytes:
+        """What a frame carries: the bytes, or the text in UTF-8."""
+        raw = self._raw
+        if raw is None:
+            raw = self._raw = (self._text or "").encode()
+        return raw
+
+    @property
+    def text(self) -> str:
+        """The text of a text message."""
+        text = self._text
+        if text is None:
+            text = self._text = (self._raw or b"").decode()
+        return text
+
+    def __len__(self) -> int:
+        """The size of the message, in bytes."""
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        return f"Payload({self.raw!r}, is_text={not self.binary})"

@@ -1,0 +1,112 @@
+"""The paths of routes: ``/chat/{room}``, ``/item/{pk:int}``, and Django's ``/item/<int:pk>``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+__all__ = ["Param", "Path", "join", "parse"]
+
+_PARAM = re.compile(r"\{([^{}<>]*)\}|<([^{}<>]*)>")
+_STRAY = re.compile(r"[{}<>?#]")
+
+
+class Param(NamedTuple):
+    """A parameter of a path. The converter is None where the handler's annotation picks it."""
+
+    name: str
+    converter: str | None
+
+
+class Path(NamedTuple):
+    """A parsed path: literal text and parameters, in order, without the leading slash."""
+
+    parts: tuple[str | Param, ...]
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """The parameters, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Param))
+
+    def django_route(self, converters: Mapping[str, str]) -> str:
+        """The path in the syntax of ``django.urls.path()``.
+
+        Args:
+            converters: the converter of each parameter that has none of its own; ``str`` for those not in it.
+        """
+        return "".join(
+            f"<{part.converter or converters.get(part.name, 'str')}:{part.name}>" if isinstance(part, Param) else part
+            for part in self.parts
+        )
+
+    def shape(self, converters: Mapping[str, str]) -> str:
+        """The path without its parameters' names: two routes of one shape match the same URLs."""
+        return "".join(
+            f"<{part.converter or converters.get(part.name, 'str')}>" if isinstance(part, Param) else part
+            for part in self.parts
+        )
+
+
+def join(prefix: str, path: str) -> str:
+    """Put a FastWS's prefix before a route's path; the result starts with one slash.
+
+    >>> join("/ws", "/chat/{room}"), join("ws/", "chat/"), join("", ""), join("/ws", "")
+    ('/ws/chat/{room}', '/ws/chat/', '/', '/ws')
+    """
+    head = prefix.strip("/")
+    joined = "/".join(part for part in (head, path.lstrip("/")) if part)
+    if head and path.strip() and not path.strip("/"):
+        joined += "/"
+    return "/" + joined
+
+
+def parse(path: str) -> Path:
+    """Take a path apart.
+
+    >>> parse("/chat/{room}/<int:pk>").parts
+    ('chat/', Param(name='room', converter=None), '/', Param(name='pk', converter='int'))
+
+    Raises:
+        TypeError: the path is not a str.
+        ValueError: a brace is left open, a name is no identifier or comes twice, or the path holds ``?`` or ``#``.
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str such as '/chat/{{room}}', not {type(path).__name__}")
+    text = path.lstrip("/")
+    parts: list[str | Param] = []
+    at = 0
+    for match in _PARAM.finditer(text):
+        if match.start() > at:
+            parts.append(text[at : match.start()])
+        braces, angles = match.groups()
+        parts.append(_param(path, braces, angles))
+        at = match.end()
+    if at < len(text):
+        parts.append(text[at:])
+    for part in parts:
+        if isinstance(part, str) and (stray := _STRAY.search(part)):
+            remedy = (
+                "query parameters are parameters of the handler, not part of its path"
+                if stray[0] in "?#"
+                else "parameters are written {name}, {name:converter} or <converter:name>"
+            )
+            raise ValueError(f"path {path!r} has a stray {stray[0]!r}: {remedy}")
+    names = [part.name for part in parts if isinstance(part, Param)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"path {path!r} has two parameters called {name!r}")
+    return Path(tuple(parts))
+
+
+def _param(path: str, braces: str | None, angles: str | None) -> Param:
+    if braces is not None:
+        name, colon, converter = braces.partition(":")
+    else:
+        converter, colon, name = (angles or "").rpartition(":")
+    if not name.isidentifier() or (colon and not converter.isidentifier()):
+        raise ValueError(
+            f"path {path!r}: {(braces if braces is not None else angles)!r} is not a parameter; "
+            "write {name}, {name:converter} or <converter:name>"
+        )
+    return Param(name, converter or None)

@@ -1,0 +1,45 @@
+"""Start-up: finds the routes of every installed app and registers the system checks."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from django.apps import AppConfig, apps
+from django.core import checks
+from django.utils.module_loading import module_has_submodule
+
+from .checks import all_checks
+from .conf import conf
+from .routes import Problem, registry
+from .signatures import RouteError
+
+__all__ = ["FastWSConfig", "autodiscover"]
+
+
+class FastWSConfig(AppConfig):
+    """django_fastws as an installed app."""
+
+    name = "django_fastws"
+    verbose_name = "FastWS"
+
+    def ready(self) -> None:
+        autodiscover()
+        for check in all_checks:
+            checks.register(check, "fastws")
+
+
+def autodiscover() -> None:
+    """Import ``consumers.py`` (``FASTWS_CONSUMERS_MODULE``) of every installed app, in their order.
+
+    A mistake in a route does not stop Django here, where it would be a traceback of every command: the system checks
+    report it, and the application is not built with it. Any other error of such a module is raised.
+    """
+    name = conf.consumers_module
+    for app in apps.get_app_configs():
+        if app.module is not None and module_has_submodule(app.module, name):
+            module = f"{app.name}.{name}"
+            try:
+                import_module(module)
+            except RouteError as error:
+                registry.problems.append(Problem(module, error))
+                registry.changed()

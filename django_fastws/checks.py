@@ -1,0 +1,209 @@
+"""System checks: mistakes in the settings and in the routes, each with an id and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import redis
+from channels_redis.utils import decode_hosts
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.management import find_commands
+
+from . import conf
+from .routes import registry
+
+__all__ = ["all_checks"]
+
+Check = Callable[..., list[CheckMessage]]
+
+all_checks: list[Check] = []
+
+
+def _check(function: Callable[[], Iterator[CheckMessage]]) -> Check:
+    def check(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+        return list(function())
+
+    check.__name__, check.__doc__ = function.__name__, function.__doc__
+    all_checks.append(check)
+    return check
+
+
+@_check
+def check_installed_apps() -> Iterator[CheckMessage]:
+    """W001 channels missing, W002 daphne missing, E003 daphne too late for runserver, W004 the order."""
+    order = [app.name for app in apps.get_app_configs()]
+    if "channels" not in order:
+        yield Warning(
+            "'channels' is not in INSTALLED_APPS.",
+            hint="Add 'channels' before 'django_fastws'.",
+            id="fastws.W001",
+        )
+    if "daphne" not in order:
+        yield Warning(
+            "'daphne' is not in INSTALLED_APPS: runserver is Django's own and serves no WebSockets.",
+            hint="Add 'daphne' at the top of INSTALLED_APPS, or silence this if you only run another ASGI server.",
+            id="fastws.W002",
+        )
+        return
+    before = order[: order.index("daphne")]
+    for app in apps.get_app_configs():
+        if app.name in before and "runserver" in find_commands(f"{app.path}/management"):
+            yield Error(
+                f"'daphne' comes after {app.name!r} in INSTALLED_APPS, whose runserver serves no WebSockets.",
+                hint="Move 'daphne' to the top of INSTALLED_APPS.",
+                id="fastws.E003",
+            )
+    wanted = [name for name in ("daphne", "channels", "django_fastws") if name in order]
+    if sorted(wanted, key=order.index) != wanted:
+        yield Warning(
+            f"INSTALLED_APPS has {', '.join(map(repr, sorted(wanted, key=order.index)))} in an order that may break: "
+            "daphne has to set up Twisted before anything else imports it.",
+            hint="List 'daphne' at the top, and 'channels' before 'django_fastws'.",
+            id="fastws.W004",
+        )
+
+
+@_check
+def check_asgi_application() -> Iterator[CheckMessage]:
+    """E005: no ASGI_APPLICATION."""
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        yield Error(
+            "ASGI_APPLICATION is not set, and runserver needs it.",
+            hint='Set ASGI_APPLICATION = "project.asgi.application", and in project/asgi.py '
+            "application = django_fastws.asgi.get_asgi_application().",
+            id="fastws.E005",
+        )
+
+
+@_check
+def check_channel_layer() -> Iterator[CheckMessage]:
+    """W006: rooms that end at the process. E007: the core Redis layer with redis-py 8's defaults."""
+    layer = (getattr(settings, "CHANNEL_LAYERS", None) or {}).get("default")
+    backend = layer.get("BACKEND", "") if layer else None
+    if not settings.DEBUG and backend in (None, "channels.layers.InMemoryChannelLayer"):
+        yield Warning(
+            "Rooms reach only their own process: CHANNEL_LAYERS has "
+            + ("no default layer." if backend is None else "the in-memory layer."),
+            hint='Set CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", '
+            '"CONFIG": {"hosts": ["redis://..."]}}}.',
+            id="fastws.W006",
+        )
+    if backend == "channels_redis.core.RedisChannelLayer" and _redis_major() >= 8:
+        unsafe = [host for host in _hosts(layer) if not _has_timeout(host)]
+        if unsafe:
+            yield Error(
+                "The core Redis layer loses idle consumers with redis-py 8: its reads time out after 5 seconds, just "
+                "when the layer's own waiting ends.",
+                hint='Give every host "socket_timeout": None (and "max_connections"), or use '
+                "django_fastws.layer.RedisChannelLayer.",
+                id="fastws.E007",
+            )
+
+
+def _redis_major() -> int:
+    return int(str(redis.__version__).split(".", 1)[0])
+
+
+def _hosts(layer: Any) -> list[dict[str, Any]]:
+    try:
+        return list(decode_hosts((layer.get("CONFIG") or {}).get("hosts")))
+    except (AttributeError, ValueError):
+        return []
+
+
+def _has_timeout(host: dict[str, Any]) -> bool:
+    return "socket_timeout" in host or "socket_timeout" in parse_qs(urlsplit(str(host.get("address", ""))).query)
+
+
+@_check
+def check_origins() -> Iterator[CheckMessage]:
+    """W008: ALLOWED_HOSTS allows every host, so that the origin check has nothing to go by."""
+    if "*" in settings.ALLOWED_HOSTS and conf.conf.allowed_origins is None:
+        yield Warning(
+            "ALLOWED_HOSTS contains '*', so the origin of a WebSocket can only be compared with the Host header.",
+            hint="List your hosts in ALLOWED_HOSTS, or your sites in FASTWS_ALLOWED_ORIGINS.",
+            id="fastws.W008",
+        )
+
+
+@_check
+def check_routes() -> Iterator[CheckMessage]:
+    """E010 duplicate paths, E011 not async, E012 a path's parameter not taken, E013 duplicate names, E014 others."""
+    for group in registry.duplicates():
+        yield Error(
+            f"Several handlers on the path {group[0].path!r}: {' and '.join(route.place for route in group)}.",
+            hint="Give each handler a path of its own.",
+            id="fastws.E010",
+        )
+    for problem in registry.problems:
+        is_sync = problem.error.kind == "not-async"
+        yield Error(
+            f"{problem.module}: {problem.error}",
+            hint="Write the handler as `async def`." if is_sync else "Correct the route; the module was not loaded.",
+            id="fastws.E011" if is_sync else "fastws.E014",
+        )
+    for route in registry:
+        for name in route.missing_parameters:
+            yield Error(
+                f"{route.place} does not take {name!r}, which its path {route.path!r} has.",
+                hint=f"Add the parameter: `async def {route.name}(ws, {name}: str)`.",
+                id="fastws.E012",
+            )
+    for group in registry.duplicate_names():
+        yield Error(
+            f"Several routes are named {group[0].name!r}: {' and '.join(route.place for route in group)}.",
+            hint="Give each a name of its own.",
+            id="fastws.E013",
+        )
+
+
+@_check
+def check_settings() -> Iterator[CheckMessage]:
+    """E020: a setting of the wrong kind. W021: a setting that does not exist."""
+    for name, (is_right, wanted) in _KINDS.items():
+        if hasattr(settings, name) and not is_right(getattr(settings, name)):
+            yield Error(
+                f"{name} = {getattr(settings, name)!r} is not {wanted}.",
+                hint=f"Set {name} to {wanted}, or remove it.",
+                id="fastws.E020",
+            )
+    for name in dir(settings):
+        if name.startswith("FASTWS_") and name not in conf.NAMES:
+            yield Warning(
+                f"There is no setting {name}.",
+                hint="The settings are " + ", ".join(sorted(conf.NAMES)) + ".",
+                id="fastws.W021",
+            )
+
+
+def _is_bytes(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
+
+
+def _is_origins(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple, set)) and all(isinstance(item, str) for item in value))
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "FASTWS_ALLOWED_ORIGINS": (_is_origins, "None or a list of origins such as 'https://example.com'"),
+    "FASTWS_CONSUMERS_MODULE": (_is_module, "the name of a module"),
+    "FASTWS_MAX_MESSAGE_BYTES": (_is_bytes, "a positive number of bytes"),
+    "FASTWS_PUBLISH_TIMEOUT_SECONDS": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_SEND_BUFFER_BYTES": (_is_bytes, "a positive number of bytes"),
+    "FASTWS_SLOW_CONSUMER": (
+        lambda value: value in conf.SLOW_CONSUMER_POLICIES,
+        "one of " + ", ".join(map(repr, conf.SLOW_CONSUMER_POLICIES)),
+    ),
+}

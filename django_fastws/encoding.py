@@ -1,0 +1,87 @@
+"""What a caller sends or broadcasts, as a payload: encoded once, checked against the limit."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from ._core.json import dumps
+from ._core.messages import Payload
+from .conf import conf
+from .exceptions import MessageTooBig
+
+__all__ = ["encode", "encode_bytes", "encode_json", "encode_text"]
+
+_django = DjangoJSONEncoder()
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return _django.default(value)
+
+
+def encode(data: Any) -> Payload:
+    """Encode what a broadcast carries: str and bytes as they are, anything else as JSON.
+
+    Raises:
+        TypeError, ValueError: it cannot be encoded.
+        MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
+    """
+    if isinstance(data, str):
+        return encode_text(data)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return encode_bytes(data)
+    return encode_json(data)
+
+
+def encode_text(data: str) -> Payload:
+    """Encode a text message.
+
+    Raises:
+        ValueError: the text holds half of a surrogate pair, which has no UTF-8.
+        MessageTooBig: it is over the limit.
+    """
+    payload = Payload(data)
+    if not data.isascii():
+        try:
+            payload.raw  # noqa: B018 (encodes it)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the text has no UTF-8: {error}") from None
+    return _checked(payload, len(data) if data.isascii() else len(payload))
+
+
+def encode_bytes(data: bytes | bytearray | memoryview) -> Payload:
+    """Encode a binary message; what can change is copied.
+
+    Raises:
+        MessageTooBig: it is over the limit.
+    """
+    payload = Payload(bytes(data))
+    return _checked(payload, len(payload))
+
+
+def encode_json(data: Any) -> Payload:
+    """Encode a text message that holds JSON: compact, non-ASCII unescaped, with Django's types.
+
+    Raises:
+        TypeError: something in it has no JSON form.
+        MessageTooBig: it is over the limit.
+    """
+    raw = dumps(data, _default)
+    return _checked(Payload(raw, is_text=True), len(raw))
+
+
+def _checked(payload: Payload, size: int) -> Payload:
+    limit = conf.max_message_bytes
+    if size > limit:
+        raise MessageTooBig(size, limit)
+    return payload

@@ -1,0 +1,116 @@
+"""One handler as an ASGI application: the handshake before it, and what becomes of the socket after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+
+from ._core.parameters import ParameterError
+from ._core.query import QueryError
+from ._core.states import ClientState
+from .exceptions import WebSocketDisconnect, WebSocketException
+from .signatures import Signature, label_of
+from .types import Receive, Scope, Send
+from .websocket import WebSocket
+from .wires import Wire, find_wire
+
+__all__ = ["Endpoint"]
+
+logger = logging.getLogger("django_fastws.handlers")
+
+
+class Endpoint:
+    """A handler as an ASGI application.
+
+    Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
+    (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; any other exception is logged with
+    its traceback and closes with 1011 (before ``accept()``: denies with 500). Rooms are left in every case.
+    """
+
+    def __init__(self, handler: Any, signature: Signature, tags: Iterable[str] = ()) -> None:
+        self.handler = handler
+        self.signature = signature
+        self.tags = tuple(tags)
+        self.__name__ = handler.__name__
+        self.__doc__ = handler.__doc__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
+        wire = find_wire(scope, receive, send)
+        event = await wire.receive()
+        if event["type"] != "websocket.connect":
+            return  # gone before it was served
+        path_params = dict(scope.get("url_route", {}).get("kwargs", {}))
+        try:
+            arguments = self.signature.bind(
+                path_params, bytes(scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+            )
+        except (ParameterError, QueryError) as error:
+            await wire.deny(400, str(error))
+            return
+        path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
+        await self._run(WebSocket(wire, path_params=path_params, tags=self.tags), wire, arguments)
+
+    async def _run(self, ws: WebSocket, wire: Wire, arguments: dict[str, Any]) -> None:
+        try:
+            try:
+                await self.handler(ws, **arguments)
+            except Exception as error:
+                await self._failed(ws, wire, error)
+            else:
+                await ws.close()
+        except asyncio.CancelledError:
+            # The server is stopping, or gave up on a connection that is gone.
+            if ws.client_state is ClientState.CONNECTED:
+                with contextlib.suppress(Exception):
+                    await ws.close(1001, "going away")
+            raise
+        finally:
+            ws.release()
+
+    async def _failed(self, ws: WebSocket, wire: Wire, error: Exception) -> None:
+        error = _significant(error)
+        if isinstance(error, WebSocketDisconnect):
+            await ws.close()
+        elif isinstance(error, WebSocketException):
+            if ws.client_state is ClientState.CONNECTING:
+                await wire.deny(403, error.reason)
+            else:
+                await ws.close(error.code, error.reason)
+        else:
+            logger.error(
+                "%s() failed on %r",
+                label_of(self.handler),
+                ws.scope.get("path"),
+                exc_info=error,
+                stack_info=False,
+            )
+            if ws.client_state is ClientState.CONNECTING:
+                await wire.deny(500, "Internal Server Error")
+            else:
+                await ws.close(1011, "internal error")
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {label_of(self.handler)}>"
+
+
+def _significant(error: Exception) -> Exception:
+    """What an exception group of a handler's tasks comes to: the first that is no mere disconnect."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    _, rest = error.split(WebSocketDisconnect)
+    if rest is None:
+        return WebSocketDisconnect()
+    asked, others = rest.split(WebSocketException)
+    if others is not None or asked is None:
+        return others or rest
+    first: Exception | ExceptionGroup[Exception] = asked
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first

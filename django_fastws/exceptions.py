@@ -1,0 +1,130 @@
+"""Every error that a handler or a caller of this package may see.
+
+    WebSocketError(Exception)
+    ├── WebSocketConnectionError(WebSocketError, ConnectionError)   refused, lost, timed out; on either end
+    │   └── WebSocketDisconnect                                     .code .reason
+    ├── WebSocketException                                          .code .reason: raise it and the socket closes with them
+    ├── WebSocketStateError(WebSocketError, RuntimeError)           a call in the wrong state; the text says the remedy
+    └── MessageTooBig(WebSocketError, ValueError)                   .size .limit, in bytes
+
+Errors of the libraries underneath never reach a handler: they arrive as one of these, with the original as
+``__cause__`` where there is one.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MessageTooBig",
+    "WebSocketConnectionError",
+    "WebSocketDisconnect",
+    "WebSocketError",
+    "WebSocketException",
+    "WebSocketStateError",
+]
+
+
+class WebSocketError(Exception):
+    """The root of every error of this package."""
+
+
+class WebSocketConnectionError(WebSocketError, ConnectionError):
+    """A connection was refused, lost or timed out: a peer's, or that of the channel layer."""
+
+
+class WebSocketDisconnect(WebSocketConnectionError):
+    """The socket is closed, whoever closed it.
+
+    A handler need not catch it: one that gets out of the handler ends it quietly.
+
+    Args:
+        code: the close code (RFC 6455 section 7.4); 1005 where the peer gave none, 1006 for a cut connection.
+        reason: the close reason, empty where there is none.
+        call: the call that found the socket closed, for the text of the error.
+    """
+
+    def __init__(self, code: int = 1000, reason: str = "", *, call: str = "") -> None:
+        # ConnectionError is an OSError: two positional arguments would become its errno and strerror.
+        super().__init__()
+        self.code = code
+        self.reason = reason
+        self.call = call
+
+    def __str__(self) -> str:
+        closed = f"the connection is closed ({self.code}{' ' + self.reason if self.reason else ''})"
+        return f"cannot call {self.call}(): {closed}" if self.call else closed
+
+    def __repr__(self) -> str:
+        return f"WebSocketDisconnect(code={self.code}, reason={self.reason!r})"
+
+
+class WebSocketException(WebSocketError):
+    """Raise it in a handler, and the socket closes with its code and reason.
+
+    Raised before ``accept()``, it denies the handshake with HTTP 403.
+
+    Args:
+        code: a close code that a server may send: 1000-1003, 1007-1014 or 3000-4999.
+        reason: at most 123 bytes of UTF-8 (RFC 6455 section 5.5.1).
+    Raises:
+        ValueError: the code or the reason cannot be sent.
+    """
+
+    def __init__(self, code: int = 1008, reason: str | None = "") -> None:
+        check_close(code, reason or "")
+        super().__init__(code, reason or "")
+        self.code = code
+        self.reason = reason or ""
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}".rstrip()
+
+
+class WebSocketStateError(WebSocketError, RuntimeError):
+    """A call that the connection's state does not allow; the text says what to do instead."""
+
+
+class MessageTooBig(WebSocketError, ValueError):
+    """A message is over ``FASTWS_MAX_MESSAGE_BYTES``. Nothing was sent.
+
+    Args:
+        size: of the encoded message, in bytes.
+        limit: the largest allowed size, in bytes.
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(size, limit)
+        self.size = size
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"the message has {self.size} bytes, and the limit is {self.limit}: "
+            "send less at a time, or raise FASTWS_MAX_MESSAGE_BYTES"
+        )
+
+
+_SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+_MAX_REASON_BYTES = 123
+
+
+def check_close(code: int, reason: str) -> None:
+    """Check that a close frame may carry this code and reason (RFC 6455 sections 5.5.1 and 7.4).
+
+    Raises:
+        TypeError: the code is not an int, or the reason not a str.
+        ValueError: the code is reserved or unknown, or the reason is longer than 123 bytes.
+    """
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise TypeError(f"a close code is an int, not {type(code).__name__}")
+    if not isinstance(reason, str):
+        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
+    if code not in _SENDABLE and not 3000 <= code <= 4999:
+        raise ValueError(
+            f"close code {code} cannot be sent: use 1000, 1001, 1002, 1003, 1007 to 1014, "
+            "or 3000 to 4999 for codes of your own"
+        )
+    size = len(reason.encode("utf-8", "replace"))
+    if size > _MAX_REASON_BYTES:
+        raise ValueError(
+            f"the close reason has {size} bytes, and a close frame carries {_MAX_REASON_BYTES}: shorten it"
+        )

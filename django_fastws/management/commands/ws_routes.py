@@ -1,0 +1,55 @@
+"""``manage.py ws_routes``: every route as a table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from django_fastws.routes import Route, registry
+
+COLUMNS = ("direction", "path", "name", "handler", "module", "tags")
+
+
+class Command(BaseCommand):
+    """Lists the routes."""
+
+    help = "Lists every WebSocket route: direction, path or URL, name, handler, module and tags."
+    # A list is wanted most when something is wrong with the routes.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print JSON, one object for each route.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        rows = [_row(route) for route in registry]
+        if options["json"]:
+            self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
+        elif rows:
+            self._table([{**row, "tags": ", ".join(row["tags"])} for row in rows])
+        else:
+            self.stdout.write("No WebSocket routes. Declare one in the consumers.py of an installed app.")
+        for problem in registry.problems:
+            self.stderr.write(self.style.ERROR(f"{problem.module} was not loaded: {problem.error}"))
+
+    def _table(self, rows: list[dict[str, str]]) -> None:
+        titles = {"path": "path or URL"}
+        cells = [[titles.get(column, column).upper() for column in COLUMNS]]
+        cells += [[row[column] for column in COLUMNS] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for line in cells:
+            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            self.stdout.write("  ".join(padded).rstrip())
+
+
+def _row(route: Route) -> dict[str, Any]:
+    handler = getattr(route.handler, "consumer_class", route.handler)
+    return {
+        "direction": route.direction,
+        "path": route.path,
+        "name": route.name,
+        "handler": handler.__qualname__,
+        "module": handler.__module__,
+        "tags": list(route.tags),
+    }

@@ -1,0 +1,122 @@
+"""Routes, and the registry that knows them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._core.paths import Path
+from .signatures import RouteError, Signature, label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Problem", "Registry", "Route", "registry"]
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """One route for sockets that come in.
+
+    Attributes:
+        path: with the prefix of its FastWS, as it was written: ``/ws/chat/{room}``.
+        pattern: the path, taken apart.
+        handler: the function or the consumer class.
+        application: the handler as an ASGI application.
+        signature: what the handler takes; None for a consumer.
+        name: what ``reverse_ws`` finds it by: the given name, else the handler's.
+        is_named: the name was given, and must be unique.
+        tags: those of the FastWS and its own.
+        place: where it was declared: module, name, file and line.
+    """
+
+    path: str
+    pattern: Path
+    handler: Any
+    application: Any
+    signature: Signature | None
+    name: str
+    is_named: bool
+    tags: tuple[str, ...]
+    place: str
+    direction: str = field(default="in", init=False)
+
+    @property
+    def converters(self) -> dict[str, str]:
+        """The path converters that annotations pick, by parameter."""
+        parameters = self.signature.parameters if self.signature is not None else {}
+        return {name: parameter.path_converter for name, parameter in parameters.items()}
+
+    @property
+    def django_route(self) -> str:
+        """The path in the syntax of ``django.urls.path()``."""
+        return self.pattern.django_route(self.converters)
+
+    @property
+    def shape(self) -> str:
+        """The path without its parameters' names: no two routes may have the same."""
+        return self.pattern.shape(self.converters)
+
+    @property
+    def missing_parameters(self) -> list[str]:
+        """Parameters of the path that the handler does not take."""
+        if self.signature is None or self.signature.takes_any:
+            return []
+        return [param.name for param in self.pattern.params if param.name not in self.signature.parameters]
+
+    @property
+    def handler_name(self) -> str:
+        """The handler, as ``module.name``."""
+        return label_of(self.handler)
+
+
+class Problem(NamedTuple):
+    """A module whose routes could not be collected.
+
+    Attributes:
+        module: its name.
+        error: why.
+    """
+
+    module: str
+    error: RouteError
+
+
+class Registry:
+    """The routes of every FastWS, in import order."""
+
+    def __init__(self) -> None:
+        self.apps: list[Any] = []
+        self.problems: list[Problem] = []
+        #: Grows with every change, so that what was made of the routes is made anew.
+        self.version = 0
+
+    def changed(self) -> None:
+        """Tell that a FastWS or a route was added."""
+        self.version += 1
+
+    @property
+    def routes(self) -> list[Route]:
+        """Every route, in the order of declaration within each FastWS."""
+        return [route for app in self.apps for route in app.routes]
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self.routes)
+
+    def duplicates(self) -> list[list[Route]]:
+        """Routes that match the same URLs, in groups."""
+        return _groups(self.routes, lambda route: route.shape)
+
+    def duplicate_names(self) -> list[list[Route]]:
+        """Routes that were given the same name, in groups."""
+        return _groups([route for route in self.routes if route.is_named], lambda route: route.name)
+
+
+def _groups(routes: list[Route], key: Callable[[Route], str]) -> list[list[Route]]:
+    found: dict[str, list[Route]] = {}
+    for route in routes:
+        found.setdefault(key(route), []).append(route)
+    return [group for group in found.values() if len(group) > 1]
+
+
+registry = Registry()

@@ -1,0 +1,141 @@
+"""Routes as Channels routing, for ``get_asgi_application()`` and for those who compose by hand."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from channels.routing import URLRouter
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, path, re_path, reverse
+from django.urls.exceptions import NoReverseMatch
+
+from .routes import Route, registry
+from .types import Receive, Scope, Send
+from .wires import find_wire
+
+__all__ = ["WebSocketRouter", "reverse_ws", "websocket_urlpatterns"]
+
+logger = logging.getLogger("django_fastws.routing")
+
+
+def websocket_urlpatterns() -> list[URLPattern]:
+    """Every WebSocket route as a Django URL pattern, for a Channels ``URLRouter``.
+
+    Returns:
+        Patterns in the order of declaration. Their callbacks are ASGI applications.
+    Raises:
+        ImproperlyConfigured: two handlers share a path or a given name, a path has a parameter that its handler does
+            not take, or a module with routes could not be loaded. The text names the places.
+    """
+    problems = start_up_problems()
+    if problems:
+        raise ImproperlyConfigured("\n".join(problems))
+    return [_url_pattern(route) for route in registry]
+
+
+def start_up_problems() -> list[str]:
+    """What keeps the routes from being served, in words."""
+    problems = [f"{problem.module}: {problem.error}" for problem in registry.problems]
+    for group in registry.duplicates():
+        places = " and ".join(f"{route.place} on {route.path!r}" for route in group)
+        problems.append(f"Several handlers on one path: {places}")
+    for group in registry.duplicate_names():
+        places = " and ".join(route.place for route in group)
+        problems.append(f"Several routes are named {group[0].name!r}: {places}")
+    problems += [
+        f"{route.place} does not take {name!r}, which its path {route.path!r} has"
+        for route in registry
+        for name in route.missing_parameters
+    ]
+    return problems
+
+
+def reverse_ws(viewname: Any, /, *args: Any, **kwargs: Any) -> str:
+    """The path of a route, as Django's ``reverse()`` gives it.
+
+    >>> reverse_ws("chat", room="lobby")  # doctest: +SKIP
+    '/ws/chat/lobby'
+
+    Args:
+        viewname: the route's name, or its handler.
+        args, kwargs: the path's parameters. They are quoted as a URL needs it.
+    Returns:
+        A path, with Django's script prefix before it.
+    Raises:
+        NoReverseMatch: there is no such route, it does not fit the parameters, or several routes share a name that
+            was not given to them and fit.
+    """
+    if isinstance(viewname, str):
+        routes = [route for route in registry if route.name == viewname]
+        routes = [route for route in routes if route.is_named] or routes
+    else:
+        routes = [route for route in registry if route.handler is viewname]
+    found: dict[str, Route] = {}
+    problem: NoReverseMatch | None = None
+    for route in routes:
+        try:
+            found[_reverse(route, args, kwargs)] = route
+        except NoReverseMatch as error:
+            problem = error
+    if len(found) > 1 and isinstance(viewname, str):
+        places = " and ".join(route.place for route in found.values())
+        raise NoReverseMatch(
+            f"Several routes share the name {viewname!r}: {places}. Give each a name=, or pass the handler."
+        )
+    if found:
+        return next(iter(found))
+    if problem is not None:
+        raise NoReverseMatch(f"{_called(viewname)} does not fit {args or kwargs}: {problem}")
+    names = ", ".join(sorted({route.name for route in registry})) or "none"
+    raise NoReverseMatch(f"No WebSocket route is {_called(viewname)}; there are: {names}")
+
+
+def _called(viewname: Any) -> str:
+    return repr(viewname if isinstance(viewname, str) else getattr(viewname, "__qualname__", viewname))
+
+
+def _reverse(route: Route, args: Any, kwargs: Any) -> str:
+    pattern = path(route.django_route.lstrip("/"), route.application, name="ws")
+    return reverse("ws", urlconf=(pattern,), args=args, kwargs=kwargs)
+
+
+def _url_pattern(route: Route) -> URLPattern:
+    return path(route.django_route.lstrip("/"), route.application, name=route.name)
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a path that no route has: 404 where the server can, else the server's plain refusal."""
+    wire = find_wire(scope, receive, send)
+    event = await wire.receive()
+    if event["type"] == "websocket.connect":
+        logger.info("No WebSocket route for %r", scope.get("path"))
+        await wire.deny(404, "Not Found")
+
+
+class WebSocketRouter:
+    """The ASGI application of every route; a route that is added later is served, too."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._router: Any = None
+        self.load()
+
+    def load(self) -> None:
+        """Make the router of the routes that there are.
+
+        Raises:
+            ImproperlyConfigured: as ``websocket_urlpatterns()``.
+        """
+        version = registry.version
+        self._router = URLRouter([*websocket_urlpatterns(), re_path("", not_found)])
+        self._version = version
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._version != registry.version:
+            self.load()
+        root_path = scope.get("root_path") or ""
+        if root_path and not scope["path"].startswith(root_path):
+            # A proxy that strips the prefix; URLRouter would take it for an error.
+            scope = {**scope, "root_path": ""}
+        await self._router(scope, receive, send)

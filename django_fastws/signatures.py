@@ -1,0 +1,162 @@
+"""Handlers, as they are declared: what may be decorated, and what it takes besides the WebSocket."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from asgiref.sync import iscoroutinefunction
+
+from ._core.parameters import Parameter, ParameterError, converter_for, path_converter
+from ._core.query import parse_query
+
+__all__ = ["RouteError", "Signature", "label_of", "place_of", "read_signature"]
+
+
+class RouteError(TypeError):
+    """A route that cannot be: raised where it is declared, with what to write instead.
+
+    Attributes:
+        kind: the kind of mistake, by which the system check finds its id.
+    """
+
+    def __init__(self, message: str, kind: str = "route") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Signature(NamedTuple):
+    """What a handler takes besides the WebSocket.
+
+    Attributes:
+        parameters: by name, those that come from the path or the query string.
+        takes_any: it has ``**kwargs``, which get the path's parameters that it does not name.
+    """
+
+    parameters: dict[str, Parameter]
+    takes_any: bool
+
+    def bind(self, path_params: Mapping[str, Any], query_string: bytes, max_fields: int | None) -> dict[str, Any]:
+        """The arguments of one call.
+
+        Args:
+            path_params: what the path holds, converted by its converters.
+            query_string: percent-encoded.
+            max_fields: the most fields of a query string that are read; None disables the limit.
+        Raises:
+            ParameterError: something does not fit; the text names every such parameter.
+            QueryError: the query string itself is refused.
+        """
+        arguments: dict[str, Any] = dict(path_params) if self.takes_any else {}
+        values: dict[str, list[str]] = {}
+        for name, value in parse_query(query_string, max_fields):
+            values.setdefault(name, []).append(value)
+        errors = []
+        for name, parameter in self.parameters.items():
+            try:
+                if name in path_params:
+                    arguments[name] = parameter.from_path(path_params[name])
+                else:
+                    arguments[name] = parameter.from_query(values.get(name, ()))
+            except ParameterError as error:
+                errors.append(str(error))
+        if errors:
+            raise ParameterError("\n".join(errors))
+        return arguments
+
+
+def read_signature(handler: Any, caller: Mapping[str, Any]) -> Signature:
+    """Check that a function can be a handler, and read what it takes behind the WebSocket.
+
+    Args:
+        caller: the names local to where the handler is declared, for annotations that are strings.
+    Raises:
+        RouteError: it cannot be a handler.
+    """
+    label = label_of(handler)
+    _check_async(handler, label)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = list(inspect.signature(handler).parameters.values())
+    if not found or found[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
+        raise RouteError(f"{label}() takes no WebSocket: write `async def {handler.__name__}(ws, ...)`")
+    parameters, takes_any = {}, False
+    for parameter in found[1:]:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            takes_any = True
+        elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise RouteError(f"{label}(): parameter {parameter.name!r} is positional-only, and could not be passed")
+        elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            parameters[parameter.name] = _read_parameter(parameter, handler, label, caller)
+    return Signature(parameters, takes_any)
+
+
+def _read_parameter(parameter: inspect.Parameter, handler: Any, label: str, caller: Mapping[str, Any]) -> Parameter:
+    empty = inspect.Parameter.empty
+    annotation, default = parameter.annotation, parameter.default
+    if annotation is empty:
+        # Without an annotation, the default tells.
+        annotation = type(default) if type(default) in (int, float, bool) else str
+    elif isinstance(annotation, str):
+        annotation = _resolve(annotation, handler, label, parameter.name, caller)
+    try:
+        kind = converter_for(annotation)
+    except TypeError as error:
+        raise RouteError(f"{label}(): parameter {parameter.name!r}: {error}") from None
+    return Parameter(
+        name=parameter.name,
+        kind=kind,
+        required=default is empty,
+        default=None if default is empty else default,
+        path_converter=path_converter(annotation),
+    )
+
+
+def _resolve(annotation: str, handler: Any, label: str, name: str, caller: Mapping[str, Any]) -> Any:
+    """An annotation that is a str, as all are under ``from __future__ import annotations``."""
+    if (bare := annotation.strip("'\"")) in ("slug", "path"):
+        return bare  # a path converter that no type stands for
+    function = inspect.unwrap(handler)
+    module = sys.modules.get(function.__module__)
+    scope = getattr(function, "__globals__", vars(module) if module is not None else {})
+    try:
+        return eval(annotation, dict(scope), dict(caller))
+    except Exception as error:
+        raise RouteError(
+            f"{label}(): the annotation {annotation!r} of {name!r} cannot be resolved ({error}); "
+            "import it where the handler can see it"
+        ) from None
+
+
+def label_of(handler: Any) -> str:
+    """A handler as ``module.name``."""
+    return f"{getattr(handler, '__module__', '?')}.{getattr(handler, '__qualname__', repr(handler))}"
+
+
+def place_of(handler: Any) -> str:
+    """Where a handler was declared: module, name, file and line."""
+    label = label_of(handler)
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    if code is not None:
+        return f"{label} ({code.co_filename}:{code.co_firstlineno})"
+    try:
+        return f"{label} ({inspect.getsourcefile(handler)}:{inspect.getsourcelines(handler)[1]})"
+    except (OSError, TypeError):
+        return label
+
+
+def _check_async(handler: Any, label: str) -> None:
+    if isinstance(handler, type):
+        raise RouteError(f"{label} is a class, but no Channels consumer: decorate a consumer class or an `async def`")
+    if inspect.isasyncgenfunction(handler):
+        raise RouteError(f"{label}() has a `yield`: send with `await ws.send(...)` instead", "not-async")
+    if not callable(handler) or not iscoroutinefunction(handler):
+        name = getattr(handler, "__name__", "handler")
+        raise RouteError(
+            f"{label}() is not async: write `async def {name}(ws, ...)`, and call sync code in it through "
+            "`await sync_to_async(function)(...)`",
+            "not-async",
+        )
+    if not hasattr(handler, "__name__"):
+        raise RouteError(f"{label}: decorate an `async def`, not an object that wraps one")

@@ -1,0 +1,446 @@
+"""WebSocket: what a handler holds. A thin shell over the state machine in ``_core.states`` and a wire."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from django.http import QueryDict, parse_cookie
+
+from ._core.headers import HeaderMap, encode_headers
+from ._core.json import loads
+from ._core.messages import Payload, WebSocketMessage
+from ._core.query import parse_query
+from ._core.states import ClientState, Closing, Connection
+from .encoding import encode_bytes, encode_json, encode_text
+from .exceptions import (
+    MessageTooBig,
+    WebSocketConnectionError,
+    WebSocketDisconnect,
+    WebSocketError,
+    WebSocketException,
+    WebSocketStateError,
+)
+from .hub import current_hub
+from .rooms import Room
+from .types import Address, Data, Headers, Scope
+from .wires import Wire
+
+__all__ = [
+    "ClientState",
+    "MessageTooBig",
+    "WebSocket",
+    "WebSocketConnectionError",
+    "WebSocketDisconnect",
+    "WebSocketError",
+    "WebSocketException",
+    "WebSocketMessage",
+    "WebSocketStateError",
+]
+
+
+class WebSocket:
+    """One WebSocket connection.
+
+    Sockets are hashable and compare by identity. One task at a time may receive; any number may send. The methods
+    are for the event loop that the connection belongs to.
+
+    Every ``send*`` raises ``WebSocketStateError`` before ``accept()``, ``WebSocketDisconnect`` once the connection is
+    closed, and ``MessageTooBig`` over ``FASTWS_MAX_MESSAGE_BYTES``; every ``receive*`` likewise the first two. A
+    message of the wrong kind raises ``TypeError`` and bad JSON ``ValueError``; that message is gone, and the socket
+    stays usable.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connection",
+        "_headers",
+        "_id",
+        "_params",
+        "_query",
+        "_rooms",
+        "_tags",
+        "_wire",
+        "subprotocol",
+    )
+
+    def __init__(self, wire: Wire, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()) -> None:
+        self._wire = wire
+        self._connection = Connection()
+        self._params = dict(path_params or {})
+        self._tags = tuple(tags)
+        self._id: str | None = None
+        self._headers: HeaderMap | None = None
+        self._query: QueryDict | None = None
+        self._rooms: set[str] = set()
+        #: The subprotocol that was agreed on, or None.
+        self.subprotocol: str | None = None
+
+    # ── Open ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
+        """Accept the handshake. The connection is open when this returns.
+
+        Args:
+            subprotocol: one of those that the client offered (``scope["subprotocols"]``), or None.
+            headers: more headers for the answer, such as Set-Cookie: a mapping or pairs, of str or bytes.
+        Raises:
+            WebSocketStateError: it is open already.
+            WebSocketDisconnect: it is closed, or was denied by ``close()``.
+            ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
+        """
+        encoded = encode_headers(headers)
+        offered = list(self.scope.get("subprotocols") or ())
+        if subprotocol is not None and subprotocol not in offered:
+            raise ValueError(
+                f"accept(subprotocol={subprotocol!r}): the client offered "
+                + (", ".join(map(repr, offered)) or "none")
+                + "; accept one of those, or None"
+            )
+        self._connection.accept()
+        try:
+            await self._wire.accept(subprotocol, encoded)
+        except WebSocketDisconnect:
+            self._connection.peer_closed(1006, "")
+            raise
+        self.subprotocol = subprotocol
+
+    # ── Send ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, data: str | bytes | bytearray | memoryview | dict[Any, Any] | list[Any]) -> None:
+        """Send a message: str as text, bytes as binary, a dict or list as JSON.
+
+        Raises:
+            TypeError: it is none of these; ``send_json()`` takes any value that JSON has.
+        """
+        if isinstance(data, str):
+            await self._send(encode_text(data), "send")
+        elif isinstance(data, (bytes, bytearray, memoryview)):
+            await self._send(encode_bytes(data), "send")
+        elif isinstance(data, (dict, list)):
+            await self._send(encode_json(data), "send")
+        else:
+            raise TypeError(
+                f"send() takes str, bytes, dict or list, not {type(data).__name__}; use send_json() for other JSON"
+            )
+
+    async def send_text(self, data: str) -> None:
+        """Send a text message."""
+        if not isinstance(data, str):
+            raise TypeError(f"send_text() takes str, not {type(data).__name__}")
+        await self._send(encode_text(data), "send_text")
+
+    async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a binary message."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"send_bytes() takes bytes, not {type(data).__name__}")
+        await self._send(encode_bytes(data), "send_bytes")
+
+    async def send_json(self, data: Any) -> None:
+        """Send any value as JSON, in a text message, compact and with Django's types."""
+        await self._send(encode_json(data), "send_json")
+
+    send_str = send_text
+
+    async def _send(self, payload: Payload, call: str) -> None:
+        self._connection.send(call)
+        await self._wire.send_payload(payload, call)
+
+    # ── Receive ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def receive(self) -> WebSocketMessage:
+        """Wait for the next message, of either kind.
+
+        Cancelling it (``asyncio.wait_for``) loses no message.
+        """
+        return WebSocketMessage(await self._receive("receive"))
+
+    async def receive_text(self) -> str:
+        """Wait for the next message, which must be text."""
+        data = await self._receive("receive_text")
+        if not isinstance(data, str):
+            raise TypeError("receive_text(): the message is binary; use receive() where both kinds come")
+        return data
+
+    async def receive_bytes(self) -> bytes:
+        """Wait for the next message, which must be binary."""
+        data = await self._receive("receive_bytes")
+        if isinstance(data, str):
+            raise TypeError("receive_bytes(): the message is text; use receive() where both kinds come")
+        return data
+
+    async def receive_json(self) -> Any:
+        """Wait for the next message, text or binary, and decode it as JSON."""
+        return loads(await self._receive("receive_json"), "receive_json")
+
+    recv = receive
+    recv_str = receive_text
+    recv_bytes = receive_bytes
+    recv_json = receive_json
+
+    def __aiter__(self) -> WebSocket:
+        """Yield messages until the connection is closed, whoever closed it and however; ``close_code`` says how."""
+        return self
+
+    async def __anext__(self) -> WebSocketMessage:
+        try:
+            return WebSocketMessage(await self._receive("async for"))
+        except WebSocketDisconnect:
+            raise StopAsyncIteration from None
+
+    async def _receive(self, call: str) -> str | bytes:
+        connection = self._connection
+        connection.start_receive(call)
+        try:
+            event = await self._wire.receive()
+        finally:
+            connection.receiving = False
+        if event["type"] == "websocket.receive":
+            text = event.get("text")
+            if text is not None:
+                return str(text)
+            return bytes(event.get("bytes") or b"")
+        connection.peer_closed(*(self._wire.gone or (1006, "")))
+        raise connection.disconnect(call)
+
+    # ── Close ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection; before ``accept()``, deny the handshake with HTTP 403.
+
+        Closing twice, or after the peer, does nothing.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999 (RFC 6455 section 7.4).
+            reason: at most 123 bytes of UTF-8.
+        Raises:
+            TypeError, ValueError: the code or reason cannot be sent.
+        """
+        closing = self._connection.close(code, reason or "")
+        if closing is Closing.CLOSE:
+            await self._wire.close(code, reason or "")
+        elif closing is Closing.DENY:
+            await self._wire.deny()
+        if closing is not Closing.NOTHING:
+            self._connection.finished()
+
+    @property
+    def client_state(self) -> ClientState:
+        """CONNECTING 0, CONNECTED 1, CLOSING 2 or DISCONNECTED 3.
+
+        It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile.
+        """
+        connection = self._connection
+        if connection.state is ClientState.CONNECTED and not connection.receiving:
+            ended = self._wire.ended()
+            if ended is not None:
+                connection.peer_closed(*ended)
+        return connection.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed, or closing."""
+        return self.client_state >= ClientState.CLOSING
+
+    @property
+    def close_code(self) -> int | None:
+        """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
+        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+            return self._wire.gone[0]
+        return self._connection.close_code
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that came with the close code, or ""."""
+        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+            return self._wire.gone[1]
+        return self._connection.close_reason
+
+    # ── Ping ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def ping(self) -> float:
+        """Ping the peer and wait for its pong; returns the round trip in seconds.
+
+        Raises:
+            NotImplementedError: the server gives no way to ping.
+        """
+        self._connection.send("ping")
+        return await self._wire.ping()
+
+    async def pong(self) -> None:
+        """Send a pong that nobody asked for (RFC 6455 section 5.5.3).
+
+        Raises:
+            NotImplementedError: the server gives no way to.
+        """
+        self._connection.send("pong")
+        await self._wire.pong()
+
+    # ── Rooms ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def join(self, room: str | Room) -> None:
+        """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
+
+        The socket leaves by itself when its handler ends, however it ends.
+
+        Raises:
+            WebSocketConnectionError: the channel layer cannot be reached.
+        """
+        name = _room(room).name
+        self._connection.send("join")
+        self._rooms.add(name)
+        try:
+            await current_hub().join(self, name)
+        except BaseException:
+            self._rooms.discard(name)
+            raise
+
+    async def leave(self, room: str | Room) -> None:
+        """Leave a room; nothing happens if the socket is not in it."""
+        name = _room(room).name
+        if name in self._rooms:
+            self._rooms.discard(name)
+            await current_hub().leave(self, name)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that the socket is in."""
+        return frozenset(self._rooms)
+
+    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:
+        """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
+
+        The socket need not be in the room, nor open: a handler may tell of a user who has left.
+
+        Args:
+            exclude_self: this socket does not get it.
+        """
+        await _room(room).abroadcast(data, exclude=self if exclude_self else None)
+
+    def post(self, payload: Payload) -> None:
+        """Send without waiting and without raising; for the hub."""
+        if self._connection.state is ClientState.CONNECTED:
+            self._wire.post(payload)
+
+    def release(self) -> None:
+        """The handler has ended: leave every room and let go of the wire; for the endpoint."""
+        if self._rooms:
+            names, self._rooms = self._rooms, set()
+            current_hub().drop(self, names)
+        if not self._connection.closed:
+            self._connection.peer_closed(1006, "")
+        self._wire.release()
+
+    # ── About ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def id(self) -> str:
+        """A str of its own for this connection, unique in the whole cluster."""
+        if self._id is None:
+            self._id = uuid.uuid4().hex
+        return self._id
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope, with what the middleware put there."""
+        return self._wire.scope
+
+    @property
+    def headers(self) -> HeaderMap:
+        """The headers of the handshake request, found whatever their case."""
+        if self._headers is None:
+            self._headers = HeaderMap(self.scope.get("headers") or ())
+        return self._headers
+
+    @property
+    def url(self) -> str:
+        """The URL that the client asked for, as far as the server knows it."""
+        scope = self.scope
+        path = quote(scope.get("path", "/"), safe="/!$&'()*+,;=:@~")
+        query = bytes(scope.get("query_string") or b"").decode("latin-1")
+        host = self.headers.get("host") or _authority(self.local_address)
+        return f"{scope.get('scheme', 'ws')}://{host}{path}{'?' + query if query else ''}"
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """The parameters of the path, converted."""
+        return self._params
+
+    @property
+    def query_params(self) -> QueryDict:
+        """The query string as Django's QueryDict: ``["name"]`` is the last value, ``getlist("name")`` has all."""
+        if self._query is None:
+            query = QueryDict(mutable=True)
+            for name, value in parse_query(bytes(self.scope.get("query_string") or b""), None):
+                query.appendlist(name, value)
+            query._mutable = False
+            self._query = query
+        return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the handshake request."""
+        cookies = self.scope.get("cookies")
+        return parse_cookie(self.headers.get("cookie", "")) if cookies is None else cookies
+
+    @property
+    def user(self) -> Any:
+        """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
+        return self._from_scope("user", "django.contrib.auth")
+
+    @property
+    def session(self) -> Any:
+        """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
+        return self._from_scope("session", "django.contrib.sessions")
+
+    def _from_scope(self, name: str, app: str) -> Any:
+        try:
+            return self.scope[name]
+        except KeyError:
+            raise WebSocketStateError(
+                f"no {name} here: add {app!r} to INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), "
+                "or put the middleware around the route that sets it"
+            ) from None
+
+    @property
+    def client(self) -> Address | None:
+        """The client's address; None where the server has none to tell."""
+        return _address(self.scope.get("client"))
+
+    @property
+    def remote_address(self) -> Address | None:
+        """The address of the other end: here the client's."""
+        return self.client
+
+    @property
+    def local_address(self) -> Address | None:
+        """The address of this end."""
+        return _address(self.scope.get("server"))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the route, those of its FastWS first."""
+        return self._tags
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {self.scope.get('path', '')!r} {self._connection.state.name}>"
+
+
+def _room(room: str | Room) -> Room:
+    return room if isinstance(room, Room) else Room(room)
+
+
+def _address(pair: Any) -> Address | None:
+    if not pair:
+        return None
+    host, port = pair
+    return Address(str(host), int(port or 0))
+
+
+def _authority(address: Address | None) -> str:
+    if address is None:
+        return "localhost"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}" if address.port else host

@@ -1,0 +1,275 @@
+"""The plain wire: any ASGI server, through nothing but ``receive`` and ``send`` (ASGI WebSocket spec 2.5)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from .._core.limits import Backlog
+from .._core.messages import Payload
+from ..conf import conf
+from ..exceptions import WebSocketConnectionError, WebSocketDisconnect
+from ..types import Message, Receive, Scope, Send
+
+__all__ = ["Wire"]
+
+logger = logging.getLogger("django_fastws.wires")
+
+_DENIAL = "websocket.http.response"
+
+
+class Wire:
+    """Carries the events of one connection between the server and a WebSocket.
+
+    ``receive`` and ``send`` are ASGI callables that may be handed on to middleware and consumers; a wire that knows
+    its server mends there what the server gets wrong. The other methods are for the WebSocket and the hub.
+
+    What is sent goes out in the order of the calls, whether one waited for it (``send_payload``) or not (``post``).
+    """
+
+    #: The name of the server that the wire knows.
+    name = "asgi"
+
+    __slots__ = ("_backlog", "_base", "_busy", "_receive", "_send", "_slow", "_writer", "gone", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, base: Wire | None = None) -> None:
+        self.scope = scope
+        #: The wire of the server, where middleware stands between it and this one.
+        self._base = base
+        self._receive = receive
+        self._send = send
+        self._backlog: Backlog[tuple[Message, asyncio.Future[None] | None]] = Backlog()
+        self._busy = False
+        self._slow = False
+        self._writer: asyncio.Task[None] | None = None
+        #: Close code and reason, once the wire knows that the connection is closed.
+        self.gone: tuple[int, str] | None = None
+
+    # ASGI
+
+    async def receive(self) -> Message:
+        """The next ASGI event."""
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            self.gone = self.gone or disconnect_status(event)
+        return event
+
+    async def send(self, message: Message) -> None:
+        """Send an ASGI event.
+
+        Raises:
+            OSError: the connection is closed, on servers that say so.
+        """
+        await self._send(message)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a message could be sent now, as far as the wire knows."""
+        return self.gone is None and (self._base is None or self._base.is_open)
+
+    def ended(self) -> tuple[int, str] | None:
+        """Close code and reason, once the peer is gone and all that it sent was received; None before or if unknown.
+
+        So a handler that looks at the state without receiving learns of the end, and one that receives misses nothing.
+        """
+        return self._base.ended() if self._base is not None else None
+
+    # The handshake
+
+    @property
+    def can_deny(self) -> bool:
+        """Whether a refusal can have a status and a body of its own, or is the server's plain 403."""
+        return _DENIAL in (self.scope.get("extensions") or {})
+
+    async def accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
+        """Accept the handshake."""
+        await self._guarded({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}, "accept")
+
+    async def deny(self, status: int = 403, text: str = "") -> None:
+        """Refuse the handshake, with this HTTP status and plain text where the server can; never raises OSError."""
+        try:
+            if self.can_deny:
+                body = text.encode("utf-8", "replace")
+                headers = [
+                    (b"content-type", b"text/plain; charset=utf-8"),
+                    (b"content-length", str(len(body)).encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
+                await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
+                await self.send({"type": f"{_DENIAL}.body", "body": body})
+            else:
+                await self.send({"type": "websocket.close"})
+        except OSError:
+            pass  # the client went away, and there is nobody left to refuse
+        self.gone = self.gone or (1006, "")
+
+    # An open connection
+
+    async def send_payload(self, payload: Payload, call: str = "send") -> None:
+        """Send a message, after all that was sent or posted before.
+
+        Raises:
+            WebSocketConnectionError: the connection is closed.
+        """
+        if not self.is_open:
+            raise self.closed_error(call)
+        message = as_message(payload)
+        if not self._busy and not self._backlog:
+            await self._guarded(message, call)
+            return
+        sent = asyncio.get_running_loop().create_future()
+        self._backlog.push((message, sent), len(payload))
+        self._start_writer()
+        await sent
+
+    def post(self, payload: Payload) -> None:
+        """Send a message without waiting. Never raises; a closed connection drops it."""
+        if self._slow or not self.is_open:
+            return
+        size, limit = len(payload), conf.send_buffer_bytes
+        if not self._backlog.fits(size, limit) and not self._make_room(size, limit):
+            return
+        self._backlog.push((as_message(payload), None), size, droppable=True)
+        self._start_writer()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame, after all that was sent or posted before. Never raises OSError."""
+        message: Message = {"type": "websocket.close", "code": code, "reason": reason}
+        try:
+            if not self._busy and not self._backlog:
+                await self._guarded(message, "close")
+            else:
+                sent = asyncio.get_running_loop().create_future()
+                self._backlog.push((message, sent), 0)
+                self._start_writer()
+                await sent
+        except WebSocketConnectionError:
+            pass
+        self.gone = self.gone or (code, reason)
+
+    async def ping(self) -> float:
+        """Ping the peer; returns the round trip in seconds."""
+        if self._base is not None:
+            return await self._base.ping()
+        raise NotImplementedError("ping(): this server gives no way to ping; it pings by itself, as its options say")
+
+    async def pong(self) -> None:
+        """Send an unsolicited pong (RFC 6455 section 5.5.3)."""
+        if self._base is None:
+            raise NotImplementedError("pong(): this server gives no way to send a pong")
+        await self._base.pong()
+
+    def release(self) -> None:
+        """The handler has ended: let go of what still waits to be sent."""
+        self.gone = self.gone or (1006, "")
+        if self._writer is not None:
+            self._writer.cancel()
+            self._writer = None
+        self._fail_backlog(self.closed_error("send"))
+
+    # The backlog
+
+    async def _guarded(self, message: Message, call: str) -> None:
+        self._busy = True
+        try:
+            await self.send(message)
+        except (OSError, RuntimeError) as error:
+            # Servers raise OSError on a closed connection, as the specification says, and some RuntimeError.
+            if self.gone is None:
+                self.gone = (1006, "")
+            raise self.closed_error(call) from error
+        finally:
+            self._busy = False
+            if self._backlog:
+                self._start_writer()
+
+    def _start_writer(self) -> None:
+        if self._writer is None and not self._busy:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        self._busy = True
+        try:
+            while self._backlog:
+                message, sent = self._backlog.pop()
+                if sent is not None and sent.cancelled():
+                    continue  # who waited for it gave up, and does not expect it to be sent
+                try:
+                    await self.send(message)
+                except (OSError, RuntimeError):
+                    if self.gone is None:
+                        self.gone = (1006, "")
+                    error = self.closed_error("send")
+                    if sent is not None and not sent.done():
+                        sent.set_exception(error)
+                    self._fail_backlog(error)
+                    return
+                except BaseException as error:
+                    if sent is not None and not sent.done():
+                        sent.set_exception(self.closed_error("send"))
+                    self._fail_backlog(self.closed_error("send"))
+                    if isinstance(error, Exception):
+                        logger.exception("A server's send failed on %r", self.scope.get("path"))
+                        return
+                    raise
+                if message["type"] == "websocket.close" and self.gone is None:
+                    self.gone = (message["code"], message["reason"])
+                if sent is not None and not sent.done():
+                    sent.set_result(None)
+        finally:
+            self._busy = False
+            self._writer = None
+
+    def _fail_backlog(self, error: WebSocketDisconnect) -> None:
+        for _, sent in self._backlog.clear():
+            if sent is not None and not sent.done():
+                sent.set_exception(error)
+
+    def _make_room(self, size: int, limit: int) -> bool:
+        """The buffer is full: apply ``FASTWS_SLOW_CONSUMER``. True if the message may be added."""
+        policy = conf.slow_consumer
+        if not self._backlog.dropped and not self._slow:
+            logger.warning(
+                "A slow client on %r has over %d bytes unsent: %s",
+                self.scope.get("path"),
+                limit,
+                _POLICIES[policy],
+            )
+        if policy == "drop_oldest":
+            return self._backlog.drop_oldest(size, limit)
+        if policy == "drop_newest":
+            self._backlog.dropped += 1
+            return False
+        self._slow = True
+        self._backlog.clear_droppable()
+        self._backlog.push(({"type": "websocket.close", "code": 1013, "reason": "too slow"}, None), 0)
+        self._start_writer()
+        return False
+
+    def closed_error(self, call: str) -> WebSocketDisconnect:
+        """The error for a call on a closed connection."""
+        if self.gone is None and self._base is not None:
+            return self._base.closed_error(call)
+        code, reason = self.gone or (1006, "")
+        return WebSocketDisconnect(code, reason, call=call)
+
+
+_POLICIES = {
+    "disconnect": "it is disconnected with 1013",
+    "drop_oldest": "the oldest messages are dropped",
+    "drop_newest": "the newest messages are dropped",
+}
+
+
+def as_message(payload: Payload) -> Message:
+    """The ASGI event that sends a payload."""
+    if payload.binary:
+        return {"type": "websocket.send", "bytes": payload.raw}
+    return {"type": "websocket.send", "text": payload.text}
+
+
+def disconnect_status(event: Message) -> tuple[int, str]:
+    """The close code and reason of a ``websocket.disconnect`` event; 1005 where it has no code."""
+    code: Any = event.get("code")
+    return (1005 if code is None else int(code)), event.get("reason") or ""

@@ -1,0 +1,61 @@
+"""The settings of the tests, and of the servers that they start: those get theirs through the environment."""
+
+import json
+import os
+
+SECRET_KEY = "for tests only"
+DEBUG = os.environ.get("TEST_DEBUG", "") == "1"
+ALLOWED_HOSTS = json.loads(os.environ.get("TEST_ALLOWED_HOSTS", '["127.0.0.1", "localhost", "testserver"]'))
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_fastws",
+    "tests.site",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("TEST_DATABASE", ":memory:"),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+ROOT_URLCONF = "tests.site.urls"
+STATIC_URL = "static/"
+ASGI_APPLICATION = "tests.site.asgi.application"
+USE_TZ = True
+CHANNEL_LAYERS = {
+    "default": json.loads(os.environ.get("TEST_LAYER", '{"BACKEND": "channels.layers.InMemoryChannelLayer"}'))
+}
+# Any FASTWS_ setting, as JSON: {"FASTWS_MAX_MESSAGE_BYTES": 1000}
+globals().update(json.loads(os.environ.get("TEST_FASTWS", "{}")))
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "loggers": {"django_fastws": {"handlers": ["stderr"], "level": "INFO"}},
+}
