@@ -39,7 +39,7 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
     Raises:
         ImproperlyConfigured: ``django_fastws`` is not installed, or the routes cannot be served as they are.
     """
-    http = get_django_application()  # sets Django up, which collects the routes
+    http: Any = get_django_application()  # sets Django up, which collects the routes
     if not apps.is_installed("django_fastws"):
         raise ImproperlyConfigured("Add 'django_fastws' to INSTALLED_APPS: without it no consumers.py is found.")
     inner: Any = WebSocketRouter()
@@ -100,6 +100,13 @@ class Handshake:
             await self._inner(wire.scope, wire.receive, wire.send)
         except WebSocketDisconnect:
             pass
+        except Exception:
+            # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
+            logger.exception("The WebSocket application failed on %.200r", scope.get("path"))
+            if not wire.answered:
+                await wire.deny(500, "Internal Server Error")
+            else:
+                await wire.close(1011, "internal error")
 
 
 class OriginCheck:

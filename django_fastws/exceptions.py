@@ -1,11 +1,11 @@
 """Every error that a handler or a caller of this package may see.
 
     WebSocketError(Exception)
-    ├── WebSocketConnectionError(WebSocketError, ConnectionError)   refused, lost, timed out; on either end
-    │   └── WebSocketDisconnect                                     .code .reason
-    ├── WebSocketException                                          .code .reason: raise it and the socket closes with them
-    ├── WebSocketStateError(WebSocketError, RuntimeError)           a call in the wrong state; the text says the remedy
-    └── MessageTooBig(WebSocketError, ValueError)                   .size .limit, in bytes
+    ├── WebSocketConnectionError(WebSocketError, ConnectionError)  refused, lost, timed out; on either end
+    │   └── WebSocketDisconnect                                    .code .reason
+    ├── WebSocketException                                         .code .reason: raised, it closes the socket
+    ├── WebSocketStateError(WebSocketError, RuntimeError)          a call in the wrong state; says the remedy
+    └── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
 
 Errors of the libraries underneath never reach a handler: they arrive as one of these, with the original as
 ``__cause__`` where there is one.
@@ -114,7 +114,7 @@ def check_close(code: int, reason: str) -> None:
         TypeError: the code is not an int, or the reason not a str.
         ValueError: the code is reserved or unknown, or the reason is longer than 123 bytes.
     """
-    if not isinstance(code, int) or isinstance(code, bool):
+    if type(code) is bool or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if not isinstance(reason, str):
         raise TypeError(f"a close reason is a str, not {type(reason).__name__}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
@@ -17,16 +17,17 @@ from .signatures import RouteError, Signature, label_of, place_of, read_signatur
 __all__ = ["FastWS", "WebSocketHandler"]
 
 Consumer = TypeVar("Consumer", bound=type[AsyncConsumer])
-Call = TypeVar("Call", bound=Callable[..., Any], covariant=True)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 
-class WebSocketHandler(Protocol[Call]):
+class WebSocketHandler(Protocol[Arguments, Result_co]):
     """A handler after its decoration: the same function, which can also be mounted by hand."""
 
     __name__: str
 
-    @property
-    def __call__(self) -> Call: ...
+    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result_co: ...
 
     def as_asgi(self) -> Any:
         """The handler as an ASGI application, for ``django.urls.path()`` in a Channels ``URLRouter``."""
@@ -110,13 +111,15 @@ class _Decorator(Protocol):
     def __call__(self, handler: Consumer) -> Consumer: ...
 
     @overload
-    def __call__(self, handler: Call) -> WebSocketHandler[Call]: ...
+    def __call__(
+        self, handler: Callable[Arguments, Coroutine[Any, Any, Result]]
+    ) -> WebSocketHandler[Arguments, Coroutine[Any, Any, Result]]: ...
 
 
 def _application(handler: Any, tags: tuple[str, ...], caller: Mapping[str, Any]) -> tuple[Any, Signature | None]:
     """The ASGI application of a handler, and what the handler takes."""
     if isinstance(handler, type) and issubclass(handler, AsyncConsumer):
-        return handler.as_asgi(), None
+        return cast("Any", handler).as_asgi(), None
     if hasattr(handler, "consumer_class"):  # what a consumer's as_asgi() has returned
         return handler, None
     signature = read_signature(handler, caller)

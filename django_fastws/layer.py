@@ -6,8 +6,8 @@ A hub subscribes to groups here and anyone publishes to them. There are three wa
 - ``RedisChannelLayer`` below: one Redis connection for each process and event loop, confirmed subscriptions;
 - any other layer: one channel for each hub, added to the groups.
 
-What crosses is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers ignore keys
-they do not know.
+What crosses is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers ignore
+keys that they do not know.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Deliver = Callable[[Envelope], None]
 _PROBE = "fastws.probe"
 
 
-# ── Redis, with safe defaults ─────────────────────────────────────────────────────────────────────────────────────────
+# Redis, with safe defaults
 
 
 class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
@@ -198,7 +198,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
             super()._receive_message(message)
 
 
-# ── Subscribing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+# Subscribing
 
 
 class Link:
@@ -395,7 +395,7 @@ def _is_local(layer: Any) -> bool:
     return layer is None or type(layer) is InMemoryChannelLayer
 
 
-# ── Publishing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# Publishing
 
 
 async def apublish(group: str, envelope: Envelope) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 from channels.routing import URLRouter
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, path, re_path, reverse
-from django.urls.exceptions import NoReverseMatch
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix, path, re_path
+from django.urls.resolvers import RegexPattern
 
 from .routes import Route, registry
 from .types import Receive, Scope, Send
@@ -17,6 +18,8 @@ from .wires import find_wire
 __all__ = ["WebSocketRouter", "reverse_ws", "websocket_urlpatterns"]
 
 logger = logging.getLogger("django_fastws.routing")
+
+_NAME = "route"  # within the resolver of one route
 
 
 def websocket_urlpatterns() -> list[URLPattern]:
@@ -31,7 +34,7 @@ def websocket_urlpatterns() -> list[URLPattern]:
     problems = start_up_problems()
     if problems:
         raise ImproperlyConfigured("\n".join(problems))
-    return [_url_pattern(route) for route in registry]
+    return [_url_pattern(route, route.name) for route in registry]
 
 
 def start_up_problems() -> list[str]:
@@ -96,15 +99,20 @@ def _called(viewname: Any) -> str:
 
 
 def _reverse(route: Route, args: Any, kwargs: Any) -> str:
-    pattern = path(route.django_route.lstrip("/"), route.application, name="ws")
-    return reverse("ws", urlconf=(pattern,), args=args, kwargs=kwargs)
+    return get_script_prefix() + str(_resolver(route).reverse(_NAME, *args, **kwargs)).lstrip("/")
 
 
-def _url_pattern(route: Route) -> URLPattern:
-    return path(route.django_route.lstrip("/"), route.application, name=route.name)
+@lru_cache(maxsize=1024)
+def _resolver(route: Route) -> URLResolver:
+    return URLResolver(RegexPattern(r"^/"), (_url_pattern(route, _NAME),))
 
 
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+def _url_pattern(route: Route, name: str) -> URLPattern:
+    pattern: URLPattern = path(route.django_route.lstrip("/"), route.application, name=name)
+    return pattern
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a path that no route has: 404 where the server can, else the server's plain refusal."""
     wire = find_wire(scope, receive, send)
     event = await wire.receive()
@@ -128,7 +136,7 @@ class WebSocketRouter:
             ImproperlyConfigured: as ``websocket_urlpatterns()``.
         """
         version = registry.version
-        self._router = URLRouter([*websocket_urlpatterns(), re_path("", not_found)])
+        self._router = URLRouter([*websocket_urlpatterns(), re_path("", cast("Any", _not_found))])
         self._version = version
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

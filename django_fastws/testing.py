@@ -4,7 +4,7 @@
         await ws.send_json({"message": "hello"})
         assert (await ws.receive_json())["message"] == "hello"
 
-It works in the async tests of Django's test case classes and of pytest plug-ins. Waiting has a time limit, and one that
+It works in the async tests of Django's test case classes and of pytest plug-ins. Waiting has a time limit; one that
 runs out raises ``TimeoutError`` and leaves the application running.
 """
 
@@ -113,7 +113,7 @@ class TestWebSocket:
         self.close_code: int | None = None
         self.close_reason = ""
         self.timeout = timeout
-        self._app = ApplicationCommunicator(application, scope)
+        self._app: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
 
     @property
     def closed(self) -> bool:
@@ -255,10 +255,13 @@ class TestWebSocket:
                 timeout=self.timeout if timeout is None else timeout,
                 return_when=asyncio.FIRST_COMPLETED,
             )
+            event: Message
             if getter.done():
-                return getter.result()
+                event = getter.result()
+                return event
             if not queue.empty():
-                return queue.get_nowait()
+                event = queue.get_nowait()
+                return event
             if application.done():
                 application.result()
                 raise AssertionError("the application ended without a word")

@@ -78,7 +78,7 @@ class WebSocket:
         #: The subprotocol that was agreed on, or None.
         self.subprotocol: str | None = None
 
-    # ── Open ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Open
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
         """Accept the handshake. The connection is open when this returns.
@@ -107,7 +107,7 @@ class WebSocket:
             raise
         self.subprotocol = subprotocol
 
-    # ── Send ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Send
 
     async def send(self, data: str | bytes | bytearray | memoryview | dict[Any, Any] | list[Any]) -> None:
         """Send a message: str as text, bytes as binary, a dict or list as JSON.
@@ -148,7 +148,7 @@ class WebSocket:
         self._connection.send(call)
         await self._wire.send_payload(payload, call)
 
-    # ── Receive ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Receive
 
     async def receive(self) -> WebSocketMessage:
         """Wait for the next message, of either kind.
@@ -205,7 +205,7 @@ class WebSocket:
         connection.peer_closed(*(self._wire.gone or (1006, "")))
         raise connection.disconnect(call)
 
-    # ── Close ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Close
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection; before ``accept()``, deny the handshake with HTTP 403.
@@ -258,7 +258,7 @@ class WebSocket:
             return self._wire.gone[1]
         return self._connection.close_reason
 
-    # ── Ping ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Ping
 
     async def ping(self) -> float:
         """Ping the peer and wait for its pong; returns the round trip in seconds.
@@ -278,7 +278,7 @@ class WebSocket:
         self._connection.send("pong")
         await self._wire.pong()
 
-    # ── Rooms ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # Rooms
 
     async def join(self, room: str | Room) -> None:
         """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
@@ -309,7 +309,7 @@ class WebSocket:
         """The names of the rooms that the socket is in."""
         return frozenset(self._rooms)
 
-    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:
+    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
         """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
 
         The socket need not be in the room, nor open: a handler may tell of a user who has left.
@@ -333,7 +333,7 @@ class WebSocket:
             self._connection.peer_closed(1006, "")
         self._wire.release()
 
-    # ── About ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # About
 
     @property
     def id(self) -> str:

@@ -21,12 +21,12 @@ def find_wire(scope: Scope, receive: Receive, send: Send) -> Wire:
     middleware that wraps ``send`` or ``receive`` keeps its place: then the wire is the plain one, on top of it.
     """
     bare = _unwrap(send)
-    wire = getattr(bare, "__self__", None)
-    if isinstance(wire, Wire):
-        if getattr(receive, "__self__", None) is wire:
-            wire.scope = scope
-            return wire
-        return Wire(scope, receive, send, wire)
+    outer = getattr(bare, "__self__", None)
+    if isinstance(outer, Wire):
+        if getattr(receive, "__self__", None) is not outer:
+            return Wire(scope, receive, send, outer)
+        outer.scope = scope
+        return outer
     for known in _KNOWN:
         found = known.find(scope, receive, bare)
         if found is not None:
@@ -37,7 +37,7 @@ def find_wire(scope: Scope, receive: Receive, send: Send) -> Wire:
 
 def _unwrap(send: Any) -> Any:
     while True:
-        wrapper = getattr(send, "__self__", None)
+        wrapper: Any = getattr(send, "__self__", None)
         if type(wrapper).__name__ != "InstanceSessionWrapper" or not hasattr(wrapper, "real_send"):
             return send
         send = wrapper.real_send

@@ -31,7 +31,7 @@ class Wire:
     #: The name of the server that the wire knows.
     name = "asgi"
 
-    __slots__ = ("_backlog", "_base", "_busy", "_receive", "_send", "_slow", "_writer", "gone", "scope")
+    __slots__ = ("_backlog", "_base", "_busy", "_receive", "_send", "_slow", "_writer", "answered", "gone", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: Wire | None = None) -> None:
         self.scope = scope
@@ -43,6 +43,8 @@ class Wire:
         self._busy = False
         self._slow = False
         self._writer: asyncio.Task[None] | None = None
+        #: Whether the handshake was accepted or denied.
+        self.answered = False
         #: Close code and reason, once the wire knows that the connection is closed.
         self.gone: tuple[int, str] | None = None
 
@@ -61,6 +63,12 @@ class Wire:
         Raises:
             OSError: the connection is closed, on servers that say so.
         """
+        if not self.answered:
+            self.answered = True  # whatever comes first: any other first event is an error of the server's
+        await self._transmit(message)
+
+    async def _transmit(self, message: Message) -> None:
+        """Hand an event to the server; what a wire mends, it mends here."""
         await self._send(message)
 
     @property
@@ -71,7 +79,8 @@ class Wire:
     def ended(self) -> tuple[int, str] | None:
         """Close code and reason, once the peer is gone and all that it sent was received; None before or if unknown.
 
-        So a handler that looks at the state without receiving learns of the end, and one that receives misses nothing.
+        So a handler that looks at the state without receiving learns of the end, and one that receives misses
+        nothing.
         """
         return self._base.ended() if self._base is not None else None
 

@@ -91,7 +91,7 @@ class DaphneWire(Wire):
             self.gone = self.gone or (code, reason)
         return event
 
-    async def send(self, message: Message) -> None:
+    async def _transmit(self, message: Message) -> None:
         protocol = self._protocol
         kind = message["type"]
         if kind == "websocket.http.response.start":
@@ -119,13 +119,13 @@ class DaphneWire(Wire):
             await self._send(message)
 
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
-        if not self._write(payload):
+        if not self._send_frame(payload):
             raise self.closed_error(call)
 
     def post(self, payload: Payload) -> None:
-        self._write(payload)
+        self._send_frame(payload)
 
-    def _write(self, payload: Payload) -> bool:
+    def _send_frame(self, payload: Payload) -> bool:
         if not self.is_open:
             return False
         self._protocol.sendMessage(payload.raw, payload.binary)
@@ -142,7 +142,8 @@ class DaphneWire(Wire):
         sent = time.perf_counter()
         protocol.sendPing(payload)
         try:
-            return await pong - sent
+            came: float = await pong
+            return came - sent
         finally:
             self._pings.pop(payload, None)
 

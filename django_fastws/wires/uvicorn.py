@@ -40,12 +40,12 @@ class UvicornWire(Wire):
             return None
         return _status(waiting[0])
 
-    async def send(self, message: Message) -> None:
+    async def _transmit(self, message: Message) -> None:
         await self._send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
-            # uvicorn takes a denial for a handshake that nobody answered, and logs an error for each
-            if getattr(self._protocol, "handshake_complete", None) is False:
-                self._protocol.handshake_complete = True
+        denied = message["type"] == "websocket.http.response.body" and not message.get("more_body")
+        if denied and getattr(self._protocol, "handshake_complete", None) is False:
+            # uvicorn takes a denial for a handshake that nobody answered, and logs an error for each.
+            self._protocol.handshake_complete = True
 
     async def receive(self) -> Message:
         event = await self._receive()
