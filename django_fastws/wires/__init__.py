@@ -22,8 +22,9 @@ def find_wire(scope: Scope, receive: Receive, send: Send) -> Wire:
     """
     bare = _unwrap(send)
     outer = getattr(bare, "__self__", None)
+    receives_too = getattr(receive, "__self__", None) is outer
     if isinstance(outer, Wire):
-        if getattr(receive, "__self__", None) is not outer:
+        if not receives_too:
             return Wire(scope, receive, send, outer)
         outer.scope = scope
         return outer
