@@ -11,6 +11,8 @@ async def echo(ws: WebSocket):
         await ws.send(message.data)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .exceptions import (
     MessageTooBig,
     WebSocketConnectionError,
@@ -23,10 +25,14 @@ from .fastws import FastWS
 from .rooms import Room
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
+if TYPE_CHECKING:
+    from httpx2 import Response
+
 __all__ = [
     "ClientState",
     "FastWS",
     "MessageTooBig",
+    "Response",
     "Room",
     "WebSocket",
     "WebSocketConnectionError",
@@ -38,3 +44,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # Only processes that send requests pay for the HTTP library.
+    if name == "Response":
+        from httpx2 import Response
+
+        return Response
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.management import find_commands
 
 from . import conf
+from .layer import has_redis
 from .routes import registry
 
 __all__ = ["all_checks"]
@@ -153,12 +154,30 @@ def check_routes() -> Iterator[CheckMessage]:
                 hint=f"Add the parameter: `async def {route.name}(ws, {name}: str)`.",
                 id="fastws.E012",
             )
-    for group in registry.duplicate_names():
+    for named in registry.duplicate_names():
         yield Error(
-            f"Several routes are named {group[0].name!r}: {' and '.join(route.place for route in group)}.",
+            f"Several routes are named {named[0].name!r}: {' and '.join(route.place for route in named)}.",
             hint="Give each a name of its own.",
             id="fastws.E013",
         )
+
+
+@_check
+def check_outbound_routes() -> Iterator[CheckMessage]:
+    """W030: reconnect without retries. E031: a lease without a Redis."""
+    for route in registry.outbound:
+        if route.reconnect and route.max_retries == 0:
+            yield Warning(
+                f"{route.place} has reconnect=True and max_retries=0, and never connects again.",
+                hint="Give it max_retries=-1 (without end) or a number, or leave reconnect out.",
+                id="fastws.W030",
+            )
+        if route.lease and not has_redis():
+            yield Error(
+                f"{route.place} has lease=True, and there is no Redis to hold the lease.",
+                hint="Configure a Redis channel layer in CHANNEL_LAYERS, or leave lease out.",
+                id="fastws.E031",
+            )
 
 
 @_check
@@ -180,12 +199,16 @@ def check_settings() -> Iterator[CheckMessage]:
             )
 
 
-def _is_bytes(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_module(value: Any) -> bool:
@@ -198,10 +221,17 @@ def _is_origins(value: Any) -> bool:
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FASTWS_ALLOWED_ORIGINS": (_is_origins, "None or a list of origins such as 'https://example.com'"),
+    "FASTWS_CLIENT_BACKOFF_BASE": (_is_seconds, "a positive number"),
+    "FASTWS_CLIENT_BACKOFF_CAP": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_BACKOFF_JITTER": (_is_fraction, "a number from 0 to 1"),
+    "FASTWS_CLIENT_LEASE_SECONDS": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_STABLE_SECONDS": (_is_seconds, "a positive number of seconds"),
     "FASTWS_CONSUMERS_MODULE": (_is_module, "the name of a module"),
-    "FASTWS_MAX_MESSAGE_BYTES": (_is_bytes, "a positive number of bytes"),
+    "FASTWS_DB_THREADS": (_is_count, "a positive number of threads"),
+    "FASTWS_DRAIN_SECONDS": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_MAX_MESSAGE_BYTES": (_is_count, "a positive number of bytes"),
     "FASTWS_PUBLISH_TIMEOUT_SECONDS": (_is_seconds, "a positive number of seconds"),
-    "FASTWS_SEND_BUFFER_BYTES": (_is_bytes, "a positive number of bytes"),
+    "FASTWS_SEND_BUFFER_BYTES": (_is_count, "a positive number of bytes"),
     "FASTWS_SLOW_CONSUMER": (
         lambda value: value in conf.SLOW_CONSUMER_POLICIES,
         "one of " + ", ".join(map(repr, conf.SLOW_CONSUMER_POLICIES)),

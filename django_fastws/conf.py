@@ -51,6 +51,41 @@ class Conf:
         """How long a broadcast or a join waits for the channel layer."""
         return float(self._get("PUBLISH_TIMEOUT_SECONDS", 10))
 
+    @property
+    def drain_seconds(self) -> float:
+        """How long an orderly stop may take."""
+        return float(self._get("DRAIN_SECONDS", 20))
+
+    @property
+    def db_threads(self) -> int:
+        """How many threads the sync code of outbound handlers shares."""
+        return int(self._get("DB_THREADS", 4))
+
+    @property
+    def client_backoff_base(self) -> float:
+        """The delay before attempt n to connect again is at most this to the power of n, in seconds."""
+        return float(self._get("CLIENT_BACKOFF_BASE", 2))
+
+    @property
+    def client_backoff_cap(self) -> float:
+        """The longest delay before an attempt to connect again, in seconds."""
+        return float(self._get("CLIENT_BACKOFF_CAP", 30))
+
+    @property
+    def client_backoff_jitter(self) -> float:
+        """The part of that delay that is left to chance, from 0 to 1."""
+        return float(self._get("CLIENT_BACKOFF_JITTER", 0.5))
+
+    @property
+    def client_stable_seconds(self) -> float:
+        """A connection that stayed up for so long is a success: attempts are counted from zero again."""
+        return float(self._get("CLIENT_STABLE_SECONDS", 60))
+
+    @property
+    def client_lease_seconds(self) -> float:
+        """How long a process may be silent before another takes over the routes that it holds with lease=True."""
+        return float(self._get("CLIENT_LEASE_SECONDS", 15))
+
 
 conf = Conf()
 

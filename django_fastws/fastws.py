@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from ssl import SSLContext
+from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
 
 from ._core.paths import Path, join, parse
+from ._core.urls import check_url
 from .endpoint import Endpoint
-from .routes import Route, registry
-from .signatures import RouteError, Signature, label_of, place_of, read_signature
+from .routes import OutboundRoute, Route, registry
+from .signatures import RouteError, Signature, check_handler, label_of, place_of, read_signature
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -20,6 +22,23 @@ Consumer = TypeVar("Consumer", bound=type[AsyncConsumer])
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
+
+
+Outgoing = TypeVar("Outgoing", bound=Callable[..., Coroutine[Any, Any, Any]])
+#: A URL, or a callable, sync or async, that returns one.
+Url = str | Callable[[], str | Awaitable[str]]
+
+
+class RequestOptions(TypedDict, total=False):
+    """What ``FastWS.get`` and its likes take besides the URL."""
+
+    tags: Iterable[str] | None
+    name: str | None
+    params: Any
+    headers: Any
+    json: Any
+    data: Any
+    timeout: float | None
 
 
 class WebSocketHandler(Protocol[Arguments, Result_co]):
@@ -51,6 +70,7 @@ class FastWS:
         self.prefix = prefix
         self.tags = _tags(tags)
         self.routes: list[Route] = []
+        self.outbound: list[OutboundRoute] = []
         registry.apps.append(self)
         registry.changed()
 
@@ -102,6 +122,195 @@ class FastWS:
             place=place_of(handler),
         )
 
+    # Sockets that go out
+
+    def ws(
+        self,
+        url: Url,
+        *,
+        reconnect: bool = False,
+        max_retries: int = 0,
+        retry_on_error: bool = False,
+        tags: Iterable[str] | None = None,
+        name: str | None = None,
+        headers: Any = None,
+        subprotocols: Iterable[str] | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | bool | None = True,
+        compression: str | None = "deflate",
+        origin: str | None = None,
+        open_timeout: float | None = 10,
+        ping_interval: float | None = 20,
+        ping_timeout: float | None = 20,
+        close_timeout: float | None = 10,
+        max_size: int | None = 1024 * 1024,
+        max_queue: int | None = 16,
+        lease: bool = False,
+    ) -> Callable[[Outgoing], Outgoing]:
+        """Connect to a WebSocket server, from ``manage.py runws_clients``; the decorated handler gets the socket.
+
+        A handler that returns while the connection is open ends its route: closed with 1000, done. With
+        ``reconnect``, a connection that failed, was lost or was closed by the peer is made again, after a delay that
+        grows (``FASTWS_CLIENT_BACKOFF_*``). What cannot pass ends the route at once: HTTP 400, 401, 403, 404 or 410,
+        a bad certificate, an invalid URL. An exception that is no connection error is logged with its traceback.
+
+        Args:
+            url: ws:// or wss://; or a callable, sync or async, that returns it and is asked at every attempt.
+            reconnect: connect again.
+            max_retries: how often in a row; -1 is without end. The count starts again after a connection that stayed
+                up for ``FASTWS_CLIENT_STABLE_SECONDS``.
+            retry_on_error: connect again also after an exception of the handler.
+            tags: labels, for ``--tag`` and ``ws.tags``.
+            name: what ``--route`` finds it by; unique. The handler's own name where it is None.
+            headers: of the handshake: a mapping or pairs; or a callable, sync or async, asked at every attempt.
+            subprotocols: offered, in order of preference.
+            ssl: a context for wss://; None makes Python's default one.
+            proxy: True takes the system's, None or False none, a str is the proxy's URL.
+            compression: "deflate" offers it (RFC 7692), None does not.
+            origin: the Origin header, for servers that want one.
+            open_timeout: seconds for connecting and the handshake; None disables it.
+            ping_interval: seconds between two pings; None sends none.
+            ping_timeout: seconds to wait for a pong; None waits for ever.
+            close_timeout: seconds to wait for the closing handshake; None waits for ever.
+            max_size: of a message that comes in, in bytes, over which the connection is closed with 1009; None
+                disables it.
+            max_queue: messages that wait to be received before reading is paused; None disables it.
+            lease: of all processes that share a Redis, only one runs this route at a time.
+        Raises:
+            RouteError: (a TypeError and ValueError) the handler is not async, or an option cannot be.
+        """
+        options = {
+            "headers": headers,
+            "subprotocols": None if subprotocols is None else list(subprotocols),
+            "ssl": ssl,
+            "proxy": proxy or None,
+            "compression": compression,
+            "origin": origin,
+            "open_timeout": open_timeout,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+            "close_timeout": close_timeout,
+            "max_size": max_size,
+            "max_queue": max_queue,
+        }
+
+        def decorate(handler: Outgoing) -> Outgoing:
+            label = label_of(handler)
+            check_handler(handler, "ws")
+            if type(max_retries) is not int or max_retries < -1:
+                raise RouteError(f"{label}: max_retries={max_retries!r} is neither a count nor -1 (without end)")
+            for option in ("open_timeout", "ping_interval", "ping_timeout", "close_timeout", "max_size", "max_queue"):
+                _check_positive(label, option, options[option])
+            if compression not in (None, "deflate"):
+                raise RouteError(f'{label}: compression={compression!r} is neither "deflate" nor None')
+            self._add_outbound(
+                url,
+                handler,
+                name,
+                tags,
+                ("ws", "wss"),
+                reconnect=reconnect,
+                max_retries=max_retries,
+                retry_on_error=retry_on_error,
+                lease=lease,
+                options=options,
+            )
+            return handler
+
+        return decorate
+
+    # HTTP requests
+
+    def get(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one GET request before the sockets open; the decorated handler gets the ``Response``.
+
+        All requests are sent together, each with its own time limit. What the handler returns is logged. A request
+        that fails, or is answered with a status of 400 or more, makes the exit status of the command 1; the sockets
+        open all the same.
+
+        Args:
+            url: http:// or https://; or a callable, sync or async, that returns it.
+            tags: labels, for ``--tag``.
+            name: what ``--route`` finds it by; unique. The handler's own name where it is None.
+            params: of the query string.
+            headers: a mapping or pairs; or a callable, sync or async.
+            json: the body, sent as JSON.
+            data: the body, sent as a form; str or bytes are sent as they are.
+            timeout: in seconds, for the whole request; None disables it.
+        Raises:
+            RouteError: (a TypeError and ValueError) the handler is not async, or an option cannot be.
+        """
+        return self._request("GET", url, options)
+
+    def post(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one POST request; as ``get``."""
+        return self._request("POST", url, options)
+
+    def put(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one PUT request; as ``get``."""
+        return self._request("PUT", url, options)
+
+    def patch(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one PATCH request; as ``get``."""
+        return self._request("PATCH", url, options)
+
+    def delete(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one DELETE request; as ``get``."""
+        return self._request("DELETE", url, options)
+
+    def head(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one HEAD request; as ``get``."""
+        return self._request("HEAD", url, options)
+
+    def options(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
+        """Send one OPTIONS request; as ``get``."""
+        return self._request("OPTIONS", url, options)
+
+    def _request(self, method: str, url: Url, options: RequestOptions) -> Callable[[Outgoing], Outgoing]:
+        unknown = options.keys() - RequestOptions.__annotations__.keys()
+        if unknown:
+            raise RouteError(f"{method.lower()}() has no option {min(unknown)!r}")
+
+        def decorate(handler: Outgoing) -> Outgoing:
+            label = label_of(handler)
+            check_handler(handler, "resp")
+            _check_positive(label, "timeout", options.get("timeout", 10))
+            sent = {key: options.get(key) for key in ("params", "headers", "json", "data")}
+            sent["timeout"] = options.get("timeout", 10)
+            name, tags = options.get("name"), options.get("tags")
+            self._add_outbound(url, handler, name, tags, ("http", "https"), method=method, options=sent)
+            return handler
+
+        return decorate
+
+    def _add_outbound(
+        self,
+        url: Url,
+        handler: Any,
+        name: str | None,
+        tags: Iterable[str] | None,
+        schemes: tuple[str, ...],
+        **fields: Any,
+    ) -> None:
+        label = label_of(handler)
+        _check_name(label, name)
+        if not callable(url):
+            try:
+                check_url(url, schemes)
+            except ValueError as error:
+                raise RouteError(f"{label}: {error}") from None
+        route = OutboundRoute(
+            url=url,
+            handler=handler,
+            name=name or handler.__name__,
+            is_named=name is not None,
+            tags=self.tags + _tags(tags),
+            place=place_of(handler),
+            **fields,
+        )
+        self.outbound.append(route)
+        registry.changed()
+
     def __repr__(self) -> str:
         return f"FastWS(prefix={self.prefix!r}, tags={list(self.tags)!r})"
 
@@ -146,6 +355,11 @@ def _pattern(label: str, path: str) -> Path:
 def _check_name(label: str, name: Any) -> None:
     if name is not None and (not isinstance(name, str) or not name or ":" in name):
         raise RouteError(f"{label}: name={name!r} is no name: use a str without a colon")
+
+
+def _check_positive(label: str, option: str, value: Any) -> None:
+    if value is not None and (type(value) not in (int, float) or not value > 0):
+        raise RouteError(f"{label}: {option}={value!r} is neither a positive number nor None")
 
 
 def _tags(tags: Iterable[str] | None) -> tuple[str, ...]:

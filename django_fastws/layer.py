@@ -24,17 +24,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels_redis.core import RedisChannelLayer as CoreLayer
 from channels_redis.pubsub import (
     RedisPubSubChannelLayer,
     RedisPubSubLoopLayer,
     RedisSingleShardConnection,
 )
-from channels_redis.utils import _wrap_close, decode_hosts
+from channels_redis.utils import _wrap_close, create_pool, decode_hosts
+from redis import asyncio as aioredis
 
 from .conf import conf
 from .exceptions import WebSocketConnectionError, WebSocketError
 
-__all__ = ["Link", "RedisChannelLayer", "apublish", "link", "publish"]
+__all__ = ["Link", "RedisChannelLayer", "apublish", "has_redis", "link", "publish", "redis_client"]
 
 logger = logging.getLogger("django_fastws.layer")
 
@@ -423,6 +425,28 @@ def publish(group: str, envelope: Envelope) -> None:
         _publish_locally(group, envelope)
     else:
         _bridge().run(apublish(group, envelope))
+
+
+def has_redis() -> bool:
+    """Whether the default layer has a Redis."""
+    return bool(_redis_hosts())
+
+
+def redis_client() -> Any:
+    """An asyncio client of redis-py for the first Redis of the default layer, for what is no message.
+
+    Returns:
+        A client, whose pool is the caller's to close; None if the layer has no Redis.
+    """
+    hosts = _redis_hosts()
+    return aioredis.Redis(connection_pool=create_pool(hosts[0])) if hosts else None
+
+
+def _redis_hosts() -> list[dict[str, Any]]:
+    layer = get_channel_layer()
+    if isinstance(layer, RedisPubSubChannelLayer):
+        return list(decode_hosts(layer._kwargs.get("hosts")))
+    return list(layer.hosts) if isinstance(layer, CoreLayer) else []
 
 
 @contextlib.asynccontextmanager

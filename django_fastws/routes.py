@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ._core.paths import Path
+from ._core.urls import mask
 from .signatures import RouteError, Signature, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Problem", "Registry", "Route", "registry"]
+__all__ = ["OutboundRoute", "Problem", "Registry", "Route", "registry"]
+
+AnyRoute = TypeVar("AnyRoute", "Route", "Route | OutboundRoute")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,52 @@ class Route:
         return label_of(self.handler)
 
 
+@dataclass(frozen=True, eq=False)
+class OutboundRoute:
+    """One route for a socket that goes out, or for one HTTP request.
+
+    Attributes:
+        url: a str, or a callable, sync or async, that is asked at every attempt.
+        handler: the async function that gets the WebSocket or the response.
+        name: what ``--route`` finds it by: the given name, else the handler's.
+        is_named: the name was given, and must be unique.
+        tags: those of the FastWS and its own.
+        place: where it was declared.
+        method: of the HTTP request; None for a WebSocket.
+        reconnect, max_retries, retry_on_error, lease: as ``FastWS.ws`` takes them.
+        options: the rest, for the library that makes the connection.
+    """
+
+    url: Any
+    handler: Any
+    name: str
+    is_named: bool
+    tags: tuple[str, ...]
+    place: str
+    method: str | None = None
+    reconnect: bool = False
+    max_retries: int = 0
+    retry_on_error: bool = False
+    lease: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    direction: str = field(default="out", init=False)
+
+    @property
+    def handler_name(self) -> str:
+        """The handler, as ``module.name``."""
+        return label_of(self.handler)
+
+    @property
+    def key(self) -> str:
+        """What this route is called wherever it must be told from all others: in a lease, in a shard."""
+        return self.name if self.is_named else self.handler_name
+
+    @property
+    def shown_url(self) -> str:
+        """The URL for a log or a table: what may be secret is masked, a callable is named."""
+        return mask(self.url) if isinstance(self.url, str) else f"<{label_of(self.url)}>"
+
+
 class Problem(NamedTuple):
     """A module whose routes could not be collected.
 
@@ -100,6 +149,11 @@ class Registry:
         """Every route, in the order of declaration within each FastWS."""
         return [route for app in self.apps for route in app.routes]
 
+    @property
+    def outbound(self) -> list[OutboundRoute]:
+        """Every outbound route, in the order of declaration within each FastWS."""
+        return [route for app in self.apps for route in app.outbound]
+
     def __iter__(self) -> Iterator[Route]:
         return iter(self.routes)
 
@@ -107,13 +161,14 @@ class Registry:
         """Routes that match the same URLs, in groups."""
         return _groups(self.routes, lambda route: route.shape)
 
-    def duplicate_names(self) -> list[list[Route]]:
+    def duplicate_names(self) -> list[list[Route | OutboundRoute]]:
         """Routes that were given the same name, in groups."""
-        return _groups([route for route in self.routes if route.is_named], lambda route: route.name)
+        both: list[Route | OutboundRoute] = [*self.routes, *self.outbound]
+        return _groups([route for route in both if route.is_named], lambda route: route.name)
 
 
-def _groups(routes: list[Route], key: Callable[[Route], str]) -> list[list[Route]]:
-    found: dict[str, list[Route]] = {}
+def _groups(routes: list[AnyRoute], key: Callable[[AnyRoute], str]) -> list[list[AnyRoute]]:
+    found: dict[str, list[AnyRoute]] = {}
     for route in routes:
         found.setdefault(key(route), []).append(route)
     return [group for group in found.values() if len(group) > 1]

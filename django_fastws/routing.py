@@ -43,9 +43,9 @@ def start_up_problems() -> list[str]:
     for group in registry.duplicates():
         places = " and ".join(f"{route.place} on {route.path!r}" for route in group)
         problems.append(f"Several handlers on one path: {places}")
-    for group in registry.duplicate_names():
-        places = " and ".join(route.place for route in group)
-        problems.append(f"Several routes are named {group[0].name!r}: {places}")
+    for named in registry.duplicate_names():
+        places = " and ".join(route.place for route in named)
+        problems.append(f"Several routes are named {named[0].name!r}: {places}")
     problems += [
         f"{route.place} does not take {name!r}, which its path {route.path!r} has"
         for route in registry

@@ -12,10 +12,10 @@ from asgiref.sync import iscoroutinefunction
 from ._core.parameters import Parameter, ParameterError, converter_for, path_converter
 from ._core.query import parse_query
 
-__all__ = ["RouteError", "Signature", "label_of", "place_of", "read_signature"]
+__all__ = ["RouteError", "Signature", "check_handler", "label_of", "place_of", "read_signature"]
 
 
-class RouteError(TypeError):
+class RouteError(TypeError, ValueError):
     """A route that cannot be: raised where it is declared, with what to write instead.
 
     Attributes:
@@ -92,6 +92,24 @@ def read_signature(handler: Any, caller: Mapping[str, Any]) -> Signature:
     return Signature(parameters, takes_any)
 
 
+def check_handler(handler: Any, takes: str) -> None:
+    """Check that a function can be the handler of an outbound route: async, with one parameter.
+
+    Args:
+        takes: what it is called with, for the text of the error.
+    Raises:
+        RouteError: it cannot be a handler.
+    """
+    label = label_of(handler)
+    _check_async(handler, label, takes)
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        raise RouteError(
+            f"{label}() is called with one argument: write `async def {handler.__name__}({takes})`"
+        ) from None
+
+
 def _read_parameter(parameter: inspect.Parameter, handler: Any, label: str, caller: Mapping[str, Any]) -> Parameter:
     empty = inspect.Parameter.empty
     annotation, default = parameter.annotation, parameter.default
@@ -146,7 +164,7 @@ def place_of(handler: Any) -> str:
         return label
 
 
-def _check_async(handler: Any, label: str) -> None:
+def _check_async(handler: Any, label: str, takes: str = "ws, ...") -> None:
     if isinstance(handler, type):
         raise RouteError(f"{label} is a class, but no Channels consumer: decorate a consumer class or an `async def`")
     if inspect.isasyncgenfunction(handler):
@@ -154,7 +172,7 @@ def _check_async(handler: Any, label: str) -> None:
     if not callable(handler) or not iscoroutinefunction(handler):
         name = getattr(handler, "__name__", "handler")
         raise RouteError(
-            f"{label}() is not async: write `async def {name}(ws, ...)`, and call sync code in it through "
+            f"{label}() is not async: write `async def {name}({takes})`, and call sync code in it through "
             "`await sync_to_async(function)(...)`",
             "not-async",
         )

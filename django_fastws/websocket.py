@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from django.http import QueryDict, parse_cookie
 
@@ -14,6 +13,7 @@ from ._core.json import loads
 from ._core.messages import Payload, WebSocketMessage
 from ._core.query import parse_query
 from ._core.states import ClientState, Closing, Connection
+from ._core.urls import mask
 from .encoding import encode_bytes, encode_json, encode_text
 from .exceptions import (
     MessageTooBig,
@@ -26,7 +26,7 @@ from .exceptions import (
 from .hub import current_hub
 from .rooms import Room
 from .types import Address, Data, Headers, Scope
-from .wires import Wire
+from .wires import Outbound, Wire
 
 __all__ = [
     "ClientState",
@@ -68,7 +68,8 @@ class WebSocket:
 
     def __init__(self, wire: Wire, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()) -> None:
         self._wire = wire
-        self._connection = Connection()
+        # A socket that went out is open before anybody holds it.
+        self._connection = Connection(ClientState.CONNECTING if wire.outbound is None else ClientState.CONNECTED)
         self._params = dict(path_params or {})
         self._tags = tuple(tags)
         self._id: str | None = None
@@ -92,7 +93,7 @@ class WebSocket:
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
         encoded = encode_headers(headers)
-        offered = list(self.scope.get("subprotocols") or ())
+        offered = list(self._wire.scope.get("subprotocols") or ())
         if subprotocol is not None and subprotocol not in offered:
             raise ValueError(
                 f"accept(subprotocol={subprotocol!r}): the client offered "
@@ -289,6 +290,7 @@ class WebSocket:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         name = _room(room).name
+        self._came_in("join()")
         self._connection.send("join")
         self._rooms.add(name)
         try:
@@ -345,27 +347,25 @@ class WebSocket:
     @property
     def scope(self) -> Scope:
         """The ASGI scope, with what the middleware put there."""
+        self._came_in("scope")
         return self._wire.scope
 
     @property
     def headers(self) -> HeaderMap:
-        """The headers of the handshake request, found whatever their case."""
+        """The headers that the peer sent with the handshake, found whatever their case."""
         if self._headers is None:
-            self._headers = HeaderMap(self.scope.get("headers") or ())
+            self._headers = self._wire.headers
         return self._headers
 
     @property
     def url(self) -> str:
-        """The URL that the client asked for, as far as the server knows it."""
-        scope = self.scope
-        path = quote(scope.get("path", "/"), safe="/!$&'()*+,;=:@~")
-        query = bytes(scope.get("query_string") or b"").decode("latin-1")
-        host = self.headers.get("host") or _authority(self.local_address)
-        return f"{scope.get('scheme', 'ws')}://{host}{path}{'?' + query if query else ''}"
+        """The URL that was connected to, as far as this end knows it."""
+        return self._wire.url
 
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path, converted."""
+        self._came_in("path_params")
         return self._params
 
     @property
@@ -382,6 +382,7 @@ class WebSocket:
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies of the handshake request."""
+        self._came_in("cookies")
         cookies = self.scope.get("cookies")
         return parse_cookie(self.headers.get("cookie", "")) if cookies is None else cookies
 
@@ -396,6 +397,7 @@ class WebSocket:
         return self._from_scope("session", "django.contrib.sessions")
 
     def _from_scope(self, name: str, app: str) -> Any:
+        self._came_in(name)
         try:
             return self.scope[name]
         except KeyError:
@@ -407,40 +409,52 @@ class WebSocket:
     @property
     def client(self) -> Address | None:
         """The client's address; None where the server has none to tell."""
-        return _address(self.scope.get("client"))
+        self._came_in("client")
+        return self._wire.remote_address
 
     @property
     def remote_address(self) -> Address | None:
-        """The address of the other end: here the client's."""
-        return self.client
+        """The address of the other end."""
+        return self._wire.remote_address
 
     @property
     def local_address(self) -> Address | None:
         """The address of this end."""
-        return _address(self.scope.get("server"))
+        return self._wire.local_address
+
+    @property
+    def attempt(self) -> int:
+        """0 for the first connection of an outbound route, else the number of the attempt in a row."""
+        return self._went_out("attempt").attempt
+
+    @property
+    def latency(self) -> float:
+        """The round trip of the last ping of an outbound route, in seconds; 0 before the first pong."""
+        return self._went_out("latency").latency
+
+    @property
+    def fencing_token(self) -> int | None:
+        """Grows with every holder of an outbound route's lease, so that a store can refuse a former one's writes."""
+        return self._went_out("fencing_token").token
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags of the route, those of its FastWS first."""
         return self._tags
 
+    def _came_in(self, what: str) -> None:
+        if self._wire.outbound is not None:
+            raise WebSocketStateError(f"{what} is for sockets that come in, and this one went out")
+
+    def _went_out(self, what: str) -> Outbound:
+        if self._wire.outbound is None:
+            raise WebSocketStateError(f"{what} is for sockets that go out, and this one came in")
+        return self._wire.outbound
+
     def __repr__(self) -> str:
-        return f"<WebSocket {self.scope.get('path', '')!r} {self._connection.state.name}>"
+        where = self._wire.scope.get("path", "") if self._wire.outbound is None else mask(self.url)
+        return f"<WebSocket {where!r} {self._connection.state.name}>"
 
 
 def _room(room: str | Room) -> Room:
     return room if isinstance(room, Room) else Room(room)
-
-
-def _address(pair: Any) -> Address | None:
-    if not pair:
-        return None
-    host, port = pair
-    return Address(str(host), int(port or 0))
-
-
-def _authority(address: Address | None) -> str:
-    if address is None:
-        return "localhost"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{address.port}" if address.port else host

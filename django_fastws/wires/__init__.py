@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..types import Receive, Scope, Send
-from .asgi import Wire
+from .asgi import Outbound, Wire
 from .daphne import DaphneWire
 from .uvicorn import UvicornWire
 
-__all__ = ["Wire", "find_wire"]
+__all__ = ["Outbound", "Wire", "find_wire"]
 
 _KNOWN: tuple[Any, ...] = (DaphneWire, UvicornWire)
 

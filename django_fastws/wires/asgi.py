@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
 
+from .._core.headers import HeaderMap
 from .._core.limits import Backlog
 from .._core.messages import Payload
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect
-from ..types import Message, Receive, Scope, Send
+from ..types import Address, Message, Receive, Scope, Send
 
-__all__ = ["Wire"]
+__all__ = ["Outbound", "Wire"]
 
 logger = logging.getLogger("django_fastws.wires")
 
 _DENIAL = "websocket.http.response"
+
+
+class Outbound(Protocol):
+    """What only a socket that went out has to tell."""
+
+    attempt: int
+    token: int | None
+
+    @property
+    def latency(self) -> float: ...
 
 
 class Wire:
@@ -30,6 +42,8 @@ class Wire:
 
     #: The name of the server that the wire knows.
     name = "asgi"
+    #: The wire itself if the socket went out, None if it came in.
+    outbound: Outbound | None = None
 
     __slots__ = ("_backlog", "_base", "_busy", "_receive", "_send", "_slow", "_writer", "answered", "gone", "scope")
 
@@ -83,6 +97,32 @@ class Wire:
         nothing.
         """
         return self._base.ended() if self._base is not None else None
+
+    # About the connection
+
+    @property
+    def headers(self) -> HeaderMap:
+        """The headers that the peer sent with the handshake."""
+        return HeaderMap(self.scope.get("headers") or ())
+
+    @property
+    def url(self) -> str:
+        """The URL that was asked for, as far as it is known."""
+        scope = self.scope
+        path = quote(scope.get("path", "/"), safe="/!$&'()*+,;=:@~")
+        query = bytes(scope.get("query_string") or b"").decode("latin-1")
+        host = self.headers.get("host") or _authority(self.local_address)
+        return f"{scope.get('scheme', 'ws')}://{host}{path}{'?' + query if query else ''}"
+
+    @property
+    def remote_address(self) -> Address | None:
+        """The address of the other end; None where the server has none to tell."""
+        return _address(self.scope.get("client"))
+
+    @property
+    def local_address(self) -> Address | None:
+        """The address of this end."""
+        return _address(self.scope.get("server"))
 
     # The handshake
 
@@ -269,6 +309,20 @@ _POLICIES = {
     "drop_oldest": "the oldest messages are dropped",
     "drop_newest": "the newest messages are dropped",
 }
+
+
+def _address(pair: Any) -> Address | None:
+    if not pair:
+        return None
+    host, port = pair
+    return Address(str(host), int(port or 0))
+
+
+def _authority(address: Address | None) -> str:
+    if address is None:
+        return "localhost"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}" if address.port else host
 
 
 def as_message(payload: Payload) -> Message:

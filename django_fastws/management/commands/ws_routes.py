@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_fastws.routes import Route, registry
+from django_fastws.routes import OutboundRoute, Route, registry
 
 COLUMNS = ("direction", "path", "name", "handler", "module", "tags")
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print JSON, one object for each route.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rows = [_row(route) for route in registry]
+        rows = [*map(_inbound, registry.routes), *map(_outbound, registry.outbound)]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
         elif rows:
@@ -43,7 +43,18 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(padded).rstrip())
 
 
-def _row(route: Route) -> dict[str, Any]:
+def _outbound(route: OutboundRoute) -> dict[str, Any]:
+    return {
+        "direction": route.direction,
+        "path": route.shown_url if route.method is None else f"{route.method} {route.shown_url}",
+        "name": route.name,
+        "handler": route.handler.__qualname__,
+        "module": route.handler.__module__,
+        "tags": list(route.tags),
+    }
+
+
+def _inbound(route: Route) -> dict[str, Any]:
     handler = getattr(route.handler, "consumer_class", route.handler)
     return {
         "direction": route.direction,

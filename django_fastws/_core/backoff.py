@@ -1,0 +1,58 @@
+"""How long to wait before connecting again."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+
+__all__ = ["delays", "retry_after"]
+
+
+def delays(
+    base: float = 2.0, cap: float = 30.0, jitter: float = 0.5, fraction: Callable[[], float] = random.random
+) -> Iterator[float]:
+    """The delays before attempt 1, 2, 3 and so on; attempt 0 is the first connection and waits for nothing.
+
+    >>> from itertools import islice
+    >>> list(islice(delays(jitter=0), 6))
+    [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+    Args:
+        base: the delay before attempt n is ``base**n`` seconds at most.
+        cap: no delay is longer, in seconds.
+        jitter: the part of a delay that is left to chance, from 0 to 1: with 0.5 it is between half and all of it.
+        fraction: where chance comes from: numbers from 0 up to 1.
+    Yields:
+        Seconds, without end.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            longest = min(float(base) ** attempt, cap)
+        except OverflowError:
+            longest = cap
+        yield longest * (1 - jitter * fraction())
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Read a Retry-After header (RFC 9110 section 10.2.3).
+
+    Args:
+        value: a number of seconds or a date; None if there is no such header.
+        now: the present, in seconds since the epoch.
+    Returns:
+        Seconds to wait, or None if the header is missing or means nothing.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        seconds = float(value)
+        return seconds if math.isfinite(seconds) else None
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError, OSError):
+        return None

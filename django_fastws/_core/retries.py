@@ -1,0 +1,14 @@
+"""Which failures may pass, and which cannot."""
+
+from __future__ import annotations
+
+__all__ = ["status_may_pass"]
+
+
+def status_may_pass(status: int) -> bool:
+    """Whether a handshake that was answered with this HTTP status may succeed later.
+
+    >>> [status for status in (400, 401, 403, 404, 408, 410, 425, 429, 500, 503) if status_may_pass(status)]
+    [408, 425, 429, 500, 503]
+    """
+    return status in (408, 425, 429) or 500 <= status <= 599

@@ -1,0 +1,1 @@
+"""Outbound routes: sockets and requests that this process opens, supervised."""

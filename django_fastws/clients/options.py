@@ -1,0 +1,20 @@
+"""Options that may be callables, sync or async, asked anew at every attempt."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+__all__ = ["asked"]
+
+
+async def asked(option: Any) -> Any:
+    """The value of an option. A sync callable runs in a thread, where it may use the ORM."""
+    if not callable(option):
+        return option
+    if inspect.iscoroutinefunction(option):
+        return await option()
+    value = await sync_to_async(option)()
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,205 @@
+"""One outbound WebSocket route: connects, runs its handler, and connects again as the route says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from .._core.backoff import delays
+from ..conf import conf
+from ..routes import OutboundRoute
+from ..threads import Threads
+from ..websocket import WebSocket
+from ..wires.outbound import OutboundWire
+from .connection import Ending, How, open_connection, run_handler
+from .lease import Lease
+
+__all__ = ["Runner", "Stopped"]
+
+logger = logging.getLogger("django_fastws.clients")
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The route was told to stop."""
+
+
+class Runner:
+    """Runs one route until it is done, has failed for good, or is stopped.
+
+    Attributes:
+        state: one word for the status table.
+        attempt: 0 for the first connection, else the number of the attempt in a row.
+        connected_at: when the present connection was opened, in seconds since the epoch; None without one.
+        last_error: how the last connection that was not wanted to end did end.
+        failed: it has failed for good.
+    """
+
+    def __init__(self, route: OutboundRoute, threads: Threads, lease: Lease | None = None) -> None:
+        self.route = route
+        self.url = route.shown_url
+        self.state = "waiting"
+        self.attempt = 0
+        self.connected_at: float | None = None
+        self.last_error = ""
+        self.failed = False
+        self._threads = threads
+        self._lease = lease
+        self._sockets: set[WebSocket] = set()
+        self._stopping = asyncio.Event()
+        self._wire: OutboundWire | None = None
+        self._counted_in = 0
+        self._counted_out = 0
+
+    @property
+    def messages_in(self) -> int:
+        """Messages received over all connections."""
+        return self._counted_in + (self._wire.messages_in if self._wire else 0)
+
+    @property
+    def messages_out(self) -> int:
+        """Messages sent over all connections."""
+        return self._counted_out + (self._wire.messages_out if self._wire else 0)
+
+    async def run(self) -> None:
+        """Run to the end; raises nothing but what cancels it."""
+        try:
+            with self._threads.assigned():
+                await self._run()
+        except Stopped:
+            self.state = "stopped"
+        except Exception:
+            logger.exception("Route %s failed", self.route.key)
+            self._fail("internal error")
+        finally:
+            if self._lease is not None:
+                await self._lease.release()
+
+    async def stop(self) -> None:
+        """Open no more connections, and close the open one with 1001; the handler ends by itself."""
+        self._stopping.set()
+        for ws in list(self._sockets):
+            await ws.close(1001, "going away")
+
+    def enforce_lease(self) -> None:
+        """Cut the socket off if the route's lease is over."""
+        if self._lease is not None:
+            self._lease.enforce()
+
+    async def _run(self) -> None:
+        waits = self._delays()
+        while True:
+            ending = await self._attempt()
+            if self._stopping.is_set():
+                raise Stopped
+            if ending is None:  # the lease was lost
+                continue
+            if not self._again(ending):
+                return
+            if ending.up_seconds >= conf.client_stable_seconds:
+                self.attempt, waits = 0, self._delays()
+            if self.route.max_retries != -1 and self.attempt >= self.route.max_retries:
+                self._fail(f"gave up after {self.attempt} attempts to connect again: {ending.reason}")
+                return
+            self.attempt += 1
+            await self._pause(max(next(waits), ending.wait or 0.0))
+
+    async def _attempt(self) -> Ending | None:
+        """One connection, and how it ended; None if the lease was lost."""
+        if self._lease is not None:
+            self.state = "waiting for the lease"
+            await self._unless_stopped(self._lease.acquire())
+        self.state = "connecting"
+        opened = await self._unless_stopped(open_connection(self.route, self._connecting))
+        if isinstance(opened, Ending):
+            logger.warning("WebSocket not connected: %s (%s)", self.url, opened.reason)
+            return opened
+        lease = self._lease
+        self._wire = OutboundWire(
+            opened.connection,
+            opened.url,
+            self.attempt,
+            guard=lease.check if lease is not None else None,
+            token=lease.token if lease is not None else None,
+        )
+        self.state, self.connected_at = "connected", time.time()
+        logger.info("✔ WebSocket connected: %s", self.url)
+        try:
+            if lease is not None:
+                lease.guard(self._wire)
+            ending = await run_handler(self.route, self._wire, self._sockets)
+        finally:
+            self.state, self.connected_at = "closed", None
+            self._counted_in, self._counted_out = self.messages_in, self.messages_out
+            self._wire = None
+            if lease is not None:
+                lease.guard(None)
+        if lease is not None and not lease.is_valid() and not self._stopping.is_set():
+            logger.warning("WebSocket closed: %s (the lease was lost; waiting for it again)", self.url)
+            return None
+        logger.info("WebSocket closed: %s (%s)", self.url, ending.reason)
+        return ending
+
+    def _connecting(self, url: str) -> None:
+        self.url = url
+        logger.info("WebSocket connecting: %s", url)
+
+    def _again(self, ending: Ending) -> bool:
+        """Whether the route goes on after such an ending; if not, it is done or has failed."""
+        if ending.how is How.DONE:
+            self.state = "done"
+            return False
+        self.last_error = ending.reason
+        if ending.how is How.IMPOSSIBLE:
+            self._fail(ending.reason)
+            return False
+        if ending.how is How.FAILED and not self.route.retry_on_error:
+            self._fail(ending.reason)
+            return False
+        if not self.route.reconnect:
+            if ending.how is How.CLOSED:
+                self.state = "done"
+            else:
+                self._fail(ending.reason)
+            return False
+        return True
+
+    def _fail(self, reason: str) -> None:
+        self.state, self.failed, self.last_error = "failed", True, reason
+        logger.error("Route %s has failed: %s", self.route.key, reason)
+
+    async def _pause(self, seconds: float) -> None:
+        self.state = "waiting"
+        logger.info("WebSocket connecting again in %.1f seconds: %s (attempt %d)", seconds, self.url, self.attempt)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise Stopped
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work, but give it up when the route is stopped."""
+        if self._stopping.is_set():
+            work.close()
+            raise Stopped
+        doing = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if doing.done():
+                return doing.result()
+            raise Stopped
+        finally:
+            stopping.cancel()
+            if not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
+
+    @staticmethod
+    def _delays() -> Any:
+        return delays(conf.client_backoff_base, conf.client_backoff_cap, conf.client_backoff_jitter)

@@ -1,0 +1,152 @@
+"""Many outbound routes: started together, watched, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..conf import conf
+from ..layer import redis_client
+from ..routes import OutboundRoute
+from ..threads import Threads
+from .http import send_request
+from .lease import Lease
+from .runner import Runner
+
+__all__ = ["Supervisor"]
+
+logger = logging.getLogger("django_fastws.clients")
+
+_HOUSEKEEPING_SECONDS = 1.0
+
+
+class Supervisor:
+    """Runs outbound routes: first the HTTP requests, all together, then the sockets, each in a task of its own.
+
+    Args:
+        routes: what to run.
+        drain_seconds: how long an orderly stop may take; None is ``FASTWS_DRAIN_SECONDS``.
+    """
+
+    def __init__(self, routes: Sequence[OutboundRoute], drain_seconds: float | None = None) -> None:
+        self._requests = [route for route in routes if route.method is not None]
+        self._sockets = [route for route in routes if route.method is None]
+        self._drain_seconds = conf.drain_seconds if drain_seconds is None else drain_seconds
+        self._runners: list[Runner] = []
+        self._stop = asyncio.Event()
+
+    async def run(self) -> bool:
+        """Run every route to its end, or until ``stop()``.
+
+        Returns:
+            Whether all went well: no request and no route has failed.
+        """
+        started = time.monotonic()
+        threads = Threads(conf.db_threads)
+        logger.info("FastWS started")
+        logger.info("Running %d routes", len(self._requests) + len(self._sockets))
+        housekeeping = asyncio.ensure_future(self._keep_house(threads))
+        try:
+            all_well = await self._send_requests(threads)
+            if not self._stop.is_set():
+                all_well = await self._run_sockets(threads) and all_well
+        finally:
+            housekeeping.cancel()
+            await asyncio.gather(housekeeping, return_exceptions=True)
+            await threads.close()
+        logger.info("Done in %.2fs", time.monotonic() - started)
+        return all_well
+
+    def stop(self) -> None:
+        """Stop in order: no new connections, every socket is closed with 1001, handlers end or are cancelled."""
+        self._stop.set()
+
+    def enforce_leases(self) -> None:
+        """Cut off every socket whose lease is over. It may be called from a signal handler of the loop's thread."""
+        for runner in self._runners:
+            runner.enforce_lease()
+
+    def status(self) -> str:
+        """A table of the socket routes, for a log."""
+        titles = ("ROUTE", "STATE", "ATTEMPT", "CONNECTED SINCE", "IN", "OUT", "URL", "LAST ERROR")
+        rows = [titles, *(_status_row(runner) for runner in self._runners)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(titles))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
+
+    async def _send_requests(self, threads: Threads) -> bool:
+        if not self._requests:
+            return True
+        sending = [asyncio.ensure_future(send_request(route, threads)) for route in self._requests]
+        stopping = asyncio.ensure_future(self._stop.wait())
+        together: asyncio.Future[Any] = asyncio.gather(*sending)
+        try:
+            await asyncio.wait([together, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return all(request.result() for request in sending if request.done())
+        finally:
+            stopping.cancel()
+            for request in sending:
+                request.cancel()
+            await asyncio.gather(together, *sending, stopping, return_exceptions=True)
+
+    async def _run_sockets(self, threads: Threads) -> bool:
+        logger.info("WebSocket connections: %d", len(self._sockets))
+        redis = redis_client() if any(route.lease for route in self._sockets) else None
+        self._runners = [Runner(route, threads, _lease(route, redis)) for route in self._sockets]
+        running = [asyncio.ensure_future(runner.run()) for runner in self._runners]
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            ended: asyncio.Future[Any] = asyncio.gather(*running)
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._drain(running)
+        finally:
+            stopping.cancel()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, stopping, return_exceptions=True)
+            if redis is not None:
+                await redis.aclose(close_connection_pool=True)
+        return not any(runner.failed for runner in self._runners)
+
+    async def _drain(self, running: Sequence[asyncio.Future[None]]) -> None:
+        logger.info("Stopping: closing %d sockets", sum(runner.state == "connected" for runner in self._runners))
+        closing = [asyncio.ensure_future(runner.stop()) for runner in self._runners]
+        # What is cancelled needs some of the time for its `finally`.
+        _, late = await asyncio.wait(running, timeout=self._drain_seconds * 0.9)
+        if late:
+            logger.warning("Cancelling %d handlers that did not end within the drain time", len(late))
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=self._drain_seconds * 0.1)
+        for task in closing:
+            task.cancel()
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    @staticmethod
+    async def _keep_house(threads: Threads) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            await threads.close_old_connections()
+
+
+def _lease(route: OutboundRoute, redis: Any) -> Lease | None:
+    return Lease(redis, route.key, conf.client_lease_seconds) if route.lease else None
+
+
+def _status_row(runner: Runner) -> tuple[str, ...]:
+    since = runner.connected_at
+    return (
+        runner.route.key,
+        runner.state,
+        str(runner.attempt),
+        "" if since is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since)),
+        str(runner.messages_in),
+        str(runner.messages_out),
+        runner.url,
+        runner.last_error,
+    )

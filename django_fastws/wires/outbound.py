@@ -1,0 +1,169 @@
+"""The wire of a socket that went out, over the websockets library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from .._core.headers import HeaderMap
+from .._core.messages import Payload
+from ..exceptions import WebSocketDisconnect
+from ..types import Address, Message
+from .asgi import Outbound, Wire
+
+__all__ = ["OutboundWire"]
+
+
+class OutboundWire(Wire):
+    """Carries one connection that this process opened.
+
+    Args:
+        connection: open.
+        url: what was connected to.
+        attempt: 0 for the first connection, else the number of the attempt in a row.
+        guard: called before the socket is touched; raises if it must not be any more.
+        token: the fencing token of the route's lease, or None.
+    """
+
+    name = "outbound"
+
+    __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "own_close", "token", "url_text")
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        url: str,
+        attempt: int = 0,
+        guard: Callable[[], None] | None = None,
+        token: int | None = None,
+    ) -> None:
+        super().__init__({}, self._no_asgi, self._no_asgi)
+        self.connection = connection
+        self.url_text = url
+        self.attempt = attempt
+        self.token = token
+        self.messages_in = 0
+        self.messages_out = 0
+        #: What this end closed the open connection with.
+        self.own_close: tuple[int, str] | None = None
+        self._guard = guard
+        self.answered = True
+
+    async def _no_asgi(self, *args: Any) -> Any:
+        raise NotImplementedError("a socket that went out has no ASGI server")
+
+    @property
+    def outbound(self) -> Outbound:  # type: ignore[override]
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        return self.connection.state is State.OPEN
+
+    def ended(self) -> tuple[int, str] | None:
+        if self.connection.state is not State.CLOSED or self.connection.recv_messages.frames:
+            return None
+        return self.status()
+
+    def status(self) -> tuple[int, str]:
+        """Close code and reason of the closed connection: the peer's, else 1006 for one that was lost."""
+        if self.gone is None:
+            received = self.connection.protocol.close_rcvd
+            self.gone = (1006, "") if received is None else (received.code, received.reason)
+        return self.gone
+
+    def lost(self) -> bool:
+        """Whether the connection ended without a close frame of the peer."""
+        return self.connection.protocol.close_rcvd is None
+
+    async def receive(self) -> Message:
+        self._check()
+        try:
+            data = await self.connection.recv()
+        except ConnectionClosed:
+            code, reason = self.status()
+            return {"type": "websocket.disconnect", "code": code, "reason": reason}
+        self._check()
+        self.messages_in += 1
+        if isinstance(data, str):
+            return {"type": "websocket.receive", "text": data}
+        return {"type": "websocket.receive", "bytes": data}
+
+    async def send_payload(self, payload: Payload, call: str = "send") -> None:
+        self._check()
+        try:
+            if payload.binary:
+                await self.connection.send(payload.raw)
+            else:
+                await self.connection.send(payload.raw, text=True)
+        except ConnectionClosed as error:
+            raise self.closed_error(call) from error
+        self.messages_out += 1
+
+    def post(self, payload: Payload) -> None:
+        raise NotImplementedError("a socket that went out is in no room")
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.is_open:
+            self.own_close = (code, reason)
+        await self.connection.close(code, reason)
+        self.gone = self.gone or (code, reason)
+
+    async def ping(self) -> float:
+        self._check()
+        try:
+            waiter = await self.connection.ping()
+            return await waiter
+        except ConnectionClosed as error:
+            raise self.closed_error("ping") from error
+
+    async def pong(self) -> None:
+        self._check()
+        try:
+            await self.connection.pong()
+        except ConnectionClosed as error:
+            raise self.closed_error("pong") from error
+
+    def release(self) -> None:
+        """The connection is closed by whoever opened it."""
+
+    def closed_error(self, call: str) -> WebSocketDisconnect:
+        code, reason = self.status()
+        return WebSocketDisconnect(code, reason, call=call)
+
+    def _check(self) -> None:
+        if self._guard is not None:
+            self._guard()
+
+    # About
+
+    @property
+    def headers(self) -> HeaderMap:
+        response = self.connection.response
+        pairs = response.headers.raw_items() if response is not None else ()
+        return HeaderMap((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs)
+
+    @property
+    def url(self) -> str:
+        return self.url_text
+
+    @property
+    def local_address(self) -> Address | None:
+        return _address(self.connection.local_address)
+
+    @property
+    def remote_address(self) -> Address | None:
+        return _address(self.connection.remote_address)
+
+    @property
+    def latency(self) -> float:
+        """The round trip of the last ping that was answered, in seconds; 0 before the first."""
+        return self.connection.latency
+
+
+def _address(pair: Any) -> Address | None:
+    return Address(str(pair[0]), int(pair[1])) if isinstance(pair, tuple) and len(pair) >= 2 else None
