@@ -139,6 +139,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def __init__(self, host: dict[str, Any], layer: _LoopLayer) -> None:
         super().__init__(host, layer)
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._abandoned: asyncio.Future[None] | None = None
 
     async def subscribe(self, channel: str) -> None:
         if channel in self._subscribed_to:
@@ -152,12 +153,25 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 self._ensure_receiver()
             await confirmed
             self._subscribed_to.add(channel)
-        finally:
-            waiting = self._waiting.get(channel, [])
-            if confirmed in waiting:
-                waiting.remove(confirmed)
-            if not waiting:
-                self._waiting.pop(channel, None)
+        except BaseException:
+            self._forget(channel, confirmed)
+            raise
+
+    def _forget(self, channel: str, confirmed: asyncio.Future[None]) -> None:
+        """A subscription was given up before it was confirmed: take it back, for Redis may have it all the same."""
+        waiting = self._waiting.get(channel, [])
+        if confirmed in waiting:
+            waiting.remove(confirmed)
+        if not waiting:
+            self._waiting.pop(channel, None)
+            if self._pubsub is not None and channel not in self._subscribed_to:
+                self._abandoned = asyncio.ensure_future(self._take_back(channel))
+
+    async def _take_back(self, channel: str) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(conf.publish_timeout_seconds):
+                if channel not in self._waiting and channel not in self._subscribed_to:
+                    await self.unsubscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         async with self._lock:

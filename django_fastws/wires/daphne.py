@@ -77,8 +77,9 @@ class DaphneWire(Wire):
 
     def ended(self) -> tuple[int, str] | None:
         protocol = self._protocol
-        # Daphne's last word is the disconnect event: while it is the only one left, nothing else is unread.
-        if protocol.state != protocol.STATE_CLOSED or protocol.application_queue.qsize() > 1:
+        # The disconnect event is daphne's last word: once it is the next one, all else was received.
+        waiting = getattr(getattr(protocol, "application_queue", None), "_queue", None)
+        if protocol.state != protocol.STATE_CLOSED or not waiting or waiting[0]["type"] != "websocket.disconnect":
             return None
         return self._status()
 
@@ -128,7 +129,8 @@ class DaphneWire(Wire):
     def _send_frame(self, payload: Payload) -> bool:
         if not self.is_open:
             return False
-        self._protocol.sendMessage(payload.raw, payload.binary)
+        # Not sendMessage(), which cuts the connection over the size that daphne allows for messages that come in.
+        self._protocol.sendData(payload.frame)
         return True
 
     async def ping(self) -> float:
