@@ -175,6 +175,12 @@ class TestWebSocket:
         """Wait for the next message and decode it as JSON."""
         return loads((await self.receive(timeout)).data, "receive_json")
 
+    send_str = send_text
+    recv = receive
+    recv_str = receive_text
+    recv_bytes = receive_bytes
+    recv_json = receive_json
+
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no message comes and nothing is closed for so many seconds. What comes is kept for ``receive``."""
         queue = self._app.output_queue

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from django.http import QueryDict, parse_cookie
 
-from ._core.headers import HeaderMap, encode_headers
+from ._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
 from ._core.json import loads
 from ._core.messages import Payload, WebSocketMessage
 from ._core.query import parse_query
@@ -91,7 +91,7 @@ class WebSocket:
             WebSocketDisconnect: it is closed, or was denied by ``close()``.
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
-        encoded = encode_headers(headers)
+        encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
         offered = list(self.scope.get("subprotocols") or ())
         if subprotocol is not None and subprotocol not in offered:
             raise ValueError(
