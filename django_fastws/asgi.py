@@ -105,7 +105,7 @@ class Handshake:
             logger.exception("The WebSocket application failed on %.200r", scope.get("path"))
             if not wire.answered:
                 await wire.deny(500, "Internal Server Error")
-            else:
+            elif wire.gone is None:
                 await wire.close(1011, "internal error")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -36,8 +37,7 @@ class Endpoint:
         self.handler = handler
         self.signature = signature
         self.tags = tuple(tags)
-        self.__name__ = handler.__name__
-        self.__doc__ = handler.__doc__
+        functools.update_wrapper(self, handler, updated=())  # for those who look at URL patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":

@@ -42,7 +42,7 @@ class HandshakeDenied(WebSocketConnectionError):
     """
 
     def __init__(self, status: int, headers: HeaderMap, text: str) -> None:
-        super().__init__()
+        super().__init__(status, headers, text)
         self.status = status
         self.headers = headers
         self.text = text

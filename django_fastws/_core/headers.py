@@ -41,6 +41,8 @@ class HeaderMap(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         """The value; several of one name are joined by commas, cookies by semicolons (RFC 9110 section 5.3)."""
+        if not isinstance(name, str):
+            raise KeyError(name)
         key = name.lower()
         return ("; " if key == "cookie" else ", ").join(self._values[key])
 

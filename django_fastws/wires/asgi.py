@@ -66,6 +66,8 @@ class Wire:
         if not self.answered:
             self.answered = True  # whatever comes first: any other first event is an error of the server's
         await self._transmit(message)
+        if message["type"] == "websocket.close" and self.gone is None:
+            self.gone = (message.get("code") or 1000, message.get("reason") or "")
 
     async def _transmit(self, message: Message) -> None:
         """Hand an event to the server; what a wire mends, it mends here."""
@@ -222,8 +224,6 @@ class Wire:
                         logger.exception("A server's send failed on %r", self.scope.get("path"))
                         return
                     raise
-                if message["type"] == "websocket.close" and self.gone is None:
-                    self.gone = (message["code"], message["reason"])
                 if sent is not None and not sent.done():
                     sent.set_result(None)
         finally:
