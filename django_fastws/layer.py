@@ -177,7 +177,12 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         async with self._lock:
             self._subscribed_to.discard(channel)
             if self._pubsub is not None and channel.encode() in self._pubsub.channels:
-                await self._pubsub.unsubscribe(channel)
+                try:
+                    await self._pubsub.unsubscribe(channel)
+                except BaseException:
+                    # Redis is away, and forgets. redis-py must, too, or it would subscribe again.
+                    self._pubsub.channels.pop(channel.encode(), None)
+                    raise
 
     async def _do_receiving(self) -> None:
         pause = 0.0
@@ -359,27 +364,24 @@ class _ChannelLink(Link):
             del self._probes[probe]
 
     async def _receive(self, channel: str) -> None:
-        pause = 0.0
+        is_lost, pause = False, 0.0
         while True:
             try:
-                message = await self._layer.receive(channel)
-                if pause:
+                if is_lost:
                     await self._rejoin(channel)
-                    pause = 0.0
+                    is_lost, pause = False, 0.0
                     logger.warning("The channel layer is back")
+                message = await self._layer.receive(channel)
             except asyncio.CancelledError:
                 raise
-            except TimeoutError:
-                continue
             except Exception as error:
-                if _is_timeout(error):
+                if isinstance(error, TimeoutError) or _is_timeout(error):
                     continue  # redis-py 8 times out idle reads; a check tells how to stop that
-                if not pause:
+                if not is_lost:
+                    is_lost = True
                     logger.warning("Lost the channel layer, and keep trying: %s", error)
                 pause = min(self._LONGEST_PAUSE, pause * 2 or 0.05)
                 await asyncio.sleep(pause)
-                with contextlib.suppress(Exception):
-                    await self._rejoin(channel)
                 continue
             if message.get("type") == _PROBE:
                 heard = self._probes.get(message.get("probe", ""))

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from asgiref.testing import ApplicationCommunicator
 from channels.routing import get_default_application
@@ -245,6 +245,7 @@ class TestWebSocket:
             await self.close()
         finally:
             self._app.stop(exceptions=False)
+            await asyncio.wait([self._app.future], timeout=self.timeout)
 
     async def _input(self, event: Message) -> None:
         if self.closed:
@@ -318,14 +319,15 @@ def _scope(
         jar: SimpleCookie = SimpleCookie()
         for name, value in cookies.items():
             jar[name] = getattr(value, "value", value)
-        raw.append((b"cookie", jar.output(header="", sep=";").strip().encode("latin-1")))
+        header = jar.output(header="", sep=";").strip()
+        raw.append((b"cookie", header.encode("latin-1" if header.isascii() else "utf-8")))
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": parts.scheme or "ws",
         "path": unquote(parts.path),
-        "raw_path": parts.path.encode(),
+        "raw_path": quote(unquote(parts.path), safe="/!$&'()*+,;=:@~").encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
         "headers": raw,

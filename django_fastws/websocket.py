@@ -203,6 +203,7 @@ class WebSocket:
                 return str(text)
             return bytes(event.get("bytes") or b"")
         connection.peer_closed(*(self._wire.gone or (1006, "")))
+        self._leave_rooms()
         raise connection.disconnect(call)
 
     # Close
@@ -225,6 +226,7 @@ class WebSocket:
             await self._wire.deny()
         if closing is not Closing.NOTHING:
             self._connection.finished()
+            self._leave_rooms()
 
     @property
     def client_state(self) -> ClientState:
@@ -306,7 +308,10 @@ class WebSocket:
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The names of the rooms that the socket is in."""
+        """The names of the rooms that the socket is in; once it is closed, of those that it was in.
+
+        So a handler can tell them that somebody has left.
+        """
         return frozenset(self._rooms)
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
@@ -324,11 +329,14 @@ class WebSocket:
         if self._connection.state is ClientState.CONNECTED:
             self._wire.post(payload)
 
+    def _leave_rooms(self) -> None:
+        if self._rooms:
+            current_hub().drop(self, self._rooms)
+
     def release(self) -> None:
         """The handler has ended: leave every room and let go of the wire; for the endpoint."""
-        if self._rooms:
-            names, self._rooms = self._rooms, set()
-            current_hub().drop(self, names)
+        self._leave_rooms()
+        self._rooms = set()
         if not self._connection.closed:
             self._connection.peer_closed(1006, "")
         self._wire.release()

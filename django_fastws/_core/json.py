@@ -11,9 +11,9 @@ import orjson
 
 __all__ = ["dumps", "loads"]
 
-# Datetimes go through `default`, which writes them as Django does; so do dataclasses, of which orjson leaves out
-# members with an underscore and writes cached properties.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+# What goes through `default`: datetimes, which it writes as Django does; dataclasses, of which orjson leaves out
+# members with an underscore and writes cached properties; subclasses, which may be read in a way of their own.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def dumps(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
@@ -53,9 +53,11 @@ def _dumps_big(data: Any, default: Callable[[Any], Any] | None) -> bytes:
     try:
         try:
             return _dumps_slowly(data, default)
-        except ValueError:
+        except ValueError as error:
+            if "Out of range" not in str(error):
+                raise
             return _dumps_slowly(_finite(data), default)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TypeError(f"not JSON: {error}") from error
 
 

@@ -35,10 +35,11 @@ def parse_origin(value: str) -> Origin | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
+    host = (host or "").rstrip(".").lower()
     if not parts.scheme or not host or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
     scheme = parts.scheme.lower()
-    return Origin(scheme, host.rstrip(".").lower(), _PORTS.get(scheme) if port is None else port)
+    return Origin(scheme, host, _PORTS.get(scheme) if port is None else port)
 
 
 def matches_any(origin: Origin, patterns: Iterable[str]) -> bool:

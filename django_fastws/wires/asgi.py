@@ -16,6 +16,7 @@ __all__ = ["Wire"]
 
 logger = logging.getLogger("django_fastws.wires")
 
+_PATIENCE = 1.0  # seconds for a slow client to take its close frame
 _DENIAL = "websocket.http.response"
 
 
@@ -251,10 +252,16 @@ class Wire:
             self._backlog.dropped += 1
             return False
         self._slow = True
+        asyncio.get_running_loop().call_later(_PATIENCE, self._cut)
         self._backlog.clear_droppable()
         self._backlog.push(({"type": "websocket.close", "code": 1013, "reason": "too slow"}, None), 0)
         self._start_writer()
         return False
+
+    def _cut(self) -> None:
+        """Cut a connection that does not take its close frame; the plain wire has no way to."""
+        if self._base is not None:
+            self._base._cut()
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -15,11 +16,14 @@ from http import HTTPStatus
 from typing import Any
 
 from .._core.messages import Payload
+from ..conf import conf
 from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import Wire, disconnect_status
 
 __all__ = ["DaphneWire"]
+
+logger = logging.getLogger("django_fastws.wires")
 
 # What the wire calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
 _NEEDED = (
@@ -124,7 +128,32 @@ class DaphneWire(Wire):
             raise self.closed_error(call)
 
     def post(self, payload: Payload) -> None:
-        self._send_frame(payload)
+        if self._slow:
+            return
+        limit = conf.send_buffer_bytes
+        unsent = self._unsent()
+        if unsent and unsent + len(payload) > limit:
+            self._too_slow(limit)
+        else:
+            self._send_frame(payload)
+
+    def _unsent(self) -> int:
+        """How many bytes Twisted holds for a client that does not take them; 0 where that cannot be told."""
+        transport = self._protocol.transport
+        try:
+            return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
+        except AttributeError:
+            return 0
+
+    def _too_slow(self, limit: int) -> None:
+        policy = conf.slow_consumer
+        if not self._backlog.dropped:
+            logger.warning("A slow client on %r has over %d bytes unsent: %s", self.scope.get("path"), limit, policy)
+        self._backlog.dropped += 1
+        if policy == "disconnect":
+            # What was handed to Twisted cannot be taken back, so the other two policies drop the newest messages.
+            self._slow = True
+            self._protocol.sendCloseFrame(code=1013, reasonUtf8=b"too slow")
 
     def _send_frame(self, payload: Payload) -> bool:
         if not self.is_open:

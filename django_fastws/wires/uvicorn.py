@@ -43,6 +43,11 @@ class UvicornWire(Wire):
             return None
         return _status(waiting[0])
 
+    def _cut(self) -> None:
+        transport = getattr(self._protocol, "transport", None)
+        if transport is not None:
+            transport.abort()
+
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection: what the peer said, though nobody has received it yet."""
         for event in self._waiting() or ():
