@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from .._core.messages import Payload
 from ..conf import conf
@@ -57,6 +58,10 @@ class DaphneWire(Wire):
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         scope = dict(scope)
         scope.setdefault("scheme", "ws")
+        path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
+        if path.startswith(scope["raw_path"].decode("latin-1") + ";"):
+            # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
+            scope.update(path=unquote(path), raw_path=path.encode("latin-1"))
         scope.setdefault("extensions", {"websocket.http.response": {}})
         super().__init__(scope, receive, send)
         self._protocol = protocol
