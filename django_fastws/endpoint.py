@@ -65,7 +65,12 @@ class Endpoint:
                 await self._failed(ws, wire, error)
             else:
                 await ws.close()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                # Nobody cancelled the handler: it let the end of a task of its own pass.
+                await self._failed(ws, wire, error)
+                return
             # The server is stopping, or gave up on a connection that is gone.
             if ws.client_state is ClientState.CONNECTED:
                 with contextlib.suppress(Exception):
@@ -74,7 +79,7 @@ class Endpoint:
         finally:
             ws.release()
 
-    async def _failed(self, ws: WebSocket, wire: Wire, error: Exception) -> None:
+    async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
         error = _significant(error)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
@@ -100,7 +105,7 @@ class Endpoint:
         return f"<Endpoint {label_of(self.handler)}>"
 
 
-def _significant(error: Exception) -> Exception:
+def _significant(error: BaseException) -> BaseException:
     """What an exception group of a handler's tasks comes to: the first that is no mere disconnect."""
     if not isinstance(error, ExceptionGroup):
         return error

@@ -30,6 +30,7 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 from channels_redis.utils import _wrap_close, decode_hosts
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .conf import conf
 from .exceptions import WebSocketConnectionError, WebSocketError
@@ -140,6 +141,13 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         super().__init__(host, layer)
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._abandoned: asyncio.Future[None] | None = None
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        try:
+            await super().publish(channel, message)
+        except RedisConnectionError:
+            # The connection was closed while it was idle, as by a restart; redis-py has dropped it.
+            await super().publish(channel, message)
 
     async def subscribe(self, channel: str) -> None:
         if channel in self._subscribed_to:

@@ -42,10 +42,14 @@ class HandshakeDenied(WebSocketConnectionError):
     """
 
     def __init__(self, status: int, headers: HeaderMap, text: str) -> None:
-        super().__init__(status, headers, text)
+        # An OSError would take the arguments for its errno and strerror.
+        super().__init__()
         self.status = status
         self.headers = headers
         self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.headers, self.text)
 
     def __str__(self) -> str:
         return f"the handshake was denied with {self.status} {self.text}".rstrip()

@@ -22,6 +22,7 @@ from .exceptions import (
     WebSocketError,
     WebSocketException,
     WebSocketStateError,
+    check_close,
 )
 from .hub import current_hub
 from .rooms import Room
@@ -219,6 +220,9 @@ class WebSocket:
         Raises:
             TypeError, ValueError: the code or reason cannot be sent.
         """
+        check_close(code, reason or "")
+        if self._wire.gone is not None and not self._connection.closed:
+            self._connection.peer_closed(*self._wire.gone)  # found out by a send that failed
         closing = self._connection.close(code, reason or "")
         if closing is Closing.CLOSE:
             await self._wire.close(code, reason or "")
@@ -232,13 +236,16 @@ class WebSocket:
     def client_state(self) -> ClientState:
         """CONNECTING 0, CONNECTED 1, CLOSING 2 or DISCONNECTED 3.
 
-        It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile.
+        It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile; unless a send
+        has found that out.
         """
         connection = self._connection
         if connection.state is ClientState.CONNECTED and not connection.receiving:
             ended = self._wire.ended()
             if ended is not None:
                 connection.peer_closed(*ended)
+            elif self._wire.gone is not None:
+                return ClientState.DISCONNECTED  # and yet there may be messages to receive
         return connection.state
 
     @property
@@ -249,14 +256,14 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
-        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
             return self._wire.gone[0]
         return self._connection.close_code
 
     @property
     def close_reason(self) -> str:
         """The reason that came with the close code, or ""."""
-        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
             return self._wire.gone[1]
         return self._connection.close_reason
 

@@ -147,6 +147,8 @@ class Wire:
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after all that was sent or posted before. Never raises OSError."""
+        if self.gone is not None:
+            return
         message: Message = {"type": "websocket.close", "code": code, "reason": reason}
         try:
             if not self._busy and not self._backlog:
@@ -158,7 +160,8 @@ class Wire:
                 await sent
         except WebSocketConnectionError:
             pass
-        self.gone = self.gone or (code, reason)
+        if self.gone is None:
+            self.gone = (code, reason)
 
     async def ping(self) -> float:
         """Ping the peer; returns the round trip in seconds."""
@@ -187,14 +190,23 @@ class Wire:
         try:
             await self.send(message)
         except (OSError, RuntimeError) as error:
-            # Servers raise OSError on a closed connection, as the specification says, and some RuntimeError.
-            if self.gone is None:
-                self.gone = (1006, "")
+            self._note_loss(error)
             raise self.closed_error(call) from error
         finally:
             self._busy = False
             if self._backlog:
                 self._start_writer()
+
+    def _note_loss(self, error: OSError | RuntimeError) -> None:
+        """The server says that the connection is closed: with OSError, as ASGI has it, or with a RuntimeError."""
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            raise error  # a NotImplementedError, a RecursionError: somebody's mistake
+        if self.gone is None:
+            self.gone = self.lost_status()
+
+    def lost_status(self) -> tuple[int, str]:
+        """Close code and reason of a connection that turned out to be closed, as far as the server tells."""
+        return (1006, "") if self._base is None else self._base.gone or self._base.lost_status()
 
     def _start_writer(self) -> None:
         if self._writer is None and not self._busy:
@@ -205,13 +217,13 @@ class Wire:
         try:
             while self._backlog:
                 message, sent = self._backlog.pop()
-                if sent is not None and sent.cancelled():
+                is_close = message["type"] == "websocket.close"
+                if sent is not None and sent.cancelled() and not is_close:
                     continue  # who waited for it gave up, and does not expect it to be sent
                 try:
                     await self.send(message)
-                except (OSError, RuntimeError):
-                    if self.gone is None:
-                        self.gone = (1006, "")
+                except (OSError, RuntimeError) as problem:
+                    self._note_loss(problem)
                     error = self.closed_error("send")
                     if sent is not None and not sent.done():
                         sent.set_exception(error)
@@ -227,6 +239,9 @@ class Wire:
                     raise
                 if sent is not None and not sent.done():
                     sent.set_result(None)
+                if is_close:
+                    self._fail_backlog(self.closed_error("send"))
+                    return
         finally:
             self._busy = False
             self._writer = None
@@ -246,9 +261,9 @@ class Wire:
                 limit,
                 _POLICIES[policy],
             )
-        if policy == "drop_oldest":
-            return self._backlog.drop_oldest(size, limit)
-        if policy == "drop_newest":
+        if policy == "drop_oldest" and self._backlog.drop_oldest(size, limit):
+            return True
+        if policy != "disconnect":
             self._backlog.dropped += 1
             return False
         self._slow = True
@@ -265,9 +280,7 @@ class Wire:
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""
-        if self.gone is None and self._base is not None:
-            return self._base.closed_error(call)
-        code, reason = self.gone or (1006, "")
+        code, reason = self.gone or self.lost_status()
         return WebSocketDisconnect(code, reason, call=call)
 
 

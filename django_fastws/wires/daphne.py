@@ -18,7 +18,6 @@ from urllib.parse import unquote
 
 from .._core.messages import Payload
 from ..conf import conf
-from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import Wire, disconnect_status
 
@@ -59,7 +58,7 @@ class DaphneWire(Wire):
         scope = dict(scope)
         scope.setdefault("scheme", "ws")
         path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
-        if path.startswith(scope["raw_path"].decode("latin-1") + ";"):
+        if path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";"):
             # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
             scope.update(path=unquote(path), raw_path=path.encode("latin-1"))
         scope.setdefault("extensions", {"websocket.http.response": {}})
@@ -90,7 +89,7 @@ class DaphneWire(Wire):
         waiting = getattr(getattr(protocol, "application_queue", None), "_queue", None)
         if protocol.state != protocol.STATE_CLOSED or not waiting or waiting[0]["type"] != "websocket.disconnect":
             return None
-        return self._status()
+        return self.gone or self.lost_status()
 
     async def receive(self) -> Message:
         event = await self._receive()
@@ -130,6 +129,7 @@ class DaphneWire(Wire):
 
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
         if not self._send_frame(payload):
+            self.gone = self.gone or self.lost_status()
             raise self.closed_error(call)
 
     def post(self, payload: Payload) -> None:
@@ -144,10 +144,10 @@ class DaphneWire(Wire):
 
     def _unsent(self) -> int:
         """How many bytes Twisted holds for a client that does not take them; 0 where that cannot be told."""
-        transport = self._protocol.transport
         try:
+            transport = self._protocol.transport
             return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
-        except AttributeError:
+        except (AttributeError, TypeError):
             return 0
 
     def _too_slow(self, limit: int) -> None:
@@ -202,19 +202,12 @@ class DaphneWire(Wire):
             pong.set_result(time.perf_counter())
         original(self._protocol, payload)
 
-    def closed_error(self, call: str) -> WebSocketDisconnect:
-        code, reason = self._status()
-        return WebSocketDisconnect(code, reason, call=call)
-
-    def _status(self) -> tuple[int, str]:
-        if self.gone is None:
-            protocol = self._protocol
-            code = protocol.remoteCloseCode if protocol.wasClean else 1006
-            self.gone = (
-                1005 if code is None else code,
-                (code and code != 1006 and protocol.remoteCloseReason) or "",
-            )
-        return self.gone
+    def lost_status(self) -> tuple[int, str]:
+        protocol = self._protocol
+        if not protocol.wasClean:
+            return (1006, "")
+        code = protocol.remoteCloseCode
+        return (1005 if code is None else code), protocol.remoteCloseReason or ""
 
     def _accept(self, message: Message) -> bool:
         """Accept with headers, which daphne would drop; False leaves the accept to daphne."""

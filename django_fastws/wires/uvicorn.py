@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import Wire, disconnect_status
 
@@ -48,13 +47,11 @@ class UvicornWire(Wire):
         if transport is not None:
             transport.abort()
 
-    def closed_error(self, call: str) -> WebSocketDisconnect:
-        """The error for a call on a closed connection: what the peer said, though nobody has received it yet."""
-        for event in self._waiting() or ():
+    def lost_status(self) -> tuple[int, str]:
+        for event in self._waiting() or ():  # what the peer said, though nobody has received it yet
             if event.get("type") == "websocket.disconnect":
-                return WebSocketDisconnect(*_status(event), call=call)
-        status = self._legacy_status()
-        return super().closed_error(call) if status is None else WebSocketDisconnect(*status, call=call)
+                return _status(event)
+        return self._legacy_status() or (1006, "")
 
     def _waiting(self) -> Any:
         """The events that uvicorn holds for the application, first ones first; None if it keeps them elsewhere."""
