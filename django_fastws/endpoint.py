@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 
 from ._core.parameters import ParameterError
 from ._core.query import QueryError
@@ -30,7 +32,8 @@ class Endpoint:
 
     Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
     (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; any other exception is logged with
-    its traceback and closes with 1011 (before ``accept()``: denies with 500). Rooms are left in every case.
+    its traceback and closes with 1011 (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied``
+    before ``accept()`` deny with 404 and 403. Rooms are left in every case.
     """
 
     def __init__(self, handler: Any, signature: Signature, tags: Iterable[str] = ()) -> None:
@@ -83,6 +86,9 @@ class Endpoint:
         error = _significant(error)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
+        elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
+            # As a view may raise them; get_object_or_404() does.
+            await wire.deny(404 if isinstance(error, Http404) else 403, str(error))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
                 await wire.deny(403, error.reason)

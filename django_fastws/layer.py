@@ -141,6 +141,7 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
         super().__init__(host, layer)
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._abandoned: asyncio.Future[None] | None = None
+        self._saw_garbage = False
 
     async def publish(self, channel: str, message: bytes) -> None:
         try:
@@ -209,7 +210,13 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 pause = 0.0
                 logger.warning("Connected to Redis again")
             if message is not None:
-                self._receive_message(message)
+                try:
+                    self._receive_message(message)
+                except Exception as error:
+                    # Somebody else publishes here, or with other keys or another format.
+                    if not self._saw_garbage:
+                        self._saw_garbage = True
+                        logger.warning("Ignoring what is no message of a channel layer: %s", error)
 
     def _receive_message(self, message: dict[str, Any]) -> None:
         kind, name = message["type"], message["channel"]

@@ -16,6 +16,8 @@ __all__ = ["Wire"]
 
 logger = logging.getLogger("django_fastws.wires")
 
+# How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
+_LOST = (OSError, RuntimeError)
 _PATIENCE = 1.0  # seconds for a slow client to take its close frame
 _DENIAL = "websocket.http.response"
 
@@ -189,20 +191,22 @@ class Wire:
         self._busy = True
         try:
             await self.send(message)
-        except (OSError, RuntimeError) as error:
-            self._note_loss(error)
+        except _LOST as error:
+            if not self._is_lost(error):
+                raise
             raise self.closed_error(call) from error
         finally:
             self._busy = False
             if self._backlog:
                 self._start_writer()
 
-    def _note_loss(self, error: OSError | RuntimeError) -> None:
-        """The server says that the connection is closed: with OSError, as ASGI has it, or with a RuntimeError."""
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether a server's error says that the connection is closed; if so, that is remembered."""
         if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-            raise error  # a NotImplementedError, a RecursionError: somebody's mistake
+            return False  # a NotImplementedError, a RecursionError: somebody's mistake
         if self.gone is None:
             self.gone = self.lost_status()
+        return True
 
     def lost_status(self) -> tuple[int, str]:
         """Close code and reason of a connection that turned out to be closed, as far as the server tells."""
@@ -222,21 +226,14 @@ class Wire:
                     continue  # who waited for it gave up, and does not expect it to be sent
                 try:
                     await self.send(message)
-                except (OSError, RuntimeError) as problem:
-                    self._note_loss(problem)
-                    error = self.closed_error("send")
+                except BaseException as problem:
+                    error = self._write_failed(problem)
                     if sent is not None and not sent.done():
                         sent.set_exception(error)
                     self._fail_backlog(error)
+                    if not isinstance(problem, Exception):
+                        raise
                     return
-                except BaseException as error:
-                    if sent is not None and not sent.done():
-                        sent.set_exception(self.closed_error("send"))
-                    self._fail_backlog(self.closed_error("send"))
-                    if isinstance(error, Exception):
-                        logger.exception("A server's send failed on %r", self.scope.get("path"))
-                        return
-                    raise
                 if sent is not None and not sent.done():
                     sent.set_result(None)
                 if is_close:
@@ -245,6 +242,13 @@ class Wire:
         finally:
             self._busy = False
             self._writer = None
+
+    def _write_failed(self, problem: BaseException) -> WebSocketDisconnect:
+        """What those who wait are told of an error of the server's send; one that nobody expects is logged."""
+        expected = isinstance(problem, _LOST) and self._is_lost(problem)
+        if not expected and isinstance(problem, Exception):
+            logger.error("A server's send failed on %r", self.scope.get("path"), exc_info=problem)
+        return self.closed_error("send")
 
     def _fail_backlog(self, error: WebSocketDisconnect) -> None:
         for _, sent in self._backlog.clear():
