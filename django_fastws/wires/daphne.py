@@ -47,6 +47,9 @@ _NEEDED = (
 )
 
 
+_GLANCE = 0.5  # seconds between two looks at whether a connection that owes a pong is still there
+
+
 class DaphneWire(Wire):
     """Carries one connection of daphne's."""
 
@@ -174,12 +177,16 @@ class DaphneWire(Wire):
         if not self._pings:
             protocol.onPong = functools.partial(self._pong_came, type(protocol).onPong)
         payload = secrets.token_bytes(8)
-        pong = self._pings[payload] = asyncio.get_running_loop().create_future()
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._pings[payload] = pong
         sent = time.perf_counter()
         protocol.sendPing(payload)
         try:
-            came: float = await pong
-            return came - sent
+            while not pong.done():
+                await asyncio.wait([pong], timeout=_GLANCE)
+                if not pong.done() and not self.is_open:
+                    raise self.closed_error("ping")
+            return pong.result() - sent
         finally:
             self._pings.pop(payload, None)
 
