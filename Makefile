@@ -75,7 +75,7 @@ docs: install-docs ## Build the documentation into docs/_build/html
 clean: ## Remove the environments, caches and whatever was built
 	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find django_fastws example_project tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 
 # The environment. Several makes may run at once: whoever holds the lock installs, the others wait and then

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from channels.auth import AuthMiddleware as ChannelsAuthMiddleware
-from channels.sessions import CookieMiddleware, SessionMiddleware
+from channels.sessions import CookieMiddleware
+from channels.sessions import SessionMiddleware as ChannelsSessionMiddleware
 from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application as get_django_application
@@ -22,7 +23,7 @@ from .routing import WebSocketRouter
 from .types import ASGIApp, Receive, Scope, Send
 from .wires import Wire, find_wire
 
-__all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "get_asgi_application"]
+__all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
 
 logger = logging.getLogger("django_fastws.handshake")
 
@@ -55,6 +56,16 @@ def _with_users(inner: Any) -> Any:
     if apps.is_installed("django.contrib.auth"):
         inner = AuthMiddleware(inner)
     return CookieMiddleware(SessionMiddleware(inner))
+
+
+class SessionMiddleware(ChannelsSessionMiddleware):  # type: ignore[misc]
+    """Channels' SessionMiddleware, which leaves a session alone that is in the scope already."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "session" in scope:  # set by middleware around this one, or by a test
+            await self.inner(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class _Application:
@@ -105,7 +116,7 @@ class Handshake:
             logger.exception("The WebSocket application failed on %.200r", scope.get("path"))
             if not wire.answered:
                 await wire.deny(500, "Internal Server Error")
-            else:
+            elif wire.gone is None:
                 await wire.close(1011, "internal error")
 
 
@@ -156,7 +167,7 @@ class AuthMiddleware(ChannelsAuthMiddleware):  # type: ignore[misc]
     async def resolve_scope(self, scope: Scope) -> None:
         from django.contrib.auth.models import AnonymousUser
 
-        if scope["session"].session_key is None:
+        if getattr(scope["session"], "session_key", None) is None:
             scope["user"]._wrapped = AnonymousUser()
         else:
             await super().resolve_scope(scope)

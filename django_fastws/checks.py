@@ -94,7 +94,7 @@ def check_channel_layer() -> Iterator[CheckMessage]:
             id="fastws.W006",
         )
     if backend == "channels_redis.core.RedisChannelLayer" and _redis_major() >= 8:
-        unsafe = [host for host in _hosts(layer) if not _has_timeout(host)]
+        unsafe = [host for host in _hosts(layer) if _is_cut_short(host)]
         if unsafe:
             yield Error(
                 "The core Redis layer loses idle consumers with redis-py 8: its reads time out after 5 seconds, just "
@@ -116,8 +116,17 @@ def _hosts(layer: Any) -> list[dict[str, Any]]:
         return []
 
 
-def _has_timeout(host: dict[str, Any]) -> bool:
-    return "socket_timeout" in host or "socket_timeout" in parse_qs(urlsplit(str(host.get("address", ""))).query)
+def _is_cut_short(host: dict[str, Any]) -> bool:
+    """Whether redis-py's time limit for a read is not longer than the layer waits for a message."""
+    in_url = parse_qs(urlsplit(str(host.get("address", ""))).query).get("socket_timeout")
+    try:
+        timeout = float(in_url[-1] if in_url else host.get("socket_timeout", _WAITING_SECONDS) or "inf")
+    except (TypeError, ValueError):
+        return False
+    return timeout <= _WAITING_SECONDS
+
+
+_WAITING_SECONDS = 5  # channels_redis.core.RedisChannelLayer.brpop_timeout, and redis-py 8's default time limit
 
 
 @_check
@@ -151,7 +160,7 @@ def check_routes() -> Iterator[CheckMessage]:
         for name in route.missing_parameters:
             yield Error(
                 f"{route.place} does not take {name!r}, which its path {route.path!r} has.",
-                hint=f"Add the parameter: `async def {route.name}(ws, {name}: str)`.",
+                hint=f"Add the parameter: `async def {route.handler.__name__}(ws, {name}: str)`.",
                 id="fastws.E012",
             )
     for named in registry.duplicate_names():

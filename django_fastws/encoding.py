@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -19,11 +20,25 @@ __all__ = ["encode", "encode_bytes", "encode_json", "encode_text"]
 _django = DjangoJSONEncoder()
 
 
+# Subclasses of what JSON has, as the standard library reads them: a QueryDict, a named tuple, a SafeString.
+_PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (dict, lambda value: dict(value.items())),
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (list, list),
+    (tuple, list),
+)
+
+
 def _default(value: Any) -> Any:
-    if isinstance(value, PurePath):
-        return str(value)
     if isinstance(value, Enum):
         return value.value
+    for kind, plain in _PLAIN:
+        if isinstance(value, kind):
+            return plain(value)
+    if isinstance(value, PurePath):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return _django.default(value)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 
 from ._core.parameters import ParameterError
 from ._core.query import QueryError
@@ -29,15 +32,15 @@ class Endpoint:
 
     Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
     (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; any other exception is logged with
-    its traceback and closes with 1011 (before ``accept()``: denies with 500). Rooms are left in every case.
+    its traceback and closes with 1011 (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied``
+    before ``accept()`` deny with 404 and 403. Rooms are left in every case.
     """
 
     def __init__(self, handler: Any, signature: Signature, tags: Iterable[str] = ()) -> None:
         self.handler = handler
         self.signature = signature
         self.tags = tuple(tags)
-        self.__name__ = handler.__name__
-        self.__doc__ = handler.__doc__
+        functools.update_wrapper(self, handler, updated=())  # for those who look at URL patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "websocket":
@@ -65,7 +68,12 @@ class Endpoint:
                 await self._failed(ws, wire, error)
             else:
                 await ws.close()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                # Nobody cancelled the handler: it let the end of a task of its own pass.
+                await self._failed(ws, wire, error)
+                return
             # The server is stopping, or gave up on a connection that is gone.
             if ws.client_state is ClientState.CONNECTED:
                 with contextlib.suppress(Exception):
@@ -74,10 +82,13 @@ class Endpoint:
         finally:
             ws.release()
 
-    async def _failed(self, ws: WebSocket, wire: Wire, error: Exception) -> None:
+    async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
         error = _significant(error)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
+        elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
+            # As a view may raise them; get_object_or_404() does.
+            await wire.deny(404 if isinstance(error, Http404) else 403, str(error))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
                 await wire.deny(403, error.reason)
@@ -100,7 +111,7 @@ class Endpoint:
         return f"<Endpoint {label_of(self.handler)}>"
 
 
-def _significant(error: Exception) -> Exception:
+def _significant(error: BaseException) -> BaseException:
     """What an exception group of a handler's tasks comes to: the first that is no mere disconnect."""
     if not isinstance(error, ExceptionGroup):
         return error

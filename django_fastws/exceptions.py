@@ -123,7 +123,10 @@ def check_close(code: int, reason: str) -> None:
             f"close code {code} cannot be sent: use 1000, 1001, 1002, 1003, 1007 to 1014, "
             "or 3000 to 4999 for codes of your own"
         )
-    size = len(reason.encode("utf-8", "replace"))
+    try:
+        size = len(reason.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the close reason has no UTF-8: {error}") from None
     if size > _MAX_REASON_BYTES:
         raise ValueError(
             f"the close reason has {size} bytes, and a close frame carries {_MAX_REASON_BYTES}: shorten it"

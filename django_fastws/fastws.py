@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from ssl import SSLContext
@@ -109,10 +110,11 @@ class FastWS:
         full_path = join(self.prefix, path)
         all_tags = self.tags + _tags(tags)
         _check_name(label, name)
-        application, signature = _application(handler, all_tags, caller)
+        pattern = _pattern(label, full_path)
+        application, signature = _application(handler, pattern, all_tags, caller)
         return Route(
             path=full_path,
-            pattern=_pattern(label, full_path),
+            pattern=pattern,
             handler=handler,
             application=application,
             signature=signature,
@@ -325,16 +327,19 @@ class _Decorator(Protocol):
     ) -> WebSocketHandler[Arguments, Coroutine[Any, Any, Result]]: ...
 
 
-def _application(handler: Any, tags: tuple[str, ...], caller: Mapping[str, Any]) -> tuple[Any, Signature | None]:
+def _application(
+    handler: Any, pattern: Path, tags: tuple[str, ...], caller: Mapping[str, Any]
+) -> tuple[Any, Signature | None]:
     """The ASGI application of a handler, and what the handler takes."""
     if isinstance(handler, type) and issubclass(handler, AsyncConsumer):
         return cast("Any", handler).as_asgi(), None
     if hasattr(handler, "consumer_class"):  # what a consumer's as_asgi() has returned
         return handler, None
-    signature = read_signature(handler, caller)
+    signature = read_signature(handler, caller, pattern)
     endpoint = Endpoint(handler, signature, tags)
     if not hasattr(handler, "as_asgi"):
-        handler.as_asgi = lambda: endpoint
+        with contextlib.suppress(AttributeError):  # of a bound method, which takes none
+            handler.as_asgi = lambda: endpoint
     return endpoint, signature
 
 

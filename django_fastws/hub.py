@@ -50,12 +50,14 @@ def envelope(group: str, payload: Payload, exclude: str | None) -> dict[str, str
 class _Room:
     """The members of one room here. Whoever changes them calls ``Hub._settle``."""
 
-    __slots__ = ("group", "lock", "members", "subscribed")
+    __slots__ = ("attempted", "group", "lock", "members", "subscribed")
 
     def __init__(self, group: str) -> None:
         self.group = group
         self.members: dict[Member, None] = {}
         self.subscribed = False
+        #: A subscription was asked for, and the layer may have it even if it did not say so.
+        self.attempted = False
         self.lock = asyncio.Lock()
 
 
@@ -135,7 +137,10 @@ class Hub:
         exclude = crossing.get("exclude")
         for member in list(room.members):
             if exclude is None or member.id != exclude:
-                member.post(payload)
+                try:
+                    member.post(payload)
+                except Exception:
+                    logger.exception("Could not deliver a broadcast to one member")
 
     async def _settle(self, room: _Room) -> None:
         """Make the layer's subscription agree with whether the room has members."""
@@ -144,14 +149,15 @@ class Hub:
                 if self._link is None:
                     self._link = link(self.deliver)
                     self._refresh_later()
+                room.attempted = True
                 await self._link.subscribe(room.group)
                 room.subscribed = True
             if not room.members:
                 try:
-                    if room.subscribed and self._link is not None:
+                    if room.attempted and self._link is not None:
                         await self._link.unsubscribe(room.group)
                 finally:
-                    room.subscribed = False
+                    room.subscribed = room.attempted = False
                     # Whoever came meanwhile waits for the lock, and finds the room still here.
                     if not room.members and self._rooms.get(room.group) is room:
                         del self._rooms[room.group]
@@ -167,11 +173,13 @@ class Hub:
         await idle.close()
 
     def _settle_later(self, room: _Room) -> None:
+        level = logging.WARNING if room.subscribed else logging.DEBUG  # a join that failed was told of already
+
         async def settle() -> None:
             try:
                 await self._settle(room)
             except WebSocketConnectionError as error:
-                logger.warning("Left a room here, but: %s", error)
+                logger.log(level, "Left a room here, but: %s", error)
             except Exception:
                 logger.exception("Could not give back the subscription of a room")
 
@@ -192,11 +200,12 @@ class Hub:
 
         async def refresh() -> None:
             for room in list(self._rooms.values()):
-                if self._link is not None and room.subscribed and room.members:
-                    try:
-                        await self._link.subscribe(room.group)
-                    except Exception as error:
-                        logger.warning("Could not refresh a room's subscription: %s", error)
+                async with room.lock:
+                    if self._link is not None and room.subscribed and room.members:
+                        try:
+                            await self._link.subscribe(room.group)
+                        except Exception as error:
+                            logger.warning("Could not refresh a room's subscription: %s", error)
 
         task = asyncio.get_running_loop().create_task(refresh())
         self._tasks.add(task)

@@ -32,6 +32,7 @@ from channels_redis.pubsub import (
 )
 from channels_redis.utils import _wrap_close, create_pool, decode_hosts
 from redis import asyncio as aioredis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .conf import conf
 from .exceptions import WebSocketConnectionError, WebSocketError
@@ -141,6 +142,15 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
     def __init__(self, host: dict[str, Any], layer: _LoopLayer) -> None:
         super().__init__(host, layer)
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._abandoned: asyncio.Future[None] | None = None
+        self._saw_garbage = False
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        try:
+            await super().publish(channel, message)
+        except RedisConnectionError:
+            # The connection was closed while it was idle, as by a restart; redis-py has dropped it.
+            await super().publish(channel, message)
 
     async def subscribe(self, channel: str) -> None:
         if channel in self._subscribed_to:
@@ -154,18 +164,36 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 self._ensure_receiver()
             await confirmed
             self._subscribed_to.add(channel)
-        finally:
-            waiting = self._waiting.get(channel, [])
-            if confirmed in waiting:
-                waiting.remove(confirmed)
-            if not waiting:
-                self._waiting.pop(channel, None)
+        except BaseException:
+            self._forget(channel, confirmed)
+            raise
+
+    def _forget(self, channel: str, confirmed: asyncio.Future[None]) -> None:
+        """A subscription was given up before it was confirmed: take it back, for Redis may have it all the same."""
+        waiting = self._waiting.get(channel, [])
+        if confirmed in waiting:
+            waiting.remove(confirmed)
+        if not waiting:
+            self._waiting.pop(channel, None)
+            if self._pubsub is not None and channel not in self._subscribed_to:
+                self._abandoned = asyncio.ensure_future(self._take_back(channel))
+
+    async def _take_back(self, channel: str) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(conf.publish_timeout_seconds):
+                if channel not in self._waiting and channel not in self._subscribed_to:
+                    await self.unsubscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
         async with self._lock:
             self._subscribed_to.discard(channel)
             if self._pubsub is not None and channel.encode() in self._pubsub.channels:
-                await self._pubsub.unsubscribe(channel)
+                try:
+                    await self._pubsub.unsubscribe(channel)
+                except BaseException:
+                    # Redis is away, and forgets. redis-py must, too, or it would subscribe again.
+                    self._pubsub.channels.pop(channel.encode(), None)
+                    raise
 
     async def _do_receiving(self) -> None:
         pause = 0.0
@@ -184,7 +212,13 @@ class _Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 pause = 0.0
                 logger.warning("Connected to Redis again")
             if message is not None:
-                self._receive_message(message)
+                try:
+                    self._receive_message(message)
+                except Exception as error:
+                    # Somebody else publishes here, or with other keys or another format.
+                    if not self._saw_garbage:
+                        self._saw_garbage = True
+                        logger.warning("Ignoring what is no message of a channel layer: %s", error)
 
     def _receive_message(self, message: dict[str, Any]) -> None:
         kind, name = message["type"], message["channel"]
@@ -347,27 +381,24 @@ class _ChannelLink(Link):
             del self._probes[probe]
 
     async def _receive(self, channel: str) -> None:
-        pause = 0.0
+        is_lost, pause = False, 0.0
         while True:
             try:
-                message = await self._layer.receive(channel)
-                if pause:
+                if is_lost:
                     await self._rejoin(channel)
-                    pause = 0.0
+                    is_lost, pause = False, 0.0
                     logger.warning("The channel layer is back")
+                message = await self._layer.receive(channel)
             except asyncio.CancelledError:
                 raise
-            except TimeoutError:
-                continue
             except Exception as error:
-                if _is_timeout(error):
+                if isinstance(error, TimeoutError) or _is_timeout(error):
                     continue  # redis-py 8 times out idle reads; a check tells how to stop that
-                if not pause:
+                if not is_lost:
+                    is_lost = True
                     logger.warning("Lost the channel layer, and keep trying: %s", error)
                 pause = min(self._LONGEST_PAUSE, pause * 2 or 0.05)
                 await asyncio.sleep(pause)
-                with contextlib.suppress(Exception):
-                    await self._rejoin(channel)
                 continue
             if message.get("type") == _PROBE:
                 heard = self._probes.get(message.get("probe", ""))

@@ -99,7 +99,9 @@ def _called(viewname: Any) -> str:
 
 
 def _reverse(route: Route, args: Any, kwargs: Any) -> str:
-    return get_script_prefix() + str(_resolver(route).reverse(_NAME, *args, **kwargs)).lstrip("/")
+    url = str(_resolver(route).reverse(_NAME, *args, **kwargs)).lstrip("/")
+    # Django leaves semicolons as they are, and clients and servers that use urlparse() cut the path there.
+    return get_script_prefix() + url.replace(";", "%3B")
 
 
 @lru_cache(maxsize=1024)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
+import types
+import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
 from ._core.parameters import Parameter, ParameterError, converter_for, path_converter
+from ._core.paths import Path
 from ._core.query import parse_query
 
 __all__ = ["RouteError", "Signature", "check_handler", "label_of", "place_of", "read_signature"]
@@ -67,11 +71,12 @@ class Signature(NamedTuple):
         return arguments
 
 
-def read_signature(handler: Any, caller: Mapping[str, Any]) -> Signature:
+def read_signature(handler: Any, caller: Mapping[str, Any], pattern: Path | None = None) -> Signature:
     """Check that a function can be a handler, and read what it takes behind the WebSocket.
 
     Args:
         caller: the names local to where the handler is declared, for annotations that are strings.
+        pattern: the path; what its own converters make need not be convertible from text.
     Raises:
         RouteError: it cannot be a handler.
     """
@@ -81,6 +86,10 @@ def read_signature(handler: Any, caller: Mapping[str, Any]) -> Signature:
     found = list(inspect.signature(handler).parameters.values())
     if not found or found[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
         raise RouteError(f"{label}() takes no WebSocket: write `async def {handler.__name__}(ws, ...)`")
+    params = pattern.params if pattern is not None else ()
+    if found[0].name in {param.name for param in params} and found[0].kind is not inspect.Parameter.POSITIONAL_ONLY:
+        raise RouteError(f"{label}(): the path has {found[0].name!r}, which is the WebSocket's name; rename one")
+    ready = {param.name for param in params if param.converter is not None}
     parameters, takes_any = {}, False
     for parameter in found[1:]:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -88,7 +97,9 @@ def read_signature(handler: Any, caller: Mapping[str, Any]) -> Signature:
         elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise RouteError(f"{label}(): parameter {parameter.name!r} is positional-only, and could not be passed")
         elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            parameters[parameter.name] = _read_parameter(parameter, handler, label, caller)
+            names = {**_closure(handler), **caller}
+            is_ready = parameter.name in ready
+            parameters[parameter.name] = _read_parameter(parameter, handler, label, names, is_ready=is_ready)
     return Signature(parameters, takes_any)
 
 
@@ -110,18 +121,35 @@ def check_handler(handler: Any, takes: str) -> None:
         ) from None
 
 
-def _read_parameter(parameter: inspect.Parameter, handler: Any, label: str, caller: Mapping[str, Any]) -> Parameter:
+def _closure(handler: Any) -> dict[str, Any]:
+    """The names that a function has from the functions around it."""
+    function = inspect.unwrap(handler)
+    cells = getattr(function, "__closure__", None) or ()
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    found = {}
+    for name, cell in zip(names, cells, strict=False):
+        with contextlib.suppress(ValueError):  # not filled yet
+            found[name] = cell.cell_contents
+    return found
+
+
+def _read_parameter(
+    parameter: inspect.Parameter, handler: Any, label: str, names: Mapping[str, Any], *, is_ready: bool
+) -> Parameter:
     empty = inspect.Parameter.empty
     annotation, default = parameter.annotation, parameter.default
     if annotation is empty:
         # Without an annotation, the default tells.
         annotation = type(default) if type(default) in (int, float, bool) else str
-    elif isinstance(annotation, str):
-        annotation = _resolve(annotation, handler, label, parameter.name, caller)
+    else:
+        annotation = _resolve(annotation, handler, label, parameter.name, names)
     try:
         kind = converter_for(annotation)
     except TypeError as error:
-        raise RouteError(f"{label}(): parameter {parameter.name!r}: {error}") from None
+        if is_ready:
+            kind, annotation = converter_for(str), str  # the path's own converter has made of it what it should be
+        else:
+            raise RouteError(f"{label}(): parameter {parameter.name!r}: {error}") from None
     return Parameter(
         name=parameter.name,
         kind=kind,
@@ -131,15 +159,17 @@ def _read_parameter(parameter: inspect.Parameter, handler: Any, label: str, call
     )
 
 
-def _resolve(annotation: str, handler: Any, label: str, name: str, caller: Mapping[str, Any]) -> Any:
-    """An annotation that is a str, as all are under ``from __future__ import annotations``."""
-    if (bare := annotation.strip("'\"")) in ("slug", "path"):
+def _resolve(annotation: Any, handler: Any, label: str, name: str, names: Mapping[str, Any]) -> Any:
+    """An annotation without the strings in it; all are strings under ``from __future__ import annotations``."""
+    if isinstance(annotation, str) and (bare := annotation.strip("'\"")) in ("slug", "path"):
         return bare  # a path converter that no type stands for
     function = inspect.unwrap(handler)
     module = sys.modules.get(function.__module__)
     scope = getattr(function, "__globals__", vars(module) if module is not None else {})
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
     try:
-        return eval(annotation, dict(scope), dict(caller))
+        resolved = typing.get_type_hints(holder, dict(scope), dict(names), include_extras=True)[name]
+        return _resolve(resolved, handler, label, name, names) if isinstance(resolved, str) else resolved
     except Exception as error:
         raise RouteError(
             f"{label}(): the annotation {annotation!r} of {name!r} cannot be resolved ({error}); "

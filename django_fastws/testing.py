@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from asgiref.testing import ApplicationCommunicator
 from channels.routing import get_default_application
@@ -42,10 +42,14 @@ class HandshakeDenied(WebSocketConnectionError):
     """
 
     def __init__(self, status: int, headers: HeaderMap, text: str) -> None:
+        # An OSError would take the arguments for its errno and strerror.
         super().__init__()
         self.status = status
         self.headers = headers
         self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.headers, self.text)
 
     def __str__(self) -> str:
         return f"the handshake was denied with {self.status} {self.text}".rstrip()
@@ -175,6 +179,12 @@ class TestWebSocket:
         """Wait for the next message and decode it as JSON."""
         return loads((await self.receive(timeout)).data, "receive_json")
 
+    send_str = send_text
+    recv = receive
+    recv_str = receive_text
+    recv_bytes = receive_bytes
+    recv_json = receive_json
+
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no message comes and nothing is closed for so many seconds. What comes is kept for ``receive``."""
         queue = self._app.output_queue
@@ -239,6 +249,7 @@ class TestWebSocket:
             await self.close()
         finally:
             self._app.stop(exceptions=False)
+            await asyncio.wait([self._app.future], timeout=self.timeout)
 
     async def _input(self, event: Message) -> None:
         if self.closed:
@@ -312,14 +323,15 @@ def _scope(
         jar: SimpleCookie = SimpleCookie()
         for name, value in cookies.items():
             jar[name] = getattr(value, "value", value)
-        raw.append((b"cookie", jar.output(header="", sep=";").strip().encode("latin-1")))
+        header = jar.output(header="", sep=";").strip()
+        raw.append((b"cookie", header.encode("latin-1" if header.isascii() else "utf-8")))
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": parts.scheme or "ws",
         "path": unquote(parts.path),
-        "raw_path": parts.path.encode(),
+        "raw_path": quote(unquote(parts.path), safe="/!$&'()*+,;=:@~").encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
         "headers": raw,

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import QueryDict, parse_cookie
 
-from ._core.headers import HeaderMap, encode_headers
+from ._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
 from ._core.json import loads
 from ._core.messages import Payload, WebSocketMessage
 from ._core.query import parse_query
@@ -22,6 +22,7 @@ from .exceptions import (
     WebSocketError,
     WebSocketException,
     WebSocketStateError,
+    check_close,
 )
 from .hub import current_hub
 from .rooms import Room
@@ -92,7 +93,7 @@ class WebSocket:
             WebSocketDisconnect: it is closed, or was denied by ``close()``.
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
-        encoded = encode_headers(headers)
+        encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
         offered = list(self._wire.scope.get("subprotocols") or ())
         if subprotocol is not None and subprotocol not in offered:
             raise ValueError(
@@ -204,6 +205,7 @@ class WebSocket:
                 return str(text)
             return bytes(event.get("bytes") or b"")
         connection.peer_closed(*(self._wire.gone or (1006, "")))
+        self._leave_rooms()
         raise connection.disconnect(call)
 
     # Close
@@ -219,6 +221,9 @@ class WebSocket:
         Raises:
             TypeError, ValueError: the code or reason cannot be sent.
         """
+        check_close(code, reason or "")
+        if self._wire.gone is not None and not self._connection.closed:
+            self._connection.peer_closed(*self._wire.gone)  # found out by a send that failed
         closing = self._connection.close(code, reason or "")
         if closing is Closing.CLOSE:
             await self._wire.close(code, reason or "")
@@ -226,18 +231,22 @@ class WebSocket:
             await self._wire.deny()
         if closing is not Closing.NOTHING:
             self._connection.finished()
+            self._leave_rooms()
 
     @property
     def client_state(self) -> ClientState:
         """CONNECTING 0, CONNECTED 1, CLOSING 2 or DISCONNECTED 3.
 
-        It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile.
+        It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile; unless a send
+        has found that out.
         """
         connection = self._connection
         if connection.state is ClientState.CONNECTED and not connection.receiving:
             ended = self._wire.ended()
             if ended is not None:
                 connection.peer_closed(*ended)
+            elif self._wire.gone is not None:
+                return ClientState.DISCONNECTED  # and yet there may be messages to receive
         return connection.state
 
     @property
@@ -248,14 +257,14 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
-        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
             return self._wire.gone[0]
         return self._connection.close_code
 
     @property
     def close_reason(self) -> str:
         """The reason that came with the close code, or ""."""
-        if self.client_state < ClientState.CLOSING and self._wire.gone is not None:
+        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
             return self._wire.gone[1]
         return self._connection.close_reason
 
@@ -308,7 +317,10 @@ class WebSocket:
 
     @property
     def rooms(self) -> frozenset[str]:
-        """The names of the rooms that the socket is in."""
+        """The names of the rooms that the socket is in; once it is closed, of those that it was in.
+
+        So a handler can tell them that somebody has left.
+        """
         return frozenset(self._rooms)
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
@@ -326,11 +338,14 @@ class WebSocket:
         if self._connection.state is ClientState.CONNECTED:
             self._wire.post(payload)
 
+    def _leave_rooms(self) -> None:
+        if self._rooms:
+            current_hub().drop(self, self._rooms)
+
     def release(self) -> None:
         """The handler has ended: leave every room and let go of the wire; for the endpoint."""
-        if self._rooms:
-            names, self._rooms = self._rooms, set()
-            current_hub().drop(self, names)
+        self._leave_rooms()
+        self._rooms = set()
         if not self._connection.closed:
             self._connection.peer_closed(1006, "")
         self._wire.release()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from django_fastws.routes import registry
 from tests import redis_binary
-from tests.processes import ASGIServer, RedisServer
+from tests.processes import ROOT, ASGIServer, RedisServer
 
 #: What must not be skipped: "redis browser" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
@@ -52,7 +56,141 @@ def redis_layer(redis_server: RedisServer, request: pytest.FixtureRequest) -> di
 def serve() -> Iterator[Callable[..., ASGIServer]]:
     """Start ASGI servers that end with the test: ``serve("daphne", layer=...)``."""
     with ExitStack() as stack:
-        yield lambda *args, **kwargs: stack.enter_context(ASGIServer(*args, **kwargs))
+        started: list[ASGIServer] = []
+
+        def start(*args: Any, **kwargs: Any) -> ASGIServer:
+            started.append(stack.enter_context(ASGIServer(*args, **kwargs)))
+            return started[-1]
+
+        yield start
+        for server in started:
+            print(f"── log of {server.kind}:", server.log()[-10_000:], sep="\n")  # shown if the test has failed
+
+
+class Database(NamedTuple):
+    """A migrated database, with one user: ada."""
+
+    path: Path
+    session_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"TEST_DATABASE": str(self.path)}
+
+
+@pytest.fixture(scope="session")
+def site_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """The database of the shared servers."""
+    path = tmp_path_factory.mktemp("site") / "db.sqlite3"
+    database = Database(path, "")
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.site.database"],
+        cwd=ROOT,
+        env={**os.environ, **database.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Database(path, made.stdout)
+
+
+def layer_config(name: str, redis: RedisServer, prefix: str = "site") -> dict[str, Any]:
+    """The configuration of a Redis layer: "ours", or "pubsub" or "core" of channels-redis."""
+    if name == "ours":
+        return {
+            "BACKEND": "django_fastws.layer.RedisChannelLayer",
+            "CONFIG": {"hosts": [redis.url], "prefix": prefix},
+        }
+    host: Any = {"address": redis.url, "socket_timeout": None} if name == "core" else redis.url
+    backend = {"core": "core.RedisChannelLayer", "pubsub": "pubsub.RedisPubSubChannelLayer"}[name]
+    config = {"hosts": [host], "prefix": f"{prefix}-{name}"}
+    if name == "core":
+        config["capacity"] = 10_000  # with 100, it drops what is sent faster than it is received
+    return {"BACKEND": f"channels_redis.{backend}", "CONFIG": config}
+
+
+@pytest.fixture(scope="session")
+def shared_servers(
+    request: pytest.FixtureRequest, site_database: Database
+) -> Iterator[Callable[[str, str | None, int], ASGIServer]]:
+    """The servers that last for the whole run; see ``site``."""
+    running: dict[tuple[str, str | None, int], ASGIServer] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str, layer: str | None, number: int) -> ASGIServer:
+            key = kind, layer, number
+            if key not in running:
+                config = None
+                if layer is not None:
+                    config = layer_config(layer, request.getfixturevalue("redis_server"))
+                server = ASGIServer(kind, layer=config, environment=site_database.environment)
+                running[key] = stack.enter_context(server)
+            return running[key]
+
+        yield get
+        for server in running.values():
+            server.send_signal(signal.SIGTERM)  # so that they all stop at once
+        for server in running.values():
+            server.stop(limit=5)
+            check_log(server)
+
+
+@pytest.fixture
+def site(shared_servers: Callable[[str, str | None, int], ASGIServer]) -> Iterator[Callable[..., ASGIServer]]:
+    """A server with the application of the tests, shared by all who ask for the same: ``site("uvicorn")``.
+
+    ``site("daphne", layer="ours", number=2)`` is the second of two that share a Redis. When the test is over, nothing
+    may have been complained of in the logs but what says that it was on purpose.
+    """
+    used: dict[ASGIServer, int] = {}
+
+    def get(kind: str = "daphne", *, layer: str | None = None, number: int = 1) -> ASGIServer:
+        server = shared_servers(kind, layer, number)
+        used.setdefault(server, server.log_size())
+        return server
+
+    yield get
+    for server, start in used.items():
+        check_log(server, start)
+
+
+_WARNINGS = ("never retrieved", "never awaited", "was destroyed", "Warning:", "too long to shut down")
+
+
+def _traceback_blocks(log: str) -> Iterator[list[str]]:
+    """The lines of every traceback in a log; the last has the error."""
+    block: list[str] = []
+    for line in log.splitlines():
+        if line.startswith("Traceback (most recent call last):"):
+            block = [line]
+        elif block:
+            block.append(line)
+            if line and line[0] not in " \t|+":
+                yield block
+                block = []
+
+
+def tracebacks(log: str) -> list[str]:
+    """The last line of every traceback in a log."""
+    return [block[-1] for block in _traceback_blocks(log)]
+
+
+def complaints(log: str) -> list[str]:
+    """What should not be in a log: warnings, and tracebacks but the first whose error says that it was on purpose."""
+    wanted: set[str] = set()
+    found = [line for line in log.splitlines() if any(warning in line for warning in _WARNINGS)]
+    for block in _traceback_blocks(log):
+        if "on purpose" in block[-1] and block[-1] not in wanted:
+            wanted.add(block[-1])
+        else:
+            found += block
+    return found
+
+
+def check_log(server: ASGIServer, start: int = 0) -> None:
+    """Fail if there is something in a server's log, from a byte on, that should not be."""
+    if found := complaints(server.log(start)):
+        pytest.fail(f"in the log of {server.kind}:\n" + "\n".join(found), pytrace=False)
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ COMMANDS = {
     "uvicorn-wsproto": ["-m", "uvicorn", "--ws", "wsproto", "--host", HOST, "--port", "{port}", "{app}"],
     "hypercorn": ["-m", "hypercorn", "--bind", f"{HOST}:{{port}}", "{app}"],
     "granian": ["-m", "granian", "--interface", "asgi", "--host", HOST, "--port", "{port}", "{app}"],
+    "runserver": ["manage.py", "runserver", "--noreload", f"{HOST}:{{port}}"],
 }
 
 
@@ -86,20 +87,30 @@ class Process:
             self.stop(signal.SIGKILL)
             raise
 
-    def stop(self, signum: int = signal.SIGTERM) -> int:
-        """End it, in the end by force, and return its exit status."""
+    def send_signal(self, signum: int) -> None:
+        """Send it a signal, unless it has ended."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+
+    def stop(self, signum: int = signal.SIGTERM, limit: float = 15) -> int:
+        """End it, by force after ``limit`` seconds, and return its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signum)
             try:
-                self.process.wait(timeout=15)
+                self.process.wait(timeout=limit)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         return self.process.wait()
 
-    def log(self) -> str:
-        """What it has printed so far."""
-        return self.log_path.read_text(errors="replace")
+    def log(self, start: int = 0) -> str:
+        """What it has printed so far, from a byte on."""
+        return self.log_path.read_bytes()[start:].decode(errors="replace")
+
+    def log_size(self) -> int:
+        """How many bytes it has printed so far."""
+        return self.log_path.stat().st_size
 
     def __enter__(self) -> Any:
         self.start()

@@ -57,5 +57,6 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "loggers": {"django_fastws": {"handlers": ["stderr"], "level": "INFO"}},
+    "root": {"handlers": ["stderr"]},
+    "loggers": {"django_fastws": {"level": "INFO"}},
 }

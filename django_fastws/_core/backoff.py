@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 __all__ = ["delays", "retry_after"]
@@ -53,6 +54,9 @@ def retry_after(value: str | None, now: float) -> float | None:
         seconds = float(value)
         return seconds if math.isfinite(seconds) else None
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        date = parsedate_to_datetime(value)
+        if date.tzinfo is None:  # one of the two obsolete forms, which are in UTC too (section 5.6.7)
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - now)
     except (ValueError, OverflowError, OSError):
         return None

@@ -12,7 +12,6 @@ __all__ = ["refusal"]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _MAX_SUBPROTOCOLS = 100
-_MAX_COOKIE_BYTES = 16384
 # A quoted cookie may hold escapes such as \000, which databases refuse with an error of their own.
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\\0[0-3][0-7]|\\177")
 
@@ -29,7 +28,7 @@ def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
     except QueryError as error:
         return str(error)
     for name, value in scope.get("headers") or ():
-        if name == b"cookie" and (len(value) > _MAX_COOKIE_BYTES or _CONTROL.search(value)):
+        if name == b"cookie" and _CONTROL.search(value):
             return "the Cookie header is malformed"
     subprotocols = list(scope.get("subprotocols") or ())
     if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(map(_TOKEN.fullmatch, subprotocols)):

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["HeaderMap", "encode_headers"]
+__all__ = ["HANDSHAKE_HEADERS", "HeaderMap", "encode_headers"]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 6455 section 4.2.2: these belong to the server; subprotocol= is the way to the last of them.
-_RESERVED = frozenset(
+HANDSHAKE_HEADERS = frozenset(
     {
         b"connection",
         b"upgrade",
@@ -41,6 +41,8 @@ class HeaderMap(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         """The value; several of one name are joined by commas, cookies by semicolons (RFC 9110 section 5.3)."""
+        if not isinstance(name, str):
+            raise KeyError(name)
         key = name.lower()
         return ("; " if key == "cookie" else ", ").join(self._values[key])
 
@@ -61,16 +63,19 @@ class HeaderMap(Mapping[str, str]):
         return f"HeaderMap({dict(self)!r})"
 
 
-def encode_headers(headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> list[tuple[bytes, bytes]]:
-    """Check and encode the headers of a handshake's answer.
+def encode_headers(
+    headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]], refused: frozenset[bytes] = frozenset()
+) -> list[tuple[bytes, bytes]]:
+    """Check and encode headers.
 
     Args:
         headers: a mapping or pairs; names and values are str (latin-1) or bytes. None means no headers.
+        refused: lower-case names that may not be among them.
     Returns:
         Pairs of lower-case name and value, as ASGI wants them.
     Raises:
         TypeError: a name or value is neither str nor bytes.
-        ValueError: a name is no token, a value holds control characters, or the name belongs to the handshake.
+        ValueError: a name is no token, a value holds control characters, or a name is refused.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
     encoded = []
@@ -85,7 +90,7 @@ def encode_headers(headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> li
             raise ValueError(f"{name!r} is not a header name")
         if _BAD_VALUE.search(value):
             raise ValueError(f"the value of header {name.decode()!r} holds control characters")
-        if name in _RESERVED:
+        if name in refused:
             raise ValueError(
                 f"header {name.decode()!r} is the server's to set"
                 + ("; use accept(subprotocol=...)" if name == b"sec-websocket-protocol" else "")

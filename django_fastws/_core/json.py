@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,9 @@ import orjson
 
 __all__ = ["dumps", "loads"]
 
-# Datetimes and dataclasses' members go through `default`, which writes them as Django does.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+# What goes through `default`: datetimes, which it writes as Django does; dataclasses, of which orjson leaves out
+# members with an underscore and writes cached properties; subclasses, which may be read in a way of their own.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def dumps(data: Any, default: Callable[[Any], Any] | None = None) -> bytes:
@@ -49,14 +51,35 @@ def _dumps_any_keys(data: Any, default: Callable[[Any], Any] | None) -> bytes:
 def _dumps_big(data: Any, default: Callable[[Any], Any] | None) -> bytes:
     """Integers over 64 bits, which orjson refuses and the standard library writes."""
     try:
-        text = json.dumps(data, default=default, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode()
-    except ValueError as error:
+        try:
+            return _dumps_slowly(data, default)
+        except ValueError as error:
+            if "Out of range" not in str(error):
+                raise
+            return _dumps_slowly(_finite(data), default)
+    except (ValueError, RecursionError) as error:
         raise TypeError(f"not JSON: {error}") from error
+
+
+def _dumps_slowly(data: Any, default: Callable[[Any], Any] | None) -> bytes:
+    return json.dumps(data, default=default, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _finite(data: Any) -> Any:
+    """The same with null for NaN and infinities, as orjson writes them."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return data
 
 
 def loads(data: str | bytes, call: str = "json") -> Any:
     """Decode JSON.
+
+    Integers over 64 bits become floats, as in a browser (RFC 8259 section 6).
 
     Args:
         data: text, or bytes in UTF-8.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .frames import BINARY, TEXT, frame
 from .json import loads
 
 __all__ = ["Payload", "WebSocketMessage"]
@@ -58,11 +59,12 @@ class Payload:
         is_text: whether ``bytes`` are the UTF-8 of a text message.
     """
 
-    __slots__ = ("_raw", "_text", "binary")
+    __slots__ = ("_frame", "_raw", "_text", "binary")
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         self._text: str | None = None
         self._raw: bytes | None = None
+        self._frame: bytes | None = None
         if isinstance(data, str):
             self._text = data
         else:
@@ -84,6 +86,14 @@ class Payload:
         if text is None:
             text = self._text = (self._raw or b"").decode()
         return text
+
+    @property
+    def frame(self) -> bytes:
+        """The message as a server's frame."""
+        made = self._frame
+        if made is None:
+            made = self._frame = frame(BINARY if self.binary else TEXT, self.raw)
+        return made
 
     def __len__(self) -> int:
         """The size of the message, in bytes."""

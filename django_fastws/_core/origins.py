@@ -35,10 +35,11 @@ def parse_origin(value: str) -> Origin | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
+    host = (host or "").rstrip(".").lower()
     if not parts.scheme or not host or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
     scheme = parts.scheme.lower()
-    return Origin(scheme, host.rstrip(".").lower(), port or _PORTS.get(scheme))
+    return Origin(scheme, host, _PORTS.get(scheme) if port is None else port)
 
 
 def matches_any(origin: Origin, patterns: Iterable[str]) -> bool:
@@ -63,7 +64,7 @@ def _matches(origin: Origin, pattern: str) -> bool:
     if not host:
         return False
     if separator:
-        port = port or _PORTS.get(scheme)
+        port = _PORTS.get(scheme) if port is None else port
         if scheme != origin.scheme:
             return False
     if port is not None and port != origin.port:

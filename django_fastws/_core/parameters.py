@@ -17,7 +17,8 @@ __all__ = ["ParameterError", "Parameter", "converter_for", "path_converter"]
 Converter = Callable[[str], Any]
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_UUID = re.compile(r"\{?[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\}?")
 _SHOWN = 60  # characters of a refused value that an error repeats
 
 SUPPORTED = "str, int, float, bool, UUID, Decimal, date, datetime, time, an Enum, Literal[...], X | None and list[X]"
@@ -72,7 +73,8 @@ class Parameter(NamedTuple):
         Raises:
             ParameterError: it does not fit.
         """
-        return self._convert("path", value) if isinstance(value, str) else value
+        converted = self._convert("path", value) if isinstance(value, str) else value
+        return [converted] if self.kind.many else converted
 
     def _convert(self, where: str, value: str) -> Any:
         try:
@@ -170,6 +172,8 @@ def _choice(choices: Mapping[str, Any]) -> Kind:
 
 
 def _spelled(value: Any) -> str:
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -188,6 +192,12 @@ def _float(value: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError
     return number
+
+
+def _uuid(value: str) -> UUID:
+    if not _UUID.fullmatch(value):
+        raise ValueError
+    return UUID(value)
 
 
 def _decimal(value: str) -> Decimal:
@@ -227,7 +237,7 @@ _SIMPLE: dict[Any, Kind] = {
     int: Kind(_int, "an integer"),
     float: Kind(_float, "a number"),
     bool: Kind(_bool, "true or false"),
-    UUID: Kind(UUID, "a UUID"),
+    UUID: Kind(_uuid, "a UUID"),
     Decimal: Kind(_decimal, "a decimal number"),
     dt.date: Kind(dt.date.fromisoformat, "a date such as 2024-12-31"),
     dt.datetime: Kind(_datetime, "a date and time such as 2024-12-31T23:59:59+00:00"),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import unquote, urlsplit
 
 __all__ = ["check_url", "mask", "mask_in"]
+
+_ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+_SHORTEST_SECRET = 4  # characters; what is shorter is too likely to be found in ordinary words
 
 
 def check_url(url: object, schemes: tuple[str, ...]) -> str:
@@ -20,8 +24,12 @@ def check_url(url: object, schemes: tuple[str, ...]) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"the URL is malformed: {error}") from None
+    except ValueError:
+        # The original error may repeat a part of a password.
+        raise ValueError(
+            f"{mask(url)!r} is malformed: check host and port, and percent-encode what is special in a user name or "
+            "password"
+        ) from None
     if parts.scheme.lower() not in schemes:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"{mask(url)!r} must start with {wanted}")
@@ -40,16 +48,46 @@ def mask(url: str) -> str:
     """
     head, question, _ = url.partition("#")[0].partition("?")
     scheme, separator, rest = head.partition("://")
-    authority, slash, path = rest.partition("/")
-    if "@" in authority:
-        authority = "***@" + authority.rpartition("@")[2]
-    return f"{scheme}{separator}{authority}{slash}{path}{'?***' if question else ''}"
+    if not separator:  # no URL, but there may be a password in it
+        rest, scheme = scheme, ""
+        authority, slash, path = rest.rpartition("@")[2], "", ""
+        masked = rest != authority
+    else:
+        authority, slash, path = rest.partition("/")
+        _, at, host = authority.rpartition("@")
+        if not _is_port(host.rpartition("]")[2].partition(":")[2]):
+            # A password with a "/", "?" or "#" that is not percent-encoded ends up here.
+            return f"{scheme}://***"
+        authority, masked = host, bool(at)
+    return f"{scheme}{separator}{'***@' if masked else ''}{authority}{slash}{path}{'?***' if question else ''}"
 
 
-def mask_in(text: str, url: str) -> str:
-    """A text for a log in which a library may have repeated the URL."""
-    masked = text.replace(url, mask(url))
-    for secret in (urlsplit(url).query, urlsplit(url).password):
-        if secret and len(secret) > 3:
-            masked = masked.replace(secret, "***")
+def mask_in(text: str, url: str = "") -> str:
+    """A text for a log, on one line and without what may be secret.
+
+    Args:
+        text: may repeat the URL or parts of it, or hold others, or what a peer wrote.
+        url: whose query, user name and password are masked wherever they are; those of other URLs are masked where
+            the whole URL is.
+    """
+    masked = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    if url:
+        masked = masked.replace(url, mask(url))
+    masked = _ANY_URL.sub(lambda match: mask(match[0]), masked)
+    for secret in sorted(_secrets(url), key=len, reverse=True):
+        masked = masked.replace(secret, "***")
     return masked
+
+
+def _is_port(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit())
+
+
+def _secrets(url: str) -> set[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return set()
+    found = {part for part in (parts.query, parts.username, parts.password) if part}
+    found |= {unquote(part) for part in found}
+    return {part for part in found if len(part) >= _SHORTEST_SECRET}

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxy,
+    InvalidProxyMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.http11 import USER_AGENT
 
 from .._core.backoff import retry_after
 from .._core.retries import status_may_pass
 from .._core.urls import check_url, mask, mask_in
-from ..exceptions import WebSocketException
+from ..exceptions import WebSocketDisconnect, WebSocketException
 from ..routes import OutboundRoute
 from ..websocket import WebSocket
 from ..wires.outbound import OutboundWire
@@ -25,6 +35,8 @@ from .options import asked
 __all__ = ["Ending", "How", "open_connection", "run_handler"]
 
 logger = logging.getLogger("django_fastws.clients")
+
+_CONTEXT_SECONDS = 3600
 
 
 class How(Enum):
@@ -73,7 +85,7 @@ async def open_connection(route: OutboundRoute, on_url: Callable[[str], None]) -
         url = await asked(route.url)
         headers = await asked(route.options["headers"])
     except OSError as error:
-        return Ending(How.REFUSED, f"the URL or headers could not be asked for: {error}")
+        return Ending(How.REFUSED, mask_in(f"the URL or headers could not be asked for: {error}"))
     except Exception as error:
         logger.exception("%s: a callable for the URL or headers failed", route.handler_name)
         return Ending(How.FAILED, f"the URL or headers could not be asked for: {type(error).__name__}")
@@ -95,8 +107,11 @@ async def open_connection(route: OutboundRoute, on_url: Callable[[str], None]) -
 
 async def _connect(route: OutboundRoute, url: str, headers: Any) -> ClientConnection:
     options = {key: value for key, value in route.options.items() if key not in ("headers", "ssl")}
-    if route.options["ssl"] is not None:
-        options["ssl"] = route.options["ssl"]
+    context = route.options["ssl"]
+    if context is None and url[:4].lower() == "wss:":
+        context = _default_context(int(time.monotonic() / _CONTEXT_SECONDS))
+    if context is not None:
+        options["ssl"] = context
     pairs = list(headers.items() if hasattr(headers, "items") else headers or ())
     has_agent = any(str(name).lower() == "user-agent" for name, _ in pairs)
     return await connect(
@@ -108,6 +123,16 @@ async def _connect(route: OutboundRoute, url: str, headers: Any) -> ClientConnec
     )
 
 
+@lru_cache(maxsize=1)
+def _default_context(period: int) -> ssl.SSLContext:
+    """One for all routes: it holds all authorities of the system, which takes tens of milliseconds and most of 1 MiB.
+
+    Args:
+        period: a new number makes a new one, for the system's authorities change.
+    """
+    return ssl.create_default_context()
+
+
 def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
@@ -115,9 +140,10 @@ def _text(value: Any) -> str:
 def _refusal(error: Exception, url: str) -> Ending | None:
     """What a failed attempt means; None for an error that nobody foresaw."""
     reason = mask_in(str(error), url) or type(error).__name__
-    if isinstance(error, InvalidStatus):
+    if isinstance(error, (InvalidStatus, InvalidProxyStatus)):
         response = error.response
-        reason = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+        who = "proxy" if isinstance(error, InvalidProxyStatus) else "server"
+        reason = mask_in(f"the {who} answered {response.status_code} {response.reason_phrase}".rstrip(), url)
         if not status_may_pass(response.status_code):
             return Ending(How.IMPOSSIBLE, reason)
         return Ending(How.REFUSED, reason, retry_after(response.headers.get("Retry-After"), time.time()))
@@ -125,9 +151,10 @@ def _refusal(error: Exception, url: str) -> Ending | None:
         return Ending(How.IMPOSSIBLE, f"bad certificate: {error.verify_message}")
     if isinstance(error, (OSError, TimeoutError)):
         return Ending(How.REFUSED, reason)
-    if isinstance(error, InvalidMessage) and isinstance(error.__cause__, (EOFError, OSError)):
-        return Ending(How.REFUSED, "the server closed the connection without an answer")
-    if isinstance(error, (InvalidURI, InvalidHandshake, ValueError)):
+    if isinstance(error, (InvalidMessage, InvalidProxyMessage)) and isinstance(error.__cause__, (EOFError, OSError)):
+        who = "proxy" if isinstance(error, InvalidProxyMessage) else "server"
+        return Ending(How.REFUSED, f"the {who} closed the connection without an answer")
+    if isinstance(error, (InvalidURI, InvalidProxy, InvalidHandshake, ValueError, ImportError)):
         return Ending(How.IMPOSSIBLE, reason)
     return None
 
@@ -139,46 +166,63 @@ async def run_handler(route: OutboundRoute, wire: OutboundWire, sockets: set[Web
         sockets: where the socket is kept as long as the handler runs, for whoever wants to close it.
     """
     ws = WebSocket(wire, tags=route.tags)
+    ws.subprotocol = wire.connection.subprotocol
     sockets.add(ws)
     opened = time.monotonic()
     try:
-        how, reason = await _call(route, ws, wire)
+        how, why = await _call(route, ws, wire)
     finally:
         sockets.discard(ws)
-        if wire.is_open:  # only after a cancellation
-            wire.connection.transport.abort()
+        wire.abort()  # it is open only after a cancellation
         ws.release()
-    return Ending(how, reason, up_seconds=time.monotonic() - opened)
+    reason = f"{wire.ending()}: {why}" if why else wire.ending()
+    return Ending(how, mask_in(reason, wire.url), up_seconds=time.monotonic() - opened)
 
 
 async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tuple[How, str]:
+    """Call the handler, then close; how it ended, and why where codes do not tell."""
+    how, why = How.DONE, ""
     try:
         await route.handler(ws)
-    except WebSocketException as error:
-        await ws.close(error.code, error.reason)
-    except ConnectionError as error:
-        if wire.is_open:
-            # Of another connection that the handler uses, such as that of the channel layer.
-            await ws.close(1011, "internal error")
-            return How.LOST, f"{type(error).__name__}: {error}"
-    except Exception as error:
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Not the route was cancelled, but something that the handler has waited for.
         logger.exception("%s() failed on %s", route.handler_name, mask(wire.url))
+        how, why = How.FAILED, "CancelledError"
+    except Exception as raised:
+        error = _significant(raised)
+        if isinstance(error, WebSocketException):
+            await ws.close(error.code, error.reason)
+        elif not isinstance(error, ConnectionError):
+            logger.error("%s() failed on %s", route.handler_name, mask(wire.url), exc_info=error)
+            how, why = How.FAILED, f"{type(error).__name__}: {error}"
+        elif wire.is_open or not isinstance(error, WebSocketDisconnect):
+            # Of another connection that the handler uses, such as that of the channel layer.
+            how, why = How.LOST if wire.is_open else How.DONE, f"{type(error).__name__}: {error}"
+    if how is not How.DONE:
         await ws.close(1011, "internal error")
-        return How.FAILED, f"{type(error).__name__}: {error}"
     was_open = wire.is_open
     await ws.close()
-    await wire.connection.wait_closed()
-    if was_open or wire.own_close is not None:
-        return How.DONE, _shown(wire.own_close or wire.status())
-    if not wire.lost():
-        return How.CLOSED, _shown(wire.status())
-    # What this end said before it gave up: 1009 to a message too big, 1011 to a peer that answers no pings.
-    sent = wire.connection.protocol.close_sent
-    return How.LOST, "1006" if sent is None else f"1006 ({_shown((sent.code, sent.reason))})"
+    await wire.close(1000, "")  # in case that the handler gave up closing
+    if how is How.DONE and not was_open and wire.own_close is None:
+        how = How.LOST if wire.lost() else How.CLOSED
+    return how, why
 
 
-def _shown(status: tuple[int, str]) -> str:
-    return f"{status[0]} {status[1]}".rstrip()
+def _significant(error: Exception) -> Exception:
+    """What an exception group of a handler's tasks comes to: what is no mere connection error, if there is any."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    lost, rest = error.split(ConnectionError)
+    asked, others = rest.split(WebSocketException) if rest is not None else (None, None)
+    if others is not None:
+        return others
+    first: Exception = asked or lost or error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 # The library would log what the supervisor says already.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import lru_cache
+from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -29,25 +32,36 @@ async def send_request(route: OutboundRoute, threads: Threads) -> bool:
     """
     method, url = str(route.method), route.shown_url
     with threads.assigned():
+        asked_url = ""
         try:
-            url_text = check_url(await asked(route.url), ("http", "https"))
-            url = mask(url_text)
-            response = await _response(route, url_text)
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            reason = mask_in(str(error), url_text) if "url_text" in locals() else str(error)
-            logger.error("✘ %s %s failed: %s", method, url, reason or type(error).__name__)
+            asked_url = check_url(await asked(route.url), ("http", "https"))
+            url = mask(asked_url)
+            response = await _response(route, asked_url)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            logger.error("✘ %s %s failed: %s", method, url, mask_in(str(error), asked_url) or type(error).__name__)
             return False
         except Exception:
             logger.exception("✘ %s %s failed", method, url)
             return False
         try:
             result = await route.handler(response)
+        except httpx2.HTTPError as error:  # above all that of raise_for_status(), which repeats the URL
+            logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
+            return False
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not the request was cancelled, but something that the handler has waited for.
+            logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
+            return False
         except Exception:
             logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
             return False
     shown = "" if result is None else f": {_shown(result)}"
     if response.status_code >= 400:
-        logger.error("✘ %s %s %d %s%s", method, url, response.status_code, response.reason_phrase, shown)
+        phrase = mask_in(response.reason_phrase)
+        logger.error("✘ %s %s %d %s%s", method, url, response.status_code, phrase, shown)
         return False
     logger.info("✔ %s %s %d%s", method, url, response.status_code, shown)
     return True
@@ -62,8 +76,23 @@ async def _response(route: OutboundRoute, url: str) -> httpx2.Response:
         body = {"content": encode_json(json).raw}
         headers = httpx2.Headers(headers)
         headers.setdefault("content-type", "application/json")
-    async with httpx2.AsyncClient(follow_redirects=True) as client:
-        return await client.request(str(route.method), url, headers=headers, **body, **options)
+    timeout = options.pop("timeout")
+    try:
+        client = httpx2.AsyncClient(verify=_context(), follow_redirects=True, timeout=None)
+        async with asyncio.timeout(timeout), client:
+            return await client.request(str(route.method), url, headers=headers, **body, **options)
+    except TimeoutError:
+        raise httpx2.TimeoutException(f"no answer within {timeout:g} seconds") from None
+
+
+@lru_cache(maxsize=1)
+def _context() -> SSLContext:
+    """One for all requests: each would take tens of milliseconds, in which no other is sent."""
+    return httpx2.create_ssl_context()
+
+
+def _raised(error: Exception, url: str) -> str:
+    return f"{type(error).__name__}: {mask_in(str(error), url)}"
 
 
 def _shown(result: Any) -> str:
@@ -73,5 +102,17 @@ def _shown(result: Any) -> str:
         except (TypeError, ValueError):
             text = repr(result)
     else:
-        text = str(result)
+        text = mask_in(str(result)[: _LONGEST_RESULT + 1])
     return text if len(text) <= _LONGEST_RESULT else text[:_LONGEST_RESULT] + "…"
+
+
+class _MaskURLs(logging.Filter):
+    """Masks the URLs in what the library logs of each request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(mask(str(arg)) if isinstance(arg, httpx2.URL) else arg for arg in record.args)
+        return True
+
+
+logging.getLogger("httpx2").addFilter(_MaskURLs())

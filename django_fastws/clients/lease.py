@@ -22,22 +22,36 @@ logger = logging.getLogger("django_fastws.clients")
 
 # KEYS: the lease, the counter of tokens. ARGV: the holder, milliseconds.
 # Returns the token, or minus the milliseconds after which it makes sense to ask again.
+# A Redis that has just started may have forgotten a lease in which its holder still believes, so it gives none.
 _ACQUIRE = """
 local holder = redis.call('GET', KEYS[1])
-if holder then
+if holder and holder ~= ARGV[1] then
     local left = redis.call('PTTL', KEYS[1])
     if left < 1 then left = 1 end
     return -left
 end
+if not holder then
+    local info = redis.pcall('INFO', 'server')
+    local up = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
+    local left = up and ARGV[2] - (up - 1) * 1000 -- the difference of two rounded times
+    if left and left > 0 then
+        return -left
+    end
+end
+-- Seconds since the epoch: more than any token before, should Redis have forgotten it.
+redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')
 local token = redis.call('INCR', KEYS[2])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return token
 """
 
 # KEYS: the lease. ARGV: the holder, milliseconds. Returns 1 if the holder still has it.
+# It has it also if Redis has forgotten it: nobody else can have had it since, see above.
 _RENEW = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-    return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local holder = redis.call('GET', KEYS[1])
+if not holder or holder == ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 1
 end
 return 0
 """
@@ -82,6 +96,7 @@ class Lease:
     def __init__(self, redis: Any, key: str, seconds: float) -> None:
         self.token: int | None = None
         self._redis = redis
+        self._key = key
         self._keys = (f"fastws:lease:{{{key}}}", f"fastws:lease:{{{key}}}:token")
         self._seconds = seconds
         self._holder = uuid.uuid4().hex
@@ -119,6 +134,7 @@ class Lease:
             return
         await self._stop_renewing()
         self.token = None
+        is_told = False
         while True:
             asked = _now()
             answer = await self._ask(_ACQUIRE, self._keys, self._holder, int(self._seconds * 1000))
@@ -127,15 +143,18 @@ class Lease:
                 self._valid_until = asked + self._seconds * 0.9  # clocks of two machines do not run alike
                 self._renewing = asyncio.get_running_loop().create_task(self._renew())
                 return
+            if answer is not None and not is_told:
+                is_told = True
+                logger.info("Waiting for the lease of %s", self._key)
             pause = self._LONGEST_PAUSE if answer is None else min(self._LONGEST_PAUSE, -answer / 1000 + 0.005)
             await asyncio.sleep(pause)
 
     async def release(self) -> None:
         """Give the lease back, so that another process has it at once."""
         await self._stop_renewing()
-        if self.token is not None:
-            self.token = None
-            await self._ask(_RELEASE, self._keys[:1], self._holder)
+        self.token = None
+        # Also without a token: an answer of Redis may have been lost, or given up on.
+        await self._ask(_RELEASE, self._keys[:1], self._holder)
 
     async def _stop_renewing(self) -> None:
         renewing, self._renewing = self._renewing, None
@@ -180,4 +199,4 @@ class Lease:
         # No close frame: by now another process may hold the lease.
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.connection.transport.abort()
+            wire.abort()

@@ -14,7 +14,7 @@ async def asked(option: Any) -> Any:
     """The value of an option. A sync callable runs in a thread, where it may use the ORM."""
     if not callable(option):
         return option
-    if inspect.iscoroutinefunction(option):
+    if inspect.iscoroutinefunction(option) or inspect.iscoroutinefunction(option.__call__):
         return await option()
     value = await sync_to_async(option)()
     return await value if inspect.isawaitable(value) else value

@@ -21,7 +21,13 @@ __all__ = ["Runner", "Stopped"]
 
 logger = logging.getLogger("django_fastws.clients")
 
+# A handshake that is under way when the route is stopped may end: cut off, its peer might see 1006.
+_HANDSHAKE_SECONDS = 1.0
+
 T = TypeVar("T")
+
+#: What an orderly stop closes sockets with.
+GOING_AWAY = (1001, "going away")
 
 
 class Stopped(Exception):
@@ -83,7 +89,7 @@ class Runner:
         """Open no more connections, and close the open one with 1001; the handler ends by itself."""
         self._stopping.set()
         for ws in list(self._sockets):
-            await ws.close(1001, "going away")
+            await ws.close(*GOING_AWAY)
 
     def enforce_lease(self) -> None:
         """Cut the socket off if the route's lease is over."""
@@ -110,16 +116,16 @@ class Runner:
 
     async def _attempt(self) -> Ending | None:
         """One connection, and how it ended; None if the lease was lost."""
-        if self._lease is not None:
+        lease = self._lease
+        if lease is not None:
             self.state = "waiting for the lease"
-            await self._unless_stopped(self._lease.acquire())
+            await self._unless_stopped(lease.acquire())
         self.state = "connecting"
-        opened = await self._unless_stopped(open_connection(self.route, self._connecting))
+        opened = await self._unless_stopped(open_connection(self.route, self._connecting), _HANDSHAKE_SECONDS)
         if isinstance(opened, Ending):
             logger.warning("WebSocket not connected: %s (%s)", self.url, opened.reason)
             return opened
-        lease = self._lease
-        self._wire = OutboundWire(
+        self._wire = wire = OutboundWire(
             opened.connection,
             opened.url,
             self.attempt,
@@ -128,21 +134,26 @@ class Runner:
         )
         self.state, self.connected_at = "connected", time.time()
         logger.info("✔ WebSocket connected: %s", self.url)
+        reason = ""
         try:
             if lease is not None:
-                lease.guard(self._wire)
-            ending = await run_handler(self.route, self._wire, self._sockets)
+                lease.guard(wire)
+            if self._stopping.is_set():  # too late for the handler
+                await wire.close(*GOING_AWAY)
+                raise Stopped
+            ending = await run_handler(self.route, wire, self._sockets)
+            reason = ending.reason
         finally:
             self.state, self.connected_at = "closed", None
             self._counted_in, self._counted_out = self.messages_in, self.messages_out
             self._wire = None
+            lost_lease = lease is not None and not lease.is_valid() and not self._stopping.is_set()
+            if lost_lease:
+                reason = "1006: the lease was lost; waiting for it again"
+            logger.info("WebSocket closed: %s (%s)", self.url, reason or wire.ending())
             if lease is not None:
                 lease.guard(None)
-        if lease is not None and not lease.is_valid() and not self._stopping.is_set():
-            logger.warning("WebSocket closed: %s (the lease was lost; waiting for it again)", self.url)
-            return None
-        logger.info("WebSocket closed: %s (%s)", self.url, ending.reason)
-        return ending
+        return None if lost_lease else ending
 
     def _connecting(self, url: str) -> None:
         self.url = url
@@ -182,8 +193,8 @@ class Runner:
             return
         raise Stopped
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for work, but give it up when the route is stopped."""
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
+        """Wait for work, but give it up when the route is stopped, or so many seconds later."""
         if self._stopping.is_set():
             work.close()
             raise Stopped
@@ -191,6 +202,8 @@ class Runner:
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done() and grace:
+                await asyncio.wait([doing], timeout=grace)
             if doing.done():
                 return doing.result()
             raise Stopped

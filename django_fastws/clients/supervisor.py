@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..conf import conf
@@ -21,6 +21,7 @@ __all__ = ["Supervisor"]
 logger = logging.getLogger("django_fastws.clients")
 
 _HOUSEKEEPING_SECONDS = 1.0
+_LAST_SECONDS = 0.5  # to wait for what was cancelled, or for a busy thread, once the drain time is over
 
 
 class Supervisor:
@@ -36,10 +37,13 @@ class Supervisor:
         self._sockets = [route for route in routes if route.method is None]
         self._drain_seconds = conf.drain_seconds if drain_seconds is None else drain_seconds
         self._runners: list[Runner] = []
+        self._request_failed = False
         self._stop = asyncio.Event()
 
     async def run(self) -> bool:
         """Run every route to its end, or until ``stop()``.
+
+        After a stop it returns within the drain time, even if handlers that ignore their cancellation go on.
 
         Returns:
             Whether all went well: no request and no route has failed.
@@ -50,15 +54,20 @@ class Supervisor:
         logger.info("Running %d routes", len(self._requests) + len(self._sockets))
         housekeeping = asyncio.ensure_future(self._keep_house(threads))
         try:
-            all_well = await self._send_requests(threads)
+            await self._send_requests(threads)
             if not self._stop.is_set():
-                all_well = await self._run_sockets(threads) and all_well
+                await self._run_sockets(threads)
         finally:
             housekeeping.cancel()
             await asyncio.gather(housekeeping, return_exceptions=True)
-            await threads.close()
+            await threads.close(_LAST_SECONDS if self._stop.is_set() else None)
         logger.info("Done in %.2fs", time.monotonic() - started)
-        return all_well
+        return not self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a request or a route has failed so far."""
+        return self._request_failed or any(runner.failed for runner in self._runners)
 
     def stop(self) -> None:
         """Stop in order: no new connections, every socket is closed with 1001, handlers end or are cancelled."""
@@ -78,40 +87,41 @@ class Supervisor:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
         )
 
-    async def _send_requests(self, threads: Threads) -> bool:
-        if not self._requests:
-            return True
-        sending = [asyncio.ensure_future(send_request(route, threads)) for route in self._requests]
-        stopping = asyncio.ensure_future(self._stop.wait())
-        together: asyncio.Future[Any] = asyncio.gather(*sending)
+    async def _send_requests(self, threads: Threads) -> None:
+        sending = [asyncio.ensure_future(self._send_request(route, threads)) for route in self._requests]
         try:
-            await asyncio.wait([together, stopping], return_when=asyncio.FIRST_COMPLETED)
-            return all(request.result() for request in sending if request.done())
+            await self._unless_stopped(sending)
         finally:
-            stopping.cancel()
-            for request in sending:
-                request.cancel()
-            await asyncio.gather(together, *sending, stopping, return_exceptions=True)
+            await _cancel(sending, _LAST_SECONDS)
 
-    async def _run_sockets(self, threads: Threads) -> bool:
+    async def _send_request(self, route: OutboundRoute, threads: Threads) -> None:
+        if not await send_request(route, threads):
+            self._request_failed = True
+
+    async def _run_sockets(self, threads: Threads) -> None:
         logger.info("WebSocket connections: %d", len(self._sockets))
         redis = redis_client() if any(route.lease for route in self._sockets) else None
         self._runners = [Runner(route, threads, _lease(route, redis)) for route in self._sockets]
         running = [asyncio.ensure_future(runner.run()) for runner in self._runners]
-        stopping = asyncio.ensure_future(self._stop.wait())
         try:
-            ended: asyncio.Future[Any] = asyncio.gather(*running)
-            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
+            await self._unless_stopped(running)
+            if self._stop.is_set() and running:
                 await self._drain(running)
+        except asyncio.CancelledError:
+            await _cancel(running, _LAST_SECONDS)
+            raise
         finally:
-            stopping.cancel()
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, stopping, return_exceptions=True)
             if redis is not None:
                 await redis.aclose(close_connection_pool=True)
-        return not any(runner.failed for runner in self._runners)
+
+    async def _unless_stopped(self, tasks: Sequence[asyncio.Future[None]]) -> None:
+        """Wait until all tasks have ended, or ``stop()`` was called."""
+        ended: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
 
     async def _drain(self, running: Sequence[asyncio.Future[None]]) -> None:
         logger.info("Stopping: closing %d sockets", sum(runner.state == "connected" for runner in self._runners))
@@ -120,18 +130,25 @@ class Supervisor:
         _, late = await asyncio.wait(running, timeout=self._drain_seconds * 0.9)
         if late:
             logger.warning("Cancelling %d handlers that did not end within the drain time", len(late))
-            for task in late:
-                task.cancel()
-            await asyncio.wait(late, timeout=self._drain_seconds * 0.1)
-        for task in closing:
-            task.cancel()
-        await asyncio.gather(*closing, return_exceptions=True)
+            await _cancel(late, max(_LAST_SECONDS, self._drain_seconds * 0.1))
+        await _cancel(closing, _LAST_SECONDS)
 
     @staticmethod
     async def _keep_house(threads: Threads) -> None:
         while True:
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
-            await threads.close_old_connections()
+            threads.close_old_connections()
+
+
+async def _cancel(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> None:
+    """Cancel what has not ended, and wait for its end, but not longer than so many seconds."""
+    late = [task for task in tasks if not task.done()]
+    for task in late:
+        task.cancel()
+    if late:
+        _, stubborn = await asyncio.wait(late, timeout=seconds)
+        if stubborn:
+            logger.error("%d handlers ignore their cancellation", len(stubborn))
 
 
 def _lease(route: OutboundRoute, redis: Any) -> Lease | None:

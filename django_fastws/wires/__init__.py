@@ -21,13 +21,14 @@ def find_wire(scope: Scope, receive: Receive, send: Send) -> Wire:
     middleware that wraps ``send`` or ``receive`` keeps its place: then the wire is the plain one, on top of it.
     """
     bare = _unwrap(send)
-    outer = getattr(bare, "__self__", None)
-    receives_too = getattr(receive, "__self__", None) is outer
-    if isinstance(outer, Wire):
-        if not receives_too:
-            return Wire(scope, receive, send, outer)
-        outer.scope = scope
-        return outer
+    sender, receiver = getattr(bare, "__self__", None), getattr(receive, "__self__", None)
+    is_whole = receiver is sender
+    if isinstance(sender, Wire) and is_whole:
+        sender.scope = scope
+        return sender
+    base = sender if isinstance(sender, Wire) else receiver
+    if isinstance(base, Wire):
+        return Wire(scope, receive, send, base)
     for known in _KNOWN:
         found = known.find(scope, receive, bare)
         if found is not None:

@@ -18,6 +18,9 @@ __all__ = ["Outbound", "Wire"]
 
 logger = logging.getLogger("django_fastws.wires")
 
+# How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
+_LOST = (OSError, RuntimeError)
+_PATIENCE = 1.0  # seconds for a slow client to take its close frame
 _DENIAL = "websocket.http.response"
 
 
@@ -80,6 +83,8 @@ class Wire:
         if not self.answered:
             self.answered = True  # whatever comes first: any other first event is an error of the server's
         await self._transmit(message)
+        if message["type"] == "websocket.close" and self.gone is None:
+            self.gone = (message.get("code") or 1000, message.get("reason") or "")
 
     async def _transmit(self, message: Message) -> None:
         """Hand an event to the server; what a wire mends, it mends here."""
@@ -184,6 +189,8 @@ class Wire:
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after all that was sent or posted before. Never raises OSError."""
+        if self.gone is not None:
+            return
         message: Message = {"type": "websocket.close", "code": code, "reason": reason}
         try:
             if not self._busy and not self._backlog:
@@ -195,7 +202,8 @@ class Wire:
                 await sent
         except WebSocketConnectionError:
             pass
-        self.gone = self.gone or (code, reason)
+        if self.gone is None:
+            self.gone = (code, reason)
 
     async def ping(self) -> float:
         """Ping the peer; returns the round trip in seconds."""
@@ -223,15 +231,26 @@ class Wire:
         self._busy = True
         try:
             await self.send(message)
-        except (OSError, RuntimeError) as error:
-            # Servers raise OSError on a closed connection, as the specification says, and some RuntimeError.
-            if self.gone is None:
-                self.gone = (1006, "")
+        except _LOST as error:
+            if not self._is_lost(error):
+                raise
             raise self.closed_error(call) from error
         finally:
             self._busy = False
             if self._backlog:
                 self._start_writer()
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether a server's error says that the connection is closed; if so, that is remembered."""
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            return False  # a NotImplementedError, a RecursionError: somebody's mistake
+        if self.gone is None:
+            self.gone = self.lost_status()
+        return True
+
+    def lost_status(self) -> tuple[int, str]:
+        """Close code and reason of a connection that turned out to be closed, as far as the server tells."""
+        return (1006, "") if self._base is None else self._base.gone or self._base.lost_status()
 
     def _start_writer(self) -> None:
         if self._writer is None and not self._busy:
@@ -242,33 +261,34 @@ class Wire:
         try:
             while self._backlog:
                 message, sent = self._backlog.pop()
-                if sent is not None and sent.cancelled():
+                is_close = message["type"] == "websocket.close"
+                if sent is not None and sent.cancelled() and not is_close:
                     continue  # who waited for it gave up, and does not expect it to be sent
                 try:
                     await self.send(message)
-                except (OSError, RuntimeError):
-                    if self.gone is None:
-                        self.gone = (1006, "")
-                    error = self.closed_error("send")
+                except BaseException as problem:
+                    error = self._write_failed(problem)
                     if sent is not None and not sent.done():
                         sent.set_exception(error)
                     self._fail_backlog(error)
+                    if not isinstance(problem, Exception):
+                        raise
                     return
-                except BaseException as error:
-                    if sent is not None and not sent.done():
-                        sent.set_exception(self.closed_error("send"))
-                    self._fail_backlog(self.closed_error("send"))
-                    if isinstance(error, Exception):
-                        logger.exception("A server's send failed on %r", self.scope.get("path"))
-                        return
-                    raise
-                if message["type"] == "websocket.close" and self.gone is None:
-                    self.gone = (message["code"], message["reason"])
                 if sent is not None and not sent.done():
                     sent.set_result(None)
+                if is_close:
+                    self._fail_backlog(self.closed_error("send"))
+                    return
         finally:
             self._busy = False
             self._writer = None
+
+    def _write_failed(self, problem: BaseException) -> WebSocketDisconnect:
+        """What those who wait are told of an error of the server's send; one that nobody expects is logged."""
+        expected = isinstance(problem, _LOST) and self._is_lost(problem)
+        if not expected and isinstance(problem, Exception):
+            logger.error("A server's send failed on %r", self.scope.get("path"), exc_info=problem)
+        return self.closed_error("send")
 
     def _fail_backlog(self, error: WebSocketDisconnect) -> None:
         for _, sent in self._backlog.clear():
@@ -285,22 +305,26 @@ class Wire:
                 limit,
                 _POLICIES[policy],
             )
-        if policy == "drop_oldest":
-            return self._backlog.drop_oldest(size, limit)
-        if policy == "drop_newest":
+        if policy == "drop_oldest" and self._backlog.drop_oldest(size, limit):
+            return True
+        if policy != "disconnect":
             self._backlog.dropped += 1
             return False
         self._slow = True
+        asyncio.get_running_loop().call_later(_PATIENCE, self._cut)
         self._backlog.clear_droppable()
         self._backlog.push(({"type": "websocket.close", "code": 1013, "reason": "too slow"}, None), 0)
         self._start_writer()
         return False
 
+    def _cut(self) -> None:
+        """Cut a connection that does not take its close frame; the plain wire has no way to."""
+        if self._base is not None:
+            self._base._cut()
+
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""
-        if self.gone is None and self._base is not None:
-            return self._base.closed_error(call)
-        code, reason = self.gone or (1006, "")
+        code, reason = self.gone or self.lost_status()
         return WebSocketDisconnect(code, reason, call=call)
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import secrets
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from .._core.messages import Payload
-from ..exceptions import WebSocketDisconnect
+from ..conf import conf
 from ..types import Message, Receive, Scope, Send
 from .asgi import Wire, disconnect_status
 
 __all__ = ["DaphneWire"]
+
+logger = logging.getLogger("django_fastws.wires")
 
 # What the wire calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
 _NEEDED = (
@@ -43,6 +47,9 @@ _NEEDED = (
 )
 
 
+_GLANCE = 0.5  # seconds between two looks at whether a connection that owes a pong is still there
+
+
 class DaphneWire(Wire):
     """Carries one connection of daphne's."""
 
@@ -53,6 +60,10 @@ class DaphneWire(Wire):
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         scope = dict(scope)
         scope.setdefault("scheme", "ws")
+        path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
+        if path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";"):
+            # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
+            scope.update(path=unquote(path), raw_path=path.encode("latin-1"))
         scope.setdefault("extensions", {"websocket.http.response": {}})
         super().__init__(scope, receive, send)
         self._protocol = protocol
@@ -77,10 +88,11 @@ class DaphneWire(Wire):
 
     def ended(self) -> tuple[int, str] | None:
         protocol = self._protocol
-        # Daphne's last word is the disconnect event: while it is the only one left, nothing else is unread.
-        if protocol.state != protocol.STATE_CLOSED or protocol.application_queue.qsize() > 1:
+        # The disconnect event is daphne's last word: once it is the next one, all else was received.
+        waiting = getattr(getattr(protocol, "application_queue", None), "_queue", None)
+        if protocol.state != protocol.STATE_CLOSED or not waiting or waiting[0]["type"] != "websocket.disconnect":
             return None
-        return self._status()
+        return self.gone or self.lost_status()
 
     async def receive(self) -> Message:
         event = await self._receive()
@@ -120,15 +132,42 @@ class DaphneWire(Wire):
 
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
         if not self._send_frame(payload):
+            self.gone = self.gone or self.lost_status()
             raise self.closed_error(call)
 
     def post(self, payload: Payload) -> None:
-        self._send_frame(payload)
+        if self._slow:
+            return
+        limit = conf.send_buffer_bytes
+        unsent = self._unsent()
+        if unsent and unsent + len(payload) > limit:
+            self._too_slow(limit)
+        else:
+            self._send_frame(payload)
+
+    def _unsent(self) -> int:
+        """How many bytes Twisted holds for a client that does not take them; 0 where that cannot be told."""
+        try:
+            transport = self._protocol.transport
+            return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
+        except (AttributeError, TypeError):
+            return 0
+
+    def _too_slow(self, limit: int) -> None:
+        policy = conf.slow_consumer
+        if not self._backlog.dropped:
+            logger.warning("A slow client on %r has over %d bytes unsent: %s", self.scope.get("path"), limit, policy)
+        self._backlog.dropped += 1
+        if policy == "disconnect":
+            # What was handed to Twisted cannot be taken back, so the other two policies drop the newest messages.
+            self._slow = True
+            self._protocol.sendCloseFrame(code=1013, reasonUtf8=b"too slow")
 
     def _send_frame(self, payload: Payload) -> bool:
         if not self.is_open:
             return False
-        self._protocol.sendMessage(payload.raw, payload.binary)
+        # Not sendMessage(), which cuts the connection over the size that daphne allows for messages that come in.
+        self._protocol.sendData(payload.frame)
         return True
 
     async def ping(self) -> float:
@@ -138,12 +177,16 @@ class DaphneWire(Wire):
         if not self._pings:
             protocol.onPong = functools.partial(self._pong_came, type(protocol).onPong)
         payload = secrets.token_bytes(8)
-        pong = self._pings[payload] = asyncio.get_running_loop().create_future()
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._pings[payload] = pong
         sent = time.perf_counter()
         protocol.sendPing(payload)
         try:
-            came: float = await pong
-            return came - sent
+            while not pong.done():
+                await asyncio.wait([pong], timeout=_GLANCE)
+                if not pong.done() and not self.is_open:
+                    raise self.closed_error("ping")
+            return pong.result() - sent
         finally:
             self._pings.pop(payload, None)
 
@@ -166,19 +209,12 @@ class DaphneWire(Wire):
             pong.set_result(time.perf_counter())
         original(self._protocol, payload)
 
-    def closed_error(self, call: str) -> WebSocketDisconnect:
-        code, reason = self._status()
-        return WebSocketDisconnect(code, reason, call=call)
-
-    def _status(self) -> tuple[int, str]:
-        if self.gone is None:
-            protocol = self._protocol
-            code = protocol.remoteCloseCode if protocol.wasClean else 1006
-            self.gone = (
-                1005 if code is None else code,
-                (code and code != 1006 and protocol.remoteCloseReason) or "",
-            )
-        return self.gone
+    def lost_status(self) -> tuple[int, str]:
+        protocol = self._protocol
+        if not protocol.wasClean:
+            return (1006, "")
+        code = protocol.remoteCloseCode
+        return (1005 if code is None else code), protocol.remoteCloseReason or ""
 
     def _accept(self, message: Message) -> bool:
         """Accept with headers, which daphne would drop; False leaves the accept to daphne."""

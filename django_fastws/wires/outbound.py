@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.protocol import State
 
 from .._core.headers import HeaderMap
@@ -80,6 +82,14 @@ class OutboundWire(Wire):
         """Whether the connection ended without a close frame of the peer."""
         return self.connection.protocol.close_rcvd is None
 
+    def ending(self) -> str:
+        """How the connection ended, for a log: code and reason of whoever closed it first."""
+        if self.own_close is not None or not self.lost():
+            return _shown(*(self.own_close or self.status()))
+        # What this end said before it gave up: 1009 to a message too big, 1011 to a peer that answers no pings.
+        sent = self.connection.protocol.close_sent
+        return "1006" if sent is None else f"1006 ({_shown(sent.code, sent.reason)})"
+
     async def receive(self) -> Message:
         self._check()
         try:
@@ -108,10 +118,38 @@ class OutboundWire(Wire):
         raise NotImplementedError("a socket that went out is in no room")
 
     async def close(self, code: int, reason: str) -> None:
-        if self.is_open:
+        """Close, and wait for the end of the connection, at most for its close timeout. Never raises OSError."""
+        if self._guard is not None:
+            with contextlib.suppress(WebSocketDisconnect):
+                self._guard()
+        if self.is_open and not self.connection.transport.is_closing():
             self.own_close = (code, reason)
-        await self.connection.close(code, reason)
-        self.gone = self.gone or (code, reason)
+        discarding = asyncio.ensure_future(self._discard())
+        try:
+            # The library's own limit begins only when the close frame could be written.
+            async with asyncio.timeout(self.connection.close_timeout):
+                await self.connection.close(code, reason)
+        except TimeoutError:
+            self.abort()
+            await self.connection.wait_closed()
+        finally:
+            discarding.cancel()
+        self.gone = self.gone or self.own_close or self.status()
+
+    async def _discard(self) -> None:
+        """Receive what nobody will read: the peer's close frame comes behind it."""
+        while True:
+            try:
+                await self.connection.recv(decode=False)
+            except ConcurrencyError:  # the handler still receives
+                await asyncio.sleep(0.01)
+            except ConnectionClosed:
+                return
+
+    def abort(self) -> None:
+        """Cut the connection off, if it has not ended."""
+        if self.connection.state is not State.CLOSED:
+            self.connection.transport.abort()
 
     async def ping(self) -> float:
         self._check()
@@ -163,6 +201,10 @@ class OutboundWire(Wire):
     def latency(self) -> float:
         """The round trip of the last ping that was answered, in seconds; 0 before the first."""
         return self.connection.latency
+
+
+def _shown(code: int, reason: str) -> str:
+    return f"{code} {reason}".rstrip()
 
 
 def _address(pair: Any) -> Address | None:

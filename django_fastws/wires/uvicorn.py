@@ -33,12 +33,35 @@ class UvicornWire(Wire):
         return cls(scope, receive, send, protocol)
 
     def ended(self) -> tuple[int, str] | None:
-        queue = getattr(self._protocol, "queue", None)
-        waiting = getattr(queue, "_queue", None)
+        waiting = self._waiting()
+        if waiting is None:
+            # The deprecated implementation has no queue of events, but websockets' own of messages.
+            return None if getattr(self._protocol, "messages", None) else self._legacy_status()
         # What waits is in order, and a disconnect event is the last of it (a second one may follow).
         if not waiting or waiting[0].get("type") != "websocket.disconnect":
             return None
         return _status(waiting[0])
+
+    def _cut(self) -> None:
+        transport = getattr(self._protocol, "transport", None)
+        if transport is not None:
+            transport.abort()
+
+    def lost_status(self) -> tuple[int, str]:
+        for event in self._waiting() or ():  # what the peer said, though nobody has received it yet
+            if event.get("type") == "websocket.disconnect":
+                return _status(event)
+        return self._legacy_status() or (1006, "")
+
+    def _waiting(self) -> Any:
+        """The events that uvicorn holds for the application, first ones first; None if it keeps them elsewhere."""
+        return getattr(getattr(self._protocol, "queue", None), "_queue", None)
+
+    def _legacy_status(self) -> tuple[int, str] | None:
+        if getattr(self._protocol, "closed", None) is not True:
+            return None
+        code = getattr(self._protocol, "close_code", None)
+        return (1005 if code is None else code), getattr(self._protocol, "close_reason", None) or ""
 
     async def _transmit(self, message: Message) -> None:
         await self._send(message)

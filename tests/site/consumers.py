@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django_fastws import FastWS, WebSocket
 
+from . import members, patterns, sockets  # noqa: F401 (their routes)
+
 app = FastWS(prefix="/ws", tags=["site"])
 
 

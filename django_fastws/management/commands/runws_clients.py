@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import autoreload
 
+from django_fastws.clients import reloader
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.supervisor import Supervisor
+from django_fastws.conf import conf
 from django_fastws.routes import OutboundRoute, registry
 
 logger = logging.getLogger("django_fastws.clients")
 
-_RELOAD = 3  # the exit status by which Django's reloader knows that it shall start anew
+_WATCHDOG_SECONDS = 2.0  # after the drain time
 
 
 class Command(BaseCommand):
@@ -42,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--reload", action="store_true", help="Start anew when code changes, as runserver does.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["drain_seconds"] is not None and options["drain_seconds"] < 0:
+        if options["drain_seconds"] is not None and not 0 <= options["drain_seconds"] < threading.TIMEOUT_MAX:
             raise CommandError("--drain-seconds takes a number of seconds from 0")
         for problem in registry.problems:
             raise CommandError(f"{problem.module}: {problem.error}")
@@ -57,8 +61,8 @@ class Command(BaseCommand):
         if not routes:
             raise CommandError("There is no outbound route to run. Declare one with @app.ws or @app.get.")
         _log_to_stderr()
-        if options["reload"] and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true":
-            sys.exit(autoreload.restart_with_reloader())
+        if options["reload"] and not reloader.is_child():
+            sys.exit(reloader.run_child())
         status = asyncio.run(_run(routes, options["drain_seconds"], reload=options["reload"]))
         if status:
             sys.exit(status)
@@ -71,45 +75,54 @@ class Command(BaseCommand):
 
 
 async def _run(routes: list[OutboundRoute], drain_seconds: float | None, *, reload: bool) -> int:
+    """Run routes until they end, or a signal or a change of the code stops them; returns the exit status."""
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(routes, drain_seconds)
+    stopping = threading.Event()
     stopped: list[int] = []
+    changed: list[Path] = []
 
-    def stop(signum: int) -> None:
+    def status() -> int:
+        return reloader.CHANGED if changed else int(supervisor.has_failed)
+
+    def stop() -> None:
+        stopping.set()
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(supervisor.stop)
+
+    def on_signal(signum: int, frame: Any) -> None:
         if stopped:
             # Somebody insists: end at once, as the signal would have.
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
         stopped.append(signum)
-        supervisor.stop()
+        stop()
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop, signum)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: logger.info("Routes:\n%s", supervisor.status()))
-    # Not through the loop: it might serve a socket before it comes to its signal handlers.
-    signal.signal(signal.SIGCONT, lambda *_: supervisor.enforce_leases())
-    changed = _watch(loop, supervisor) if reload else []
-    all_well = await supervisor.run()
-    if changed:
-        return _RELOAD
-    return 0 if all_well else 1
-
-
-def _watch(loop: asyncio.AbstractEventLoop, supervisor: Supervisor) -> list[Path]:
-    """Watch the code from a thread; a change stops the supervisor in order. Returns a list of what has changed."""
-    changed: list[Path] = []
-
-    def on_change(sender: Any, file_path: Path, **kwargs: Any) -> bool:
+    def on_change(file_path: Path) -> None:
         logger.info("%s has changed, starting anew", file_path)
         changed.append(file_path)
-        loop.call_soon_threadsafe(supervisor.stop)
-        return True  # or Django would end the process at once
+        stop()
 
-    autoreload.file_changed.connect(on_change, weak=False)
-    reloader = autoreload.get_reloader()
-    thread = threading.Thread(target=reloader.run, args=[threading.main_thread()], daemon=True, name="reloader")
-    thread.start()
-    return changed
+    # Not through the loop: code that blocks it would block them too, and it might serve a socket before SIGCONT.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, on_signal)
+    signal.signal(signal.SIGCONT, lambda *_: supervisor.enforce_leases())
+    loop.add_signal_handler(signal.SIGUSR1, lambda: logger.info("Routes:\n%s", supervisor.status()))
+    if reload:
+        reloader.watch(on_change)
+    limit = (conf.drain_seconds if drain_seconds is None else drain_seconds) + _WATCHDOG_SECONDS
+    threading.Thread(target=_watchdog, args=[stopping, limit, status], daemon=True, name="watchdog").start()
+    await supervisor.run()
+    return status()
+
+
+def _watchdog(stopping: threading.Event, limit: float, status: Callable[[], int]) -> None:
+    """End the process so many seconds after it was told to stop, whatever still runs in it; in a thread."""
+    stopping.wait()
+    time.sleep(limit)
+    logger.error("Some code did not end within the drain time: it ignores its cancellation, or blocks. Ending anyway")
+    logging.shutdown()
+    os._exit(status())
 
 
 def _log_to_stderr() -> None:

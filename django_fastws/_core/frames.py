@@ -1,0 +1,31 @@
+"""WebSocket frames as a server sends them (RFC 6455 section 5.2): whole messages, unmasked, uncompressed."""
+
+from __future__ import annotations
+
+import struct
+
+__all__ = ["BINARY", "TEXT", "frame"]
+
+TEXT = 0x1
+BINARY = 0x2
+_FINAL = 0x80
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    """One final frame.
+
+    >>> frame(TEXT, b"hi")
+    b'\\x81\\x02hi'
+
+    An uncompressed frame is valid on a compressed connection, too (RFC 7692 section 6).
+
+    Args:
+        opcode: ``TEXT`` or ``BINARY``.
+        payload: any number of bytes; those of a text frame are UTF-8.
+    """
+    size = len(payload)
+    if size < 126:
+        return bytes((_FINAL | opcode, size)) + payload
+    if size < 65536:
+        return struct.pack("!BBH", _FINAL | opcode, 126, size) + payload
+    return struct.pack("!BBQ", _FINAL | opcode, 127, size) + payload

@@ -1,0 +1,1 @@
+"""An example: chat rooms, and a feed that a sync view pushes."""

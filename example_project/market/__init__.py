@@ -1,0 +1,1 @@
+"""Prices from a feed: one socket goes out for them, and each page's comes in."""

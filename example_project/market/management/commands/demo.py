@@ -1,0 +1,71 @@
+"""``manage.py demo``: the whole example with one command, and without a service.
+
+A project runs ``runserver`` (or daphne) and ``runws_clients`` as two processes, with a Redis between. Here the
+outbound routes run in a thread of the server, so that the in-memory channel layer reaches from one to the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+from django_fastws.clients.supervisor import Supervisor
+from django_fastws.routes import registry
+
+
+class Command(BaseCommand):
+    """Starts the feed, the outbound routes and the server; Ctrl+C stops them all."""
+
+    help = "Runs the example: its feed server, its outbound routes and the development server."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="Where the server listens.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with feed_server(), clients():
+            call_command("runserver", options["address"], use_reloader=False)
+
+
+@contextlib.contextmanager
+def feed_server() -> Iterator[None]:
+    """The feed server, as a process of its own."""
+    port = str(urlsplit(settings.FEED_URL).port)
+    # A session of its own keeps Ctrl+C from it: it ends last.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "example_project.feed_server", port], cwd=settings.ROOT_DIR, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def clients() -> Iterator[None]:
+    """The outbound routes, in a thread of their own."""
+    loop = asyncio.new_event_loop()
+    supervisors: list[Supervisor] = []
+
+    async def run() -> None:
+        supervisors.append(Supervisor(registry.outbound, drain_seconds=3))
+        await supervisors[0].run()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="clients", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(lambda: supervisors[0].stop())
+        thread.join()
+        loop.close()

@@ -1,0 +1,1 @@
+"""Announcements: saved by a sync view, pushed to every open page."""

@@ -1,0 +1,31 @@
+"""What the feed is made of."""
+
+from typing import Any
+
+from django.db import models
+
+MAX_TEXT = 500  # characters
+
+
+class Announcement(models.Model):
+    """One announcement."""
+
+    text = models.CharField(max_length=MAX_TEXT)
+    author = models.CharField(max_length=150, blank=True, help_text="Empty if whoever wrote it was not logged in.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.text if len(self.text) <= 60 else f"{self.text[:59]}…"
+
+    def as_message(self) -> dict[str, Any]:
+        """What the open pages are sent."""
+        return {
+            "type": "announcement",
+            "id": self.pk,
+            "text": self.text,
+            "author": self.author,
+            "at": self.created_at,
+        }

@@ -1,0 +1,422 @@
+"""Only one of many: the lease of a route in a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
+
+import pytest
+from redis.asyncio import Redis
+
+from django_fastws import WebSocketDisconnect
+from django_fastws.clients.lease import Lease, LeaseLost
+from tests.processes import RedisServer, stopped
+
+from .conftest import running
+from .peers import closing, listen, soon
+from .test_reconnect import by_async_for
+
+pytestmark = pytest.mark.redis
+
+SECONDS = 1.0
+
+
+@pytest.fixture
+async def redis(redis_server):
+    """A client of the Redis that all tests share."""
+    async with Redis.from_url(redis_server.url) as client:
+        await old_enough(client)
+        yield client
+
+
+async def old_enough(client):
+    """Wait until a Redis that has just started gives leases."""
+    left = SECONDS + 1.1 - (await client.info("server"))["uptime_in_seconds"]
+    if left > 0:
+        await asyncio.sleep(left)
+
+
+@pytest.fixture
+def key(request):
+    """The name of a route that no other test has."""
+    return f"{request.node.nodeid} {time.time()}"
+
+
+@pytest.fixture
+async def lease(redis, key):
+    """Make leases of one route, each as a process of its own has it."""
+    leases = []
+
+    def make(seconds=SECONDS, client=redis):
+        leases.append(Lease(client, key, seconds))
+        return leases[-1]
+
+    yield make
+    for made in leases:
+        await made.release()
+
+
+# The lease itself
+
+
+async def test_the_first_gets_it_and_tokens_grow(lease):
+    tokens = []
+    for _ in range(3):
+        one = lease()
+        await one.acquire()
+        assert one.is_valid()
+        tokens.append(one.token)
+        await one.release()
+        assert (one.is_valid(), one.token) == (False, None)
+    assert tokens == sorted(set(tokens))
+
+
+async def test_tokens_grow_also_when_redis_has_forgotten_them(lease, redis):
+    one, two = lease(), lease()
+    await one.acquire()
+    token = one.token
+    await one.release()
+    await redis.delete(one._keys[1])
+    await asyncio.sleep(1)  # no more than one holder a second
+    await two.acquire()
+    assert two.token > token
+
+
+async def test_another_waits_until_it_is_given_back(lease, log):
+    one, two = lease(), lease()
+    await one.acquire()
+    first = one.token
+    waiting = asyncio.create_task(two.acquire())
+    await soon(lambda: log.starting("Waiting for the lease of "))
+    assert (waiting.done(), two.is_valid()) == (False, False)
+    await one.release()
+    await asyncio.wait_for(waiting, 10)
+    assert two.is_valid()
+    assert two.token > first
+
+
+async def test_it_is_renewed_as_long_as_its_holder_lives(lease):
+    one, two = lease(), lease()
+    await one.acquire()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(two.acquire(), SECONDS * 1.6)
+    one.check()
+
+
+async def test_acquiring_what_one_has_changes_nothing(lease):
+    one = lease()
+    await one.acquire()
+    token = one.token
+    await one.acquire()
+    assert one.token == token
+
+
+async def test_it_expires_when_nobody_renews_it(lease):
+    one, two = lease(), lease()
+    await one.acquire()
+    await one._stop_renewing()
+    await asyncio.wait_for(two.acquire(), SECONDS + 5)
+    assert not one.is_valid()
+    with pytest.raises(LeaseLost) as lost:
+        one.check()
+    assert isinstance(lost.value, WebSocketDisconnect)
+    assert str(lost.value) == "the connection is closed (1006 the lease was lost)"
+
+
+async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis, key):
+    one = lease()
+    await one.acquire()
+    await one._stop_renewing()
+    while one.is_valid():
+        left = await redis.pttl(one._keys[0])
+        await asyncio.sleep(0.01)
+    assert left > 0
+
+
+async def test_who_has_lost_it_does_not_give_back_anothers(lease):
+    one, two = lease(), lease()
+    await one.acquire()
+    await one._stop_renewing()
+    await asyncio.wait_for(two.acquire(), SECONDS + 5)
+    await one.release()
+    await asyncio.sleep(0)
+    assert two.is_valid()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(lease().acquire(), SECONDS / 2)
+
+
+async def test_an_answer_that_is_lost_costs_no_waiting(lease, redis):
+    """Redis has given the lease, and the holder has not heard of it: it asks again, and has it."""
+    one = lease()
+    await redis.set(one._keys[0], one._holder, px=60_000)
+    await asyncio.wait_for(one.acquire(), 5)
+    assert one.is_valid()
+
+
+async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis):
+    one = lease(60)
+    await redis.set(one._keys[0], one._holder, px=60_000)  # the answer was on its way
+    await one.release()
+    assert not await redis.exists(one._keys[0])
+
+
+async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis):
+    one = lease()
+    await one.acquire()
+    await redis.delete(one._keys[0])
+    await asyncio.sleep(SECONDS / 2)
+    assert one.is_valid()
+    assert (await redis.get(one._keys[0])).decode() == one._holder
+
+
+async def test_each_route_has_a_lease_of_its_own(redis, key):
+    one, two = Lease(redis, f"{key} one", SECONDS), Lease(redis, f"{key} two", SECONDS)
+    await asyncio.wait_for(asyncio.gather(one.acquire(), two.acquire()), 5)
+    assert (one.is_valid(), two.is_valid()) == (True, True)
+    await asyncio.gather(one.release(), two.release())
+
+
+# Supervisors: each stands for a process
+
+
+@pytest.fixture
+def leasing(app, settings, redis_layer, redis, key):
+    """The settings and the options of a route with a lease."""
+    settings.CHANNEL_LAYERS = {"default": redis_layer}
+    settings.FASTWS_CLIENT_LEASE_SECONDS = SECONDS
+    return {"lease": True, "name": key.replace(":", "/"), "reconnect": True, "max_retries": -1}
+
+
+@asynccontextmanager
+async def several(app, count):
+    """So many supervisors of the same routes."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(running(app)) for _ in range(count)]
+
+
+async def tell_token(ws):
+    await ws.send(str(ws.fencing_token))
+    await by_async_for(ws)
+
+
+def check_one_after_the_other(visits):
+    """Never two connections at the same time, and tokens that grow."""
+    for before, after in pairwise(visits):
+        assert before.closed is not None
+        assert before.closed <= after.opened
+    tokens = [int(visit.received[0]) for visit in visits if visit.received]
+    assert tokens == sorted(tokens)
+
+
+async def test_of_three_exactly_one_holds_and_a_stop_hands_over_at_once(app, peer, leasing, redis):
+    server = await peer(listen)
+    app.ws(server.url, **leasing)(tell_token)
+    async with several(app, 3) as all_three:
+        for number in range(3):
+            await soon(lambda: len(server.visits) > number and server.visits[number].received)  # noqa: B023
+            await asyncio.sleep(0.2)
+            assert len(server.open_visits) == 1
+            holders = [it for it in all_three if "connected" in it.supervisor.status()]
+            assert len(holders) == 1
+            waiting = [it for it in all_three if "waiting for the lease" in it.supervisor.status()]
+            assert len(waiting) == 2 - number
+            holders[0].stop()
+            assert await holders[0].ended()
+            all_three.remove(holders[0])
+    assert [(await visit.ended()).close_code for visit in server.visits] == [1001] * 3
+    check_one_after_the_other(server.visits)
+    assert len({visit.received[0] for visit in server.visits}) == 3
+
+
+async def test_a_stop_while_waiting_for_the_lease_is_immediate(app, peer, leasing, lease):
+    server = await peer(listen)
+    app.ws(server.url, **leasing)(tell_token)
+    async with running(app) as first:
+        await server.visit()
+        async with running(app) as second:
+            await soon(lambda: "waiting for the lease" in second.supervisor.status())
+            second.stop()
+            assert await second.ended(timeout=5)
+        assert not first.task.done()
+    assert len(server.visits) == 1
+
+
+async def test_the_lease_is_kept_over_several_connections(app, peer, leasing):
+    server = await peer(closing(1001, 1001, 1001))
+    app.ws(server.url, **leasing)(tell_token)
+    tokens = set()
+
+    async with several(app, 2):
+        await soon(lambda: len(server.visits) == 4 and server.visits[3].received)
+        tokens = {visit.received[0] for visit in server.visits if visit.received}
+    assert len(tokens) == 1
+
+
+async def test_a_route_that_is_done_gives_its_lease_back(app, peer, leasing):
+    server = await peer(listen)
+
+    @app.ws(server.url, **leasing)
+    async def once(ws):
+        await ws.send(str(ws.fencing_token))
+
+    async with several(app, 2) as both:
+        assert [await it.ended() for it in both] == [True, True]
+    visits = [await visit.ended() for visit in server.visits]
+    check_one_after_the_other(visits)
+    assert len(visits) == 2
+
+
+async def test_a_route_without_a_lease_has_no_token(app, peer, leasing):
+    server = await peer(listen)
+    app.ws(server.url)(tell_token)
+    async with running(app):
+        await soon(lambda: server.visits and server.visits[0].received)
+    assert server.visits[0].received == ["None"]
+
+
+# Redis in trouble
+
+
+@pytest.fixture
+async def own_redis(leasing, settings):
+    """A Redis that this test may stop and kill."""
+    with RedisServer() as server:
+        settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"] = [server.url]
+        settings.CHANNEL_LAYERS = {**settings.CHANNEL_LAYERS}  # tell Channels
+        async with Redis.from_url(server.url) as client:
+            await old_enough(client)
+        yield server
+
+
+async def test_redis_down_for_less_than_the_lease_is_not_noticed_and_for_longer_it_cuts_the_socket(
+    app, peer, leasing, own_redis, log
+):
+    server = await peer(listen)
+    app.ws(server.url, **leasing)(tell_token)
+    async with several(app, 2):
+        await soon(lambda: server.visits and server.visits[0].received)
+        with stopped(own_redis):
+            await asyncio.sleep(SECONDS * 0.4)
+        await asyncio.sleep(SECONDS * 1.2)
+        assert (len(server.visits), len(server.open_visits)) == (1, 1)
+
+        with stopped(own_redis):
+            since = time.monotonic()
+            visit = await server.visits[0].ended()
+            assert visit.closed - since < SECONDS + 3
+            await asyncio.sleep(SECONDS / 2)
+            assert len(server.visits) == 1  # without Redis nobody knows whether another holds it
+        await soon(lambda: len(server.visits) == 2 and server.visits[1].received)
+        await asyncio.sleep(SECONDS / 2)
+        assert len(server.open_visits) == 1
+    assert visit.close_code == 1006  # no close frame: another might hold the route by then
+    assert log.endings[0] == "1006: the lease was lost; waiting for it again"
+    check_one_after_the_other(server.visits)
+    assert log.starting("A lease cannot be kept, for Redis is out of reach")
+
+
+async def test_a_redis_that_comes_back_empty_gives_no_lease_that_another_still_believes_in(
+    app, peer, leasing, own_redis
+):
+    server = await peer(listen)
+    app.ws(server.url, **leasing)(tell_token)
+    async with several(app, 3):
+        await soon(lambda: server.visits and server.visits[0].received)
+        await asyncio.to_thread(own_redis.stop, signal.SIGKILL)
+        await asyncio.to_thread(own_redis.start)
+        await asyncio.sleep(SECONDS * 1.5)
+        await soon(lambda: len(server.open_visits) == 1)
+    check_one_after_the_other(server.visits)
+
+
+# Processes
+
+
+async def test_a_process_that_is_stopped_or_killed_is_replaced_and_never_two_hold_the_route(
+    project, peer, redis_server, redis, key
+):
+    """A is stopped past its lease, and B takes over; A goes on, and must not touch its socket; B is killed."""
+    heard: list[tuple[float, int, str]] = []
+
+    async def talk(ws, visit):
+        async def tick():
+            while True:
+                await ws.send("tick")
+                await asyncio.sleep(0.01)
+
+        ticking = asyncio.create_task(tick())
+        try:
+            async for message in ws:
+                heard.append((time.time(), visit.number, message))
+        finally:
+            ticking.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+
+    server = await peer(talk)
+    project.settings(
+        CHANNEL_LAYERS={
+            "default": {
+                "BACKEND": "django_fastws.layer.RedisChannelLayer",
+                "CONFIG": {"hosts": [redis_server.url]},
+            }
+        },
+        FASTWS_CLIENT_LEASE_SECONDS=SECONDS,
+    )
+    project.consumers(
+        """
+        import time
+
+        @app.ws(URL, name=NAME, lease=True, reconnect=True, max_retries=-1)
+        async def feed(ws):
+            await ws.send(f"token {ws.fencing_token}")
+            with open("notes", "a") as notes:
+                async for message in ws:
+                    print(time.time(), ws.fencing_token, file=notes, flush=True)
+                    await ws.send(f"token {ws.fencing_token}")
+        """,
+        URL=server.url,
+        NAME=key.replace(":", "/"),
+    )
+
+    def told(number):
+        """Whether the connection has told its token."""
+        return lambda: any(visit == number for _, visit, _ in heard)
+
+    a = await project.start()
+    await soon(told(0))
+    b = await project.start()
+    await b.line("Waiting for the lease of ")
+
+    held = time.time()
+    a.send(signal.SIGSTOP)
+    await soon(told(1))
+    taken_over = time.time()
+    assert taken_over - held < SECONDS + 5
+    await asyncio.sleep(0.3)
+    a.send(signal.SIGCONT)
+    assert (await server.visits[0].ended()).close_code == 1006
+    await a.line("the lease was lost; waiting for it again")
+    await a.line("Waiting for the lease of ")
+    assert len(server.open_visits) == 1
+
+    b.send(signal.SIGKILL)
+    killed = time.time()
+    await soon(told(2))
+    assert time.time() - killed < SECONDS + 5
+    assert await a.stop() == 0
+    assert (await server.visits[2].ended()).close_code == 1001
+
+    tokens = [int(next(text for _, visit, text in heard if visit == number).split()[1]) for number in range(3)]
+    assert tokens == sorted(set(tokens))
+    # What A sent and took over its first connection, it did before it was held.
+    assert max(at for at, visit, _ in heard if visit == 0) < held + 0.5 < server_time(server.visits[1])
+    notes = [line.split() for line in project.read("notes").splitlines()]
+    assert max(float(at) for at, token in notes if int(token) == tokens[0]) < held + 0.1
+
+
+def server_time(visit):
+    """When a connection was opened, by the clock of the wall."""
+    return time.time() - (time.monotonic() - visit.opened)

@@ -1,0 +1,563 @@
+"""The WebSocket of an outbound route: the same object as on the server, in both spellings."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import decimal
+import uuid
+
+import pytest
+
+from django_fastws import (
+    ClientState,
+    MessageTooBig,
+    Room,
+    WebSocketConnectionError,
+    WebSocketDisconnect,
+    WebSocketError,
+    WebSocketException,
+    WebSocketMessage,
+    WebSocketStateError,
+)
+from django_fastws.testing import connect
+
+from .conftest import run, running
+from .peers import closing, frame, listen, read_close, read_frame, shake_hands, soon
+
+
+async def test_every_way_to_send(app, peer):
+    server = await peer(listen)
+
+    @app.ws(server.url)
+    async def speak(ws):
+        await ws.send("größe")
+        await ws.send(b"\x00\xff")
+        await ws.send(bytearray(b"ab"))
+        await ws.send({"ключ": [1, None]})
+        await ws.send([])
+        await ws.send_str("str")
+        await ws.send_text("")
+        await ws.send_bytes(b"")
+        await ws.send_json("json")
+
+    assert await run(app)
+    visit = await server.visits[0].ended()
+    assert visit.received == ["größe", b"\x00\xff", b"ab", '{"ключ":[1,null]}', "[]", "str", "", b"", '"json"']
+    assert (visit.close_code, visit.close_reason) == (1000, "")
+
+
+async def test_every_way_to_receive(app, peer):
+    server = await peer()
+    got = []
+
+    @app.ws(server.url)
+    async def converse(ws):
+        for send, receive in (
+            ("a", ws.recv),
+            (b"b", ws.receive),
+            ("c", ws.recv_str),
+            ("d", ws.receive_text),
+            (b"e", ws.recv_bytes),
+            (b"", ws.receive_bytes),
+            ({"g": 1}, ws.recv_json),
+            (b"[2]", ws.receive_json),
+        ):
+            await ws.send(send)
+            got.append(await receive())
+
+    assert await run(app)
+    assert got == [WebSocketMessage("a"), WebSocketMessage(b"b"), "c", "d", b"e", b"", {"g": 1}, [2]]
+    assert (got[0].text, got[0].data, str(got[0])) == ("a", "a", "a")
+    assert (got[1].text, got[1].data) == (None, b"b")
+
+
+async def test_django_types_go_out_as_django_writes_them(app, peer):
+    server = await peer(listen)
+    one = uuid.UUID(int=1)
+
+    @app.ws(server.url)
+    async def speak(ws):
+        await ws.send(
+            {"at": datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC), "d": decimal.Decimal("1.50"), "u": one}
+        )
+
+    assert await run(app)
+    assert server.visits[0].received == [f'{{"at":"2024-01-02T00:00:00Z","d":"1.50","u":"{one}"}}']
+
+
+async def test_async_for_takes_every_message_and_ends_with_the_connection(app, peer):
+    async def count(ws, visit):
+        for number in range(100):
+            await ws.send(str(number))
+
+    server = await peer(count)
+    got, after = [], []
+
+    @app.ws(server.url)
+    async def read(ws):
+        async for message in ws:
+            got.append(int(message.text))
+        after.append((ws.closed, ws.close_code, ws.client_state))
+
+    assert await run(app)
+    assert got == list(range(100))
+    assert after == [(True, 1000, ClientState.DISCONNECTED)]
+
+
+async def test_a_wrong_kind_and_bad_json_leave_the_socket_usable(app, peer):
+    server = await peer()
+    got = []
+
+    @app.ws(server.url)
+    async def converse(ws):
+        for message, receive, error in (
+            ("text", ws.recv_bytes, TypeError),
+            (b"bytes", ws.recv_str, TypeError),
+            ("{", ws.recv_json, ValueError),
+            (b"\xff", ws.recv_json, ValueError),
+        ):
+            await ws.send(message)
+            with pytest.raises(error):
+                await receive()
+        with pytest.raises(TypeError, match="send_json"):
+            await ws.send(5)
+        await ws.send("still here")
+        got.append(await ws.recv_str())
+
+    assert await run(app)
+    assert got == ["still here"]
+
+
+async def test_what_the_socket_tells_about_itself(app, peer):
+    server = await peer()
+    seen = {}
+
+    @app.ws(f"{server.url}/feed?token=opensesame", tags=["market"], headers={"X-Asked": "yes"})
+    async def look(ws):
+        seen.update(
+            closed=ws.closed,
+            state=ws.client_state,
+            code=ws.close_code,
+            reason=ws.close_reason,
+            local=ws.local_address,
+            remote=ws.remote_address,
+            attempt=ws.attempt,
+            latency=ws.latency,
+            tags=ws.tags,
+            url=ws.url,
+            upgrade=ws.headers["UPGRADE"],
+            subprotocol=ws.subprotocol,
+            token=ws.fencing_token,
+            repr=repr(ws),
+            ids={ws.id, ws.id},
+        )
+
+    assert await run(app)
+    assert seen["local"] == server.visits[0].connection.remote_address
+    assert len(seen.pop("ids")) == 1
+    seen.pop("local")
+    assert seen == {
+        "closed": False,
+        "state": ClientState.CONNECTED,
+        "code": None,
+        "reason": "",
+        "remote": ("127.0.0.1", server.port),
+        "attempt": 0,
+        "latency": 0,
+        "tags": ("market",),
+        "url": f"{server.url}/feed?token=opensesame",
+        "upgrade": "websocket",
+        "subprotocol": None,
+        "token": None,
+        "repr": f"<WebSocket '{server.url}/feed?***' CONNECTED>",
+    }
+
+
+async def test_ping_returns_the_round_trip_in_seconds_and_sets_latency(app, peer):
+    server = await peer()
+    seen = []
+
+    @app.ws(server.url)
+    async def measure(ws):
+        seen.extend([await ws.ping(), ws.latency])
+
+    assert await run(app)
+    assert 0 < seen[0] < 5
+    assert seen[1] == seen[0]
+
+
+async def test_many_pings_at_once(app, peer):
+    server = await peer()
+    seen = []
+
+    @app.ws(server.url)
+    async def measure(ws):
+        seen.extend(await asyncio.gather(*(ws.ping() for _ in range(20))))
+
+    assert await run(app)
+    assert len(seen) == 20
+    assert min(seen) > 0
+
+
+async def test_pong_sends_a_pong_that_nobody_asked_for(app, raw_peer):
+    heard = []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        heard.append(await read_frame(reader))
+
+    server = await raw_peer(behave)
+
+    @app.ws(server.url)
+    async def beat(ws):
+        await ws.pong()
+        await ws.recv()
+
+    await run(app)
+    assert heard == [(10, b"")]
+
+
+async def test_a_ping_that_is_never_answered_ends_with_the_connection(app, raw_peer):
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        await read_frame(reader)
+
+    server = await raw_peer(behave)
+    raised = []
+
+    @app.ws(server.url)
+    async def measure(ws):
+        try:
+            await ws.ping()
+        except WebSocketDisconnect as error:
+            raised.append(error)
+
+    await run(app)
+    assert [(error.code, str(error)) for error in raised] == [
+        (1006, "cannot call ping(): the connection is closed (1006)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        ((), (1000, "")),
+        ((1000, "done"), (1000, "done")),
+        ((1001, "go"), (1001, "go")),
+        ((4321, "größe"), (4321, "größe")),
+        ((1008, "x" * 123), (1008, "x" * 123)),
+    ],
+)
+async def test_the_peer_sees_code_and_reason_of_close(app, peer, log, arguments, seen):
+    server = await peer()
+    after = []
+
+    @app.ws(server.url)
+    async def leave(ws):
+        await ws.close(*arguments)
+        after.append((ws.closed, ws.close_code, ws.close_reason))
+        await ws.close(4999, "twice does nothing")
+
+    assert await run(app)
+    visit = await server.visits[0].ended()
+    assert (visit.close_code, visit.close_reason) == seen
+    assert after == [(True, *seen)]
+    assert log.endings == [f"{seen[0]} {seen[1]}".strip()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((999,), ValueError),
+        ((1005,), ValueError),
+        ((1006,), ValueError),
+        (("1000",), TypeError),
+        ((1000, "x" * 124), ValueError),
+    ],
+)
+async def test_a_close_that_cannot_be_sent_raises_and_leaves_the_socket_open(app, peer, arguments, error):
+    server = await peer()
+    got = []
+
+    @app.ws(server.url)
+    async def leave(ws):
+        with pytest.raises(error):
+            await ws.close(*arguments)
+        await ws.send("open")
+        got.append(await ws.recv_str())
+
+    assert await run(app)
+    assert got == ["open"]
+
+
+async def test_a_closed_socket_says_so_to_every_call(app, peer):
+    server = await peer(closing(4000, reason="enough"))
+    raised = []
+
+    @app.ws(server.url)
+    async def late(ws):
+        async for _ in ws:
+            pass
+        for call in (ws.recv, ws.recv_str, ws.recv_bytes, ws.recv_json, ws.ping, ws.pong, lambda: ws.send("x")):
+            try:
+                await call()
+            except WebSocketDisconnect as error:
+                raised.append((error.code, error.reason, isinstance(error, WebSocketConnectionError)))
+        await ws.close()
+        raised.append((ws.close_code, ws.close_reason, ws.closed))
+
+    await run(app)
+    assert raised == [(4000, "enough", True)] * 8
+
+
+async def test_no_error_of_the_library_reaches_a_handler(app, raw_peer):
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(b"half", fin=False))
+        await writer.drain()
+
+    server = await raw_peer(behave)
+    raised = []
+
+    @app.ws(server.url)
+    async def read(ws):
+        for call in (ws.recv, lambda: ws.send("x"), ws.ping):
+            try:
+                await call()
+            except WebSocketError as error:
+                raised.append(type(error))
+
+    await run(app)
+    assert raised == [WebSocketDisconnect] * 3
+
+
+async def test_a_text_message_that_is_not_utf_8_closes_with_1007(app, raw_peer, log):
+    sent = []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(b"\xff\xfe"))
+        sent.append((await read_close(reader))[0])
+
+    server = await raw_peer(behave)
+
+    @app.ws(server.url)
+    async def read(ws):
+        await ws.recv()
+
+    assert not await run(app)
+    assert sent == [1007]
+    assert log.endings[0].startswith("1006 (1007")
+
+
+async def test_a_message_over_the_limit_is_not_sent(app, peer, settings):
+    settings.FASTWS_MAX_MESSAGE_BYTES = 100
+    server = await peer(listen)
+
+    @app.ws(server.url)
+    async def speak(ws):
+        with pytest.raises(MessageTooBig):
+            await ws.send("x" * 101)
+        await ws.send("y" * 100)
+
+    assert await run(app)
+    assert server.visits[0].received == ["y" * 100]
+
+
+async def test_a_receive_that_is_given_up_loses_no_message(app, raw_peer):
+    go_on = asyncio.Event()
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(b"one ", fin=False))
+        await writer.drain()
+        await go_on.wait()
+        writer.write(frame(b"message", opcode=0) + frame((1000).to_bytes(2, "big"), opcode=8))
+        await reader.read(100)
+
+    server = await raw_peer(behave)
+    got = []
+
+    @app.ws(server.url)
+    async def read(ws):
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(ws.recv(), 0.01)
+        go_on.set()
+        got.append(await ws.recv_str())
+
+    await run(app)
+    assert got == ["one message"]
+
+
+async def test_one_task_receives_and_many_send(app, peer):
+    server = await peer()
+    got = []
+
+    @app.ws(server.url)
+    async def converse(ws):
+        sending = [asyncio.create_task(ws.send(str(number))) for number in range(50)]
+        while len(got) < 50:
+            got.append(int(await ws.recv_str()))
+        await asyncio.gather(*sending)
+        receiving = asyncio.create_task(ws.recv())
+        await asyncio.sleep(0)
+        with pytest.raises(WebSocketStateError, match="another task is receiving"):
+            await ws.recv()
+        await ws.send("last")
+        assert (await receiving).text == "last"
+
+    assert await run(app)
+    assert sorted(got) == list(range(50))
+
+
+async def test_websocket_exception_closes_with_its_code(app, peer, log):
+    server = await peer()
+
+    @app.ws(server.url)
+    async def refuse(ws):
+        raise WebSocketException(4003, "not for me")
+
+    assert await run(app)
+    visit = await server.visits[0].ended()
+    assert (visit.close_code, visit.close_reason) == (4003, "not for me")
+    assert log.endings == ["4003 not for me"]
+    assert "Traceback" not in log.text
+
+
+async def test_a_disconnect_that_is_not_caught_is_a_quiet_end(app, peer, log):
+    server = await peer(closing(1000))
+
+    @app.ws(server.url)
+    async def read(ws):
+        while True:
+            await ws.recv()
+
+    assert await run(app)
+    assert log.endings == ["1000"]
+    assert "Traceback" not in log.text
+
+
+# What is only for one side
+
+CAME_IN_ONLY = {
+    "scope": lambda ws: ws.scope,
+    "path_params": lambda ws: ws.path_params,
+    "query_params": lambda ws: ws.query_params,
+    "cookies": lambda ws: ws.cookies,
+    "user": lambda ws: ws.user,
+    "session": lambda ws: ws.session,
+    "client": lambda ws: ws.client,
+}
+
+
+async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_went_out(app, peer):
+    server = await peer()
+    raised = {}
+
+    @app.ws(server.url)
+    async def wrong(ws):
+        for name, access in CAME_IN_ONLY.items():
+            try:
+                access(ws)
+            except WebSocketStateError as error:
+                raised[name] = str(error)
+        for name, call in {"accept": ws.accept, "join()": lambda: ws.join("room")}.items():
+            try:
+                await call()
+            except WebSocketStateError as error:
+                raised[name] = str(error)
+        await ws.send("unharmed")
+        await ws.recv()
+
+    assert await run(app)
+    assert set(raised) == {*CAME_IN_ONLY, "accept", "join()"}
+    assert raised.pop("accept").startswith("cannot call accept(): the connection is open already")
+    # query_params reads the scope
+    assert raised.pop("query_params") == "scope is for sockets that come in, and this one went out"
+    assert raised == {name: f"{name} is for sockets that come in, and this one went out" for name in raised}
+
+
+async def test_names_of_sockets_that_go_out_raise_a_clear_error_on_one_that_came_in(app):
+    raised = {}
+
+    @app.websocket("/in")
+    async def wrong(ws):
+        await ws.accept()
+        for name in ("attempt", "latency", "fencing_token"):
+            try:
+                getattr(ws, name)
+            except WebSocketStateError as error:
+                raised[name] = str(error)
+
+    async with connect("/in", application=wrong.as_asgi()) as ws:
+        await ws.wait_closed()
+    assert raised == {
+        name: f"{name} is for sockets that go out, and this one came in"
+        for name in ("attempt", "latency", "fencing_token")
+    }
+
+
+async def test_a_handler_broadcasts_to_a_room_of_this_process(app, peer):
+    async def feed(ws, visit):
+        await ws.send('{"price":1}')
+        await listen(ws, visit)
+
+    server = await peer(feed)
+    joined = asyncio.Event()
+
+    @app.websocket("/page")
+    async def page(ws):
+        await ws.accept()
+        await ws.join("market")
+        joined.set()
+        async for _ in ws:
+            pass
+
+    @app.ws(server.url)
+    async def relay(ws):
+        await joined.wait()
+        async for message in ws:
+            await Room("market").abroadcast(message.json())
+
+    async with connect("/page", application=page.as_asgi()) as ws, running(app):
+        assert await ws.receive_json(timeout=10) == {"price": 1}
+
+
+async def test_close_waits_for_no_reader_of_what_is_still_coming(app, peer):
+    """A handler that has seen enough of a flood is not kept by what it did not read."""
+
+    async def flood(ws, visit):
+        while True:
+            await ws.send("x" * 10_000)
+
+    server = await peer(flood, compression=None)
+
+    @app.ws(server.url, close_timeout=60)
+    async def sip(ws):
+        await ws.recv()
+
+    assert await run(app, timeout=15)
+    assert (await server.visits[0].ended()).close_code == 1000
+
+
+async def test_close_gives_up_on_a_peer_that_reads_nothing(app, raw_peer, log):
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.transport.pause_reading()
+        await asyncio.Event().wait()
+
+    async def fill(ws):
+        while True:
+            await ws.send(b"x" * 1_000_000)
+
+    server = await raw_peer(behave, limit=1024)
+
+    @app.ws(server.url, close_timeout=0.2, ping_interval=None)
+    async def flood(ws):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fill(ws), 0.5)
+
+    await run(app, timeout=15)
+    await soon(lambda: len(log.endings) == 1)

@@ -1,0 +1,61 @@
+"""Frames as a server sends them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+from django_fastws._core.frames import BINARY, TEXT, frame
+from django_fastws._core.messages import Payload
+
+HEADS = [
+    (TEXT, 0, b"\x81\x00"),
+    (BINARY, 0, b"\x82\x00"),
+    (TEXT, 1, b"\x81\x01"),
+    (TEXT, 125, b"\x81\x7d"),
+    (TEXT, 126, b"\x81\x7e\x00\x7e"),
+    (BINARY, 65535, b"\x82\x7e\xff\xff"),
+    (BINARY, 65536, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+]
+
+
+@pytest.mark.parametrize(("opcode", "size", "head"), HEADS)
+def test_a_frame_is_its_head_and_the_payload(opcode, size, head):
+    payload = b"x" * size
+    assert frame(opcode, payload) == head + payload
+
+
+def read(data):
+    """What the parser of another library finds, and whether it is all."""
+    stream = StreamReader()
+    stream.feed_data(data)
+    parser = Frame.parse(stream.read_exact, mask=False)
+    try:
+        next(parser)
+    except StopIteration as done:
+        return done.value, not stream.buffer
+    raise AssertionError("it is not a whole frame")
+
+
+@given(st.sampled_from([TEXT, BINARY]), st.one_of(st.binary(max_size=300), st.integers(0, 70_000).map(bytes)))
+def test_another_library_reads_what_was_written(opcode, payload):
+    found, is_all = read(frame(opcode, payload))
+    assert is_all
+    assert (found.fin, found.opcode, bytes(found.data)) == (True, Opcode(opcode), payload)
+    assert (found.rsv1, found.rsv2, found.rsv3) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("payload", "written"),
+    [
+        (Payload("hi"), b"\x81\x02hi"),
+        (Payload(b"hi"), b"\x82\x02hi"),
+        (Payload(b"hi", is_text=True), b"\x81\x02hi"),
+        (Payload("ö"), b"\x81\x02\xc3\xb6"),
+        (Payload(""), b"\x81\x00"),
+    ],
+)
+def test_a_payload_is_made_a_frame_once(payload, written):
+    assert payload.frame == written
+    assert payload.frame is payload.frame

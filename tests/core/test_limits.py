@@ -1,0 +1,142 @@
+"""The backlog of one socket."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from django_fastws._core.limits import Backlog
+
+
+def backlog(*sizes):
+    """A backlog of these sizes; a negative one is droppable. Its items are "0", "1", and so on."""
+    made = Backlog()
+    for number, size in enumerate(sizes):
+        made.push(str(number), abs(size), droppable=size < 0)
+    return made
+
+
+def test_what_was_pushed_first_is_popped_first():
+    made = backlog(1, -2, 3)
+    assert [made.pop(), made.pop(), made.pop()] == ["0", "1", "2"]
+
+
+def test_popping_from_an_empty_one_raises():
+    with pytest.raises(IndexError):
+        Backlog().pop()
+
+
+def test_the_size_is_that_of_what_waits():
+    made = backlog(5, -7)
+    assert (made.size, len(made)) == (12, 2)
+    made.pop()
+    assert (made.size, len(made)) == (7, 1)
+
+
+def test_an_empty_backlog_is_false():
+    assert not Backlog()
+    assert backlog(0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "limit", "fits"),
+    [
+        ((), 10, 10, True),
+        ((), 11, 10, True),  # a single message always fits
+        ((4,), 6, 10, True),
+        ((4,), 7, 10, False),
+        ((0,), 10, 10, True),
+        ((0,), 11, 10, False),
+        ((11,), 0, 10, False),
+    ],
+)
+def test_what_fits(sizes, size, limit, fits):
+    assert backlog(*sizes).fits(size, limit) is fits
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "limit", "room", "left", "dropped"),
+    [
+        ((-4, -4), 4, 8, True, ["1"], 1),
+        ((-4, -4), 8, 8, True, [], 2),
+        ((-4, -4), 9, 8, True, [], 2),
+        ((4, -4, -4), 4, 12, True, ["0", "2"], 1),
+        ((-4, 4, -4), 4, 12, True, ["1", "2"], 1),
+        ((-4, 4, -4), 8, 12, True, ["1"], 2),
+        ((4, -1, 4), 8, 8, False, ["0", "2"], 1),
+        ((4, 4), 1, 8, False, ["0", "1"], 0),
+        ((-1, -1), 1, 8, True, ["0", "1"], 0),
+    ],
+)
+def test_dropping_the_oldest(sizes, size, limit, room, left, dropped):
+    made = backlog(*sizes)
+    assert made.drop_oldest(size, limit) is room
+    assert made.dropped == dropped
+    assert made.size == sum(abs(sizes[int(item)]) for item in left)
+    assert made.clear() == left
+
+
+def test_clearing_returns_what_was_in_it():
+    made = backlog(1, -2)
+    assert made.clear() == ["0", "1"]
+    assert (made.size, len(made), made.dropped) == (0, 0, 0)
+
+
+def test_clearing_the_droppable_keeps_what_somebody_waits_for():
+    made = backlog(-1, 2, -3, 4)
+    made.clear_droppable()
+    assert (made.size, made.dropped) == (6, 2)
+    assert made.clear() == ["1", "3"]
+
+
+@given(st.lists(st.integers(-20, 20)), st.integers(0, 30), st.integers(0, 60))
+def test_dropping_never_touches_what_is_not_droppable_nor_the_order(sizes, size, limit):
+    made = backlog(*sizes)
+    room = made.drop_oldest(size, limit)
+    left = made.clear()
+    assert [item for item in left if sizes[int(item)] >= 0] == [
+        str(number) for number, size in enumerate(sizes) if size >= 0
+    ]
+    assert left == sorted(left, key=int)
+    assert made.dropped == len(sizes) - len(left)
+    assert room is (not left or sum(abs(sizes[int(item)]) for item in left) + size <= limit)
+
+
+class Life(RuleBasedStateMachine):
+    """The size is always the sum of what waits, and nothing is lost without being counted."""
+
+    def __init__(self):
+        super().__init__()
+        self.backlog = Backlog()
+        self.pushed = self.taken = 0
+
+    @rule(size=st.integers(0, 10), droppable=st.booleans())
+    def push(self, size, droppable):
+        self.backlog.push(size, size, droppable=droppable)
+        self.pushed += 1
+
+    @rule()
+    def pop(self):
+        if self.backlog:
+            self.backlog.pop()
+            self.taken += 1
+
+    @rule(size=st.integers(0, 10), limit=st.integers(0, 40))
+    def drop_oldest(self, size, limit):
+        self.backlog.drop_oldest(size, limit)
+
+    @rule()
+    def clear_droppable(self):
+        self.backlog.clear_droppable()
+
+    @invariant()
+    def it_adds_up(self):
+        assert self.pushed == self.taken + self.backlog.dropped + len(self.backlog)
+
+    @invariant()
+    def the_size_is_the_sum(self):
+        assert self.backlog.size == sum(size for _, size, _ in self.backlog._items)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=50, stateful_step_count=20)

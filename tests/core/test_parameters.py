@@ -1,0 +1,381 @@
+"""What the annotations of a handler's parameters make of the text of a URL."""
+
+import contextlib
+import datetime as dt
+import enum
+import sys
+import time
+import typing
+from decimal import Decimal
+from typing import Annotated, Any, Literal, NewType, Optional, Union
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_fastws._core.parameters import Parameter, ParameterError, converter_for, path_converter
+
+
+class Color(enum.Enum):
+    RED = "red"
+    GREEN = "green"
+    CRIMSON = "red"  # an alias  # noqa: PIE796
+
+
+class Size(enum.IntEnum):
+    SMALL = 1
+    LARGE = 2
+
+
+class Mood(enum.StrEnum):
+    GOOD = "good"
+
+
+class Flag(enum.Enum):
+    ON = True
+    OFF = False
+
+
+UserId = NewType("UserId", int)
+DAY = dt.date(2024, 12, 31)
+UTC = dt.UTC
+A_UUID = UUID("12345678-1234-5678-1234-567812345678")
+
+CONVERTED = [
+    (str, "", ""),
+    (str, " größe ✓ ", " größe ✓ "),
+    (str, "5", "5"),
+    (Any, "x", "x"),
+    (object, "x", "x"),
+    ("slug", "a-b", "a-b"),
+    ("path", "a/b", "a/b"),
+    (int, "5", 5),
+    (int, "-5", -5),
+    (int, "+5", 5),
+    (int, "007", 7),
+    (int, "9" * 400, int("9" * 400)),
+    (float, "1.5", 1.5),
+    (float, "-1", -1.0),
+    (float, ".5", 0.5),
+    (float, "5.", 5.0),
+    (float, "1e3", 1000.0),
+    (float, "1E-3", 0.001),
+    (bool, "true", True),
+    (bool, "True", True),
+    (bool, "1", True),
+    (bool, "yes", True),
+    (bool, "on", True),
+    (bool, "false", False),
+    (bool, "FALSE", False),
+    (bool, "0", False),
+    (bool, "no", False),
+    (bool, "off", False),
+    (UUID, "12345678-1234-5678-1234-567812345678", A_UUID),
+    (UUID, "12345678123456781234567812345678", A_UUID),
+    (UUID, "12345678-1234-5678-1234-567812345678".upper(), A_UUID),
+    (Decimal, "1.10", Decimal("1.10")),
+    (Decimal, "-0", Decimal("-0")),
+    (Decimal, "1e5", Decimal("1e5")),
+    (dt.date, "2024-12-31", DAY),
+    (dt.datetime, "2024-12-31T23:59:59", dt.datetime(2024, 12, 31, 23, 59, 59)),
+    (dt.datetime, "2024-12-31 23:59:59", dt.datetime(2024, 12, 31, 23, 59, 59)),
+    (dt.datetime, "2024-12-31T23:59:59Z", dt.datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    (dt.datetime, "2024-12-31T23:59:59.123456+00:00", dt.datetime(2024, 12, 31, 23, 59, 59, 123456, tzinfo=UTC)),
+    # a + that nobody escaped is a space
+    (dt.datetime, "2024-12-31T23:59:59 00:00", dt.datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    (dt.time, "23:59:59", dt.time(23, 59, 59)),
+    (dt.time, "23:59", dt.time(23, 59)),
+    (Color, "red", Color.RED),
+    (Color, "green", Color.GREEN),
+    (Size, "2", Size.LARGE),
+    (Mood, "good", Mood.GOOD),
+    (Flag, "true", Flag.ON),
+    (Literal["asc", "desc"], "asc", "asc"),
+    (Literal[1, 2], "2", 2),
+    (Literal["a", 5, True], "true", True),
+    (Literal["a", None], "a", "a"),
+    (int | None, "5", 5),
+    (None | int, "5", 5),
+    (Optional[int], "5", 5),  # noqa: UP045
+    (Union[int, None], "5", 5),  # noqa: UP007
+    (Optional[Color], "red", Color.RED),  # noqa: UP045
+    (int | str, "5", 5),
+    (int | str, "x", "x"),
+    (int | float | None, "1.5", 1.5),
+    (UUID | Literal["me"], "me", "me"),
+    (UUID | Literal["me"], str(A_UUID), A_UUID),
+    (Annotated[int, "a hint"], "5", 5),
+    (Annotated[int | None, "a hint"], "5", 5),
+    (Annotated[Annotated[int, 1], 2], "5", 5),
+    (UserId, "5", 5),
+    (Annotated[UserId, "x"], "5", 5),
+]
+
+REFUSED = [
+    (
+        int,
+        ["", " ", " 5", "5 ", "5\n", "5.0", "1e3", "0x10", "1_000", "٥", "²", "--5", "x", "9" * 5000],
+        "an integer",
+    ),
+    (float, ["", ".", "e5", "1_0", "nan", "inf", "-inf", "1e999", "infinity", " 1", "١", "1,5", "0x1p3"], "a number"),
+    (bool, ["", "2", "oui", "truee", "none"], "true or false"),
+    (UUID, ["", "5", "x" * 32, "12345678-1234-5678-1234-56781234567", "12345678" * 5], "a UUID"),
+    (Decimal, ["", "NaN", "sNaN", "Infinity", "-inf", "1_0", "1,5", "٥"], "a decimal number"),
+    (dt.date, ["", "2024-13-01", "2023-02-29", "31.12.2024", "2024-12-31T00:00:00", "today", "0000-01-01"], "a date"),
+    (
+        dt.datetime,
+        ["", "2024-12-31T25:00", "yesterday", "2024-12-31T23:59:59 x", " ", "T", "1735689600"],
+        "a date and time",
+    ),
+    (dt.time, ["", "24:01", "noon", "23:59:60"], "a time"),
+    (Color, ["", "RED", "blue", "Color.RED"], "one of 'red', 'green'"),
+    (Size, ["", "3", "SMALL", "1.0"], "one of '1', '2'"),
+    (Literal["asc", "desc"], ["", "ASC", "up"], "one of 'asc', 'desc'"),
+    (Literal["a", None], ["None", ""], "one of 'a'"),
+    (int | None, ["", "None", "null"], "an integer"),
+    (int | Literal["all"], ["x"], "an integer or one of 'all'"),
+    (list[int], ["x"], "an integer"),
+]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"), CONVERTED, ids=[f"{row[0]}-{row[1][:20]}" for row in CONVERTED]
+)
+def test_conversion(annotation, text, value):
+    converted = converter_for(annotation).convert(text)
+    assert converted == value
+    assert type(converted) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "noun"),
+    [(annotation, text, noun) for annotation, texts, noun in REFUSED for text in texts],
+)
+def test_what_does_not_convert_is_refused_by_name(annotation, text, noun):
+    with pytest.raises(ParameterError) as raised:
+        parameter("page", annotation).from_query([text])
+    words = str(raised.value)
+    assert words.startswith("query parameter 'page': ")
+    assert f" is not {noun}" in words
+    assert repr(text[:60])[1:-1] in words
+
+
+def parameter(name, annotation, **kwargs):
+    options = {"required": "default" not in kwargs, "default": None, "path_converter": "str"} | kwargs
+    return Parameter(name=name, kind=converter_for(annotation), **options)
+
+
+UNSUPPORTED = [
+    set,
+    dict,
+    tuple,
+    bytes,
+    complex,
+    set[int],
+    dict[str, int],
+    tuple[int, ...],
+    list[list[int]],
+    list[int] | int,
+    typing.Callable,
+    type(None),
+    None,
+    5,
+    "int | Nope",
+    [],
+    object(),
+    type("Point", (), {}),
+]
+
+
+@pytest.mark.parametrize("annotation", UNSUPPORTED, ids=repr)
+def test_an_annotation_that_no_text_can_become_is_refused_with_what_can(annotation):
+    with pytest.raises(TypeError) as raised:
+        converter_for(annotation)
+    for known in ("str", "int", "float", "bool", "UUID", "Decimal", "date", "datetime", "Enum", "Literal", "list[X]"):
+        assert known in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "values", "result"),
+    [
+        (list[int], ["1"], [1]),
+        (list[int], ["1", "2"], [1, 2]),
+        (typing.List[int], ["1"], [1]),  # noqa: UP006
+        (list[int] | None, ["1", "2"], [1, 2]),
+        (Optional[list[Color]], ["red"], [Color.RED]),  # noqa: UP045
+        (list, ["a", "b"], ["a", "b"]),
+        (list[str], [""], [""]),
+        (list[int | None], ["1"], [1]),
+        (list[Literal["a", "b"]], ["b", "a"], ["b", "a"]),
+        (Annotated[list[Annotated[int, 1]], 2], ["1"], [1]),
+    ],
+    ids=repr,
+)
+def test_a_list_has_every_value_of_its_name(annotation, values, result):
+    assert parameter("ids", annotation).from_query(values) == result
+
+
+def test_of_several_values_for_one_the_last_counts():
+    assert parameter("page", int).from_query(["1", "2", "3"]) == 3
+
+
+def test_one_bad_value_of_a_list_refuses_it():
+    with pytest.raises(ParameterError, match="query parameter 'ids': 'x' is not an integer"):
+        parameter("ids", list[int]).from_query(["1", "x", "3"])
+
+
+@pytest.mark.parametrize("annotation", [int, str, int | None, list[int], list[str] | None])
+def test_one_without_a_default_is_required(annotation):
+    with pytest.raises(ParameterError) as raised:
+        parameter("page", annotation).from_query([])
+    assert str(raised.value) == "query parameter 'page' is required"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default"),
+    [(int, 1), (int | None, None), (str, ""), (list[int], [1]), (Color, Color.RED), (int, "?")],
+)
+def test_a_default_is_given_as_it_is(annotation, default):
+    assert parameter("page", annotation, default=default).from_query([]) == default
+
+
+def test_a_default_list_is_not_shared_by_calls():
+    ids = parameter("ids", list[int], default=[1])
+    ids.from_query([]).append(2)
+    assert ids.from_query([]) == [1]
+
+
+def test_a_long_value_is_not_repeated_whole():
+    with pytest.raises(ParameterError) as raised:
+        parameter("page", int).from_query(["x" * 10_000])
+    assert len(str(raised.value)) < 200
+    assert "…" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "result"),
+    [
+        (str, "x", "x"),
+        (int, 5, 5),
+        (int | None, "5", 5),
+        (UUID, A_UUID, A_UUID),
+        (Color, "red", Color.RED),
+        (Decimal, "1.5", Decimal("1.5")),
+        (dt.date, "2024-12-31", DAY),
+        (str, 5, 5),  # the path's own converter has spoken
+    ],
+)
+def test_a_value_of_the_path(annotation, value, result):
+    assert parameter("pk", annotation).from_path(value) == result
+
+
+def test_a_bad_value_of_the_path_is_refused_by_name():
+    with pytest.raises(ParameterError) as raised:
+        parameter("day", dt.date).from_path("tomorrow")
+    assert str(raised.value) == "path parameter 'day': 'tomorrow' is not a date such as 2024-12-31"
+
+
+def test_a_list_in_the_path_is_a_list_or_refused():
+    assert parameter("ids", list[int]).from_path("5") == [5]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "name"),
+    [
+        (str, "str"),
+        (int, "int"),
+        (UUID, "uuid"),
+        ("slug", "slug"),
+        ("path", "path"),
+        (Annotated[str, "slug"], "slug"),
+        (Annotated[str, "path"], "path"),
+        (Annotated[str, "a note"], "str"),
+        (Annotated[int, "a note"], "int"),
+        (UserId, "int"),
+        (float, "str"),
+        (bool, "str"),
+        (Decimal, "str"),
+        (dt.date, "str"),
+        (Color, "str"),
+        (Literal["a"], "str"),
+        (int | None, "str"),
+        (list[int], "str"),
+        (Any, "str"),
+        (Annotated[str, [], {}, object()], "str"),
+    ],
+    ids=repr,
+)
+def test_the_path_converter_that_an_annotation_picks(annotation, name):
+    assert path_converter(annotation) == name
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type aliases are new in Python 3.12")
+def test_a_type_alias_is_what_it_stands_for():
+    names = {}
+    exec("type Page = int\ntype Pages = list[Page]", names)
+    assert converter_for(names["Page"]).convert("5") == 5
+    assert path_converter(names["Page"]) == "int"
+    assert parameter("pages", names["Pages"]).from_query(["1", "2"]) == [1, 2]
+
+
+def test_a_literal_of_an_enums_member_is_spelt_as_the_enum_is():
+    assert converter_for(Literal[Color.RED]).convert("red") is Color.RED
+
+
+@pytest.mark.parametrize("text", ["1_" * 15 + "11", "+" + "1" * 31, " " + "1" * 31, "١" * 32])
+def test_a_uuid_is_made_of_hexadecimal_digits(text):
+    with pytest.raises(ParameterError):
+        parameter("pk", UUID).from_query([text])
+
+
+@pytest.mark.parametrize("annotation", [float, Decimal])
+def test_a_long_number_that_is_none_is_refused_at_once(annotation):
+    convert = converter_for(annotation).convert
+    text = "1" * 2500 + "x"
+    started = time.process_time()
+    with pytest.raises(ValueError, match=r"^$"):
+        convert(text)
+    assert time.process_time() - started < 0.1  # it takes microseconds, or a third of a second
+
+
+SIMPLE = [str, int, float, bool, UUID, Decimal, dt.date, dt.datetime, dt.time, Color, Size, Literal["a", 1, True]]
+ANNOTATIONS = st.sampled_from([*SIMPLE, int | str, int | None, UUID | bool, list[int], list[Decimal] | None])
+TEXTS = st.one_of(
+    st.text(st.characters()),
+    st.text("0123456789+-._eETZ: naifNAI", max_size=40),
+    st.datetimes().map(str),
+    st.floats().map(str),
+    st.uuids().map(str),
+)
+
+
+@given(ANNOTATIONS, TEXTS)
+def test_arbitrary_text_raises_nothing_but_a_parameter_error(annotation, text):
+    made = parameter("name", annotation)
+    with contextlib.suppress(ParameterError):
+        made.from_query([text])
+    with contextlib.suppress(ParameterError):
+        made.from_path(text)
+
+
+@given(st.integers(-(10**300), 10**300))
+def test_every_integer_is_read_back(value):
+    assert converter_for(int).convert(str(value)) == value
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_finite_float_is_read_back(value):
+    assert converter_for(float).convert(repr(value)) == value
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20))
+def test_every_finite_decimal_is_read_back(value):
+    assert converter_for(Decimal).convert(str(value)) == value
+
+
+@given(st.datetimes(timezones=st.sampled_from([None, UTC, dt.timezone(dt.timedelta(hours=5, minutes=30))])))
+def test_every_datetime_is_read_back_even_with_its_plus_unescaped(value):
+    convert = converter_for(dt.datetime).convert
+    assert convert(value.isoformat()) == value
+    assert convert(value.isoformat().replace("+", " ")) == value

@@ -1,0 +1,330 @@
+"""The state machine as a table: every call in every state, what it does or which error it raises, in which words."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from django_fastws._core.states import ClientState, Closing, Connection
+from django_fastws.exceptions import WebSocketDisconnect, WebSocketStateError
+
+CONNECTING, CONNECTED, CLOSING, DISCONNECTED = ClientState
+
+
+def connection(state):
+    """A connection that has come to a state in the usual way."""
+    made = Connection()
+    if state >= CONNECTED:
+        made.accept()
+    if state >= CLOSING:
+        made.close(4001, "done")
+    if state >= DISCONNECTED:
+        made.finished()
+    assert made.state is state
+    return made
+
+
+CALLS = {
+    "accept": lambda made: made.accept(),
+    "send_text": lambda made: made.send("send_text"),
+    "join": lambda made: made.send("join"),
+    "receive_json": lambda made: made.start_receive("receive_json"),
+    "close": lambda made: made.close(1000, "bye"),
+}
+
+# (state, call): the state afterwards, or the error and its whole text.
+TABLE = [
+    (CONNECTING, "accept", CONNECTED),
+    (
+        CONNECTING,
+        "send_text",
+        (
+            WebSocketStateError,
+            "cannot call send_text(): the connection is connecting, not open; call accept() first",
+        ),
+    ),
+    (
+        CONNECTING,
+        "join",
+        (WebSocketStateError, "cannot call join(): the connection is connecting, not open; call accept() first"),
+    ),
+    (
+        CONNECTING,
+        "receive_json",
+        (
+            WebSocketStateError,
+            "cannot call receive_json(): the connection is connecting, not open; call accept() first",
+        ),
+    ),
+    (CONNECTING, "close", CLOSING),
+    (
+        CONNECTED,
+        "accept",
+        (
+            WebSocketStateError,
+            "cannot call accept(): the connection is open already; call accept() once, before anything else",
+        ),
+    ),
+    (CONNECTED, "send_text", CONNECTED),
+    (CONNECTED, "join", CONNECTED),
+    (CONNECTED, "receive_json", CONNECTED),
+    (CONNECTED, "close", CLOSING),
+    (CLOSING, "accept", (WebSocketDisconnect, "cannot call accept(): the connection is closed (4001 done)")),
+    (CLOSING, "send_text", (WebSocketDisconnect, "cannot call send_text(): the connection is closed (4001 done)")),
+    (CLOSING, "join", (WebSocketDisconnect, "cannot call join(): the connection is closed (4001 done)")),
+    (
+        CLOSING,
+        "receive_json",
+        (WebSocketDisconnect, "cannot call receive_json(): the connection is closed (4001 done)"),
+    ),
+    (CLOSING, "close", CLOSING),
+    (DISCONNECTED, "accept", (WebSocketDisconnect, "cannot call accept(): the connection is closed (4001 done)")),
+    (
+        DISCONNECTED,
+        "send_text",
+        (WebSocketDisconnect, "cannot call send_text(): the connection is closed (4001 done)"),
+    ),
+    (DISCONNECTED, "join", (WebSocketDisconnect, "cannot call join(): the connection is closed (4001 done)")),
+    (
+        DISCONNECTED,
+        "receive_json",
+        (WebSocketDisconnect, "cannot call receive_json(): the connection is closed (4001 done)"),
+    ),
+    (DISCONNECTED, "close", DISCONNECTED),
+]
+
+
+def test_the_table_is_complete():
+    assert {(state, call) for state, call, _ in TABLE} == {(state, call) for state in ClientState for call in CALLS}
+
+
+@pytest.mark.parametrize(("state", "call", "outcome"), TABLE, ids=[f"{row[0].name}-{row[1]}" for row in TABLE])
+def test_every_call_in_every_state(state, call, outcome):
+    made = connection(state)
+    if isinstance(outcome, ClientState):
+        CALLS[call](made)
+        assert made.state is outcome
+        return
+    error, text = outcome
+    with pytest.raises(error) as raised:
+        CALLS[call](made)
+    assert type(raised.value) is error
+    assert str(raised.value) == text
+    assert made.state is state
+    assert not made.receiving
+
+
+def test_states_have_the_browsers_numbers():
+    assert {state.name: int(state) for state in ClientState} == {
+        "CONNECTING": 0,
+        "CONNECTED": 1,
+        "CLOSING": 2,
+        "DISCONNECTED": 3,
+    }
+    assert ClientState.CONNECTED == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "closing"),
+    [
+        (CONNECTING, Closing.DENY),
+        (CONNECTED, Closing.CLOSE),
+        (CLOSING, Closing.NOTHING),
+        (DISCONNECTED, Closing.NOTHING),
+    ],
+)
+def test_close_says_what_the_wire_has_to_do(state, closing):
+    assert connection(state).close(1000, "") is closing
+
+
+@pytest.mark.parametrize("state", list(ClientState))
+def test_closed_is_true_from_closing_on(state):
+    assert connection(state).closed is (state >= CLOSING)
+
+
+@pytest.mark.parametrize("state", [CONNECTING, CONNECTED])
+def test_there_is_no_close_code_while_the_connection_lives(state):
+    made = connection(state)
+    assert (made.close_code, made.close_reason) == (None, "")
+
+
+def test_the_first_close_is_the_one_that_counts():
+    made = connection(CONNECTED)
+    made.close(4000, "first")
+    made.close(4001, "second")
+    made.peer_closed(1000, "the peer's answer")
+    assert (made.state, made.close_code, made.close_reason) == (DISCONNECTED, 4000, "first")
+
+
+def test_the_peers_code_and_reason_are_kept():
+    made = connection(CONNECTED)
+    made.peer_closed(1001, "going away")
+    assert (made.state, made.close_code, made.close_reason) == (DISCONNECTED, 1001, "going away")
+    assert made.close(1000, "") is Closing.NOTHING
+    assert (made.close_code, made.close_reason) == (1001, "going away")
+
+
+def test_a_peer_that_goes_during_the_handshake_is_told_by_accept():
+    made = connection(CONNECTING)
+    made.peer_closed(1006, "")
+    with pytest.raises(WebSocketDisconnect) as raised:
+        made.accept()
+    assert raised.value.code == 1006
+
+
+@pytest.mark.parametrize("call", ["send", "receive", "ping", "join"])
+def test_calls_after_the_peers_close_carry_its_code(call):
+    made = connection(CONNECTED)
+    made.peer_closed(1001, "going away")
+    with pytest.raises(WebSocketDisconnect) as raised:
+        made.send(call)
+    assert (raised.value.code, raised.value.reason) == (1001, "going away")
+    assert call in str(raised.value)
+
+
+def test_a_second_receiver_is_refused_and_told_what_to_do():
+    made = connection(CONNECTED)
+    made.start_receive("receive")
+    with pytest.raises(WebSocketStateError) as raised:
+        made.start_receive("receive_text")
+    assert str(raised.value) == (
+        "cannot call receive_text(): another task is receiving on this connection already; "
+        "receive in one task and hand the messages on"
+    )
+
+
+def test_receiving_again_after_the_wait_is_over():
+    made = connection(CONNECTED)
+    made.start_receive("receive")
+    made.receiving = False
+    made.start_receive("receive")
+    assert made.receiving
+
+
+def test_sending_while_another_task_receives():
+    made = connection(CONNECTED)
+    made.start_receive("receive")
+    made.send("send")
+
+
+@pytest.mark.parametrize("state", list(ClientState))
+@pytest.mark.parametrize(
+    ("code", "reason", "error"),
+    [
+        (1005, "", ValueError),
+        (1006, "", ValueError),
+        (1015, "", ValueError),
+        (1004, "", ValueError),
+        (999, "", ValueError),
+        (2999, "", ValueError),
+        (5000, "", ValueError),
+        (0, "", ValueError),
+        (-1, "", ValueError),
+        ("1000", "", TypeError),
+        (True, "", TypeError),
+        (1000.0, "", TypeError),
+        (None, "", TypeError),
+        (1000, b"bye", TypeError),
+        (1000, "x" * 124, ValueError),
+        (1000, "ü" * 62, ValueError),
+    ],
+)
+def test_a_close_that_no_frame_can_carry_is_refused_in_every_state(state, code, reason, error):
+    made = connection(state)
+    with pytest.raises(error):
+        made.close(code, reason)
+    assert made.state is state
+
+
+def test_the_disconnect_of_an_unknown_end_is_a_cut():
+    assert connection(CONNECTED).disconnect("send").code == 1006
+
+
+class Life(RuleBasedStateMachine):
+    """Whatever happens in whatever order, a connection only goes forward and keeps how it was closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.connection = Connection()
+        self.was = CONNECTING
+        self.closed_with = None
+
+    @rule()
+    def accept(self):
+        was = self.connection.state
+        try:
+            self.connection.accept()
+        except WebSocketStateError:
+            assert was is CONNECTED
+        except WebSocketDisconnect:
+            assert was >= CLOSING
+        else:
+            assert was is CONNECTING
+            assert self.connection.state is CONNECTED
+
+    @rule(call=st.sampled_from(["send", "send_json", "ping", "join"]))
+    def send(self, call):
+        was = self.connection.state
+        try:
+            self.connection.send(call)
+        except WebSocketStateError:
+            assert was is CONNECTING
+        except WebSocketDisconnect:
+            assert was >= CLOSING
+        else:
+            assert was is CONNECTED
+
+    @rule()
+    def receive(self):
+        was, receiving = self.connection.state, self.connection.receiving
+        try:
+            self.connection.start_receive("receive")
+        except WebSocketStateError:
+            assert was is CONNECTING or receiving
+        except WebSocketDisconnect:
+            assert was >= CLOSING
+        else:
+            assert was is CONNECTED
+            assert not receiving
+
+    @rule()
+    def received(self):
+        self.connection.receiving = False
+
+    @rule(
+        code=st.one_of(st.sampled_from([1000, 1001, 1011]), st.integers(3000, 4999)),
+        reason=st.text(max_size=30, alphabet="abü"),
+    )
+    def close(self, code, reason):
+        closing = self.connection.close(code, reason)
+        if self.was < CLOSING:
+            assert closing is (Closing.DENY if self.was is CONNECTING else Closing.CLOSE)
+            self.closed_with = code, reason
+        else:
+            assert closing is Closing.NOTHING
+
+    @rule()
+    def finished(self):
+        if self.connection.state is CLOSING:
+            self.connection.finished()
+
+    @rule(code=st.sampled_from([1000, 1001, 1005, 1006]), reason=st.sampled_from(["", "bye"]))
+    def peer_closed(self, code, reason):
+        self.closed_with = self.closed_with or (code, reason)
+        self.connection.peer_closed(code, reason)
+        assert self.connection.state is DISCONNECTED
+
+    @invariant()
+    def it_only_goes_forward(self):
+        assert self.connection.state >= self.was
+        self.was = self.connection.state
+
+    @invariant()
+    def it_keeps_how_it_was_closed(self):
+        kept = (self.connection.close_code, self.connection.close_reason)
+        assert kept == (self.closed_with or (None, ""))
+        assert self.connection.closed is (self.closed_with is not None)
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=50, stateful_step_count=20)

@@ -1,0 +1,55 @@
+"""Fixtures for following pages."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHROMIUM
+from tests.docs.blocks import README, TUTORIAL, page, section
+from tests.docs.reader import Reader
+from tests.processes import RedisServer
+
+
+@pytest.fixture
+def reader(tmp_path, redis_server: RedisServer):
+    with Reader(tmp_path, redis_server.url) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="session")
+def quick_start(tmp_path_factory) -> Path:
+    """The project of the README's quick start, to be copied."""
+    directory = tmp_path_factory.mktemp("quick-start")
+    with Reader(directory, serves=False) as reader:
+        reader.follow(section(README, "Quick start"))
+    return directory
+
+
+@pytest.fixture
+def project(reader, quick_start) -> Reader:
+    """A reader who has followed the README's quick start."""
+    shutil.copytree(quick_start, reader.directory, dirs_exist_ok=True)
+    return reader
+
+
+@pytest.fixture(scope="session")
+def tutorial_project(tmp_path_factory) -> Path:
+    """The project of the tutorial before its tests and its second process, to be copied."""
+    directory = tmp_path_factory.mktemp("tutorial")
+    with Reader(directory, serves=False) as reader:
+        for part in TUTORIAL[:4]:
+            reader.follow(page(part))
+    return directory
+
+
+@pytest.fixture
+async def browser():
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        await chromium.close()

@@ -1,0 +1,18 @@
+"""The application with the routes of one example, for a real server: DOCS_EXAMPLE names it."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import django
+
+django.setup()
+
+from django_fastws.asgi import get_asgi_application  # noqa: E402
+from django_fastws.routes import registry  # noqa: E402
+from tests.docs.examples import load  # noqa: E402
+
+registry.apps.clear()
+load(os.environ["DOCS_EXAMPLE"])
+
+application = get_asgi_application()

@@ -1,0 +1,515 @@
+"""Every example of the documentation does what its page says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import re
+import uuid
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import transaction
+from django.db.models.signals import post_save
+from django.test import RequestFactory
+
+from django_fastws import Room, WebSocketConnectionError, WebSocketStateError
+from django_fastws.asgi import get_asgi_application
+from django_fastws.testing import HandshakeDenied, connect
+from tests.docs import examples
+from tests.docs.blocks import blocks_of, pages
+from tests.processes import ASGIServer
+
+HERE = Path(__file__)
+
+
+@pytest.fixture
+def example(routes):
+    """Load an example; its signal receivers go when the test ends."""
+    receivers = list(post_save.receivers)
+    yield examples.load
+    post_save.receivers = receivers
+    post_save.sender_receivers_cache.clear()
+
+
+async def _denial(path, **options):
+    with pytest.raises(HandshakeDenied) as caught:
+        async with connect(path, **options):
+            pass
+    return caught.value.status, caught.value.text
+
+
+# Whether all are here
+
+
+def test_every_example_is_tested_and_shown():
+    source = HERE.read_text("utf-8")
+    tested = set(re.findall(r"(?:example|examples\.load)\(\"(\w+)\"\)", source)) | set(RUN_ELSEWHERE)
+    shown = {block.included.stem for page in pages() for block in blocks_of(page) if block.argument.endswith(".py")}
+    assert examples.names() == tested
+    assert examples.names() == shown | {"chat_by_hand"}  # which is in the README, and compared there
+
+
+#: Examples that are whole programs or need a project around them, with the tests in test_followed.py that run them.
+RUN_ELSEWHERE = {
+    "notify": "test_a_broadcast_from_a_script_and_the_shell",
+    "composed": "test_an_application_composed_by_hand",
+    "catching_up": "test_catching_up",
+}
+
+
+def test_those_that_run_elsewhere_do():
+    source = HERE.with_name("test_followed.py").read_text("utf-8")
+    assert all(f"def {test}(" in source for test in RUN_ELSEWHERE.values())
+
+
+# The README's comparison
+
+
+async def _transcript(application_path, application=None):
+    """What two members of a room, and one of another, get to see."""
+    heard = []
+    async with (
+        connect(f"{application_path}/größe?username=ada", application=application) as ada,
+        connect(f"{application_path}/größe", application=application) as bob,
+        connect(f"{application_path}/other", application=application) as eve,
+    ):
+        await ada.send("hello ✓")
+        await bob.send("hi")
+        for ws in (ada, bob):
+            heard.append([await ws.receive_json(), await ws.receive_json()])
+        assert await eve.receive_nothing()
+    async with connect(f"{application_path}/größe", application=application) as late:
+        assert await late.receive_nothing()
+    return heard
+
+
+@pytest.mark.django_db(transaction=True)  # consumers look after connections, at every message
+async def test_the_chat_and_the_one_by_hand_do_the_same(example):
+    from channels.routing import URLRouter
+    from django.urls import path
+
+    example("chat")
+    consumer = example("chat_by_hand").ChatConsumer
+    by_hand = URLRouter([path("ws/chat/<str:room>", consumer.as_asgi())])
+    expected = [{"username": "ada", "message": "hello ✓"}, {"username": "Anonymous", "message": "hi"}]
+    assert await _transcript("/ws/chat") == [expected, expected]
+    assert await _transcript("/ws/chat", by_hand) == [expected, expected]
+
+
+# Parameters
+
+
+async def test_parameters_are_converted(example):
+    example("parameters")
+    path = "/ws/ticker/frankfurt?currency=EUR&limit=20&side=buy&symbol=ABC&symbol=XYZ"
+    async with connect(f"{path}&above=12.50&since=2024-12-31&raw=true") as ws:
+        assert await ws.receive_json() == {
+            "market": "frankfurt",
+            "currency": "EUR",
+            "limit": 20,
+            "side": "buy",
+            "above": "12.50",
+            "since": "2024-12-31",
+            "symbols": ["ABC", "XYZ"],
+            "raw": True,
+        }
+    async with connect("/ws/ticker/frankfurt?currency=EUR") as ws:
+        told = await ws.receive_json()
+        assert (told["limit"], told["side"], told["symbols"], told["raw"]) == (100, None, [], False)
+
+
+async def test_parameters_that_do_not_fit_are_refused(example):
+    example("parameters")
+    (shown,) = [block for page in pages() for block in blocks_of(page) if block.text.startswith("query parameter")]
+    assert await _denial("/ws/ticker/frankfurt?limit=many") == (400, shown.text.strip())
+    assert (await _denial("/ws/ticker/Frankfurt am Main?currency=EUR"))[0] == 404
+    assert (await _denial("/ws/ticker/x?currency=EUR&limit="))[0] == 400
+    assert (await _denial("/ws/ticker/x?currency=GBP"))[0] == 400
+    assert (await _denial("/ws/ticker/x?currency=%ff"))[0] == 400
+    assert (await _denial("/ws/ticker/x?" + "a=1&" * 1001))[0] == 400
+
+
+async def test_a_converter_is_picked_by_the_annotation(example):
+    example("parameters")
+    order = uuid.uuid4()
+    async with connect(f"/ws/orders/{order}") as ws:
+        assert await ws.receive_json() == {"order": str(order)}
+    assert (await _denial("/ws/orders/12"))[0] == 404
+
+
+async def test_free_parameters_are_in_query_params(example):
+    example("parameters")
+    async with connect("/ws/search?filter-size=m&filter-size=l&page=2") as ws:
+        assert await ws.receive_json() == {"filter-size": ["m", "l"]}
+
+
+async def test_a_rule_that_no_type_says(example):
+    example("parameters")
+    start = dt.datetime(2024, 12, 31, tzinfo=dt.UTC)
+    async with connect(f"/ws/window?start={start.isoformat()}&end=2024-12-31T00:01:00%2B00:00") as ws:
+        assert await ws.receive_json() == {"seconds": 60}
+    async with connect("/ws/window?start=2024-12-31T00:00:00&end=2024-12-30T00:00:00") as ws:
+        assert await ws.wait_closed() == 1008
+        assert ws.close_reason == "the end must come after the start"
+
+
+# Messages, paths and the test client
+
+
+async def test_messages_of_either_kind(example):
+    example("receiving")
+    async with connect("/ws/inbox") as ws:
+        await ws.send(b"\0\1")
+        assert await ws.receive_json() == {"kind": "binary", "bytes": 2}
+        await ws.send('{"a": 1}')
+        assert await ws.receive_json() == {"kind": "json", "value": {"a": 1}}
+        await ws.send("not JSON")
+        assert await ws.receive_json() == {"kind": "text", "text": "not JSON"}
+
+
+async def test_the_test_client(example):
+    example("receiving")
+    await example("client").echoes()
+
+
+def test_paths_are_reversed(example):
+    example("reversing").paths()
+
+
+async def test_one_handler_without_the_routes(example):
+    await example("one_handler").test_double()
+
+
+# Broadcasts
+
+
+@contextlib.asynccontextmanager
+async def _member(room):
+    async with connect(f"/ws/news/{room}") as ws:
+        ws.told = await ws.receive_json()
+        yield ws
+
+
+def _post(view, **data):
+    return view(RequestFactory().post("/", data))
+
+
+async def test_a_view_broadcasts(example):
+    module = example("broadcasting")
+    async with _member("news") as ws:
+        assert (await sync_to_async(_post)(module.publish, text="hello")).status_code == 204
+        assert await ws.receive_json() == {"type": "news", "text": "hello"}
+
+
+async def test_an_async_view_broadcasts(example):
+    module = example("broadcasting")
+    async with _member("news") as ws:
+        assert (await _post(module.apublish, text="hello")).status_code == 204
+        assert await ws.receive_json() == {"type": "news", "text": "hello"}
+    with pytest.raises(WebSocketStateError, match=r"await room\.abroadcast"):
+        Room("news").broadcast("hello")
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_signal_broadcasts_after_the_commit(example):
+    example("broadcasting")
+
+    @sync_to_async
+    def create(name, fail=False):
+        with contextlib.suppress(RuntimeError), transaction.atomic():
+            user = User.objects.create(username=name)
+            user.save()  # no second message: it is not created again
+            if fail:
+                raise RuntimeError
+            return user
+
+    async with _member("staff") as ws:
+        await create("eve", fail=True)
+        await create("ada")
+        assert await ws.receive_json() == {"type": "user_created", "username": "ada"}
+        assert await ws.receive_nothing()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_progress_does_not_wait_for_the_commit(example):
+    module = example("broadcasting")
+
+    @sync_to_async
+    def fail():
+        with contextlib.suppress(RuntimeError), transaction.atomic():
+            module.import_users(["ada", "bob"])
+            raise RuntimeError
+
+    async with _member("imports") as ws:
+        await fail()
+        assert [await ws.receive_json(), await ws.receive_json()] == [{"done": 1, "of": 2}, {"done": 2, "of": 2}]
+        assert await ws.receive_nothing()
+        await sync_to_async(module.import_users)(["cleo"])
+        assert [await ws.receive_json(), await ws.receive_json()] == [{"done": 1, "of": 1}, {"type": "finished"}]
+
+
+async def test_an_admin_action_broadcasts(example):
+    module = example("broadcasting")
+    async with _member("user-7") as ws:
+        await sync_to_async(module.tell_to_reload)(None, None, [User(pk=7), User(pk=8)])
+        assert await ws.receive_json() == {"type": "reload"}
+        assert await ws.receive_nothing()
+
+
+async def test_a_task_broadcasts(example):
+    module = example("broadcasting")
+    async with _member("report-3") as ws:
+        await asyncio.to_thread(module.finish_report, 3)
+        assert await ws.receive_json() == {"type": "ready", "url": "/reports/3.pdf"}
+
+
+async def test_everyone_but_one(example):
+    module = example("broadcasting")
+    async with _member("news") as sender, _member("news") as other:
+        await sync_to_async(_post)(module.publish_to_others, text="hello", socket=sender.told["id"])
+        assert await other.receive_json() == {"type": "news", "text": "hello"}
+        assert await sender.receive_nothing()
+
+
+def test_a_view_decides_what_an_unreachable_layer_means(example, monkeypatch):
+    module = example("broadcasting")
+
+    def out_of_reach(*args, **kwargs):
+        raise WebSocketConnectionError("cannot broadcast")
+
+    assert _post(module.publish_if_possible, text="hello").status_code == 204
+    monkeypatch.setattr(module.Room, "broadcast", out_of_reach)
+    assert _post(module.publish_if_possible, text="hello").status_code == 202
+
+
+# Users and sessions
+
+
+async def test_the_user_is_there(example):
+    example("authentication")
+    async with connect("/ws/whoami") as ws:
+        assert await ws.receive_json() == {"username": "", "is_authenticated": False}
+    async with connect("/ws/whoami", user=User(username="ada")) as ws:
+        assert await ws.receive_json() == {"username": "ada", "is_authenticated": True}
+
+
+async def test_only_some_are_let_in(example):
+    example("authentication")
+    assert await _denial("/ws/inbox", user=AnonymousUser()) == (403, "log in first")
+    async with connect("/ws/inbox", user=User(pk=5)) as ws:
+        await Room("user-5").abroadcast("for you")
+        assert await ws.receive_text() == "for you"
+    async with connect("/ws/drafts", user=AnonymousUser()) as ws:
+        assert (await ws.wait_closed(), ws.close_reason) == (4401, "log in first")
+    async with connect("/ws/drafts", user=User(pk=5)) as ws:
+        assert await ws.receive_json() == {"type": "welcome"}
+
+
+async def test_a_decorator_keeps_the_parameters(example):
+    example("authentication")
+    assert await _denial("/ws/orders/north", user=User()) == (403, "staff only")
+    staff = User(is_staff=True)
+    async with connect("/ws/orders/north?only_open=no", user=staff) as ws:
+        assert await ws.receive_json() == {"shop": "north", "only_open": False}
+    assert (await _denial("/ws/orders/north?only_open=perhaps", user=staff))[0] == 400
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_session_is_read_and_saved(example):
+    example("authentication")
+    session = SessionStore()
+    session["basket"] = ["tea"]
+    await session.acreate()
+    async with connect("/ws/basket", cookies={"sessionid": session.session_key}) as ws:
+        assert await ws.receive_json() == {"items": ["tea"]}
+        await ws.send("cake")
+        assert await ws.receive_json() == {"items": ["tea", "cake"]}
+    assert await SessionStore(session.session_key).aget("basket") == ["tea", "cake"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_log_out_is_noticed(example, async_client):
+    module = example("authentication")
+    await async_client.aforce_login(await User.objects.acreate(username="ada"))
+    looked = asyncio.Event()
+
+    async def look_again(seconds):
+        assert seconds == 30
+        looked.set()
+        await original(0.01)
+
+    original, module.asyncio.sleep = module.asyncio.sleep, look_again
+    try:
+        async with connect("/ws/account", cookies=async_client.cookies) as ws:
+            await ws.send("hello")
+            assert await ws.receive_json() == {"echo": "hello"}
+            await looked.wait()
+            assert not ws.closed
+            await async_client.alogout()
+            assert (await ws.wait_closed(), ws.close_reason) == (4401, "logged out")
+    finally:
+        module.asyncio.sleep = original
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_token_is_a_user(example):
+    module = example("authentication")
+    ada = await User.objects.acreate(username="ada")
+    application = get_asgi_application(websocket_middleware=[module.TokenMiddleware])
+    cases = {
+        f"Bearer {module.make_token(ada)}": "ada",
+        "Bearer made-up": "",
+        f"Bearer {module.make_token(User(pk=404))}": "",
+        "Basic Zm9v": "",
+    }
+    for header, username in cases.items():
+        async with connect("/ws/whoami", application=application, headers={"Authorization": header}) as ws:
+            assert (await ws.receive_json())["username"] == username
+
+
+# Moving, composing, middleware
+
+
+@pytest.mark.django_db(transaction=True)  # consumers look after connections, at every message
+async def test_a_consumer_and_a_handler_share_a_room(example):
+    example("moving")
+    async with connect("/ws/old/lobby") as old, connect("/ws/new/lobby") as new:
+        for sender in (old, new):
+            await sender.send("hello")
+            assert [await ws.receive_json() for ws in (old, new)] == [{"message": "hello"}] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_consumer_may_take_arguments(example):
+    module = example("moving")
+
+    class Limited(module.OldChat):
+        def __init__(self, limit):
+            super().__init__()
+            self.limit = limit
+
+        async def connect(self):
+            self.room = "lobby"
+            await self.accept()
+            await self.send(text_data=str(self.limit))
+
+    module.app.websocket("/limited")(Limited.as_asgi(limit=10))
+    async with connect("/ws/limited") as ws:
+        assert await ws.receive_text() == "10"
+
+
+async def test_routes_are_mounted_by_hand(example):
+    module = example("mounted")
+    for path, application in {
+        "/v2/chat/lobby": module.below,
+        "/talk/lobby": module.alone,
+        "/gossip/lobby": module.alone,
+    }.items():
+        async with connect(path, application=application) as ws:
+            assert await ws.receive_text() == "lobby"
+    async with connect("/v2/status", application=module.below) as ws:
+        assert await ws.receive_text() == "up"
+    assert (await _denial("/elsewhere", application=module.alone))[0] == 500
+
+
+async def test_middleware_is_around_the_routes(example):
+    module = example("middleware")
+    async with connect("/ws/tenant", application=module.make_application(), headers={"Host": "north.example"}) as ws:
+        assert await ws.receive_json() == {"tenant": "north"}
+
+    told = []
+    counting = module.CountingMiddleware(module.TenantMiddleware(module.tenant.as_asgi()), told.append)
+    async with connect("/ws/tenant", application=counting, headers={"Host": "south.example"}) as ws:
+        assert await ws.receive_json() == {"tenant": "south"}
+    assert [re.sub(r"\d+ s$", "... s", line) for line in told] == ["/ws/tenant: 1 messages in ... s"]
+
+
+# Heartbeats
+
+
+async def test_an_idle_socket_is_closed(example):
+    module = example("heartbeats")
+    async with connect("/ws/idle") as ws:
+        await ws.send("hello")
+        assert await ws.receive_text() == "hello"
+    module.IDLE_SECONDS = 0.05
+    async with connect("/ws/idle") as ws:
+        assert (await ws.wait_closed(), ws.close_reason) == (4408, "idle")
+
+
+async def test_a_lifetime_ends(example):
+    module = example("heartbeats")
+    async with connect("/ws/limited") as ws:
+        await ws.send("hello")
+        assert await ws.receive_text() == "hello"
+    module.LIFETIME_SECONDS = 0.05
+    async with connect("/ws/limited") as ws:
+        assert (await ws.wait_closed(), ws.close_reason) == (4408, "come again")
+
+
+async def test_a_heart_beats_until_the_end(example):
+    module = example("heartbeats")
+    module.BEAT_SECONDS = 0.01
+    before = asyncio.all_tasks()
+    async with connect("/ws/beating") as ws:
+        assert [await ws.receive_json() for _ in range(3)] == [{"type": "beat"}] * 3
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_task_group_ends_with_its_socket(example, caplog):
+    example("heartbeats")
+    before = asyncio.all_tasks()
+    async with connect("/ws/ticking") as ws:
+        assert await ws.receive_json() == {"type": "tick", "number": 0}
+        await ws.send("hello")
+        while (told := await ws.receive_json())["type"] == "tick":
+            pass
+        assert told == {"type": "echo", "text": "hello"}
+    assert asyncio.all_tasks() == before
+    assert not caplog.records
+
+
+async def test_a_round_trip_cannot_be_measured_everywhere(example):
+    example("heartbeats")
+    async with connect("/ws/measured") as ws:
+        assert await ws.receive_json() == {"type": "unknown"}
+
+
+# With real servers
+
+
+@pytest.fixture
+def server_of(serve):
+    """A real server with the routes of one example."""
+
+    def start(name, kind="daphne", **options) -> ASGIServer:
+        environment = {"DOCS_EXAMPLE": name}
+        return serve(kind, app="tests.docs.site:application", environment=environment, **options)
+
+    return start
+
+
+async def _first(server, path):
+    from websockets.asyncio.client import connect as ws_connect
+
+    async with ws_connect(server.url(quote(path, safe="/?=&"))) as ws:
+        return json.loads(await asyncio.wait_for(ws.recv(), 10))
+
+
+@pytest.mark.server
+async def test_a_round_trip_is_measured_on_daphne(server_of):
+    told = await _first(server_of("heartbeats"), "/ws/measured")
+    assert told["type"] == "round_trip"
+    assert 0 < told["seconds"] < 5
+
+
+@pytest.mark.server
+async def test_no_round_trip_is_measured_on_uvicorn(server_of):
+    assert await _first(server_of("heartbeats", "uvicorn"), "/ws/measured") == {"type": "unknown"}

@@ -1,0 +1,217 @@
+"""Pages that are to be followed: a reader does, and what they promise happens."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+
+import pytest
+from websockets.asyncio.client import connect as ws_connect
+
+from tests.docs.blocks import DOCS, README, TUTORIAL, Block, blocks_of, page, section
+from tests.docs.client import LIMIT, chatting, heard, join, until
+from tests.processes import HOST, ROOT
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+# The README
+
+
+@pytest.mark.redis
+async def test_readme_quick_start_and_production(reader):
+    reader.follow(section(README, "Quick start"))
+    (server,) = reader.servers
+    hello = {"username": "ada", "message": "hello"}
+    async with join(server, "/ws/chat/größe?username=ada") as ada, join(server, "/ws/chat/größe") as bob:
+        await chatting(bob)
+        await ada.send("hello")
+        await heard(ada, hello)
+        await heard(bob, hello)
+    reader.stop_servers()
+
+    *files, start, shell = section(README, "In production")
+    reader.follow([*files, start])
+    one, two = reader.servers
+    async with join(one, "/ws/chat/lobby?username=ada") as ada, join(two, "/ws/chat/lobby") as bob:
+        await chatting(bob)
+        await ada.send("hello")
+        await heard(ada, hello)
+        await heard(bob, hello)
+        await asyncio.to_thread(reader.do, shell)
+        await heard(ada, "Tea is ready.")
+        await heard(bob, "Tea is ready.")
+    assert not any("Traceback" in server.log() for server in reader.servers)
+
+
+def test_readme_names_the_commands_of_the_makefile():
+    (block,) = section(README, "See it run")
+    targets = re.findall(r"^\$ make (\S+)$", block.text, re.MULTILINE)
+    assert targets == ["demo", "test"]
+    assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+
+
+# The tutorial
+
+
+@pytest.mark.redis
+async def test_tutorial(reader):
+    first, room, names, django, tests, processes = TUTORIAL
+
+    reader.follow(page(first))
+    async with join(reader.servers[-1], "/ws/echo") as ws:
+        await ws.send("hello")
+        await heard(ws, "You said: hello")
+    reader.stop_servers()
+
+    reader.follow(page(room))
+    server = reader.servers[-1]
+    async with join(server, "/ws/chat/kitchen") as one, join(server, "/ws/chat/kitchen") as two:
+        await chatting(one, two, echo=str)
+        await one.send("hello")
+        await heard(two, "hello")
+    reader.stop_servers()
+
+    reader.follow(page(names))
+    server = reader.servers[-1]
+    async with join(server, "/ws/chat/kitchen?name=Ada") as ada:
+        await heard(ada, {"type": "joined", "name": "Ada"})
+        async with join(server, "/ws/chat/kitchen?name=Bob") as bob:
+            await heard(ada, {"type": "joined", "name": "Bob"})
+            await bob.send("hello")
+            await heard(ada, {"type": "message", "name": "Bob", "text": "hello"})
+        await heard(ada, {"type": "left", "name": "Bob"})
+    async with join(server, "/ws/chat/kitchen?name=" + "x" * 41) as ws:
+        await asyncio.wait_for(ws.wait_closed(), LIMIT)
+        assert (ws.close_code, ws.close_reason) == (4000, "This name is too long.")
+    reader.stop_servers()
+
+    reader.follow(page(django))
+    reader.stop_servers()
+    reader.follow(page(tests))
+
+    *files, start, shell = page(processes)
+    reader.follow([*files, start])
+    one, two = reader.servers
+    async with join(one, "/ws/chat/kitchen?name=Ada") as ada, join(two, "/ws/chat/kitchen?name=Bob") as bob:
+        await heard(bob, {"type": "joined", "name": "Bob"})
+        await bob.send("hello")
+        await heard(ada, {"type": "message", "name": "Bob", "text": "hello"})
+        await asyncio.to_thread(reader.do, shell)
+        for ws in (ada, bob):
+            await heard(ws, {"type": "message", "name": "Shell", "text": "hello"})
+
+
+def test_how_to_test(reader, tutorial_project):
+    shutil.copytree(tutorial_project, reader.directory, dirs_exist_ok=True)
+    followed = [block for block in page(DOCS / "how-to" / "test.md") if block.file or block.language == "console"]
+    assert len(followed) == 6
+    reader.follow(followed)
+
+
+# Commands of other pages
+
+COMMANDS = [
+    block
+    for name in ("how-to/deploy.md", "reference/commands.md")
+    for block in blocks_of(DOCS / name)
+    if block.language == "console"
+]
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.id)
+async def test_a_command_of_a_page_works(project, block):
+    project.do(block)
+    for server in project.servers:
+        async with join(server, "/ws/chat/lobby") as ws:
+            await chatting(ws)
+
+
+@pytest.mark.redis
+async def test_a_broadcast_from_a_script_and_the_shell(project):
+    project.follow([block for block in section(README, "In production") if block.file])
+    script, run_script, run_shell = [
+        block
+        for block in blocks_of(DOCS / "how-to" / "broadcast.md")
+        if block.file == "notify.py" or block.language == "console"
+    ]
+    project.do(script)
+    server = project.serve("daphne mysite.asgi:application")
+    async with join(server, "/ws/chat/news") as ws:
+        await chatting(ws)
+        await asyncio.to_thread(project.do, run_script)
+        await heard(ws, {"type": "news", "text": "The shop is closed."})
+        await asyncio.to_thread(project.do, run_shell)
+        await heard(ws, "hello")
+
+
+# Examples that need a project
+
+
+def _example(name: str, file: str) -> Block:
+    for path in DOCS.rglob("*.md"):
+        for block in blocks_of(path):
+            if block.argument.endswith(f"/{name}.py"):
+                return Block(**{**vars(block), "file": file})
+    raise AssertionError(f"no page shows {name}.py")
+
+
+async def test_middleware_by_its_path(project):
+    project.do(_example("middleware", "mysite/middleware.py"))
+    project.follow([block for block in blocks_of(DOCS / "how-to" / "compose-routing.md") if block.file])
+    server = project.serve("daphne mysite.asgi:application")
+    async with join(server, "/ws/tenant") as ws:
+        await heard(ws, {"tenant": HOST.split(".")[0]})
+    await until(lambda: "/ws/tenant: 1 messages in" in server.log())
+
+
+async def test_an_application_composed_by_hand(project):
+    project.do(_example("composed", "mysite/asgi.py"))
+    server = project.serve("daphne mysite.asgi:application")
+    async with join(server, "/ws/chat/lobby") as ws:
+        await chatting(ws)
+    for path, options, status in [
+        ("/nowhere", {}, 404),
+        ("/ws/chat/lobby", {"origin": "https://elsewhere.example"}, 403),
+    ]:
+        with pytest.raises(Exception, match=str(status)):
+            await ws_connect(server.url(path), proxy=None, **options)
+    assert "Traceback" not in server.log()
+
+
+MODELS = """\
+from django.db import models
+
+
+class Comment(models.Model):
+    topic = models.CharField(max_length=100)
+    text = models.TextField()
+"""
+
+CATCHING_UP = """\
+from django.test import TransactionTestCase
+from django_fastws.testing import connect
+
+
+class Tests(TransactionTestCase):
+    async def test_nothing_is_missed(self):
+        async with connect("/ws/comments/tea") as ws:
+            for number, text in enumerate(["black", "green"], 1):
+                await ws.send(text)
+                self.assertEqual(await ws.receive_json(), {"number": number, "text": text})
+        async with connect("/ws/comments/tea?after=1") as ws:
+            self.assertEqual(await ws.receive_json(), {"number": 2, "text": "green"})
+            await ws.send("white")
+            self.assertEqual(await ws.receive_json(), {"number": 3, "text": "white"})
+        async with connect("/ws/comments/coffee") as ws:
+            self.assertTrue(await ws.receive_nothing())
+"""
+
+
+def test_catching_up(project):
+    (project.directory / "chat" / "models.py").write_text(MODELS)
+    (project.directory / "chat" / "tests.py").write_text(CATCHING_UP)
+    project.do(_example("catching_up", "chat/consumers.py"))
+    project.run("python manage.py makemigrations chat")
+    project.run("python manage.py test")
