@@ -32,7 +32,7 @@ help: ## Say what there is
 demo: install-package ## Run the example: make demo [REDIS=redis://127.0.0.1:6379] [PORT=8000]
 	@echo "$(PY) manage.py migrate"
 	@$(PY) $(LOCKED) $(PY) manage.py migrate
-	$(PY) manage.py runserver 127.0.0.1:$(PORT)
+	$(PY) manage.py demo 127.0.0.1:$(PORT)
 
 ifneq ($(REDIS),)
 demo: export REDIS_URL = $(REDIS)

@@ -35,7 +35,7 @@ async def feed(port: int) -> None:
             clients.discard(client)
 
     async with serve(serve_one, HOST, port):
-        print(f"Feed on ws://{HOST}:{port}", flush=True)
+        print(f"Feed on ws://{HOST}:{port}", flush=True)  # noqa: T201 (a program of its own)
         prices = dict(START)
         while not stopping.is_set():
             prices = {name: round(max(0.5, price * random.gauss(1, 0.004)), 2) for name, price in prices.items()}

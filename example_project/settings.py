@@ -4,6 +4,7 @@ DJANGO_DEBUG=0         turns debugging off; it is on by default
 DJANGO_SECRET_KEY      signs the sessions; set your own where others can reach the server
 DJANGO_ALLOWED_HOSTS   the hosts to answer to, separated by commas; by default those of this machine
 DATABASE_PATH          the SQLite file; by default db.sqlite3 beside manage.py
+FEED_URL               where the market's prices come from; by default the feed server beside this file
 REDIS_URL              carries the rooms from process to process; without it, they end at the process
 """
 
@@ -32,6 +33,7 @@ INSTALLED_APPS = [
     "channels",
     "django_fastws",
     "example_project.chat",
+    "example_project.market",
     "example_project.news",
 ]
 
@@ -44,6 +46,8 @@ if REDIS_URL := os.environ.get("REDIS_URL"):
     }
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+FEED_URL = os.environ.get("FEED_URL", "ws://127.0.0.1:8765")
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -25,7 +25,7 @@ import django_fastws
 from django_fastws import asgi, checks, conf, exceptions, layer, routing, testing, websocket
 from django_fastws.conf import Conf
 from django_fastws.routing import websocket_urlpatterns
-from tests.docs import test_browser, test_deploy, test_examples, test_followed
+from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_outbound
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
 from tests.processes import ROOT
 
@@ -67,6 +67,8 @@ RUNNERS: dict[str, Any] = {
     "html": FOLLOWED,
     "toml": FOLLOWED,
     "text": TEXT,
+    "ini": {"docs/how-to/outbound.md": "test_the_unit_stops_in_order"},
+    "dockerfile": {"docs/how-to/outbound.md": "test_the_container_passes_signals_on"},
     "nginx": {"docs/how-to/deploy.md": "test_the_proxy_passes_on_what_a_handshake_needs"},
     "{include}": {"docs/changelog.md": "test_the_changelog_is_the_one_of_the_repository"},
 }
@@ -88,7 +90,7 @@ def runner(block: Block) -> str | None:
 
 
 def test_every_block_is_run_by_a_test():
-    tests = (test_browser, test_deploy, test_examples, test_followed)
+    tests = (test_browser, test_deploy, test_examples, test_followed, test_outbound)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost
@@ -256,7 +258,7 @@ def test_every_logger_is_in_the_reference():
         for path in package.rglob("*.py")
         for name in re.findall(r"getLogger\(\"(django_fastws[\w.]*)\"\)", path.read_text("utf-8"))
     }
-    rows = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md") if "django_fastws." in cells[0]}
+    rows = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md") if "`django_fastws" in cells[0]}
     assert rows == used
 
 

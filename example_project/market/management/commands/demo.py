@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="Where the server listens.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with feed_server(), clients():
+        with feed_server(), outbound_routes():
             call_command("runserver", options["address"], use_reloader=False)
 
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 def feed_server() -> Iterator[None]:
     """The feed server, as a process of its own."""
     port = str(urlsplit(settings.FEED_URL).port)
-    # A session of its own keeps Ctrl+C from it: it ends last.
+    # In a session of its own, Ctrl+C does not reach it: it ends last.
     process = subprocess.Popen(
         [sys.executable, "-m", "example_project.feed_server", port], cwd=settings.ROOT_DIR, start_new_session=True
     )
@@ -52,20 +52,25 @@ def feed_server() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def clients() -> Iterator[None]:
+def outbound_routes() -> Iterator[None]:
     """The outbound routes, in a thread of their own."""
     loop = asyncio.new_event_loop()
+    started = threading.Event()
     supervisors: list[Supervisor] = []
 
     async def run() -> None:
         supervisors.append(Supervisor(registry.outbound, drain_seconds=3))
+        started.set()
         await supervisors[0].run()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="clients", daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.Runner(loop_factory=lambda: loop).run(run()), name="outbound routes"
+    )
     thread.start()
+    started.wait()
     try:
         yield
     finally:
-        loop.call_soon_threadsafe(lambda: supervisors[0].stop())
+        with contextlib.suppress(RuntimeError):  # they have ended, and their loop with them
+            loop.call_soon_threadsafe(supervisors[0].stop)
         thread.join()
-        loop.close()
