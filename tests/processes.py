@@ -70,7 +70,7 @@ class Process:
     def __init__(self, command: list[str], port: int, environment: Mapping[str, str] | None = None) -> None:
         self.command = command
         self.port = port
-        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TEST_SERVER": "1", **(environment or {})}
         self.directory = tempfile.TemporaryDirectory(prefix="fastws-test-")
         self.log_path = Path(self.directory.name) / "log"
         self.process: subprocess.Popen[bytes] | None = None

@@ -56,7 +56,8 @@ globals().update(json.loads(os.environ.get("TEST_FASTWS", "{}")))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["stderr"]},
     "loggers": {"django_fastws": {"level": "INFO"}},
 }
+if os.environ.get("TEST_SERVER"):
+    # In the process of the tests, the root logger is pytest's: get_asgi_application() sets Django up again.
+    LOGGING |= {"handlers": {"stderr": {"class": "logging.StreamHandler"}}, "root": {"handlers": ["stderr"]}}

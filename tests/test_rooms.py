@@ -374,7 +374,7 @@ async def test_two_hundred_members_that_race_end_where_their_last_call_left_them
 async def test_calls_that_race_for_one_socket_leave_it_in_the_room_or_out_of_it_but_not_between(pair):
     room = token()
     async with member(pair.one) as ada, member(pair.two) as bob:
-        for _ in range(50):
+        for _ in range(25):
             await tell(ada, "race", data=[(random.choice(["join", "leave"]), room) for _ in range(8)])
             is_in = room in await tell(ada, "rooms")
             assert (await members(pair.one, room)) == (1 if is_in else None)

@@ -167,9 +167,11 @@ async def test_eight_threads_and_eight_hundred_broadcasts_use_one_connection(own
     assert out == "1 2\n"
 
 
-async def test_a_forked_process_broadcasts_after_its_parent_has(shared):
+@pytest.mark.server
+@pytest.mark.redis
+async def test_a_forked_process_broadcasts_after_its_parent_has(site, redis_server):
     room = token()
-    async with member(shared.server, room) as ada:
+    async with member(site("daphne", layer="ours"), room) as ada:
         await run(
             f"""
             import os
@@ -187,7 +189,7 @@ async def test_a_forked_process_broadcasts_after_its_parent_has(shared):
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             room.broadcast("parent again")
             """,
-            shared.layer,
+            layer_config("ours", redis_server),
             options=[*STRICT, "-W", "ignore:This process:DeprecationWarning"],
         )
         assert [await ada.recv() for _ in range(4)] == ["parent", "child", "grandchild", "parent again"]
@@ -298,8 +300,8 @@ async def test_without_redis_it_raises_in_bounded_time(own_redis):
 async def test_with_a_silent_redis_it_raises_in_bounded_time(own_redis):
     layers = every_layer(own_redis)
     with stopped(own_redis):
-        out = await run(TRY_LAYERS.format(layers=layers), layers[0], FASTWS_PUBLISH_TIMEOUT_SECONDS=1)
-    assert out == "cannot broadcast: the channel layer did not answer within 1 seconds\n" * 3
+        out = await run(TRY_LAYERS.format(layers=layers), layers[0], FASTWS_PUBLISH_TIMEOUT_SECONDS=0.5)
+    assert out == "cannot broadcast: the channel layer did not answer within 0.5 seconds\n" * 3
 
 
 @pytest.mark.redis
