@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from django_fastws import WebSocketDisconnect
-from django_fastws.clients.lease import Lease, LeaseLost
+from django_fastws.clients.lease import Lease, LeaseLost, _now
 from tests.processes import RedisServer, stopped
 
 from .conftest import running
@@ -126,14 +126,13 @@ async def test_it_expires_when_nobody_renews_it(lease):
     assert str(lost.value) == "the connection is closed (1006 the lease was lost)"
 
 
-async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis, key):
-    one = lease()
+async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis):
+    one = lease(60)
     await one.acquire()
-    await one._stop_renewing()
-    while one.is_valid():
-        left = await redis.pttl(one._keys[0])
-        await asyncio.sleep(0.01)
-    assert left > 0
+    left = one._valid_until - _now()
+    assert left + 1 < await redis.pttl(one._keys[0]) / 1000
+    one._valid_until = _now()
+    assert not one.is_valid()
 
 
 async def test_who_has_lost_it_does_not_give_back_anothers(lease):
@@ -177,6 +176,17 @@ async def test_each_route_has_a_lease_of_its_own(redis, key):
     await asyncio.wait_for(asyncio.gather(one.acquire(), two.acquire()), 5)
     assert (one.is_valid(), two.is_valid()) == (True, True)
     await asyncio.gather(one.release(), two.release())
+
+
+async def test_a_redis_that_has_just_started_gives_no_lease_for_as_long_as_one_lasts(key):
+    """It may have forgotten a lease in which its holder still believes."""
+    with RedisServer() as server:
+        started = time.monotonic()
+        async with Redis.from_url(server.url) as client:
+            one = Lease(client, key, SECONDS)
+            await asyncio.wait_for(one.acquire(), SECONDS + 5)
+            assert time.monotonic() - started > SECONDS - 0.5  # it may have taken half a second to start
+            await one.release()
 
 
 # Supervisors: each stands for a process
@@ -277,6 +287,36 @@ async def test_a_route_without_a_lease_has_no_token(app, peer, leasing):
     assert server.visits[0].received == ["None"]
 
 
+@pytest.mark.parametrize("call", ["send", "recv", "ping", "pong", "close", "return"])
+async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, call):
+    """A process that was suspended goes on in the middle of its handler: whatever it does next, it is cut off."""
+    server = await peer(closing(None))
+    raised = []
+
+    @app.ws(server.url, **leasing)
+    async def feed(ws):
+        if raised:
+            await by_async_for(ws)
+            return
+        lease = ws._wire._guard.__self__
+        lease._valid_until = 0.0
+        calls = {"send": lambda: ws.send("x"), "recv": ws.recv, "ping": ws.ping, "pong": ws.pong}
+        raised.append(None)
+        if call in calls:
+            with pytest.raises(WebSocketDisconnect) as lost:
+                await calls[call]()
+            raised.append(lost.value.code)
+        elif call == "close":
+            await ws.close(4000)
+
+    async with running(app):
+        visit = await (await server.visit()).ended()
+        await soon(lambda: len(server.visits) == 2)
+    assert (visit.received, visit.close_code) == ([], 1006)
+    assert raised in ([None, 1006], [None])
+    assert (await server.visits[1].ended()).close_code == 1001
+
+
 # Redis in trouble
 
 
@@ -347,13 +387,19 @@ async def test_a_process_that_is_stopped_or_killed_is_replaced_and_never_two_hol
                 await ws.send("tick")
                 await asyncio.sleep(0.01)
 
-        ticking = asyncio.create_task(tick())
+        async def ping():
+            while True:
+                await (await ws.ping())
+                heard.append((time.time(), visit.number, "pong"))
+
+        busy = [asyncio.create_task(tick()), asyncio.create_task(ping())]
         try:
             async for message in ws:
                 heard.append((time.time(), visit.number, message))
         finally:
-            ticking.cancel()
-            await asyncio.gather(ticking, return_exceptions=True)
+            for task in busy:
+                task.cancel()
+            await asyncio.gather(*busy, return_exceptions=True)
 
     server = await peer(talk)
     project.settings(
@@ -409,9 +455,12 @@ async def test_a_process_that_is_stopped_or_killed_is_replaced_and_never_two_hol
     assert await a.stop() == 0
     assert (await server.visits[2].ended()).close_code == 1001
 
-    tokens = [int(next(text for _, visit, text in heard if visit == number).split()[1]) for number in range(3)]
+    tokens = [
+        next(int(text.split()[1]) for _, visit, text in heard if visit == number and text != "pong")
+        for number in range(3)
+    ]
     assert tokens == sorted(set(tokens))
-    # What A sent and took over its first connection, it did before it was held.
+    # What A sent and took over its first connection, pongs included, it did before it was held.
     assert max(at for at, visit, _ in heard if visit == 0) < held + 0.5 < server_time(server.visits[1])
     notes = [line.split() for line in project.read("notes").splitlines()]
     assert max(float(at) for at, token in notes if int(token) == tokens[0]) < held + 0.1

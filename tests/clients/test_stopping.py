@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -290,13 +291,15 @@ async def test_a_flood_does_not_delay_the_close(app, peer):
 
 
 async def test_a_peer_that_does_not_answer_the_close_is_left_at_the_drain_limit(app, raw_peer, log):
-    closes = []
+    closes, gone = [], asyncio.Event()
 
     async def behave(reader, writer, number):
         await shake_hands(reader, writer)
         writer.write(frame(b"hello"))
         closes.append(await read_close(reader))
-        await asyncio.Event().wait()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        gone.set()
 
     server = await raw_peer(behave)
     app.ws(server.url, close_timeout=None)(by_async_for)
@@ -304,7 +307,9 @@ async def test_a_peer_that_does_not_answer_the_close_is_left_at_the_drain_limit(
         await soon(lambda: log.starting("✔"))
         it.stop()
         assert await it.ended(timeout=5)
+        await asyncio.wait_for(gone.wait(), 5)
     assert closes == [(1001, "going away")]
+    assert log.endings == ["1001 going away"]
 
 
 async def test_a_handler_that_is_sending_to_a_peer_that_does_not_read_is_left_at_the_drain_limit(app, raw_peer, log):
