@@ -2,7 +2,7 @@
 
     python -m bench.outbound [--routes 500] [--rounds 3]
 
-The peer is the bare websockets client that the routes stand on, with as many connections to the same local server. Each
+The peer is the bare websockets client that the routes stand on, with as many connections to the same server. Each
 round measures both, one after the other, each in a process of its own; the server is a third process.
 """
 
@@ -68,7 +68,8 @@ def _shown(values: list[float], unit: str) -> str:
 
 async def serve() -> None:
     """A server that accepts and waits."""
-    from websockets.asyncio.server import ServerConnection, serve as listen
+    from websockets.asyncio.server import ServerConnection
+    from websockets.asyncio.server import serve as listen
 
     async def wait(connection: ServerConnection) -> None:
         await connection.wait_closed()
