@@ -11,7 +11,7 @@ async def echo(ws: WebSocket):
         await ws.send(message.data)
 """
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from .exceptions import (
     MessageTooBig,
@@ -25,7 +25,7 @@ from .fastws import FastWS
 from .rooms import Room
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from httpx2 import Response
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     # Only processes that send requests pay for the HTTP library.
     if name == "Response":
         from httpx2 import Response

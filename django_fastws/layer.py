@@ -494,13 +494,22 @@ async def _translated(doing: str) -> AsyncIterator[None]:
             f"cannot {doing}: the channel layer did not answer within {seconds:g} seconds"
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) or _is_redis_error(error):
+        if isinstance(error, OSError) or _is_redis_error(error) or _comes_from_redis(error):
             raise WebSocketConnectionError(f"cannot {doing}: the channel layer is out of reach: {error}") from error
         raise
 
 
 def _is_redis_error(error: BaseException) -> bool:
     return any(cls.__module__.startswith("redis.") for cls in type(error).__mro__)
+
+
+def _comes_from_redis(error: BaseException) -> bool:
+    """Whether redis-py stumbled over a connection that broke under it."""
+    traceback, module = error.__traceback__, ""
+    while traceback is not None:
+        module = traceback.tb_frame.f_globals.get("__name__", "")
+        traceback = traceback.tb_next
+    return module.startswith("redis.")
 
 
 def _is_timeout(error: BaseException) -> bool:

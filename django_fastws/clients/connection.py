@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     InvalidHandshake,
+    InvalidHeader,
     InvalidMessage,
     InvalidProxy,
     InvalidProxyMessage,
@@ -147,6 +148,8 @@ def _refusal(error: Exception, url: str) -> Ending | None:
         if not status_may_pass(response.status_code):
             return Ending(How.IMPOSSIBLE, reason)
         return Ending(How.REFUSED, reason, retry_after(response.headers.get("Retry-After"), time.time()))
+    if isinstance(error, InvalidHeader):  # its text repeats the value, which may be a token
+        return Ending(How.IMPOSSIBLE, f"invalid {error.name} header")
     if isinstance(error, ssl.SSLCertVerificationError):
         return Ending(How.IMPOSSIBLE, f"bad certificate: {error.verify_message}")
     if isinstance(error, (OSError, TimeoutError)):

@@ -76,11 +76,13 @@ async def _response(route: OutboundRoute, url: str) -> httpx2.Response:
         body = {"content": encode_json(json).raw}
         headers = httpx2.Headers(headers)
         headers.setdefault("content-type", "application/json")
-    timeout = options.pop("timeout")
+    timeout, params = options.pop("timeout"), options.pop("params")
+    # Given to the client they would replace the query of the URL.
+    target = httpx2.URL(url) if params is None else httpx2.URL(url).copy_merge_params(params)
     try:
         client = httpx2.AsyncClient(verify=_context(), follow_redirects=True, timeout=None)
         async with asyncio.timeout(timeout), client:
-            return await client.request(str(route.method), url, headers=headers, **body, **options)
+            return await client.request(str(route.method), target, headers=headers, **body)
     except TimeoutError:
         raise httpx2.TimeoutException(f"no answer within {timeout:g} seconds") from None
 

@@ -67,6 +67,8 @@ class DaphneWire(Wire):
         scope.setdefault("extensions", {"websocket.http.response": {}})
         super().__init__(scope, receive, send)
         self._protocol = protocol
+        # Or a client that closes would be answered with 1000, whatever its code (RFC 6455 section 5.5.1).
+        protocol.echoCloseCodeReason = True
         self._denial: Message | None = None
         self._pings: dict[bytes, asyncio.Future[float]] = {}
 

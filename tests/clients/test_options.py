@@ -164,6 +164,16 @@ async def test_a_header_may_come_twice_and_user_agent_can_be_replaced(app, peer)
     assert (sent.get_all("X-A"), sent.get_all("User-Agent")) == (["1", "2"], ["mine"])
 
 
+@pytest.mark.parametrize("value", ["opensesame\n", "opensesame\r\nX-More: 1"])
+async def test_a_header_that_cannot_be_sent_ends_the_route_and_its_value_is_not_logged(app, peer, log, value):
+    """A token read from a file ends with a newline; that must not become another header."""
+    server = await peer()
+    app.ws(server.url, headers={"Authorization": value}, reconnect=True, max_retries=-1)(once)
+    assert not await run(app)
+    assert (server.asked, log.endings) == ([], ["invalid Authorization header"])
+    assert "opensesame" not in log.text
+
+
 async def test_a_token_that_is_expired_is_asked_for_again(app, peer):
     """What callables are for: the first token is refused for the moment, the second is taken."""
     server = await peer(refuse=[(503, {})])
