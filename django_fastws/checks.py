@@ -173,7 +173,14 @@ def check_routes() -> Iterator[CheckMessage]:
 
 @_check
 def check_outbound_routes() -> Iterator[CheckMessage]:
-    """W030: reconnect without retries. E031: a lease without a Redis."""
+    """W030: reconnect without retries. E031: a lease without a Redis. E032: routes that would share a lease."""
+    keys = [route.key for route in registry.outbound if route.lease]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield Error(
+            f"{keys.count(key)} outbound routes with lease=True are all called {key!r}: only one of them would run.",
+            hint="Give each a name= of its own.",
+            id="fastws.E032",
+        )
     for route in registry.outbound:
         if route.reconnect and route.max_retries == 0:
             yield Warning(

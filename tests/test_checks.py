@@ -281,3 +281,21 @@ def test_the_checks_do_not_need_app_configs():
     configs = [apps.get_app_config("django_fastws")]
     for check in our_checks.all_checks:
         assert check() == check(app_configs=configs, databases=["default"])
+
+
+# Outbound routes that would share a lease
+
+
+async def leased(ws): ...
+
+
+@pytest.mark.parametrize(("names", "is_found"), [((None, None), True), (("a", "b"), False), ((None, "b"), False)])
+def test_routes_that_would_share_a_lease(names, is_found):
+    app = FastWS()
+    for name in names:
+        app.ws("ws://feed.example/", lease=True, name=name)(leased)
+    message = found(CHANNEL_LAYERS={"default": REDIS}).get("fastws.E032")
+    assert (message is not None) == is_found
+    if message is not None:
+        assert "leased" in message.msg
+        assert "name=" in message.hint
