@@ -310,6 +310,7 @@ class WebSocket:
 
     async def leave(self, room: str | Room) -> None:
         """Leave a room; nothing happens if the socket is not in it."""
+        self._came_in("leave()")
         name = _room(room).name
         if name in self._rooms:
             self._rooms.discard(name)
@@ -321,6 +322,7 @@ class WebSocket:
 
         So a handler can tell them that somebody has left.
         """
+        self._came_in("rooms")
         return frozenset(self._rooms)
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
@@ -331,6 +333,7 @@ class WebSocket:
         Args:
             exclude_self: this socket does not get it.
         """
+        self._came_in("broadcast()")
         await _room(room).abroadcast(data, exclude=self if exclude_self else None)
 
     def post(self, payload: Payload) -> None:

@@ -449,12 +449,13 @@ CAME_IN_ONLY = {
     "user": lambda ws: ws.user,
     "session": lambda ws: ws.session,
     "client": lambda ws: ws.client,
+    "rooms": lambda ws: ws.rooms,
 }
 
 
 async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_went_out(app, peer):
     server = await peer()
-    raised = {}
+    raised, calls = {}, {}
 
     @app.ws(server.url)
     async def wrong(ws):
@@ -463,7 +464,15 @@ async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_wen
                 access(ws)
             except WebSocketStateError as error:
                 raised[name] = str(error)
-        for name, call in {"accept": ws.accept, "join()": lambda: ws.join("room")}.items():
+        calls.update(
+            {
+                "accept": ws.accept,
+                "join()": lambda: ws.join("room"),
+                "leave()": lambda: ws.leave("room"),
+                "broadcast()": lambda: ws.broadcast("room", "x"),
+            }
+        )
+        for name, call in calls.items():
             try:
                 await call()
             except WebSocketStateError as error:
@@ -472,7 +481,7 @@ async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_wen
         await ws.recv()
 
     assert await run(app)
-    assert set(raised) == {*CAME_IN_ONLY, "accept", "join()"}
+    assert set(raised) == {*CAME_IN_ONLY, *calls}
     assert raised.pop("accept").startswith("cannot call accept(): the connection is open already")
     # query_params reads the scope
     assert raised.pop("query_params") == "scope is for sockets that come in, and this one went out"
