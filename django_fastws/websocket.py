@@ -222,7 +222,7 @@ class WebSocket:
             TypeError, ValueError: the code or reason cannot be sent.
         """
         check_close(code, reason or "")
-        if self._wire.gone is not None and not self._connection.closed:
+        if self.closed and self._wire.gone is not None and not self._connection.closed:
             self._connection.peer_closed(*self._wire.gone)  # found out by a send that failed
         closing = self._connection.close(code, reason or "")
         if closing is Closing.CLOSE:

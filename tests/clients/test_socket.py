@@ -439,6 +439,20 @@ async def test_a_disconnect_that_is_not_caught_is_a_quiet_end(app, peer, log):
     assert "Traceback" not in log.text
 
 
+async def test_closing_after_an_unnoticed_close_of_the_peer_keeps_the_peers_code(app, peer):
+    server = await peer(closing(4000, reason="bye", greet=False))
+    seen = []
+
+    @app.ws(server.url)
+    async def late(ws):
+        await ws._wire.connection.wait_closed()  # unlike ws.receive(), this tells the socket nothing
+        await ws.close(1000)
+        seen.append((ws.close_code, ws.close_reason))
+
+    assert await run(app)
+    assert seen == [(4000, "bye")]
+
+
 # What is only for one side
 
 CAME_IN_ONLY = {
