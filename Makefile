@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12   the interpreter that makes the environment; without it the first that can
 #   VENV=.venv          where the environment is
-#   ARGS="-k rooms"     passed to pytest
+#   ARGS="-k rooms"     passed to pytest, or to the benchmarks
 #   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
 #   PORT=8000           where the demo listens
 
@@ -23,7 +23,7 @@ PIP = $(PY) -m pip --disable-pip-version-check
 FURTHER = $(if $(DJANGO),"$(DJANGO)")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format test-matrix docs clean
+.PHONY: help demo test test-faults check format test-matrix docs bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -41,6 +41,10 @@ endif
 test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
 	$(PY) -m pytest $(ARGS)
+
+test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
+	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
+	$(PY) -m pytest -m faults $(ARGS)
 
 check: install-lint ## Look for mistakes: ruff, mypy, import-linter
 	$(PY) -m ruff check
@@ -71,6 +75,14 @@ test-matrix: ## Run the tests on every Python and Django that is supported
 
 docs: install-docs ## Build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: install-bench ## Measure against Channels and others, and write it down: make bench [ARGS="--only memory"]
+	@$(PY) -m tests.redis_binary
+	@$(PY) -m bench $(ARGS); status=$$?; $(PY) -m bench --page --plot && exit $$status
+
+bench-quick: install-bench ## The same in under two minutes, with less of everything; nothing of it is published
+	@$(PY) -m tests.redis_binary
+	$(PY) -m bench --quick $(ARGS)
 
 clean: ## Remove the environments, caches and whatever was built
 	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build

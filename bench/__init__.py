@@ -1,1 +1,1 @@
-"""Benchmarks: each is a module to run, and prints what it measured."""
+"""Benchmarks against what the package stands on, and against what it replaces: ``python -m bench``."""

@@ -23,6 +23,7 @@ from .exceptions import (
 )
 from .fastws import FastWS
 from .rooms import Room
+from .users import adisconnect, disconnect
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
 if _typing.TYPE_CHECKING:
@@ -41,6 +42,8 @@ __all__ = [
     "WebSocketException",
     "WebSocketMessage",
     "WebSocketStateError",
+    "adisconnect",
+    "disconnect",
 ]
 
 __version__ = "0.1.0"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
-from django.utils.module_loading import module_has_submodule
+from django.utils.module_loading import import_string, module_has_submodule
 
+from . import receivers
 from .checks import all_checks
 from .conf import conf
 from .routes import Problem, registry
@@ -26,6 +28,25 @@ class FastWSConfig(AppConfig):
         autodiscover()
         for check in all_checks:
             checks.register(check, "fastws")
+        receivers.connect()
+        if apps.is_installed("daphne"):
+            serve_development()
+
+
+def serve_development() -> None:
+    """Have daphne's ``runserver`` use our server.
+
+    Which ``runserver`` wins is decided by the order of INSTALLED_APPS, where daphne stands first. So it is not
+    replaced but told of another server, and a project's own subclass that names a server of its own keeps it.
+    """
+    command: Any = import_string("daphne.management.commands.runserver.Command")
+    if command.server_cls is import_string("daphne.server.Server"):
+        command.server_cls = staticmethod(_development_server)
+
+
+def _development_server(*args: Any, **options: Any) -> Any:
+    # Imported when it is needed: it takes a while, and every command comes by here.
+    return import_string("django_fastws.server.DevelopmentServer")(*args, **options)
 
 
 def autodiscover() -> None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from importlib import import_module
 from typing import Any
 
-from channels.auth import AuthMiddleware as ChannelsAuthMiddleware
-from channels.sessions import CookieMiddleware
-from channels.sessions import SessionMiddleware as ChannelsSessionMiddleware
+from asgiref.sync import markcoroutinefunction, sync_to_async
+from channels.auth import get_user
 from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application as get_django_application
 from django.core.exceptions import ImproperlyConfigured
+from django.http import parse_cookie
 from django.utils.module_loading import import_string
 
 from ._core.handshake import refusal
 from ._core.origins import matches_any, parse_origin, same_host
+from .admission import BEGAN
 from .conf import conf
 from .exceptions import WebSocketDisconnect
+from .limits import check_settings, process
+from .refusals import count_refused
 from .routing import WebSocketRouter
+from .threads import threads
 from .types import ASGIApp, Receive, Scope, Send
 from .wires import Wire, find_wire
 
@@ -38,11 +44,13 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
         websocket_middleware: ASGI middleware for WebSockets: callables that take the inner application, or dotted
             paths of such. The first is the outermost; all find ``scope["user"]`` and ``scope["session"]`` in place.
     Raises:
-        ImproperlyConfigured: ``django_fastws`` is not installed, or the routes cannot be served as they are.
+        ImproperlyConfigured: ``django_fastws`` is not installed, the routes cannot be served as they are, or a
+            setting is no limit.
     """
     http: Any = get_django_application()  # sets Django up, which collects the routes
     if not apps.is_installed("django_fastws"):
         raise ImproperlyConfigured("Add 'django_fastws' to INSTALLED_APPS: without it no consumers.py is found.")
+    check_settings()
     inner: Any = WebSocketRouter()
     for middleware in reversed(list(websocket_middleware)):
         factory = import_string(middleware) if isinstance(middleware, str) else middleware
@@ -55,17 +63,35 @@ def _with_users(inner: Any) -> Any:
         return inner
     if apps.is_installed("django.contrib.auth"):
         inner = AuthMiddleware(inner)
-    return CookieMiddleware(SessionMiddleware(inner))
+    return SessionMiddleware(inner)
 
 
-class SessionMiddleware(ChannelsSessionMiddleware):  # type: ignore[misc]
-    """Channels' SessionMiddleware, which leaves a session alone that is in the scope already."""
+# What stands between the handshake and the handler stays on the stack as long as the connection lives. So these
+# return what the inner application returns, where they can, instead of waiting for it: a thousand idle sockets
+# hold no frames and no scopes of theirs.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "session" in scope:  # set by middleware around this one, or by a test
-            await self.inner(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+
+class SessionMiddleware:
+    """Puts the cookies and Django's session into the scope, as Channels' middleware of these names do.
+
+    The session is loaded when it is asked for. A session that is in the scope already is left alone.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if "session" not in scope:  # else set by middleware around this one, or by a test
+            cookies = scope.get("cookies")
+            if cookies is None:
+                # Several such headers are one to HTTP/2 (RFC 9113 section 8.2.3).
+                values = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"cookie"]
+                cookies = parse_cookie("; ".join(values)) if values else {}
+            engine: Any = import_module(settings.SESSION_ENGINE)
+            session = engine.SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
+            scope = {**scope, "cookies": cookies, "session": session}
+        return self._inner(scope, receive, send)
 
 
 class _Application:
@@ -77,7 +103,9 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+            running = self._websocket(scope, receive, send)
+            del scope, receive, send
+            await running
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
@@ -87,15 +115,18 @@ class _Application:
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         event = await receive()
+        if event["type"] == "lifespan.shutdown":
+            await threads.close(conf.drain_seconds)  # uvicorn ends by a signal: nothing runs at the process's exit
         await send({"type": f"{event['type']}.complete"})
         if event["type"] == "lifespan.shutdown":
             return
 
 
 class Handshake:
-    """The outermost WebSocket middleware: finds the wire, and refuses handshakes that are malformed.
+    """The outermost WebSocket middleware: finds the wire, and refuses handshakes that are malformed or too many.
 
-    What is inside gets the wire's own ``receive`` and ``send``, in which the server's mistakes are mended.
+    What is inside gets the wire's own ``receive`` and ``send``, in which the server's mistakes are mended. Its sync
+    code runs in one of the ``FASTWS_DB_THREADS`` threads.
     """
 
     def __init__(self, inner: ASGIApp) -> None:
@@ -103,21 +134,31 @@ class Handshake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wire = find_wire(scope, receive, send)
+        del scope, receive, send
         problem = refusal(wire.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
             await refuse(wire, 400, problem)
             return
+        refused = process.enter(wire.scope)
+        if refused is not None:
+            count_refused(refused, wire.scope)
+            await refuse(wire, refused.status, refused.text, refused.headers)
+            return
+        wire.scope[BEGAN] = asyncio.get_running_loop().time()
         try:
-            await self._inner(wire.scope, wire.receive, wire.send)
+            with threads.assigned(wire.scope):
+                await self._inner(wire.scope, wire.receive, wire.send)
         except WebSocketDisconnect:
             pass
         except Exception:
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
-            logger.exception("The WebSocket application failed on %.200r", scope.get("path"))
+            logger.exception("The WebSocket application failed on %.200r", wire.scope.get("path"))
             if not wire.answered:
                 await wire.deny(500, "Internal Server Error")
             elif wire.gone is None:
                 await wire.close(1011, "internal error")
+        finally:
+            process.leave()
 
 
 class OriginCheck:
@@ -130,18 +171,18 @@ class OriginCheck:
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         origins = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"origin"]
         if not origins or (len(origins) == 1 and self._is_allowed(origins[0], scope)):
-            await self._inner(scope, receive, send)
-            return
+            return self._inner(scope, receive, send)
         logger.warning(
             "Refused a WebSocket from origin %.200r on %.200r: it is not in %s",
             ", ".join(origins),
             scope.get("path"),
             "ALLOWED_HOSTS" if conf.allowed_origins is None else "FASTWS_ALLOWED_ORIGINS",
         )
-        await refuse(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")
+        return refuse(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")
 
     def _is_allowed(self, value: str, scope: Scope) -> bool:
         patterns = conf.allowed_origins
@@ -161,26 +202,39 @@ class OriginCheck:
         return same_host(origin, host.decode("latin-1"))
 
 
-class AuthMiddleware(ChannelsAuthMiddleware):  # type: ignore[misc]
-    """Channels' AuthMiddleware, without its detour through a thread where there is no session to look at."""
+class AuthMiddleware:
+    """Puts the session's user into the scope, as Channels' middleware of this name does.
 
-    async def resolve_scope(self, scope: Scope) -> None:
-        from django.contrib.auth.models import AnonymousUser
+    It needs ``SessionMiddleware`` around it. Where there is no session there is no detour to the database: the user
+    is an AnonymousUser. A user that is in the scope already is left alone.
+    """
 
-        if getattr(scope["session"], "session_key", None) is None:
-            scope["user"]._wrapped = AnonymousUser()
-        else:
-            await super().resolve_scope(scope)
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if "user" in scope:  # set by middleware around this one, or by a test
-            await self.inner(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return self._inner(scope, receive, send)
+        if "session" not in scope:
+            raise ValueError("AuthMiddleware finds no session in the scope: put SessionMiddleware around it")
+        if getattr(scope["session"], "session_key", None) is None:
+            from django.contrib.auth.models import AnonymousUser
+
+            return self._inner({**scope, "user": AnonymousUser()}, receive, send)
+        return self._with_user(scope, receive, send)
+
+    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with threads.assigned(scope):
+            # Not get_user() itself: it closes connections, which may be in use, and the threads do so in time.
+            user = await sync_to_async(get_user.func)(scope)
+            running = self._inner({**scope, "user": user}, receive, send)
+            del scope, receive, send, user
+            await running
 
 
-async def refuse(wire: Wire, status: int, text: str) -> None:
+async def refuse(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Deny a handshake as soon as it has come."""
     event = await wire.receive()
     if event["type"] == "websocket.connect":
-        await wire.deny(status, text)
+        await wire.deny(status, text, more)

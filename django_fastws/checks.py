@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.management import find_commands
 
 from . import conf
+from .clients import library
 from .layer import has_redis
 from .routes import registry
 
@@ -173,7 +174,16 @@ def check_routes() -> Iterator[CheckMessage]:
 
 @_check
 def check_outbound_routes() -> Iterator[CheckMessage]:
-    """W030: reconnect without retries. E031: a lease without a Redis. E032: routes that would share a lease."""
+    """W030: reconnect without retries. E031: a lease without a Redis. E032: routes that would share a lease.
+
+    E033: FASTWS_CLIENT_LIBRARY cannot be had.
+    """
+    for obstacle in library.obstacles(registry.outbound):
+        yield Error(
+            f"{obstacle}.",
+            hint="pip install 'django-fastws[picows]', or leave FASTWS_CLIENT_LIBRARY out.",
+            id="fastws.E033",
+        )
     keys = [route.key for route in registry.outbound if route.lease]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         yield Error(
@@ -197,6 +207,29 @@ def check_outbound_routes() -> Iterator[CheckMessage]:
 
 
 @_check
+def check_access() -> Iterator[CheckMessage]:
+    """E040: a route that asks for users where there are none. W041: a permission of an app that is not installed."""
+    for route in registry:
+        access, limits = route.admission.access, route.admission.limits
+        counts = limits.is_own("max_connections_per_user") and limits.get("max_connections_per_user") is not None
+        if (access.login_required or access.names or counts) and not apps.is_installed("django.contrib.auth"):
+            yield Error(
+                f"{route.place} asks who is logged in, and 'django.contrib.auth' is not in INSTALLED_APPS.",
+                hint="Add 'django.contrib.auth' and 'django.contrib.sessions' to INSTALLED_APPS; or silence this if "
+                "middleware of your own sets the user.",
+                id="fastws.E040",
+            )
+        labels = {config.label for config in apps.get_app_configs()}
+        for name in access.names:
+            if name.partition(".")[0] not in labels:
+                yield Warning(
+                    f"{route.place} asks for the permission {name!r}, and no installed app has that label.",
+                    hint=f"The labels are {', '.join(sorted(labels))}. Nobody but superusers has such a permission.",
+                    id="fastws.W041",
+                )
+
+
+@_check
 def check_settings() -> Iterator[CheckMessage]:
     """E020: a setting of the wrong kind. W021: a setting that does not exist."""
     for name, (is_right, wanted) in _KINDS.items():
@@ -215,12 +248,8 @@ def check_settings() -> Iterator[CheckMessage]:
             )
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+def _is_duration(value: Any) -> bool:
+    return conf.is_seconds(value) or (value == 0 and not isinstance(value, bool))
 
 
 def _is_fraction(value: Any) -> bool:
@@ -231,23 +260,55 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
 
 
+def _is_path(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.startswith("/"))
+
+
 def _is_origins(value: Any) -> bool:
     return value is None or (isinstance(value, (list, tuple, set)) and all(isinstance(item, str) for item in value))
 
 
+def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_right(value)
+
+
+_LIMIT = (_or_none(conf.is_count), "None or a positive number of connections")
+_TIME_LIMIT = (_or_none(conf.is_timeout), "None or a positive number of seconds")
+_RATE = (_or_none(conf.is_rate), "None or a rate such as '20/s' or '100/m burst 20'")
+
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FASTWS_ALLOWED_ORIGINS": (_is_origins, "None or a list of origins such as 'https://example.com'"),
-    "FASTWS_CLIENT_BACKOFF_BASE": (_is_seconds, "a positive number"),
-    "FASTWS_CLIENT_BACKOFF_CAP": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_BACKOFF_BASE": (conf.is_seconds, "a positive number"),
+    "FASTWS_CLIENT_BACKOFF_CAP": (conf.is_seconds, "a positive number of seconds"),
     "FASTWS_CLIENT_BACKOFF_JITTER": (_is_fraction, "a number from 0 to 1"),
-    "FASTWS_CLIENT_LEASE_SECONDS": (_is_seconds, "a positive number of seconds"),
-    "FASTWS_CLIENT_STABLE_SECONDS": (_is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_HTTP_HANDLER_SECONDS": (conf.is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_LEASE_SECONDS": (conf.is_seconds, "a positive number of seconds"),
+    "FASTWS_CLIENT_LIBRARY": (
+        lambda value: value in conf.CLIENT_LIBRARIES,
+        "one of " + ", ".join(map(repr, conf.CLIENT_LIBRARIES)),
+    ),
+    "FASTWS_CLIENT_STABLE_SECONDS": (conf.is_seconds, "a positive number of seconds"),
+    "FASTWS_CLOSE_ON_LOGOUT": (lambda value: isinstance(value, bool), "True or False"),
     "FASTWS_CONSUMERS_MODULE": (_is_module, "the name of a module"),
-    "FASTWS_DB_THREADS": (_is_count, "a positive number of threads"),
-    "FASTWS_DRAIN_SECONDS": (_is_seconds, "a positive number of seconds"),
-    "FASTWS_MAX_MESSAGE_BYTES": (_is_count, "a positive number of bytes"),
-    "FASTWS_PUBLISH_TIMEOUT_SECONDS": (_is_seconds, "a positive number of seconds"),
-    "FASTWS_SEND_BUFFER_BYTES": (_is_count, "a positive number of bytes"),
+    "FASTWS_DB_THREADS": (conf.is_count, "a positive number of threads"),
+    "FASTWS_DRAIN_SECONDS": (conf.is_seconds, "a positive number of seconds"),
+    "FASTWS_HANDSHAKE_RATE": _RATE,
+    "FASTWS_HANDSHAKE_RATE_PER_ADDRESS": _RATE,
+    "FASTWS_IDLE_TIMEOUT": _TIME_LIMIT,
+    "FASTWS_MAX_CONNECTIONS": _LIMIT,
+    "FASTWS_MAX_CONNECTIONS_PER_ADDRESS": _LIMIT,
+    "FASTWS_MAX_CONNECTIONS_PER_USER": _LIMIT,
+    "FASTWS_MAX_LIFETIME": _TIME_LIMIT,
+    "FASTWS_MAX_MESSAGE_BYTES": (conf.is_count, "a positive number of bytes"),
+    "FASTWS_MESSAGE_RATE": _RATE,
+    "FASTWS_PUBLISH_RETRY_BYTES": (conf.is_count, "a positive number of bytes"),
+    "FASTWS_PUBLISH_RETRY_SECONDS": (_is_duration, "a number of seconds, or 0"),
+    "FASTWS_PUBLISH_TIMEOUT_SECONDS": (conf.is_seconds, "a positive number of seconds"),
+    "FASTWS_HEALTH_PATH": (_is_path, "None or a path that begins with '/'"),
+    "FASTWS_READY_PATH": (_is_path, "None or a path that begins with '/'"),
+    "FASTWS_RECEIVE_BUFFER_BYTES": (conf.is_count, "a positive number of bytes"),
+    "FASTWS_RECEIVE_BUFFER_MESSAGES": (conf.is_count, "a positive number of messages"),
+    "FASTWS_SEND_BUFFER_BYTES": (conf.is_count, "a positive number of bytes"),
     "FASTWS_SLOW_CONSUMER": (
         lambda value: value in conf.SLOW_CONSUMER_POLICIES,
         "one of " + ", ".join(map(repr, conf.SLOW_CONSUMER_POLICIES)),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from django.conf import Settings
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 
-__all__ = ["Conf", "conf"]
+from ._core.rates import Rate, parse_rate
+
+__all__ = ["Conf", "conf", "is_count", "is_rate", "is_seconds", "is_timeout"]
 
 
 SLOW_CONSUMER_POLICIES = ("disconnect", "drop_oldest", "drop_newest")
+CLIENT_LIBRARIES = ("websockets", "picows")
 
 
 class Conf:
@@ -17,74 +23,211 @@ class Conf:
 
     @staticmethod
     def _get(name: str, default: Any) -> Any:
-        return getattr(django_settings, f"FASTWS_{name}", default)
+        settings = object.__getattribute__(django_settings, "_wrapped")  # not through Django's own, which is slow
+        if type(settings) is Settings:
+            # What was set is an attribute. Looking for what was not would cost microseconds, for every message.
+            return settings.__dict__.get(name, default)
+        return getattr(django_settings, name, default)  # overridden, or not loaded yet
 
     @property
     def consumers_module(self) -> str:
         """The module that is looked for in every installed app at start-up."""
-        return str(self._get("CONSUMERS_MODULE", "consumers"))
+        return str(self._get("FASTWS_CONSUMERS_MODULE", "consumers"))
 
     @property
     def max_message_bytes(self) -> int:
         """The largest message that is sent, in bytes."""
-        return int(self._get("MAX_MESSAGE_BYTES", 1024 * 1024))
+        return int(self._get("FASTWS_MAX_MESSAGE_BYTES", 1024 * 1024))
 
     @property
     def send_buffer_bytes(self) -> int:
         """How many bytes may wait to be sent on one socket."""
-        return int(self._get("SEND_BUFFER_BYTES", 1024 * 1024))
+        return int(self._get("FASTWS_SEND_BUFFER_BYTES", 1024 * 1024))
 
     @property
     def slow_consumer(self) -> str:
         """What a broadcast does with a socket whose buffer is full: disconnect, drop_oldest or drop_newest."""
-        value = self._get("SLOW_CONSUMER", "disconnect")
+        value = self._get("FASTWS_SLOW_CONSUMER", "disconnect")
         return value if value in SLOW_CONSUMER_POLICIES else "disconnect"  # a check tells of any other
 
     @property
     def allowed_origins(self) -> list[str] | None:
         """Which Origin headers are let in; None means those whose host is in ALLOWED_HOSTS."""
-        value = self._get("ALLOWED_ORIGINS", None)
+        value = self._get("FASTWS_ALLOWED_ORIGINS", None)
         return None if value is None else list(value)
 
     @property
     def publish_timeout_seconds(self) -> float:
         """How long a broadcast or a join waits for the channel layer."""
-        return float(self._get("PUBLISH_TIMEOUT_SECONDS", 10))
+        return float(self._get("FASTWS_PUBLISH_TIMEOUT_SECONDS", 10))
 
     @property
     def drain_seconds(self) -> float:
         """How long an orderly stop may take."""
-        return float(self._get("DRAIN_SECONDS", 20))
+        return float(self._get("FASTWS_DRAIN_SECONDS", 20))
 
     @property
     def db_threads(self) -> int:
-        """How many threads the sync code of outbound handlers shares."""
-        return int(self._get("DB_THREADS", 4))
+        """How many threads the sync code of handlers shares, in each process."""
+        return int(self._get("FASTWS_DB_THREADS", 4))
+
+    @property
+    def client_library(self) -> str:
+        """The library that connects outbound routes: websockets or picows."""
+        value = self._get("FASTWS_CLIENT_LIBRARY", "websockets")
+        return value if value in CLIENT_LIBRARIES else "websockets"  # a check tells of any other
+
+    @property
+    def client_http_handler_seconds(self) -> float:
+        """How long the sockets of outbound routes wait for the handler of an HTTP request that was answered."""
+        return float(self._get("FASTWS_CLIENT_HTTP_HANDLER_SECONDS", 30))
 
     @property
     def client_backoff_base(self) -> float:
         """The delay before attempt n to connect again is at most this to the power of n, in seconds."""
-        return float(self._get("CLIENT_BACKOFF_BASE", 2))
+        return float(self._get("FASTWS_CLIENT_BACKOFF_BASE", 2))
 
     @property
     def client_backoff_cap(self) -> float:
         """The longest delay before an attempt to connect again, in seconds."""
-        return float(self._get("CLIENT_BACKOFF_CAP", 30))
+        return float(self._get("FASTWS_CLIENT_BACKOFF_CAP", 30))
 
     @property
     def client_backoff_jitter(self) -> float:
         """The part of that delay that is left to chance, from 0 to 1."""
-        return float(self._get("CLIENT_BACKOFF_JITTER", 0.5))
+        return float(self._get("FASTWS_CLIENT_BACKOFF_JITTER", 0.5))
 
     @property
     def client_stable_seconds(self) -> float:
         """A connection that stayed up for so long is a success: attempts are counted from zero again."""
-        return float(self._get("CLIENT_STABLE_SECONDS", 60))
+        return float(self._get("FASTWS_CLIENT_STABLE_SECONDS", 60))
 
     @property
     def client_lease_seconds(self) -> float:
         """How long a process may be silent before another takes over the routes that it holds with lease=True."""
-        return float(self._get("CLIENT_LEASE_SECONDS", 15))
+        return float(self._get("FASTWS_CLIENT_LEASE_SECONDS", 15))
+
+    @property
+    def publish_retry_seconds(self) -> float:
+        """How long a broadcast is held and tried again while the Redis layer is out of reach."""
+        return float(self._get("FASTWS_PUBLISH_RETRY_SECONDS", 10))
+
+    @property
+    def publish_retry_bytes(self) -> int:
+        """How many bytes of broadcasts may wait for the Redis layer."""
+        return int(self._get("FASTWS_PUBLISH_RETRY_BYTES", 16 * 1024 * 1024))
+
+    @property
+    def receive_buffer_messages(self) -> int:
+        """How many messages of one socket may wait to be received, before its client is not read from."""
+        return int(self._get("FASTWS_RECEIVE_BUFFER_MESSAGES", 64))
+
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """Likewise how many bytes."""
+        return int(self._get("FASTWS_RECEIVE_BUFFER_BYTES", 1024 * 1024))
+
+    @property
+    def health_path(self) -> str | None:
+        """The path that says that the server lives; None for none."""
+        value = self._get("FASTWS_HEALTH_PATH", "/healthz")
+        return None if value is None else str(value)
+
+    @property
+    def ready_path(self) -> str | None:
+        """The path that says whether the server takes connections; None for none."""
+        value = self._get("FASTWS_READY_PATH", "/readyz")
+        return None if value is None else str(value)
+
+    # Limits. A value that means nothing is an error, not a limit that silently does not hold.
+
+    @property
+    def max_connections(self) -> int | None:
+        """The most WebSockets that the process serves at a time."""
+        return self._count("FASTWS_MAX_CONNECTIONS")
+
+    @property
+    def max_connections_per_address(self) -> int | None:
+        """The most WebSockets of one client address, in the process."""
+        return self._count("FASTWS_MAX_CONNECTIONS_PER_ADDRESS")
+
+    @property
+    def max_connections_per_user(self) -> int | None:
+        """The most WebSockets of one user, in the process."""
+        return self._count("FASTWS_MAX_CONNECTIONS_PER_USER")
+
+    @property
+    def handshake_rate(self) -> Rate | None:
+        """How many handshakes the process takes up."""
+        return self._rate("FASTWS_HANDSHAKE_RATE")
+
+    @property
+    def handshake_rate_per_address(self) -> Rate | None:
+        """How many handshakes of one client address the process takes up."""
+        return self._rate("FASTWS_HANDSHAKE_RATE_PER_ADDRESS")
+
+    @property
+    def message_rate(self) -> Rate | None:
+        """How many messages one socket may send to us."""
+        return self._rate("FASTWS_MESSAGE_RATE")
+
+    @property
+    def idle_timeout(self) -> float | None:
+        """The longest time without a message from the client, in seconds."""
+        return self._seconds("FASTWS_IDLE_TIMEOUT")
+
+    @property
+    def max_lifetime(self) -> float | None:
+        """How long a socket may live, in seconds."""
+        return self._seconds("FASTWS_MAX_LIFETIME")
+
+    @property
+    def close_on_logout(self) -> bool:
+        """Whether sockets are closed when their user logs out, is deactivated or is deleted."""
+        return bool(self._get("FASTWS_CLOSE_ON_LOGOUT", True))
+
+    def _count(self, name: str) -> int | None:
+        value = self._get(name, None)
+        if value is None or is_count(value):
+            return value  # type: ignore[no-any-return]
+        raise ImproperlyConfigured(f"{name} = {value!r} is neither a positive number nor None")
+
+    def _seconds(self, name: str) -> float | None:
+        value = self._get(name, None)
+        if value is None or is_timeout(value):
+            return value  # type: ignore[no-any-return]
+        raise ImproperlyConfigured(f"{name} = {value!r} is neither a positive number of seconds nor None")
+
+    def _rate(self, name: str) -> Rate | None:
+        value = self._get(name, None)
+        try:
+            return None if value is None else parse_rate(value)
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a positive number of things."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def is_seconds(value: Any) -> bool:
+    """Whether a value is a positive number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0  # NaN is not
+
+
+def is_timeout(value: Any) -> bool:
+    """Whether a value is a number of seconds after which something ends."""
+    return is_seconds(value) and value < math.inf
+
+
+def is_rate(value: Any) -> bool:
+    """Whether a value is a rate such as "20/s"."""
+    try:
+        parse_rate(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 conf = Conf()

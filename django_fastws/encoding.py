@@ -15,7 +15,7 @@ from ._core.messages import Payload
 from .conf import conf
 from .exceptions import MessageTooBig
 
-__all__ = ["encode", "encode_bytes", "encode_json", "encode_text"]
+__all__ = ["encode", "encode_bytes", "encode_json", "encode_text", "json_bytes"]
 
 _django = DjangoJSONEncoder()
 
@@ -91,8 +91,17 @@ def encode_json(data: Any) -> Payload:
         TypeError: something in it has no JSON form.
         MessageTooBig: it is over the limit.
     """
-    raw = dumps(data, _default)
+    raw = json_bytes(data)
     return _checked(Payload(raw, is_text=True), len(raw))
+
+
+def json_bytes(data: Any) -> bytes:
+    """The same JSON, for what is no message and has no limit.
+
+    Raises:
+        TypeError: something in it has no JSON form.
+    """
+    return dumps(data, _default)
 
 
 def _checked(payload: Payload, size: int) -> Payload:

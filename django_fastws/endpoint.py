@@ -16,8 +16,13 @@ from django.http import Http404
 from ._core.parameters import ParameterError
 from ._core.query import QueryError
 from ._core.states import ClientState
-from .exceptions import WebSocketDisconnect, WebSocketException
+from .access import Access
+from .admission import Admission, NotAdmitted
+from .exceptions import WebSocketDisconnect, WebSocketException, mistake_in
+from .limits import Limits
+from .seats import Seat
 from .signatures import Signature, label_of
+from .threads import threads
 from .types import Receive, Scope, Send
 from .websocket import WebSocket
 from .wires import Wire, find_wire
@@ -31,14 +36,21 @@ class Endpoint:
     """A handler as an ASGI application.
 
     Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
-    (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; any other exception is logged with
-    its traceback and closes with 1011 (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied``
-    before ``accept()`` deny with 404 and 403. Rooms are left in every case.
+    (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; what ``receive*()`` raised for the
+    client's mistake closes with 1011 and says which; any other exception closes with 1011, its traceback in the log
+    (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied`` before ``accept()`` deny with 404 and
+    403. Rooms are left in every case.
+
+    Args:
+        admission: to the route; without one, everybody is let in.
     """
 
-    def __init__(self, handler: Any, signature: Signature, tags: Iterable[str] = ()) -> None:
+    def __init__(
+        self, handler: Any, signature: Signature, tags: Iterable[str] = (), admission: Admission | None = None
+    ) -> None:
         self.handler = handler
         self.signature = signature
+        self.admission = admission or Admission(Limits(), Access())
         self.tags = tuple(tags)
         functools.update_wrapper(self, handler, updated=())  # for those who look at URL patterns
 
@@ -46,24 +58,18 @@ class Endpoint:
         if scope["type"] != "websocket":
             raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
         wire = find_wire(scope, receive, send)
-        event = await wire.receive()
-        if event["type"] != "websocket.connect":
-            return  # gone before it was served
-        path_params = dict(scope.get("url_route", {}).get("kwargs", {}))
-        try:
-            arguments = self.signature.bind(
-                path_params, bytes(scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
-            )
-        except (ParameterError, QueryError) as error:
-            await wire.deny(400, str(error))
+        del scope, receive, send  # which would be held for as long as the connection is open
+        begun = await self._begin(wire)
+        if begun is None:
             return
-        path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
-        await self._run(WebSocket(wire, path_params=path_params, tags=self.tags), wire, arguments)
-
-    async def _run(self, ws: WebSocket, wire: Wire, arguments: dict[str, Any]) -> None:
+        ws, seat, arguments = begun
+        del begun
+        thread = threads.assigned(wire.scope)
         try:
             try:
-                await self.handler(ws, **arguments)
+                running = self.handler(ws, **arguments)
+                del arguments
+                await running
             except Exception as error:
                 await self._failed(ws, wire, error)
             else:
@@ -81,6 +87,28 @@ class Endpoint:
             raise
         finally:
             ws.release()
+            self.admission.leave(seat)
+            thread.release()
+
+    async def _begin(self, wire: Wire) -> tuple[WebSocket, Seat | None, dict[str, Any]] | None:
+        """The socket, its seat and the arguments of its handler; None if there is nothing to serve."""
+        event = await wire.receive()
+        if event["type"] != "websocket.connect":
+            return None  # gone before it was served
+        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
+        try:
+            arguments = self.signature.bind(
+                path_params, bytes(wire.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+            )
+        except (ParameterError, QueryError) as error:
+            await wire.deny(400, str(error))
+            return None
+        path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
+        ws = WebSocket(wire, path_params=path_params, tags=self.tags)
+        try:
+            return ws, await self.admission.admit(ws, wire, ws.close), arguments
+        except NotAdmitted:
+            return None
 
     async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
         error = _significant(error)
@@ -94,6 +122,9 @@ class Endpoint:
                 await wire.deny(403, error.reason)
             else:
                 await ws.close(error.code, error.reason)
+        elif mistake := mistake_in(error):
+            logger.info("%s() on %r: %s", label_of(self.handler), ws.scope.get("path"), error)
+            await ws.close(1011, mistake)
         else:
             logger.error(
                 "%s() failed on %r",
@@ -118,7 +149,7 @@ def _significant(error: BaseException) -> BaseException:
     _, rest = error.split(WebSocketDisconnect)
     if rest is None:
         return WebSocketDisconnect()
-    asked, others = rest.split(WebSocketException)
+    asked, others = rest.split(lambda one: isinstance(one, WebSocketException) or mistake_in(one) is not None)
     if others is not None or asked is None:
         return others or rest
     first: Exception | ExceptionGroup[Exception] = asked

@@ -13,6 +13,8 @@ Errors of the libraries underneath never reach a handler: they arrive as one of 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 __all__ = [
     "MessageTooBig",
     "WebSocketConnectionError",
@@ -101,6 +103,25 @@ class MessageTooBig(WebSocketError, ValueError):
             f"the message has {self.size} bytes, and the limit is {self.limit}: "
             "send less at a time, or raise FASTWS_MAX_MESSAGE_BYTES"
         )
+
+
+Error = TypeVar("Error", bound=Exception)
+
+
+def peers_mistake(error: Error, reason: str) -> Error:
+    """Mark an error as the peer's mistake: it has sent what the handler does not take.
+
+    Those who catch it see an ordinary error. A handler that lets it out closes the socket with 1011, as for any
+    error, but with this reason, and without a traceback in the log.
+    """
+    vars(error)["peers_mistake"] = reason
+    return error
+
+
+def mistake_in(error: BaseException) -> str | None:
+    """The reason of an error that was marked as the peer's mistake; None for any other."""
+    mistake: str | None = vars(error).get("peers_mistake")
+    return mistake
 
 
 _SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from ssl import SSLContext
 from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
 
+from ._core.headers import header_pairs, is_token
 from ._core.paths import Path, join, parse
 from ._core.urls import check_url
+from .access import Access, Permission
+from .admission import Admission
+from .consumer import ConsumerEndpoint
 from .endpoint import Endpoint
+from .limits import FROM_SETTINGS, FromSettings, Limits
 from .routes import OutboundRoute, Route, registry
 from .signatures import RouteError, Signature, check_handler, label_of, place_of, read_signature
 
@@ -75,7 +80,23 @@ class FastWS:
         registry.apps.append(self)
         registry.changed()
 
-    def websocket(self, path: str, *, name: str | None = None, tags: Iterable[str] | None = None) -> _Decorator:
+    def websocket(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        login_required: bool = False,
+        permission: Permission | Iterable[Permission] | None = None,
+        max_connections: int | None = None,
+        max_connections_per_address: int | FromSettings | None = FROM_SETTINGS,
+        max_connections_per_user: int | FromSettings | None = FROM_SETTINGS,
+        handshake_rate: str | None = None,
+        rate: str | FromSettings | None = FROM_SETTINGS,
+        idle_timeout: float | FromSettings | None = FROM_SETTINGS,
+        max_lifetime: float | FromSettings | None = FROM_SETTINGS,
+        max_message_bytes: int | None = None,
+    ) -> _Decorator:
         """Route sockets that come in on a path to the decorated handler.
 
         The handler is an ``async def`` that takes the WebSocket first; or a Channels consumer class. Parameters that
@@ -84,25 +105,64 @@ class FastWS:
 
         The function is returned as it is, with ``as_asgi()`` added for mounting it by hand.
 
+        Limits are of this process. A limit that is left out is the setting's; None is no limit. A rate is
+        ``"20/s"``, ``"100/m"``, ``"5/10s"``, each with ``" burst 40"`` or without.
+
         Args:
             path: ``/chat/{room}``; ``{pk:int}`` and ``<int:pk>`` name a converter, else the annotation picks it.
             name: what ``reverse_ws`` finds it by; unique. The handler's own name where it is None.
             tags: labels, for ``ws.tags`` and ``manage.py ws_routes``.
+            login_required: refuse with 401 whoever is not logged in.
+            permission: ``"app_label.codename"``; or a callable, sync or async, that gets the WebSocket before it is
+                accepted and returns whether it may be; or several of them in a list. Who lacks it is refused with
+                403, or with 401 if nobody is logged in who could have it.
+            max_connections: sockets of this route at a time; more are refused with 429.
+            max_connections_per_address: the same for each client address (``FASTWS_MAX_CONNECTIONS_PER_ADDRESS``).
+            max_connections_per_user: the same for each user who is logged in (``FASTWS_MAX_CONNECTIONS_PER_USER``).
+            handshake_rate: of this route; what comes sooner is refused with 429.
+            rate: of the messages of one socket; over it, the socket is closed with 1008 (``FASTWS_MESSAGE_RATE``).
+            idle_timeout: seconds without a message from the client, after which the socket is closed with 1008
+                (``FASTWS_IDLE_TIMEOUT``).
+            max_lifetime: seconds after which the socket is closed with 1013 (``FASTWS_MAX_LIFETIME``).
+            max_message_bytes: of a message that comes in; over it, the socket is closed with 1009. The server may
+                have a lower limit of its own.
         Raises:
-            RouteError: (a TypeError) the handler is not async, or a parameter or the path cannot be.
+            RouteError: (a TypeError and ValueError) the handler is not async, or a parameter, the path, a limit or a
+                permission cannot be.
         """
+        limits = {
+            "max_connections": max_connections,
+            "max_connections_per_address": max_connections_per_address,
+            "max_connections_per_user": max_connections_per_user,
+            "handshake_rate": handshake_rate,
+            "rate": rate,
+            "idle_timeout": idle_timeout,
+            "max_lifetime": max_lifetime,
+            "max_message_bytes": max_message_bytes,
+        }
 
         def decorate(handler: Any) -> Any:
             frame = inspect.currentframe()
             caller = frame.f_back.f_locals if frame is not None and frame.f_back is not None else {}
-            self.routes.append(self._route(path, handler, name, tags, caller))
+            try:
+                access = Access(login_required=login_required, permission=permission)
+                admission = Admission(Limits(**limits), access)
+            except (TypeError, ValueError) as error:
+                raise RouteError(f"{label_of(handler)}: {error}") from None
+            self.routes.append(self._route(path, handler, name, tags, caller, admission))
             registry.changed()
             return handler
 
         return decorate
 
     def _route(
-        self, path: str, handler: Any, name: str | None, tags: Iterable[str] | None, caller: Mapping[str, Any]
+        self,
+        path: str,
+        handler: Any,
+        name: str | None,
+        tags: Iterable[str] | None,
+        caller: Mapping[str, Any],
+        admission: Admission,
     ) -> Route:
         label = label_of(handler)
         if not isinstance(path, str):
@@ -111,7 +171,7 @@ class FastWS:
         all_tags = self.tags + _tags(tags)
         _check_name(label, name)
         pattern = _pattern(label, full_path)
-        application, signature = _application(handler, pattern, all_tags, caller)
+        application, signature = _application(handler, pattern, all_tags, caller, admission)
         return Route(
             path=full_path,
             pattern=pattern,
@@ -122,6 +182,7 @@ class FastWS:
             is_named=name is not None,
             tags=all_tags,
             place=place_of(handler),
+            admission=admission,
         )
 
     # Sockets that go out
@@ -165,25 +226,27 @@ class FastWS:
             tags: labels, for ``--tag`` and ``ws.tags``.
             name: what ``--route`` finds it by; unique. The handler's own name where it is None.
             headers: of the handshake: a mapping or pairs; or a callable, sync or async, asked at every attempt.
-            subprotocols: offered, in order of preference.
-            ssl: a context for wss://; None makes Python's default one.
+            subprotocols: a list, offered in order of preference.
+            ssl: an ``ssl.SSLContext`` for wss://; None makes Python's default one.
             proxy: True takes the system's, None or False none, a str is the proxy's URL.
             compression: "deflate" offers it (RFC 7692), None does not.
             origin: the Origin header, for servers that want one.
             open_timeout: seconds for connecting and the handshake; None disables it.
             ping_interval: seconds between two pings; None sends none.
             ping_timeout: seconds to wait for a pong; None waits for ever.
-            close_timeout: seconds to wait for the closing handshake; None waits for ever.
+            close_timeout: seconds to wait for the closing handshake, and for a peer that has closed to go; None waits
+                for ever.
             max_size: of a message that comes in, in bytes, over which the connection is closed with 1009; None
                 disables it.
-            max_queue: messages that wait to be received before reading is paused; None disables it.
+            max_queue: messages that wait to be received before reading is paused; None disables it. One read may
+                bring more, up to 256 KiB of them.
             lease: of all processes that share a Redis, only one runs this route at a time.
         Raises:
             RouteError: (a TypeError and ValueError) the handler is not async, or an option cannot be.
         """
-        options = {
-            "headers": headers,
-            "subprotocols": None if subprotocols is None else list(subprotocols),
+        options: dict[str, Any] = {
+            "headers": _kept(headers),
+            "subprotocols": subprotocols if isinstance(subprotocols, str) else list(subprotocols or ()) or None,
             "ssl": ssl,
             "proxy": proxy or None,
             "compression": compression,
@@ -205,6 +268,10 @@ class FastWS:
                 _check_positive(label, option, options[option])
             if compression not in (None, "deflate"):
                 raise RouteError(f'{label}: compression={compression!r} is neither "deflate" nor None')
+            if ssl is not None and not isinstance(ssl, SSLContext):
+                raise RouteError(f"{label}: ssl={ssl!r} is neither an ssl.SSLContext nor None")
+            _check_headers(label, options["headers"])
+            _check_subprotocols(label, options["subprotocols"])
             self._add_outbound(
                 url,
                 handler,
@@ -228,7 +295,7 @@ class FastWS:
 
         All requests are sent together, each with its own time limit. What the handler returns is logged. A request
         that fails, or is answered with a status of 400 or more, makes the exit status of the command 1; the sockets
-        open all the same.
+        open all the same. They do not wait for a handler that takes over ``FASTWS_CLIENT_HTTP_HANDLER_SECONDS``.
 
         Args:
             url: http:// or https://; or a callable, sync or async, that returns it.
@@ -236,7 +303,7 @@ class FastWS:
             name: what ``--route`` finds it by; unique. The handler's own name where it is None.
             params: of the query string.
             headers: a mapping or pairs; or a callable, sync or async.
-            json: the body, sent as JSON.
+            json: the body, sent as JSON of any size.
             data: the body, sent as a form; str or bytes are sent as they are.
             timeout: in seconds, for the whole request; None disables it.
         Raises:
@@ -273,12 +340,15 @@ class FastWS:
         if unknown:
             raise RouteError(f"{method.lower()}() has no option {min(unknown)!r}")
 
+        sent = {key: options.get(key) for key in ("params", "headers", "json", "data")}
+        sent["headers"] = _kept(sent["headers"])
+        sent["timeout"] = options.get("timeout", 10)
+
         def decorate(handler: Outgoing) -> Outgoing:
             label = label_of(handler)
             check_handler(handler, "resp")
-            _check_positive(label, "timeout", options.get("timeout", 10))
-            sent = {key: options.get(key) for key in ("params", "headers", "json", "data")}
-            sent["timeout"] = options.get("timeout", 10)
+            _check_positive(label, "timeout", sent["timeout"])
+            _check_headers(label, sent["headers"])
             name, tags = options.get("name"), options.get("tags")
             self._add_outbound(url, handler, name, tags, ("http", "https"), method=method, options=sent)
             return handler
@@ -328,15 +398,15 @@ class _Decorator(Protocol):
 
 
 def _application(
-    handler: Any, pattern: Path, tags: tuple[str, ...], caller: Mapping[str, Any]
+    handler: Any, pattern: Path, tags: tuple[str, ...], caller: Mapping[str, Any], admission: Admission
 ) -> tuple[Any, Signature | None]:
     """The ASGI application of a handler, and what the handler takes."""
     if isinstance(handler, type) and issubclass(handler, AsyncConsumer):
-        return cast("Any", handler).as_asgi(), None
+        return ConsumerEndpoint(cast("Any", handler).as_asgi(), admission, tags), None
     if hasattr(handler, "consumer_class"):  # what a consumer's as_asgi() has returned
-        return handler, None
+        return ConsumerEndpoint(handler, admission, tags), None
     signature = read_signature(handler, caller, pattern)
-    endpoint = Endpoint(handler, signature, tags)
+    endpoint = Endpoint(handler, signature, tags, admission)
     if not hasattr(handler, "as_asgi"):
         with contextlib.suppress(AttributeError):  # of a bound method, which takes none
             handler.as_asgi = lambda: endpoint
@@ -365,6 +435,27 @@ def _check_name(label: str, name: Any) -> None:
 def _check_positive(label: str, option: str, value: Any) -> None:
     if value is not None and (type(value) not in (int, float) or not value > 0):
         raise RouteError(f"{label}: {option}={value!r} is neither a positive number nor None")
+
+
+def _kept(option: Any) -> Any:
+    """An option that could be read only once, as a list, for each attempt reads it."""
+    return list(option) if isinstance(option, Iterator) else option
+
+
+def _check_headers(label: str, headers: Any) -> None:
+    if not callable(headers):
+        try:
+            header_pairs(headers)
+        except (TypeError, ValueError) as error:
+            raise RouteError(f"{label}: {error}") from None
+
+
+def _check_subprotocols(label: str, subprotocols: Any) -> None:
+    if isinstance(subprotocols, str):
+        raise RouteError(f"{label}: subprotocols={subprotocols!r} is one str: write subprotocols=[{subprotocols!r}]")
+    for subprotocol in subprotocols or ():
+        if not is_token(subprotocol):
+            raise RouteError(f"{label}: subprotocol {subprotocol!r} is not a str such as 'chat.v1', without spaces")
 
 
 def _tags(tags: Iterable[str] | None) -> tuple[str, ...]:

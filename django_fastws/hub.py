@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from ._core.fanout import Broadcast, FanOut, Post, take
 from ._core.groups import group_name
 from ._core.messages import Payload
 from .exceptions import WebSocketConnectionError
@@ -24,6 +27,13 @@ logger = logging.getLogger("django_fastws.hub")
 VERSION = "1"
 _TYPE = "fastws.broadcast"
 
+#: When more than so many bytes of broadcasts have arrived that could not be sent yet, no more are taken for a while.
+_MOST_BYTES = 16 * 1024 * 1024
+_SLICE = 0.01  # seconds for which a fan-out may hold the loop
+# After a fan-out that took a while, its room rests for as long: what arrives meanwhile is joined, and a burst to a
+# large room leaves half of the loop's time to others. A room that was idle is served at once.
+_SHORTEST_REST, _LONGEST_REST = 0.0002, 0.01  # seconds
+
 
 class Member(Protocol):
     """What the hub needs of a WebSocket."""
@@ -31,8 +41,9 @@ class Member(Protocol):
     @property
     def id(self) -> str: ...
 
-    def post(self, payload: Payload) -> None:
-        """Send without waiting and without raising."""
+    @property
+    def post(self) -> Post:
+        """What sends to it without waiting and without raising."""
 
 
 def envelope(group: str, payload: Payload, exclude: str | None) -> dict[str, str | bytes]:
@@ -48,17 +59,54 @@ def envelope(group: str, payload: Payload, exclude: str | None) -> dict[str, str
 
 
 class _Room:
-    """The members of one room here. Whoever changes them calls ``Hub._settle``."""
+    """The members of one room here, and what is on its way to them. Whoever changes them calls ``Hub._settle``."""
 
-    __slots__ = ("attempted", "group", "lock", "members", "subscribed")
+    __slots__ = (
+        "arrived",
+        "attempted",
+        "bytes",
+        "fan_out",
+        "group",
+        "is_due",
+        "lock",
+        "members",
+        "rests_until",
+        "subscribed",
+        "took",
+    )
 
     def __init__(self, group: str) -> None:
         self.group = group
-        self.members: dict[Member, None] = {}
+        #: And how to send to each.
+        self.members: dict[Member, Post] = {}
         self.subscribed = False
         #: A subscription was asked for, and the layer may have it even if it did not say so.
         self.attempted = False
         self.lock = asyncio.Lock()
+        #: Broadcasts that no fan-out has taken up, in order.
+        self.arrived: list[Broadcast] = []
+        #: How many bytes they have.
+        self.bytes = 0
+        self.fan_out: FanOut | None = None
+        #: How many seconds it has taken so far.
+        self.took = 0.0
+        self.rests_until = 0.0
+        self.is_due = False
+
+    def send(self, is_over: Callable[[], bool]) -> None:
+        """Go on with the fan-out until it has ended or the slice is over, and make one if there is none."""
+        began = time.perf_counter()
+        if self.fan_out is None:
+            broadcasts = take(self.arrived)
+            self.bytes -= sum([len(payload) for payload, _ in broadcasts])
+            self.fan_out = FanOut(broadcasts, self.members)
+        has_ended = self.fan_out.run(self.members, is_over)
+        ends = time.perf_counter()
+        self.took += ends - began
+        if has_ended:
+            if self.took >= _SHORTEST_REST:
+                self.rests_until = ends + min(self.took, _LONGEST_REST)
+            self.fan_out, self.took = None, 0.0
 
 
 class Hub:
@@ -70,6 +118,12 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refresher: asyncio.TimerHandle | None = None
         self._unknown_version = False
+        #: The rooms that have something to send, and whether the loop will call for them.
+        self._due: deque[_Room] = deque()
+        self._is_sending = False
+        #: How many bytes have arrived and were not taken up, and whether the link is held for that.
+        self._bytes = 0
+        self._is_held = False
 
     async def join(self, member: Member, name: str) -> None:
         """Add a member; returns when it cannot miss a broadcast any more. Joining twice is joining once.
@@ -81,7 +135,7 @@ class Hub:
         room = self._rooms.get(group)
         if room is None:
             room = self._rooms[group] = _Room(group)
-        room.members[member] = None
+        room.members[member] = member.post
         if room.subscribed and not room.lock.locked():
             return
         try:
@@ -111,8 +165,16 @@ class Hub:
                 if not room.members:
                     self._settle_later(room)
 
+    async def settled(self) -> None:
+        """Wait until every subscription that is not needed any more is given back."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def deliver(self, crossing: Mapping[str, Any]) -> None:
-        """Send what arrived for a room to its members here. Never raises: this is called by the layer."""
+        """Take what arrived for a room, for its members here. Never raises: this is called by the layer.
+
+        What arrives for one room in one turn of the loop is joined, and written once to each member.
+        """
         try:
             self._deliver(crossing)
         except Exception:
@@ -134,13 +196,63 @@ class Hub:
             return
         data = crossing.get("bytes")
         payload = Payload(crossing["text"] if data is None else data)
-        exclude = crossing.get("exclude")
-        for member in list(room.members):
-            if exclude is None or member.id != exclude:
-                try:
-                    member.post(payload)
-                except Exception:
-                    logger.exception("Could not deliver a broadcast to one member")
+        size = len(payload)  # which raises for what is no message, before it is among those that wait
+        room.arrived.append((payload, crossing.get("exclude")))
+        room.bytes += size
+        self._bytes += size
+        if self._bytes > _MOST_BYTES and not self._is_held and self._link is not None:
+            self._is_held = True
+            self._link.hold()
+        if not room.is_due:
+            self._make_due(room)
+
+    def _make_due(self, room: _Room) -> None:
+        """Have a room send what has arrived: now, or when it has rested."""
+        room.is_due = True
+        rest = room.rests_until - time.perf_counter()
+        if rest > 0:
+            asyncio.get_running_loop().call_later(rest, self._due_now, room)
+        else:
+            self._due_now(room)
+
+    def _due_now(self, room: _Room) -> None:
+        self._due.append(room)
+        if not self._is_sending:
+            self._is_sending = True
+            asyncio.get_running_loop().call_soon(self._send)
+
+    def _send(self) -> None:
+        """Send what is due, for no longer than a slice; the rest in the next turns of the loop, each room in turn."""
+        end = time.perf_counter() + _SLICE
+
+        def is_over() -> bool:
+            return time.perf_counter() >= end
+
+        due = self._due
+        while due:
+            room = due.popleft()
+            before = room.bytes
+            try:
+                room.send(is_over)
+            except Exception:
+                logger.exception("Could not deliver a broadcast")
+                room.fan_out = None
+            self._bytes -= before - room.bytes
+            if room.fan_out is not None:
+                due.append(room)
+            elif room.arrived:
+                self._make_due(room)
+            else:
+                room.is_due = False
+            if is_over():
+                break
+        if self._is_held and self._bytes <= _MOST_BYTES // 2:
+            self._is_held = False
+            if self._link is not None:
+                self._link.resume()
+        self._is_sending = bool(due)
+        if due:
+            asyncio.get_running_loop().call_soon(self._send)
 
     async def _settle(self, room: _Room) -> None:
         """Make the layer's subscription agree with whether the room has members."""
@@ -167,6 +279,9 @@ class Hub:
         if self._rooms or self._link is None:
             return
         idle, self._link = self._link, None
+        if self._is_held:
+            self._is_held = False
+            idle.resume()
         if self._refresher is not None:
             self._refresher.cancel()
             self._refresher = None

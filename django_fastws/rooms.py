@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
-
-from django.db import connections, transaction
 
 from ._core.groups import group_name
 from ._core.messages import Payload
 from .encoding import encode
-from .exceptions import WebSocketStateError
 from .hub import Member, envelope
-from .layer import apublish, publish
+from .layer import apublish
+from .publishing import check_no_loop, publish_sync
 from .types import Data
 
 __all__ = ["Room"]
@@ -54,17 +51,9 @@ class Room:
             TypeError: the data has no JSON form.
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
-        if _in_event_loop():
-            raise WebSocketStateError(
-                "cannot call Room.broadcast() here: it would block the running event loop; "
-                "write `await room.abroadcast(...)`"
-            )
+        check_no_loop("Room.broadcast()", "room.abroadcast(...)")
         crossing = self._envelope(data, exclude)
-        alias = _open_transaction() if on_commit else None
-        if alias is None:
-            publish(self._group, crossing)
-        else:
-            transaction.on_commit(lambda: self._publish_committed(crossing), using=alias)
+        publish_sync(self._group, crossing, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
 
     async def abroadcast(self, data: Data, *, exclude: Member | str | None = None) -> None:
         """Send one message to every member of the room, in every process.
@@ -86,25 +75,6 @@ class Room:
         payload: Payload = encode(data)
         return envelope(self._group, payload, _member_id(exclude))
 
-    def _publish_committed(self, crossing: dict[str, str | bytes]) -> None:
-        # The transaction is over: an error here must not look like one of the database.
-        try:
-            if _in_event_loop():
-                # Committed by code that was called in a loop's thread, as Django's async test cases do.
-                task = asyncio.get_running_loop().create_task(self._apublish_committed(crossing))
-                _tasks.add(task)
-                task.add_done_callback(_tasks.discard)
-            else:
-                publish(self._group, crossing)
-        except Exception:
-            logger.exception("A broadcast to room %r after a commit was lost", self.name)
-
-    async def _apublish_committed(self, crossing: dict[str, str | bytes]) -> None:
-        try:
-            await apublish(self._group, crossing)
-        except Exception:
-            logger.exception("A broadcast to room %r after a commit was lost", self.name)
-
     def __repr__(self) -> str:
         return f"Room({self.name!r})"
 
@@ -115,17 +85,6 @@ class Room:
         return hash((Room, self.name))
 
 
-_tasks: set[asyncio.Task[Any]] = set()
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def _member_id(exclude: Any) -> str | None:
     if exclude is None or isinstance(exclude, str):
         return exclude
@@ -133,11 +92,3 @@ def _member_id(exclude: Any) -> str | None:
     if not isinstance(member_id, str):
         raise TypeError(f"exclude takes a WebSocket or its id, not {type(exclude).__name__}")
     return member_id
-
-
-def _open_transaction() -> str | None:
-    """The alias of a database with an open transaction in this thread: the default one if it has one."""
-    open_ones = [
-        connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block
-    ]
-    return "default" if "default" in open_ones else (open_ones[0] if open_ones else None)

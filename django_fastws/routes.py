@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ._core.paths import Path
 from ._core.urls import mask
+from .admission import Admission
 from .signatures import RouteError, Signature, label_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Route:
         is_named: the name was given, and must be unique.
         tags: those of the FastWS and its own.
         place: where it was declared: module, name, file and line.
+        admission: its limits and rules.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Route:
     is_named: bool
     tags: tuple[str, ...]
     place: str
+    admission: Admission
     direction: str = field(default="in", init=False)
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, cast
 
-from channels.routing import URLRouter
+from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix, path, re_path
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix, path
 from django.urls.resolvers import RegexPattern
 
 from .routes import Route, registry
+from .threads import with_thread
 from .types import Receive, Scope, Send
 from .wires import find_wire
 
@@ -110,7 +112,9 @@ def _resolver(route: Route) -> URLResolver:
 
 
 def _url_pattern(route: Route, name: str) -> URLPattern:
-    pattern: URLPattern = path(route.django_route.lstrip("/"), route.application, name=name)
+    # An endpoint sees to its thread itself, a consumer class does not.
+    application: Any = route.application if route.signature is not None else with_thread(route.application)
+    pattern: URLPattern = path(route.django_route.lstrip("/"), application, name=name)
     return pattern
 
 
@@ -128,7 +132,7 @@ class WebSocketRouter:
 
     def __init__(self) -> None:
         self._version = -1
-        self._router: Any = None
+        self._patterns: list[URLPattern] = []
         self.load()
 
     def load(self) -> None:
@@ -138,14 +142,32 @@ class WebSocketRouter:
             ImproperlyConfigured: as ``websocket_urlpatterns()``.
         """
         version = registry.version
-        self._router = URLRouter([*websocket_urlpatterns(), re_path("", cast("Any", _not_found))])
+        self._patterns = websocket_urlpatterns()
         self._version = version
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Call the application of the route, with what Channels' ``URLRouter`` puts into the scope.
+
+        It returns what that returns, and so keeps no frame alive for as long as the connection is open.
+        """
         if self._version != registry.version:
             self.load()
-        root_path = scope.get("root_path") or ""
-        if root_path and not scope["path"].startswith(root_path):
-            # A proxy that strips the prefix; URLRouter would take it for an error.
-            scope = {**scope, "root_path": ""}
-        await self._router(scope, receive, send)
+        path: str | None = scope.get("path_remaining")  # inside a URLRouter
+        if path is None:
+            # A proxy may have stripped the prefix.
+            path = scope["path"].removeprefix(scope.get("root_path") or "")
+        path = path.lstrip("/")
+        for url_pattern in self._patterns:
+            match = url_pattern.pattern.match(path)
+            if match:
+                rest, args, kwargs = match
+                outer = scope.get("url_route") or {}
+                found = {
+                    "args": (*outer.get("args", ()), *args),
+                    "kwargs": {**outer.get("kwargs", {}), **kwargs},
+                }
+                application: Any = url_pattern.callback
+                inner = {**scope, "path_remaining": rest, "url_route": found}
+                return cast("Awaitable[None]", application(inner, receive, send))
+        return _not_found(scope, receive, send)

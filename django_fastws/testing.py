@@ -17,9 +17,11 @@ from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+import channels.db
 from asgiref.testing import ApplicationCommunicator
 from channels.routing import get_default_application
 from django.conf import settings
+from django.db import connections
 
 from ._core.headers import HeaderMap, encode_headers
 from ._core.json import loads
@@ -27,6 +29,7 @@ from ._core.messages import WebSocketMessage
 from .asgi import get_asgi_application
 from .encoding import encode_json
 from .exceptions import WebSocketConnectionError, WebSocketDisconnect
+from .threads import TESTING
 from .types import ASGIApp, Headers, Message
 
 __all__ = ["HandshakeDenied", "TestWebSocket", "connect"]
@@ -298,6 +301,18 @@ class TestWebSocket:
             self._app.future.result()
 
 
+def _close_old_connections() -> None:
+    """Django's ``close_old_connections``, but for connections in a transaction, such as that of a ``TestCase``."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
+# database_sync_to_async and consumers close connections all the time. Django's test client keeps its requests from
+# doing so, for they run in the test's own thread and would end its transaction. Sockets of a test do, too.
+channels.db.close_old_connections = _close_old_connections
+
+
 def _default_application() -> ASGIApp:
     if getattr(settings, "ASGI_APPLICATION", None):
         application: ASGIApp = get_default_application()
@@ -339,5 +354,5 @@ def _scope(
         "server": ("testserver", 80),
         "subprotocols": list(subprotocols),
         "state": {},
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, TESTING: {}},
     }

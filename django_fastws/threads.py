@@ -3,84 +3,295 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
-import itertools
+import functools
 import logging
+import threading
+import time
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from concurrent.futures import wait as wait_for
+from contextvars import Token
+from queue import Empty, SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
-from django.db import close_old_connections, connections
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from django.db import connections
+from django.db.backends.signals import connection_created
 
-__all__ = ["Threads"]
+from .conf import conf
+from .types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["TESTING", "Threads", "threads", "with_thread"]
 
 logger = logging.getLogger("django_fastws.threads")
 
+#: What the ASGI extensions of a scope have if a test made it: sync code runs in the thread of the test's own.
+TESTING = "django_fastws.testing"
+
+_SECONDS = 1.0  # between two looks at the connections of a thread, and until a thread ends that nobody has
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Threads:
-    """A fixed number of threads that handlers share, so that slow sync code of one stops only those beside it.
+    """A bounded number of threads that handlers share, so that slow sync code of one stops only those beside it.
+
+    A thread starts when it is needed first, and ends a second after the last handler that had it. It closes database
+    connections that are unusable at their next use, and those that are too old once a second.
 
     Args:
-        count: of the threads. Each is started when it is needed first.
+        count: of the threads; None is ``FASTWS_DB_THREADS``, read whenever a handler begins.
     """
 
-    def __init__(self, count: int) -> None:
-        self._contexts = [ThreadSensitiveContext() for _ in range(max(1, count))]
-        self._turns = itertools.cycle(self._contexts)
-        self._used: set[ThreadSensitiveContext] = set()
-        self._closing: dict[asyncio.Task[None], ThreadSensitiveContext] = {}
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count
+        self._lock = threading.Lock()
+        self._threads: list[tuple[ThreadSensitiveContext, _Thread]] = []
 
-    @contextlib.contextmanager
-    def assigned(self) -> Iterator[None]:
-        """Within the block, ``sync_to_async`` and the async ORM use one of the threads, taken in turn."""
-        context = next(self._turns)
-        self._used.add(context)
-        token = SyncToAsync.thread_sensitive_context.set(context)
-        try:
-            yield
-        finally:
-            SyncToAsync.thread_sensitive_context.reset(token)
+    def assigned(self, scope: Scope | None = None) -> Assignment:
+        """From now on, ``sync_to_async`` and the async ORM use one of the threads in this task: the least busy one.
 
-    def close_old_connections(self) -> None:
-        """Have database connections that are unusable or too old closed, in the threads that own them.
+        Nothing happens where it is settled already who runs sync code: within another assignment, in a loop that
+        sync code waits for (``async_to_sync``, as in Django's test cases), and on a connection that a test made.
 
-        A thread that is busy does so when it comes to it; nobody waits for it.
+        Args:
+            scope: of the connection; None if there is none.
+        Returns:
+            What must be released, at the end of a ``with`` block or by its ``release()``.
         """
-        waiting = set(self._closing.values())
-        for context in self._used - waiting:
-            self._start(context, close_old_connections)
+        variable = SyncToAsync.thread_sensitive_context
+        if variable.get(None) is not None or _is_settled(scope):
+            return _NOTHING
+        count = max(1, conf.db_threads if self._count is None else self._count)
+        with self._lock:
+            while len(self._threads) < count:
+                context, thread = ThreadSensitiveContext(), _Thread(f"django-fastws-{len(self._threads)}")
+                SyncToAsync.context_to_thread_executor[context] = thread
+                self._threads.append((context, thread))
+            # In turn would be simpler, but puts handlers behind a slow query while other threads have nothing to do,
+            # and leaves some threads with more sockets than others, for some sockets last longer.
+            context, thread = min(self._threads[:count], key=lambda pair: (pair[1].jobs, pair[1].users))
+            thread.count_users(1)
+        return Assignment(thread, variable.set(context))
 
     async def close(self, timeout: float | None = None) -> None:
-        """Close every database connection and end the threads.
+        """Close every database connection and end the threads. They start again if something needs them.
 
         Args:
             timeout: seconds to wait for threads that are busy; None waits for ever. What they do goes on.
         """
-        for context in self._used:
-            self._start(context, connections.close_all)
-        if closing := list(self._closing):
-            _, late = await asyncio.wait(closing, timeout=timeout)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        for context in self._used:
-            executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-            if executor is not None:
-                executor.shutdown(wait=False)
-        self._used.clear()
+        if ends := [asyncio.wrap_future(end) for end in self._stop()]:
+            _, late = await asyncio.wait(ends, timeout=timeout)
+            for end in late:
+                end.cancel()
 
-    def _start(self, context: ThreadSensitiveContext, function: Callable[[], None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._run(context, function))
-        self._closing[task] = context
-        task.add_done_callback(self._closing.pop)
+    def close_at_exit(self) -> None:
+        """The same for a process that ends; it waits for ``FASTWS_DRAIN_SECONDS`` at most."""
+        if ends := self._stop():
+            wait_for(ends, timeout=conf.drain_seconds)
 
-    @staticmethod
-    async def _run(context: ThreadSensitiveContext, function: Callable[[], None]) -> None:
-        if context not in SyncToAsync.context_to_thread_executor:
-            return  # nothing sync has run there, so there is nothing to close
-        token = SyncToAsync.thread_sensitive_context.set(context)
+    def _stop(self) -> list[Future[None]]:
+        with self._lock:
+            ends = [thread.stop() for _, thread in self._threads]
+        return [end for end in ends if end is not None]
+
+
+class Assignment:
+    """One of the threads, for a handler, until it is released; a context manager."""
+
+    __slots__ = ("_thread", "_token")
+
+    def __init__(self, thread: _Thread | None, token: Token[ThreadSensitiveContext] | None) -> None:
+        self._thread = thread
+        self._token = token
+
+    def release(self) -> None:
+        """Give the thread back. Doing so twice is doing so once."""
+        thread, token = self._thread, self._token
+        if thread is not None and token is not None:
+            self._thread = self._token = None
+            thread.count_users(-1)
+            with contextlib.suppress(ValueError):  # a coroutine that was thrown away ends in another context
+                token.var.reset(token)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+
+class _Thread(Executor):
+    """One thread, which is there while it is needed.
+
+    Attributes:
+        users: how many handlers have it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.users = 0
+        self._name = name
+        self._lock = threading.RLock()  # a coroutine that is thrown away gives its thread back at any time
+        self._end: Future[None] | None = None  # of the thread, while there is one
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._is_ending = False
+        self._is_busy = False
+        self._looked = 0.0
+        self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def jobs(self) -> int:
+        """How many calls run and wait."""
+        return self._jobs.qsize() + self._is_busy
+
+    def count_users(self, number: int) -> None:
+        """So many handlers more have the thread, or fewer."""
+        with self._lock:
+            self.users += number
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a function called in the thread."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._end is None:
+                self._start()
+            self._jobs.put(functools.partial(self._call, future, functools.partial(fn, *args, **kwargs)))
+        return future
+
+    def stop(self) -> Future[None] | None:
+        """End the thread once it has done what is waiting; the future is done then. None if there is no thread."""
+        with self._lock:
+            if self._end is not None and not self._is_ending:
+                self._is_ending = True
+                self._jobs.put(None)
+            return self._end
+
+    def _start(self) -> None:
+        end: Future[None] = Future()
+        end.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
+        # A daemon does not keep the process from ending when a query hangs; Threads.close_at_exit() waits for it.
+        threading.Thread(target=self._work, args=(end,), name=self._name, daemon=True).start()
+        self._end = end
+
+    def _work(self, end: Future[None]) -> None:
+        _current.thread = self
         try:
-            await sync_to_async(function)()
-        except Exception:
-            logger.exception("A database connection could not be closed")
+            while not self._turn():
+                pass
         finally:
-            SyncToAsync.thread_sensitive_context.reset(token)
+            end.set_result(None)
+
+    def _turn(self) -> bool:
+        """Do one thing; whether it was the last."""
+        try:
+            job = self._jobs.get(timeout=_SECONDS)
+        except Empty:
+            self._close_stale()
+            return not (self.users or self._cursors) and self._end_idle()
+        if job is None:
+            self._end_now()
+            return True
+        self._is_busy = True
+        self._close_stale()
+        job()
+        return False
+
+    def _call(self, future: Future[T], function: Callable[[], T]) -> None:
+        if not future.set_running_or_notify_cancel():
+            self._is_busy = False
+            return
+        try:
+            result = function()
+        except BaseException as error:
+            self._is_busy = False  # first, for whoever gets the error may look at once which thread is free
+            future.set_exception(error)
+            del future  # the error has this frame in its traceback, and would be kept by it
+        else:
+            self._is_busy = False
+            future.set_result(result)
+
+    def _end_idle(self) -> bool:
+        with _logged():
+            connections.close_all()
+        with self._lock:
+            if self._jobs.empty():
+                self._end = None
+                return True
+        return False
+
+    def _end_now(self) -> None:
+        with _logged():
+            connections.close_all()
+        with self._lock:
+            self._end, self._is_ending = None, False
+            if not self._jobs.empty():  # something has come after the end was asked for
+                self._start()
+
+    def _close_stale(self) -> None:
+        now = time.monotonic()
+        is_due = now - self._looked >= _SECONDS
+        if is_due:
+            self._looked = now
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is None or connection.in_atomic_block:
+                continue
+            with _logged():
+                if self._cursors:
+                    # A handler reads rows in parts, by aiterator(). It needs the connection, however old.
+                    if connection.errors_occurred and not connection.is_usable():
+                        connection.close()
+                elif is_due or connection.errors_occurred:
+                    connection.close_if_unusable_or_obsolete()
+
+    def watch(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 (Django's)
+        """Note the cursor of a query (Django's execute wrapper): one that is there after the call is still read."""
+        self._cursors.add(context["cursor"])
+        return execute(sql, params, many, context)
+
+
+_NOTHING = Assignment(None, None)
+_current = threading.local()
+
+
+def _watch(connection: Any, **kwargs: Any) -> None:
+    thread = getattr(_current, "thread", None)
+    if thread is not None and thread.watch not in connection.execute_wrappers:
+        connection.execute_wrappers.append(thread.watch)
+
+
+connection_created.connect(_watch)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("A database connection could not be closed")
+
+
+def _is_settled(scope: Scope | None) -> bool:
+    if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
+        return True
+    # Servers say which ASGI they speak; Channels' WebsocketCommunicator, for tests, does not.
+    return scope is not None and ("asgi" not in scope or TESTING in (scope.get("extensions") or ()))
+
+
+#: Those of the sockets that come in, for the whole process.
+threads = Threads()
+atexit.register(threads.close_at_exit)
+
+
+def with_thread(application: ASGIApp) -> ASGIApp:
+    """An ASGI application whose sync code runs in one of the threads."""
+
+    @functools.wraps(application)
+    async def wrapper(scope: Scope, receive: Receive, send: Send) -> None:
+        with threads.assigned(scope):
+            await application(scope, receive, send)
+
+    return wrapper

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.http import QueryDict, parse_cookie
 
 from ._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
 from ._core.json import loads
-from ._core.messages import Payload, WebSocketMessage
+from ._core.messages import Batch, Payload, WebSocketMessage
 from ._core.query import parse_query
 from ._core.states import ClientState, Closing, Connection
 from ._core.urls import mask
@@ -23,6 +23,7 @@ from .exceptions import (
     WebSocketException,
     WebSocketStateError,
     check_close,
+    peers_mistake,
 )
 from .hub import current_hub
 from .rooms import Room
@@ -51,7 +52,7 @@ class WebSocket:
     Every ``send*`` raises ``WebSocketStateError`` before ``accept()``, ``WebSocketDisconnect`` once the connection is
     closed, and ``MessageTooBig`` over ``FASTWS_MAX_MESSAGE_BYTES``; every ``receive*`` likewise the first two. A
     message of the wrong kind raises ``TypeError`` and bad JSON ``ValueError``; that message is gone, and the socket
-    stays usable.
+    stays usable. A handler that lets these out closes it with 1011 and says why, without a traceback.
     """
 
     __slots__ = (
@@ -71,12 +72,12 @@ class WebSocket:
         self._wire = wire
         # A socket that went out is open before anybody holds it.
         self._connection = Connection(ClientState.CONNECTING if wire.outbound is None else ClientState.CONNECTED)
-        self._params = dict(path_params or {})
+        self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
         self._tags = tuple(tags)
         self._id: str | None = None
         self._headers: HeaderMap | None = None
         self._query: QueryDict | None = None
-        self._rooms: set[str] = set()
+        self._rooms: set[str] | tuple[()] = ()
         #: The subprotocol that was agreed on, or None.
         self.subprotocol: str | None = None
 
@@ -148,7 +149,8 @@ class WebSocket:
 
     async def _send(self, payload: Payload, call: str) -> None:
         self._connection.send(call)
-        await self._wire.send_payload(payload, call)
+        if not self._wire.try_send(payload):
+            await self._wire.send_payload(payload, call)
 
     # Receive
 
@@ -163,14 +165,20 @@ class WebSocket:
         """Wait for the next message, which must be text."""
         data = await self._receive("receive_text")
         if not isinstance(data, str):
-            raise TypeError("receive_text(): the message is binary; use receive() where both kinds come")
+            raise peers_mistake(
+                TypeError("receive_text(): the message is binary; use receive() where both kinds come"),
+                "text is expected",
+            )
         return data
 
     async def receive_bytes(self) -> bytes:
         """Wait for the next message, which must be binary."""
         data = await self._receive("receive_bytes")
         if isinstance(data, str):
-            raise TypeError("receive_bytes(): the message is text; use receive() where both kinds come")
+            raise peers_mistake(
+                TypeError("receive_bytes(): the message is text; use receive() where both kinds come"),
+                "binary is expected",
+            )
         return data
 
     async def receive_json(self) -> Any:
@@ -187,26 +195,37 @@ class WebSocket:
         return self
 
     async def __anext__(self) -> WebSocketMessage:
+        connection = self._connection
+        if connection.state is ClientState.CONNECTED and not connection.receiving:
+            data = self._wire.try_receive()
+            if data is not None:
+                return WebSocketMessage(data)
+        # As _receive() does it; a coroutine less for each message, and for each socket that waits.
+        if connection.state >= ClientState.CLOSING:
+            raise StopAsyncIteration
+        connection.start_receive("async for")
         try:
-            return WebSocketMessage(await self._receive("async for"))
-        except WebSocketDisconnect:
-            raise StopAsyncIteration from None
+            return WebSocketMessage(await self._wire.receive_data())
+        except WebSocketDisconnect as end:
+            self._ended(end)
+        finally:
+            connection.receiving = False
+        raise StopAsyncIteration
 
     async def _receive(self, call: str) -> str | bytes:
         connection = self._connection
         connection.start_receive(call)
         try:
-            event = await self._wire.receive()
+            return await self._wire.receive_data()
+        except WebSocketDisconnect as end:
+            self._ended(end)
         finally:
             connection.receiving = False
-        if event["type"] == "websocket.receive":
-            text = event.get("text")
-            if text is not None:
-                return str(text)
-            return bytes(event.get("bytes") or b"")
-        connection.peer_closed(*(self._wire.gone or (1006, "")))
-        self._leave_rooms()
         raise connection.disconnect(call)
+
+    def _ended(self, end: WebSocketDisconnect) -> None:
+        self._connection.peer_closed(end.code, end.reason)
+        self._leave_rooms()
 
     # Close
 
@@ -268,6 +287,12 @@ class WebSocket:
             return self._wire.gone[1]
         return self._connection.close_reason
 
+    @property
+    def dropped(self) -> int:
+        """How many messages of broadcasts this client missed, because it was too slow (``FASTWS_SLOW_CONSUMER``)."""
+        self._came_in("dropped")
+        return self._wire.dropped
+
     # Ping
 
     async def ping(self) -> float:
@@ -301,18 +326,19 @@ class WebSocket:
         name = _room(room).name
         self._came_in("join()")
         self._connection.send("join")
-        self._rooms.add(name)
+        rooms = self._rooms = self._rooms or set()
+        rooms.add(name)
         try:
             await current_hub().join(self, name)
         except BaseException:
-            self._rooms.discard(name)
+            rooms.discard(name)
             raise
 
     async def leave(self, room: str | Room) -> None:
         """Leave a room; nothing happens if the socket is not in it."""
         self._came_in("leave()")
         name = _room(room).name
-        if name in self._rooms:
+        if self._rooms and name in self._rooms:
             self._rooms.discard(name)
             await current_hub().leave(self, name)
 
@@ -336,10 +362,10 @@ class WebSocket:
         self._came_in("broadcast()")
         await _room(room).abroadcast(data, exclude=self if exclude_self else None)
 
-    def post(self, payload: Payload) -> None:
-        """Send without waiting and without raising; for the hub."""
-        if self._connection.state is ClientState.CONNECTED:
-            self._wire.post(payload)
+    @property
+    def post(self) -> Callable[[Payload | Batch], None]:
+        """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
+        return self._wire.post
 
     def _leave_rooms(self) -> None:
         if self._rooms:
@@ -348,7 +374,7 @@ class WebSocket:
     def release(self) -> None:
         """The handler has ended: leave every room and let go of the wire; for the endpoint."""
         self._leave_rooms()
-        self._rooms = set()
+        self._rooms = ()
         if not self._connection.closed:
             self._connection.peer_closed(1006, "")
         self._wire.release()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +17,22 @@ import pytest
 
 from django_fastws.routes import registry
 from tests import redis_binary
-from tests.processes import ROOT, ASGIServer, RedisServer
+from tests.balancer.proxies import HAPROXY, NGINX
+from tests.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 
-#: What must not be skipped: "redis browser" in CI.
+#: What must not be skipped: "redis browser postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = {
         "redis": None if redis_binary.find() else "no redis-server: run `python -m tests.redis_binary`",
+        "postgres": None if find_postgres() else "no PostgreSQL server: with Debian, `apt install postgresql`",
+        "nginx": None if NGINX else "no nginx: with Debian, `apt install nginx`",
+        "haproxy": None if HAPROXY else "no haproxy: with Debian, `apt install haproxy`",
+        "systemd": None if SYSTEMD_ANALYZE else "no systemd-analyze: with Debian, `apt install systemd`",
         "browser": None if CHROMIUM else "no Chromium on the PATH: install it, with Debian `apt install chromium`",
     }
     for item in items:
@@ -39,6 +46,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One Redis for the whole run. A test that stops or breaks its Redis starts its own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole run. A test that stops it starts its own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_session_key(postgres_server: PostgresServer) -> str:
+    """Its database is migrated; the key of ada's session."""
+    return migrate({"TEST_DATABASE_OPTIONS": json.dumps(postgres_server.settings)})
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may stop."""
     with RedisServer() as server:
         yield server
 
@@ -82,16 +109,20 @@ class Database(NamedTuple):
 def site_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
     """The database of the shared servers."""
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
-    database = Database(path, "")
+    return Database(path, migrate(Database(path, "").environment))
+
+
+def migrate(environment: Mapping[str, str]) -> str:
+    """Migrate the database that the environment names, and make ada; the key of her session."""
     made = subprocess.run(
         [sys.executable, "-m", "tests.site.database"],
         cwd=ROOT,
-        env={**os.environ, **database.environment},
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return Database(path, made.stdout)
+    return made.stdout
 
 
 def layer_config(name: str, redis: RedisServer, prefix: str = "site") -> dict[str, Any]:

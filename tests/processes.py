@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from tests import redis_binary
 
@@ -24,6 +28,7 @@ START_SECONDS = 30
 #: How each ASGI server is started. {port} is filled in.
 COMMANDS = {
     "daphne": ["-m", "daphne", "-b", HOST, "-p", "{port}", "{app}"],
+    "runws_server": ["manage.py", "runws_server", "-b", HOST, "-p", "{port}", "{app}"],
     "uvicorn": ["-m", "uvicorn", "--host", HOST, "--port", "{port}", "{app}"],
     "uvicorn-websockets": [
         "-W",
@@ -67,6 +72,10 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
 class Process:
     """A command that listens on a port; use it in a ``with`` block."""
 
+    #: Where the command runs, and as which user; None for the user of the tests.
+    cwd: Path = ROOT
+    user: str | None = None
+
     def __init__(self, command: list[str], port: int, environment: Mapping[str, str] | None = None) -> None:
         self.command = command
         self.port = port
@@ -74,12 +83,21 @@ class Process:
         self.directory = tempfile.TemporaryDirectory(prefix="fastws-test-")
         self.log_path = Path(self.directory.name) / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.cwd = ROOT
+        self.pass_fds: tuple[int, ...] = ()
 
     def start(self) -> None:
         """Start it and wait until it listens. It may have run before."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command,
+                cwd=self.cwd,
+                user=self.user,
+                env=self.environment,
+                pass_fds=self.pass_fds,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             wait_for_port(self.port, self.process, self.log_path)
@@ -129,6 +147,7 @@ class ASGIServer(Process):
         layer: the default channel layer's configuration; None for the in-memory one.
         settings: FASTWS_ settings.
         app: the application to serve.
+        options: more of the command line.
         environment: more environment variables.
     """
 
@@ -139,6 +158,7 @@ class ASGIServer(Process):
         layer: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         app: str = "tests.site.asgi:application",
+        options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         port: int | None = None,
     ) -> None:
@@ -149,7 +169,7 @@ class ASGIServer(Process):
         if settings is not None:
             variables["TEST_FASTWS"] = json.dumps(settings)
         command = [part.format(port=port, app=app) for part in COMMANDS[kind]]
-        super().__init__([sys.executable, *command], port, variables)
+        super().__init__([sys.executable, *command, *options], port, variables)
         self.kind = kind
 
     def url(self, path: str) -> str:
@@ -160,9 +180,13 @@ class ASGIServer(Process):
 
 
 class RedisServer(Process):
-    """A redis-server without persistence. Raises RuntimeError where there is no binary."""
+    """A redis-server without persistence. Raises RuntimeError where there is no binary.
 
-    def __init__(self) -> None:
+    Args:
+        more: options of its command line.
+    """
+
+    def __init__(self, *more: str) -> None:
         binary = redis_binary.find()
         if binary is None:
             raise RuntimeError("no redis-server on this machine: `python -m tests.redis_binary` gets one")
@@ -178,12 +202,114 @@ class RedisServer(Process):
             "no",
             "--loglevel",
             "warning",
+            *more,
         ]
         super().__init__([str(binary), *options], port)
 
     @property
     def url(self) -> str:
         return f"redis://{HOST}:{self.port}"
+
+
+def find_postgres() -> Path | None:
+    """The directory of PostgreSQL's server programs: of the PATH, else the newest of Debian's; None without any."""
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).parent
+    versions = {path: path.parent.parent.name for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")}
+    return max(versions, key=lambda path: float(versions[path])).parent if versions else None
+
+
+class PostgresServer(Process):
+    """A PostgreSQL server with one empty database. Raises RuntimeError where there is no server program.
+
+    The server refuses to run as root: under root, it runs as another user.
+    """
+
+    DATABASE = "fastws"
+
+    def __init__(self) -> None:
+        programs = find_postgres()
+        if programs is None:
+            raise RuntimeError("no PostgreSQL server on this machine: with Debian, `apt install postgresql`")
+        port = free_port()
+        super().__init__([], port)
+        data = Path(self.directory.name) / "data"
+        options = {
+            "port": port,
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "max_connections": 50,
+        }
+        self.command = [str(programs / "postgres"), "-D", str(data)]
+        for name, value in options.items():
+            self.command += ["-c", f"{name}={value}"]
+        self.cwd = Path(self.directory.name)
+        if os.geteuid() == 0:
+            self.user = next(name for name in ("postgres", "nobody") if _is_user(name))
+            shutil.chown(self.directory.name, self.user)
+        made = subprocess.run(
+            [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            cwd=self.cwd,
+            user=self.user,
+            env={**self.environment, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            raise RuntimeError(f"initdb failed:\n{made.stdout}{made.stderr}")
+
+    def start(self) -> None:
+        """Start it and wait until it answers: it listens before that."""
+        super().start()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.execute("SELECT 1", "postgres")
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                break
+        if not self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{self.DATABASE}'", "postgres"):
+            self.execute(f"CREATE DATABASE {self.DATABASE}", "postgres")
+
+    def stop(self, signum: int = signal.SIGINT, limit: float = 15) -> int:
+        """End it; SIGINT closes every connection, SIGQUIT leaves the rest as a crash does."""
+        return super().stop(signum, limit)
+
+    def connect(self, database: str = DATABASE) -> psycopg.Connection[Any]:
+        """A connection of its own, in autocommit mode."""
+        return psycopg.connect(host=HOST, port=self.port, user="postgres", dbname=database, autocommit=True)
+
+    def execute(self, query: str, database: str = DATABASE) -> list[tuple[Any, ...]]:
+        """Run a query in a connection of its own; the rows, if it has any."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What goes into Django's DATABASES."""
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": HOST,
+            "PORT": self.port,
+            "USER": "postgres",
+            "NAME": self.DATABASE,
+            "OPTIONS": {"application_name": "fastws"},
+        }
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("TEST_DATABASE", ":memory:"),
+        **json.loads(os.environ.get("TEST_DATABASE_OPTIONS", "{}")),
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

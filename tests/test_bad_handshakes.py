@@ -14,7 +14,7 @@ from tests.site.client import connect, raw_request
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.parametrize("kind", ["daphne", "uvicorn", "uvicorn-wsproto"]),
+    pytest.mark.parametrize("kind", ["runws_server", "daphne", "uvicorn", "uvicorn-wsproto"]),
 ]
 
 

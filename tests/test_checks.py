@@ -92,7 +92,31 @@ PROVOKED = [
     ("fastws.E020", {"FASTWS_SEND_BUFFER_BYTES": -1}, "FASTWS_SEND_BUFFER_BYTES = -1"),
     ("fastws.E020", {"FASTWS_SLOW_CONSUMER": "drop"}, "'disconnect', 'drop_oldest', 'drop_newest'"),
     ("fastws.E020", {"FASTWS_SLOW_CONSUMER": []}, "FASTWS_SLOW_CONSUMER = []"),
+    ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": "httpx"}, "is not one of 'websockets', 'picows'"),
+    ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": None}, "FASTWS_CLIENT_LIBRARY = None"),
+    ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": []}, "FASTWS_CLIENT_LIBRARY = []"),
+    ("fastws.E020", {"FASTWS_CLIENT_HTTP_HANDLER_SECONDS": 0}, "FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0"),
     ("fastws.E020", {"FASTWS_PUBLISH_TIMEOUT_SECONDS": 0}, "FASTWS_PUBLISH_TIMEOUT_SECONDS = 0"),
+    *[
+        ("fastws.E020", {name: value}, f"{name} = {value!r}")
+        for name in (
+            "FASTWS_MAX_CONNECTIONS",
+            "FASTWS_MAX_CONNECTIONS_PER_ADDRESS",
+            "FASTWS_MAX_CONNECTIONS_PER_USER",
+        )
+        for value in (0, -1, 1.5, "5", True)
+    ],
+    *[
+        ("fastws.E020", {name: value}, f"{name} = {value!r}")
+        for name in ("FASTWS_IDLE_TIMEOUT", "FASTWS_MAX_LIFETIME")
+        for value in (0, -1, "5", False, float("inf"))
+    ],
+    *[
+        ("fastws.E020", {name: value}, f"{name} = {value!r} is not None or a rate such as '20/s'")
+        for name in ("FASTWS_HANDSHAKE_RATE", "FASTWS_HANDSHAKE_RATE_PER_ADDRESS", "FASTWS_MESSAGE_RATE")
+        for value in ("", "fast", "0/s", 20, True, [])
+    ],
+    *[("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": value}, "True or False") for value in (None, 1, "yes")],
     ("fastws.W021", {"FASTWS_MAX_MESAGE_BYTES": 1}, "There is no setting FASTWS_MAX_MESAGE_BYTES"),
 ]
 
@@ -137,7 +161,12 @@ ABSENT = [
     ("fastws.E020", {"FASTWS_ALLOWED_ORIGINS": []}),
     ("fastws.E020", {"FASTWS_CONSUMERS_MODULE": "ws.consumers"}),
     ("fastws.E020", {"FASTWS_PUBLISH_TIMEOUT_SECONDS": 0.5}),
+    ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": "websockets"}),
+    ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": "picows"}),
     ("fastws.E020", {"FASTWS_SLOW_CONSUMER": "drop_newest"}),
+    ("fastws.E020", {"FASTWS_MAX_CONNECTIONS": 1, "FASTWS_IDLE_TIMEOUT": 0.5, "FASTWS_CLOSE_ON_LOGOUT": False}),
+    ("fastws.E020", {"FASTWS_HANDSHAKE_RATE": "5/10s", "FASTWS_MESSAGE_RATE": "100/m burst 20"}),
+    ("fastws.E020", {"FASTWS_MAX_LIFETIME": None, "FASTWS_MESSAGE_RATE": None, "FASTWS_MAX_CONNECTIONS": None}),
     ("fastws.W021", {f"{name}": getattr(conf.conf, name[7:].lower()) for name in conf.NAMES}),
 ]
 
@@ -299,3 +328,43 @@ def test_routes_that_would_share_a_lease(names, is_found):
     if message is not None:
         assert "leased" in message.msg
         assert "name=" in message.hint
+
+
+# Routes that ask who is logged in
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_found"),
+    [
+        ({"login_required": True}, True),
+        ({"permission": "auth.view_user"}, True),
+        ({"max_connections_per_user": 5}, True),
+        ({"max_connections_per_user": None}, False),
+        ({"permission": lambda ws: True}, False),
+        ({"max_connections": 5, "rate": "5/s"}, False),
+    ],
+)
+def test_a_route_that_asks_for_users_where_there_are_none(rules, is_found):
+    FastWS().websocket("/x", **rules)(one)
+    assert "fastws.E040" not in found()
+    without = found(INSTALLED_APPS=["daphne", "channels", "django_fastws"])
+    assert ("fastws.E040" in without) == is_found
+    if is_found:
+        assert "test_checks.one" in without["fastws.E040"].msg
+
+
+@pytest.mark.parametrize(
+    ("permission", "is_found"),
+    [
+        ("auth.view_user", False),
+        ("aut.view_user", True),
+        (["auth.view_user", "shop.view_order"], True),
+        ("site.x", False),
+    ],
+)
+def test_a_permission_of_an_app_that_is_not_there(permission, is_found):
+    FastWS().websocket("/x", permission=permission)(one)
+    message = found().get("fastws.W041")
+    assert (message is not None) == is_found
+    if message is not None:
+        assert "contenttypes" in message.hint

@@ -1,8 +1,9 @@
 """The documentation is whole: every block of code runs in a test, links lead somewhere, the reference names all.
 
 The tests that run the blocks are in ``tests/docs``: ``test_examples.py`` for what pages include from
-``docs/examples``, ``test_followed.py``, ``test_browser.py`` and ``test_deploy.py`` for pages that a reader follows,
-``test_reference.py`` for tables that say what happens. Here are blocks that stand for themselves.
+``docs/examples``; ``test_followed.py``, ``test_browser.py``, ``test_deploy.py`` and ``test_load_balancer.py`` for
+pages that a reader follows; ``test_reference.py`` for tables that say what happens. Files that are shipped run in
+``tests/balancer``. Here are blocks that stand for themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ import django_fastws
 from django_fastws import asgi, checks, conf, exceptions, layer, routing, testing, websocket
 from django_fastws.conf import Conf
 from django_fastws.routing import websocket_urlpatterns
-from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_outbound
+from tests import test_bench
+from tests.balancer import test_container, test_proxying, test_systemd
+from tests.balancer.proxies import DEPLOY
+from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_load_balancer, test_outbound
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
 from tests.processes import ROOT
 
@@ -49,7 +53,9 @@ FOLLOWED = {
 CONSOLE = FOLLOWED | {
     "docs/how-to/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
     "docs/how-to/deploy.md": "test_a_command_of_a_page_works",
+    "docs/how-to/load-balancer.md": "test_every_command_is_checked",
     "docs/reference/commands.md": "test_a_command_of_a_page_works",
+    "docs/explanation/benchmarks.md": "test_the_commands_of_the_benchmarks_are_understood",
 }
 JAVASCRIPT = {
     "README.md": "test_readme_in_a_browser",
@@ -67,10 +73,22 @@ RUNNERS: dict[str, Any] = {
     "html": FOLLOWED,
     "toml": FOLLOWED,
     "text": TEXT,
-    "ini": {"docs/how-to/outbound.md": "test_the_unit_stops_in_order"},
+    "ini": {
+        "docs/how-to/load-balancer.md": "test_haproxy_takes_the_environment_of_the_page",
+        "docs/how-to/outbound.md": "test_the_unit_stops_in_order",
+    },
     "dockerfile": {"docs/how-to/outbound.md": "test_the_container_passes_signals_on"},
-    "nginx": {"docs/how-to/deploy.md": "test_the_proxy_passes_on_what_a_handshake_needs"},
     "{include}": {"docs/changelog.md": "test_the_changelog_is_the_one_of_the_repository"},
+}
+#: Files that pages include: the language each is shown in, and the test that has a program read it.
+SHIPPED = {
+    "nginx.conf": ("nginx", "test_sockets_spread_over_both_servers"),
+    "nginx-tls.conf": ("nginx", "test_a_handshake_comes_from_its_client"),
+    "haproxy.cfg": ("text", "test_sockets_spread_over_both_servers"),
+    "fastws@.socket": ("ini", "test_systemd_finds_nothing_to_say_of_the_units"),
+    "fastws@.service": ("ini", "test_systemd_finds_nothing_to_say_of_the_units"),
+    "Containerfile": ("docker", "test_what_is_copied_is_enough_to_serve"),
+    "kubernetes.yaml": ("yaml", "test_kinds_and_versions_belong_together"),
 }
 
 
@@ -82,6 +100,8 @@ def stands_alone(block: Block) -> bool:
 def runner(block: Block) -> str | None:
     """The test that runs a block; None if there is none."""
     if block.language == "{literalinclude}":
+        if block.included.is_relative_to(DEPLOY):
+            return SHIPPED[block.included.name][1]
         return "test_every_example_is_tested_and_shown" if block.included.parent == EXAMPLES else None
     if block.language == "python":
         return "test_python_stands_alone" if stands_alone(block) else FOLLOWED[block.page]
@@ -90,7 +110,8 @@ def runner(block: Block) -> str | None:
 
 
 def test_every_block_is_run_by_a_test():
-    tests = (test_browser, test_deploy, test_examples, test_followed, test_outbound)
+    tests = (test_bench, test_browser, test_deploy, test_examples, test_followed, test_load_balancer, test_outbound)
+    tests += (test_container, test_proxying, test_systemd)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost
@@ -134,14 +155,15 @@ def test_the_readme_shows_the_tested_examples():
 )
 def test_what_is_included_is_there(block):
     source = block.included.read_text("utf-8")
-    assert block.options.pop("language") == "python"
+    language, _ = SHIPPED.get(block.included.name, ("python", ""))
+    assert block.options["language"] == language
     shown = source
     if name := block.options.get("pyobject"):
         shown = re.search(rf"^(?:async )?(?:def|class) {name}\b", source, re.MULTILINE)
     elif start := block.options.get("start-at"):
         shown = start in source
     assert shown
-    assert not block.options.keys() - {"pyobject", "start-at", "caption"}
+    assert not block.options.keys() - {"language", "pyobject", "start-at", "caption"}
 
 
 # Text
@@ -322,3 +344,15 @@ def test_sphinx_builds_without_a_warning(tmp_path):
     done = subprocess.run([*command, DOCS, tmp_path / "html"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "html" / "reference" / "settings.html").is_file()
+
+
+def test_every_test_that_shows_a_guarantee_is_there():
+    page = (DOCS / "explanation" / "guarantees.md").read_text()
+    there = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in there] == []
+    rows = [
+        line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| Promise", "|---"))
+    ]
+    assert [row for row in rows if "`test_" not in row] == []

@@ -282,4 +282,4 @@ def test_what_a_consumers_as_asgi_returned_can_be_routed():
 
     application = Echo.as_asgi(groups=["x"])
     route = routed("/echo", application)
-    assert route.application is application
+    assert route.application.__wrapped__ is application

@@ -13,7 +13,7 @@ from tests.site.client import Client, abort, connect, report, token, until
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.parametrize("kind", ["daphne", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"]),
+    pytest.mark.parametrize("kind", ["runws_server", "daphne", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"]),
 ]
 
 

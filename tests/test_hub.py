@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+import math
+import time
 import weakref
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws import hub as hub_module
+from django_fastws._core.fanout import JOINED_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.hub import VERSION, Hub, current_hub, envelope
@@ -38,6 +41,12 @@ class FakeLink(Link):
         await self._pass("unsubscribe", group)
         self.groups.discard(group)
 
+    def hold(self):
+        self.calls.append(("hold", None))
+
+    def resume(self):
+        self.calls.append(("resume", None))
+
     async def close(self):
         await self._pass("close", None)
         self.closed = True
@@ -61,12 +70,14 @@ class Member:
     def __init__(self, name="member", fails_with=None):
         self.id = name
         self.got = []
+        self.posts = 0
         self.fails_with = fails_with
 
-    def post(self, payload):
+    def post(self, batch):
         if self.fails_with is not None:
             raise self.fails_with
-        self.got.append(payload.raw if payload.binary else payload.text)
+        self.posts += 1
+        self.got += [payload.raw if payload.binary else payload.text for payload in batch.payloads]
 
     def __repr__(self):
         return f"<{self.id}>"
@@ -88,6 +99,7 @@ class Links(list):
 async def links(monkeypatch):
     links = Links()
     monkeypatch.setattr(hub_module, "link", links.make)
+    monkeypatch.setattr(hub_module, "_SHORTEST_REST", math.inf)  # however slow the machine
     return links
 
 
@@ -128,6 +140,7 @@ async def settle():
 def broadcast(hub, room, data, exclude=None):
     payload = Payload(data)
     hub.deliver(envelope(group_name(room), payload, exclude))
+    hub._send()  # what the loop does in its next turn
 
 
 def lost():
@@ -300,6 +313,7 @@ async def test_what_is_for_nobody_is_ignored(hub, caplog, crossing):
     member = Member()
     await hub.join(member, "lobby")
     hub.deliver(crossing)
+    await settle()
     assert member.got == []
     assert caplog.records == []
 
@@ -310,10 +324,24 @@ async def test_an_envelope_without_a_message_is_logged(hub, caplog):
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("message", [{"text": 5}, {"bytes": 5}, {"text": "\ud800"}], ids=repr)
+async def test_what_is_no_message_is_logged_and_stands_in_nobodys_way(hub, caplog, message):
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver({"type": "fastws.broadcast", "v": VERSION, "room": group_name("lobby"), **message})
+    hub.deliver(envelope(group_name("lobby"), Payload("hi"), None))
+    await settle()
+    assert member.got == ["hi"]
+    assert len(caplog.records) == 1
+    assert not hub._due
+    assert hub._bytes == 0
+
+
 async def test_keys_that_are_not_known_are_ignored(hub):
     member = Member()
     await hub.join(member, "lobby")
     hub.deliver({**envelope(group_name("lobby"), Payload("hi"), None), "offset": "5", "epoch": b"x"})
+    await settle()
     assert member.got == ["hi"]
 
 
@@ -676,3 +704,230 @@ def test_each_loop_has_a_hub_of_its_own_and_leaves_none_behind():
 def test_a_room_is_a_handle_that_holds_nothing():
     assert Room("x") == Room("x")
     assert len({Room("x"), Room("x"), Room("y")}) == 2
+
+
+# More than can be sent
+
+
+async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(12):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number % 10)), None))
+    assert links[0].short == ["+lobby", "hold"]  # once
+    await settle()
+    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert len(member.got) == 12
+
+
+async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 1)
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver(envelope(group_name("lobby"), Payload("too much"), None))
+    await hub.leave(member, "lobby")
+    assert links[0].short[-2:] == ["resume", "close"]
+    await settle()
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
+    monkeypatch.setattr(hub_module, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
+    members = [Member(str(number)) for number in range(300)]
+    hub = current_hub()
+    for member in members:
+        await hub.join(member, "lobby")
+    try:
+        most = 0
+        for number in range(30):
+            await Room("lobby").abroadcast(f"{number:05}")
+            most = max(most, hub._bytes)
+        assert 10 <= most <= 15
+        while hub._is_sending:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert members[-1].got == [f"{number:05}" for number in range(30)]
+    finally:
+        for member in members:
+            await hub.leave(member, "lobby")
+
+
+# Bursts
+
+
+async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, links):
+    members = [Member("one"), Member("two"), Member("three")]
+    for member in members:
+        await hub.join(member, "lobby")
+    for number in range(5):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number)), "two" if number == 3 else None))
+    await settle()
+    assert [member.got for member in members] == [list("01234"), list("0124"), list("01234")]
+    assert [member.posts for member in members] == [1, 1, 1]
+
+
+async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(10):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number) * (JOINED_BYTES // 4)), None))
+    await settle()
+    assert [text[0] for text in member.got] == list("0123456789")
+    assert member.posts == 3
+
+
+# Slices
+
+
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """One step of one fan-out in each turn of the loop."""
+    monkeypatch.setattr(hub_module, "_SLICE", 0)
+
+
+async def crowd(hub, room, count):
+    members = [Member(f"{room} {number}") for number in range(count)]
+    for member in members:
+        await hub.join(member, room)
+    return members
+
+
+def deliver(hub, room, *texts, exclude=None):
+    for text in texts:
+        hub.deliver(envelope(group_name(room), Payload(text), exclude))
+
+
+async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 10_000)
+    deliver(hub, "lobby", "hi")
+    before, most = 0, 0
+    while hub._is_sending:
+        await asyncio.sleep(0)  # another's turn
+        now = sum(member.posts for member in members)
+        before, most = now, max(most, now - before)
+    assert before == 10_000
+    assert most <= 64
+
+
+async def test_a_slice_is_over_after_some_milliseconds(hub, links, monkeypatch):
+    assert hub_module._SLICE <= 0.02
+    now = 1000.0
+    monkeypatch.setattr(hub_module.time, "perf_counter", lambda: now)
+    members = await crowd(hub, "lobby", 1000)
+
+    def posting(post):
+        def slow(batch):
+            nonlocal now
+            now += 0.0001
+            post(batch)
+
+        return slow
+
+    hub._rooms[group_name("lobby")].members.update({member: posting(member.post) for member in members})
+    deliver(hub, "lobby", "hi")
+    hub._send()
+    assert 0.01 <= now - 1000 <= 0.02
+    assert 100 <= sum(member.posts for member in members) <= 200
+    while hub._is_sending:
+        hub._send()
+    assert [member.posts for member in members] == [1] * 1000
+
+
+async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 300)
+    deliver(hub, "lobby", "one", "two")
+    await asyncio.sleep(0)
+    assert members[0].got == ["one", "two"]
+    assert members[-1].got == []
+    deliver(hub, "lobby", "three")
+    deliver(hub, "lobby", "four", exclude="lobby 7")
+    while hub._is_sending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    everything = ["one", "two", "three", "four"]
+    assert [member.got for member in members] == [everything] * 7 + [everything[:3]] + [everything] * 292
+    assert {member.posts for member in members} == {2}
+
+
+async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets_no_more(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 300)
+    deliver(hub, "lobby", "one")
+    await asyncio.sleep(0)
+    newcomer, returned = Member("new"), members[250]
+    await hub.join(newcomer, "lobby")
+    hub.drop(members[0], {"lobby"})
+    await hub.leave(members[299], "lobby")
+    await hub.leave(returned, "lobby")
+    await hub.join(returned, "lobby")
+    deliver(hub, "lobby", "two")
+    while hub._is_sending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert (members[0].got, members[299].got, newcomer.got) == (["one"], [], ["two"])
+    assert returned.got == ["one", "two"]
+    assert [member.got for member in members[1:250]] == [["one", "two"]] * 249
+
+
+async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 200)
+    deliver(hub, "lobby", "one")
+    await asyncio.sleep(0)
+    deliver(hub, "lobby", "two")
+    for member in members:
+        hub.drop(member, {"lobby"})
+    await settle()
+    assert {tuple(member.got) for member in members[64:]} == {()}
+    assert (hub._rooms, list(hub._due), hub._bytes, hub._is_sending, hub._link) == ({}, [], 0, False, None)
+
+
+async def test_rooms_have_their_slices_in_turn(hub, links, step_by_step):
+    large, larger, small = (
+        await crowd(hub, "large", 640),
+        await crowd(hub, "larger", 1280),
+        await crowd(hub, "small", 2),
+    )
+    for _ in range(3):
+        deliver(hub, "large", "hi")
+        deliver(hub, "larger", "hi")
+        deliver(hub, "small", "hi")
+    served = []
+    while hub._is_sending:
+        await asyncio.sleep(0)
+        served.append([sum(len(member.got) for member in room) for room in (large, larger, small)])
+    assert served[:4] == [[192, 0, 0], [192, 192, 0], [192, 192, 6], [384, 192, 6]]
+    assert served[-1] == [1920, 3840, 6]
+
+
+async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(hub, links, step_by_step, caplog):
+    members = await crowd(hub, "lobby", 100)
+    broken = Member("broken", ValueError("on purpose"))
+    await hub.join(broken, "lobby")
+    members += await crowd(hub, "lobby", 100)
+    deliver(hub, "lobby", "one")
+    await settle()
+    deliver(hub, "lobby", "two")
+    await settle()
+    assert {tuple(member.got) for member in members} == {("one", "two")}
+    assert len(caplog.records) == 2
+
+
+# Rests
+
+
+async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_SHORTEST_REST", 0)
+    monkeypatch.setattr(hub_module, "_LONGEST_REST", 1)
+    member, began = Member(), time.perf_counter()
+    monkeypatch.setattr(member, "post", lambda batch, post=member.post: (time.sleep(0.05), post(batch)))
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "first")  # an idle room is served at once
+    assert member.got == ["first"]
+    for text in ("second", "third", "fourth"):
+        broadcast(hub, "lobby", text)
+    assert member.got == ["first"]
+    while len(member.got) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    assert member.got == ["first", "second", "third", "fourth"]
+    assert member.posts == 2
+    assert time.perf_counter() - began >= 0.1

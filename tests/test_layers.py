@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -23,14 +23,7 @@ from tests.test_rooms import member, nobody_is_left, subscriptions, tell
 pytestmark = [pytest.mark.server, pytest.mark.redis]
 
 LAYERS = ["ours", "pubsub", "core"]
-TIMEOUT = {"FASTWS_PUBLISH_TIMEOUT_SECONDS": 1}
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    with RedisServer() as server:
-        yield server
+TIMEOUT = {"FASTWS_PUBLISH_TIMEOUT_SECONDS": 1, "FASTWS_PUBLISH_RETRY_SECONDS": 1}
 
 
 def start(serve: Callable[..., ASGIServer], layer: str, own_redis: RedisServer, kind: str = "daphne") -> ASGIServer:
@@ -76,7 +69,11 @@ async def test_members_stay_and_hear_again_after_redis_was_killed_and_started_ag
             assert "cannot join a room: the channel layer" in (await attempt(sender, "join", "new") or "")
             assert time.monotonic() - started < 2 * TIMEOUT["FASTWS_PUBLISH_TIMEOUT_SECONDS"] + 1
             for server in servers:
-                await until(lambda at=server, times=turn: logged(at, "Lost the c", times), "the loss in the log", 3)
+                await until(
+                    lambda at=server, times=turn: logged(at, "Lost the channel layer", times),
+                    "the loss in the log",
+                    3,
+                )
             own_redis.start()
             await until(lambda: works(sender, [ada, bob], room), "hearing again")
             await tell(sender, "join", room=f"new {turn}")
@@ -89,7 +86,7 @@ async def test_members_stay_and_hear_again_after_redis_was_killed_and_started_ag
         if layer == "ours":  # channels-redis logs tracebacks of its own
             check_log(server)
         if layer != "pubsub":
-            assert log.count("Lost the c") == log.count(" again\n") + log.count(" is back\n") == 2
+            assert log.count("Lost the channel layer") == log.count("The channel layer is back after ") == 2
 
 
 async def logged(server: ASGIServer, text: str, times: int) -> bool:
@@ -106,7 +103,10 @@ async def test_a_silent_redis_costs_a_bounded_time_and_is_forgiven(serve, layer,
             for to in ("broadcast", "join"):
                 started = time.monotonic()
                 error = await attempt(sender, to, "other" if to == "join" else room)
-                assert "the channel layer did not answer within 1 seconds" in (error or "")
+                assert "the channel layer did not answer within 1 seconds" in (error or "") or (
+                    # which was noticed meanwhile
+                    layer == "ours" and "the channel layer is out of reach: Redis at" in (error or "")
+                )
                 assert time.monotonic() - started < 3
         await until(lambda: works(sender, [ada], room), "hearing again")
     if layer == "ours":
@@ -121,7 +121,7 @@ async def test_members_may_leave_and_come_while_redis_is_away(serve, layer, own_
         async with member(server, room, other) as ada:
             assert await works(bob, [ada], room)
             own_redis.stop(signal.SIGKILL)
-            await until(lambda: logged(server, "Lost the c", 1), "the loss in the log")
+            await until(lambda: logged(server, "Lost the channel layer", 1), "the loss in the log")
             await tell(ada, "leave", room=other)
         own_redis.start()
         await nobody_is_left(server, other)

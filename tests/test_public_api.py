@@ -83,7 +83,7 @@ METHODS = [
     *("receive", "recv", "receive_text", "recv_str", "receive_bytes", "recv_bytes", "receive_json", "recv_json"),
 ]
 ATTRIBUTES = [
-    *("closed", "close_code", "close_reason", "client_state", "subprotocol", "rooms"),
+    *("closed", "close_code", "close_reason", "client_state", "subprotocol", "rooms", "dropped"),
     *("id", "headers", "url", "local_address", "remote_address", "client", "tags", "scope"),
     *("path_params", "query_params", "cookies", "user", "session"),
 ]

@@ -17,11 +17,9 @@ from tests.site.client import abort, connect, refusal, report, token, until
 
 pytestmark = pytest.mark.server
 
-KNOWN = ["daphne", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"]
+KNOWN = ["runws_server", "daphne", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"]
 PLAIN = ["hypercorn", "granian"]
 CODES = [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4000, 4999]
-
-NO_BACK_PRESSURE = pytest.mark.xfail(strict=True, reason="DaphneWire.send_payload() never waits")
 
 on_known_servers = pytest.mark.parametrize("kind", KNOWN)
 on_all_servers = pytest.mark.parametrize("kind", KNOWN + PLAIN)
@@ -183,6 +181,7 @@ async def test_the_client_sees_the_code_and_reason_of_the_handler(server, code):
 async def test_the_handler_sees_the_code_and_reason_of_the_client(server, code):
     name = token()
     async with connect(server, f"/ws/watch/receive/{name}") as ws:
+        assert await ws.recv() == "watching"
         await ws.close(code, "tschüß ✓")
     expected = {"code": code, "reason": "tschüß ✓"}
     assert await report(server, name) == {**expected, "raised": expected, "got": [], "state": 3, "closed": True}
@@ -195,6 +194,7 @@ async def test_close_codes_pass_on_plain_servers(server, seen):
         assert (await ws.closed())[0] == 4000
     name = token()
     async with connect(server, f"/ws/watch/receive/{name}") as ws:
+        assert await ws.recv() == "watching"
         await ws.close(4001)
     assert (await report(server, name))["code"] == seen
 
@@ -203,6 +203,7 @@ async def test_close_codes_pass_on_plain_servers(server, seen):
 async def test_a_close_frame_without_a_code_is_1005(server):
     name = token()
     async with connect(server, f"/ws/watch/receive/{name}") as ws:
+        assert await ws.recv() == "watching"
         ws.transport.write(b"\x88\x80\x00\x00\x00\x00")  # masked, with an empty body
         assert await ws.closed() in [(1005, ""), (1006, ""), (1000, "")]  # what servers answer differs
     facts = await report(server, name)
@@ -214,7 +215,7 @@ async def test_a_close_frame_without_a_code_is_1005(server):
 async def test_a_cut_connection_is_1006_where_the_server_can_tell(server, how, code):
     name = token()
     ws = await connect(server, f"/ws/watch/{how}/{name}")
-    await ws.recv()
+    assert await ws.recv() == "watching"
     await ws.send("last words")
     assert await answered(ws)
     abort(ws)
@@ -247,7 +248,7 @@ async def test_what_a_client_sent_before_it_left_is_received(server):
 async def test_a_handler_that_receives_ends_after_its_client_has_left(server, how, raised):
     name = token()
     async with connect(server, f"/ws/watch/{how}/{name}") as ws:
-        await ws.recv()
+        assert await ws.recv() == "watching"
         await ws.close(4100, "bye")
     facts = await report(server, name)
     assert facts["raised"] in (raised, {"code": 4100, "reason": "bye"} if how == "state" else None)
@@ -260,7 +261,7 @@ async def test_a_handler_that_receives_ends_after_its_client_has_left(server, ho
 async def test_a_handler_that_never_receives_ends_after_its_client_has_gone(server, how, cut):
     name = token()
     ws = await connect(server, f"/ws/watch/{how}/{name}")
-    await ws.recv()
+    assert await ws.recv() == "watching"
     if cut:
         abort(ws)
     else:
@@ -274,7 +275,7 @@ async def test_a_handler_that_never_receives_ends_after_its_client_has_gone(serv
 async def test_a_send_to_a_client_that_has_left_raises_how_it_left(server):
     name = token()
     async with connect(server, f"/ws/watch/send/{name}") as ws:
-        await ws.recv()
+        assert await ws.recv() == "watching"
         await ws.close(4100, "bye")
     assert (await report(server, name))["raised"] == {"code": 4100, "reason": "bye"}
 
@@ -426,7 +427,7 @@ async def test_a_close_by_another_task_ends_the_receiving(server):
 # ── Ping ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", ["daphne"])
+@pytest.mark.parametrize("kind", ["runws_server", "daphne"])
 async def test_a_ping_returns_the_round_trip_in_seconds(server):
     async with connect(server, "/ws/ping") as ws:
         for _ in range(3):
@@ -434,7 +435,7 @@ async def test_a_ping_returns_the_round_trip_in_seconds(server):
             assert 0 < answer["seconds"] <= answer["at most"] < 5
 
 
-@pytest.mark.parametrize("kind", ["daphne"])
+@pytest.mark.parametrize("kind", ["runws_server", "daphne"])
 async def test_a_ping_ends_with_the_connection(server):
     name = token()
     _, writer = await asyncio.open_connection(HOST, server.port)
@@ -450,7 +451,7 @@ async def test_a_ping_ends_with_the_connection(server):
         assert await report(server, name) == {"raised": "WebSocketDisconnect", "code": 1006}
 
 
-@pytest.mark.parametrize("kind", [*KNOWN[1:], *PLAIN])
+@pytest.mark.parametrize("kind", [*KNOWN[2:], *PLAIN])
 async def test_a_ping_says_where_it_cannot(server):
     async with connect(server, "/ws/ping") as ws:
         assert "this server gives no way to ping" in (await ws.ask("ping"))["raised"]
@@ -549,7 +550,7 @@ async def test_a_slow_http_request_does_not_stop_a_socket(server):
 # ── Bounds ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", [pytest.param("daphne", marks=NO_BACK_PRESSURE), *KNOWN[1:]])
+@on_known_servers
 async def test_a_handler_that_sends_to_a_client_that_reads_nothing_has_to_wait(server):
     name = token()
     async with connect(server, f"/ws/pour/{name}?megabytes=48", ping_interval=None, close_timeout=0.1) as ws:
@@ -559,7 +560,7 @@ async def test_a_handler_that_sends_to_a_client_that_reads_nothing_has_to_wait(s
     assert sent < 32
 
 
-@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+@pytest.mark.parametrize("kind", ["runws_server", "daphne", "uvicorn"])
 async def test_nothing_is_left_of_connections_that_have_gone(server):
     async def left() -> dict[str, int]:
         async with connect(server, "/ws/inspect") as ws:

@@ -77,12 +77,6 @@ def shared(site: Callable[..., ASGIServer], request: pytest.FixtureRequest, redi
     return Shared(site("daphne", layer=request.param), layer_config(request.param, redis_server))
 
 
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
 async def test_a_script_broadcasts(shared):
     room = token()
     async with member(shared.server, room) as ada, member(shared.server, room) as bob:
@@ -144,27 +138,34 @@ async def test_threads_broadcast_each_in_its_order(site, redis_server):
 
 
 @pytest.mark.redis
-async def test_eight_threads_and_eight_hundred_broadcasts_use_one_connection(own_redis):
+async def test_threads_share_a_few_connections_and_start_no_event_loop_and_no_thread(own_redis):
     out = await run(
         """
-        import threading
+        import asyncio, threading
         from django.conf import settings
         import redis
 
+        def refuse(*args, **kwargs):
+            raise AssertionError("on purpose")
+
+        asyncio.new_event_loop = asyncio.run = asyncio.Runner = refuse
         client = redis.Redis.from_url(settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"][0])
         def work():
             for _ in range(100):
                 Room("room").broadcast("x")
 
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads: thread.start()
-        for thread in threads: thread.join()
-        print(len(client.client_list()) - 1, len(threading.enumerate()))  # without this client, with this thread
+        Room("room").broadcast("x")
+        print(len(client.client_list()) - 1, threading.active_count())  # without this client, with this thread
+        for turn in range(3):
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+        print(len(client.client_list()) - 1 <= 8, threading.active_count())
         client.close()
         """,
         layer_config("ours", own_redis),
     )
-    assert out == "1 2\n"
+    assert out == "1 1\nTrue 1\n"
 
 
 @pytest.mark.server
@@ -268,9 +269,10 @@ async def test_views_at_the_same_time_reach_sockets(site):
 # ── Without Redis ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 TRY_LAYERS = """
-import time
+import logging, time
 from django.test import override_settings
 
+logging.disable()
 for layer in {layers!r}:
     with override_settings(CHANNEL_LAYERS={{"default": layer}}):
         started = time.monotonic()
@@ -290,7 +292,7 @@ def every_layer(own_redis: RedisServer) -> list[dict[str, Any]]:
 async def test_without_redis_it_raises_in_bounded_time(own_redis):
     layers = every_layer(own_redis)
     own_redis.stop()
-    out = await run(TRY_LAYERS.format(layers=layers), layers[0])
+    out = await run(TRY_LAYERS.format(layers=layers), layers[0], FASTWS_PUBLISH_RETRY_SECONDS=1)
     assert [line.split(": Error")[0] for line in out.splitlines()] == [
         "cannot broadcast: the channel layer is out of reach"
     ] * 3
@@ -445,12 +447,14 @@ def test_djangos_test_case_lets_it_out_with_its_own_means(listener, django_captu
 
 @pytest.mark.django_db(transaction=True)
 def test_a_failure_after_the_commit_is_logged_and_not_raised(settings, caplog):
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = 0
     config = {"hosts": [f"redis://127.0.0.1:{free_port()}"]}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
     with transaction.atomic():
         Room("größe").broadcast("lost")
         assert not caplog.records
-    (record,) = caplog.records
+    lost, record = caplog.records
+    assert lost.name == "django_fastws.layer"
     assert (record.name, record.levelname) == ("django_fastws.rooms", "ERROR")
     assert record.getMessage() == "A broadcast to room 'größe' after a commit was lost"
     assert record.exc_info[0] is WebSocketConnectionError
@@ -468,3 +472,30 @@ async def test_in_a_thread_beside_a_running_loop_it_works():
         await ws.receive()
         await asyncio.to_thread(Room("beside").broadcast, "from a thread")
         assert await ws.receive_text() == "from a thread"
+
+
+@pytest.mark.redis
+@pytest.mark.faults
+async def test_a_child_does_not_inherit_the_outage_of_its_parent(own_redis):
+    layer = layer_config("ours", own_redis)
+    own_redis.stop()
+    out = await run(
+        """
+        import logging, os, sys
+        from django_fastws.layer import layer_status
+
+        logging.disable()
+        try:
+            Room("room").broadcast("x")
+        except WebSocketConnectionError:
+            print(layer_status().is_reachable, flush=True)
+        child = os.fork()
+        if not child:
+            print(layer_status().is_reachable, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        """,
+        layer,
+        FASTWS_PUBLISH_RETRY_SECONDS=0,
+    )
+    assert out == "False\nTrue\n"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["HANDSHAKE_HEADERS", "HeaderMap", "encode_headers"]
+__all__ = ["HANDSHAKE_HEADERS", "HeaderMap", "encode_headers", "header_pairs", "is_token"]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -107,3 +107,51 @@ def _encode(value: Any, what: str) -> bytes:
         except UnicodeEncodeError:
             raise ValueError(f"header {what} {value!r} has characters outside latin-1") from None
     raise TypeError(f"a header {what} is str or bytes, not {type(value).__name__}")
+
+
+def is_token(value: object) -> bool:
+    """Whether it is a token, as the names of headers and subprotocols are."""
+    return isinstance(value, str) and value.isascii() and bool(_TOKEN.fullmatch(value.encode()))
+
+
+def header_pairs(headers: Any) -> list[tuple[str, str]]:
+    """Check the headers of a request that goes out.
+
+    Args:
+        headers: a mapping or pairs; names are str or bytes, values too or int. None means no headers.
+    Returns:
+        Pairs of name and value, both latin-1.
+    Raises:
+        TypeError, ValueError: they cannot be sent; the text does not repeat a value, which may be a token.
+    """
+    if headers is None:
+        return []
+    if isinstance(headers, (str, bytes)) or not isinstance(headers, Iterable):
+        raise TypeError(f"headers are a mapping or pairs of name and value, not {type(headers).__name__}")
+    checked = []
+    for pair in headers.items() if isinstance(headers, Mapping) else headers:
+        if isinstance(pair, (str, bytes)) or not isinstance(pair, Iterable) or len(pair := tuple(pair)) != 2:
+            raise TypeError("headers are a mapping or pairs of name and value")
+        name, value = pair
+        if not isinstance(name, (str, bytes)):
+            raise TypeError(f"the name of a header is a str, not {type(name).__name__}")
+        text = name if isinstance(name, str) else name.decode("latin-1")
+        if not is_token(text):
+            raise ValueError(f"{text!r} is not a header name")
+        checked.append((text, _header_value(text, value)))
+    return checked
+
+
+def _header_value(name: str, value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise TypeError(f"the value of header {name!r} is a str, not {type(value).__name__}")
+    text = str(value)
+    try:
+        encoded = text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of header {name!r} has characters outside latin-1") from None
+    if _BAD_VALUE.search(encoded):
+        raise ValueError(f"the value of header {name!r} holds control characters, such as a line break at its end")
+    return text

@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from ..exceptions import peers_mistake
+
 __all__ = ["dumps", "loads"]
 
 # What goes through `default`: datetimes, which it writes as Django does; dataclasses, of which orjson leaves out
@@ -90,4 +92,5 @@ def loads(data: str | bytes, call: str = "json") -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise json.JSONDecodeError(f"{call}(): the message is not JSON: {error.msg}", error.doc, error.pos) from None
+        text = f"{call}(): the message is not JSON: {error.msg}"
+        raise peers_mistake(json.JSONDecodeError(text, error.doc, error.pos), "the message is not JSON") from None

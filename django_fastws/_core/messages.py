@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .frames import BINARY, TEXT, frame
 from .json import loads
 
-__all__ = ["Payload", "WebSocketMessage"]
+__all__ = ["Batch", "Payload", "WebSocketMessage"]
 
 
 class WebSocketMessage:
@@ -95,9 +96,32 @@ class Payload:
             made = self._frame = frame(BINARY if self.binary else TEXT, self.raw)
         return made
 
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """The one message, so that it can stand where a batch may."""
+        return (self,)
+
     def __len__(self) -> int:
         """The size of the message, in bytes."""
         return len(self.raw)
 
     def __repr__(self) -> str:
         return f"Payload({self.raw!r}, is_text={not self.binary})"
+
+
+class Batch:
+    """Messages that go out together, in order, to any number of sockets: their frames are joined once.
+
+    Attributes:
+        payloads: the messages.
+        frame: their frames, one after the other.
+    """
+
+    __slots__ = ("frame", "payloads")
+
+    def __init__(self, payloads: Sequence[Payload]) -> None:
+        self.payloads = tuple(payloads)
+        self.frame = b"".join([payload.frame for payload in payloads])
+
+    def __repr__(self) -> str:
+        return f"Batch({list(self.payloads)!r})"

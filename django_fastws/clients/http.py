@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from ssl import SSLContext
 from typing import Any
 
 import httpx2
 
+from .._core.headers import header_pairs
 from .._core.urls import check_url, mask, mask_in
-from ..encoding import encode_json
+from ..conf import conf
+from ..encoding import json_bytes
 from ..routes import OutboundRoute
 from ..threads import Threads
 from .options import asked
@@ -23,9 +27,11 @@ logger = logging.getLogger("django_fastws.clients")
 _LONGEST_RESULT = 1000  # characters of what a handler returned, in the log
 
 
-async def send_request(route: OutboundRoute, threads: Threads) -> bool:
+async def send_request(route: OutboundRoute, threads: Threads, on_slow: Callable[[], None]) -> bool:
     """Send the request of a route and call its handler with the response.
 
+    Args:
+        on_slow: called when the handler has taken ``FASTWS_CLIENT_HTTP_HANDLER_SECONDS``; it goes on all the same.
     Returns:
         Whether it succeeded: it was answered with a status under 400, and the handler raised nothing. Why not is
         logged.
@@ -44,7 +50,8 @@ async def send_request(route: OutboundRoute, threads: Threads) -> bool:
             logger.exception("✘ %s %s failed", method, url)
             return False
         try:
-            result = await route.handler(response)
+            with _watched(route, on_slow):
+                result = await route.handler(response)
         except httpx2.HTTPError as error:  # above all that of raise_for_status(), which repeats the URL
             logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
             return False
@@ -67,14 +74,34 @@ async def send_request(route: OutboundRoute, threads: Threads) -> bool:
     return True
 
 
+@contextmanager
+def _watched(route: OutboundRoute, on_slow: Callable[[], None]) -> Iterator[None]:
+    seconds = conf.client_http_handler_seconds
+
+    def tell() -> None:
+        logger.error(
+            "%s() has taken %g seconds over the answer to %s %s: the sockets open without waiting for it any longer",
+            route.handler_name,
+            seconds,
+            route.method,
+            route.shown_url,
+        )
+        on_slow()
+
+    timer = asyncio.get_running_loop().call_later(seconds, tell)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 async def _response(route: OutboundRoute, url: str) -> httpx2.Response:
     options = dict(route.options)
-    headers, data = await asked(options.pop("headers")), options.pop("data")
+    headers, data = _headers(await asked(options.pop("headers"))), options.pop("data")
     body = {"content": data} if isinstance(data, (str, bytes)) else {"data": data}
     json = options.pop("json")
     if json is not None:
-        body = {"content": encode_json(json).raw}
-        headers = httpx2.Headers(headers)
+        body = {"content": json_bytes(json)}
         headers.setdefault("content-type", "application/json")
     timeout, params = options.pop("timeout"), options.pop("params")
     # Given to the client they would replace the query of the URL.
@@ -85,6 +112,11 @@ async def _response(route: OutboundRoute, url: str) -> httpx2.Response:
             return await client.request(str(route.method), target, headers=headers, **body)
     except TimeoutError:
         raise httpx2.TimeoutException(f"no answer within {timeout:g} seconds") from None
+
+
+def _headers(headers: Any) -> httpx2.Headers:
+    # The library would take ASCII only.
+    return httpx2.Headers([(name.encode(), value.encode("latin-1")) for name, value in header_pairs(headers)])
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +132,7 @@ def _raised(error: Exception, url: str) -> str:
 def _shown(result: Any) -> str:
     if isinstance(result, (dict, list)):
         try:
-            text = encode_json(result).text
+            text = json_bytes(result).decode()
         except (TypeError, ValueError):
             text = repr(result)
     else:

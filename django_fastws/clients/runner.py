@@ -14,8 +14,10 @@ from ..routes import OutboundRoute
 from ..threads import Threads
 from ..websocket import WebSocket
 from ..wires.outbound import OutboundWire
-from .connection import Ending, How, open_connection, run_handler
+from .connection import run_handler
+from .endings import Ending, How
 from .lease import Lease
+from .opening import Opener
 
 __all__ = ["Runner", "Stopped"]
 
@@ -55,6 +57,7 @@ class Runner:
         self.failed = False
         self._threads = threads
         self._lease = lease
+        self._opener = Opener(route)
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
         self._wire: OutboundWire | None = None
@@ -121,11 +124,11 @@ class Runner:
             self.state = "waiting for the lease"
             await self._unless_stopped(lease.acquire())
         self.state = "connecting"
-        opened = await self._unless_stopped(open_connection(self.route, self._connecting), _HANDSHAKE_SECONDS)
+        opened = await self._unless_stopped(self._opener.open(self._connecting), _HANDSHAKE_SECONDS)
         if isinstance(opened, Ending):
             logger.warning("WebSocket not connected: %s (%s)", self.url, opened.reason)
             return opened
-        self._wire = wire = OutboundWire(
+        self._wire = wire = opened.wire_class(
             opened.connection,
             opened.url,
             self.attempt,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,9 +23,9 @@ class Shard(NamedTuple):
     number: int
     parts: int
 
-    def has(self, route: OutboundRoute) -> bool:
-        """Whether a route belongs to this part; every route belongs to exactly one."""
-        return zlib.crc32(route.key.encode()) % self.parts == self.number % self.parts
+    def has(self, name: str) -> bool:
+        """Whether the route that is so called belongs to this part; every route belongs to exactly one."""
+        return zlib.crc32(name.encode()) % self.parts == self.number % self.parts
 
 
 def parse_shard(text: str) -> Shard:
@@ -60,11 +61,30 @@ def select(
     _refuse_unknown("route", wanted_names, known, shown={route.key for route in routes})
     return [
         route
-        for route in routes
+        for route, shard_name in zip(routes, _shard_names(routes), strict=True)
         if (not wanted_tags or wanted_tags.intersection(route.tags))
         and (not wanted_names or wanted_names.intersection(_names(route)))
-        and (shard is None or shard.has(route))
+        and (shard is None or shard.has(shard_name))
     ]
+
+
+def _shard_names(routes: Sequence[OutboundRoute]) -> list[str]:
+    """What each route is called when routes are split: the same in every process, and different for each route.
+
+    That is its key. Where routes without a name share one, for they share a function, it has their URLs besides; and
+    where they share that, too, a number.
+    """
+    keys = Counter(route.key for route in routes)
+    seen: Counter[str] = Counter()
+    names = []
+    for route in routes:
+        name = route.key
+        if keys[name] > 1:
+            name = f"{name} {route.shown_url if callable(route.url) else route.url}"
+            seen[name] += 1
+            name = f"{name} {seen[name]}"
+        names.append(name)
+    return names
 
 
 def _names(route: OutboundRoute) -> tuple[str, str]:

@@ -20,7 +20,6 @@ __all__ = ["Supervisor"]
 
 logger = logging.getLogger("django_fastws.clients")
 
-_HOUSEKEEPING_SECONDS = 1.0
 _LAST_SECONDS = 0.5  # to wait for what was cancelled, or for a busy thread, once the drain time is over
 
 
@@ -38,6 +37,7 @@ class Supervisor:
         self._drain_seconds = conf.drain_seconds if drain_seconds is None else drain_seconds
         self._runners: list[Runner] = []
         self._request_failed = False
+        self._sending: list[asyncio.Future[None]] = []
         self._stop = asyncio.Event()
 
     async def run(self) -> bool:
@@ -52,14 +52,13 @@ class Supervisor:
         threads = Threads(conf.db_threads)
         logger.info("FastWS started")
         logger.info("Running %d routes", len(self._requests) + len(self._sockets))
-        housekeeping = asyncio.ensure_future(self._keep_house(threads))
         try:
             await self._send_requests(threads)
             if not self._stop.is_set():
                 await self._run_sockets(threads)
+                await self._unless_stopped(self._sending)
         finally:
-            housekeeping.cancel()
-            await asyncio.gather(housekeeping, return_exceptions=True)
+            await _cancel(self._sending, _LAST_SECONDS)
             await threads.close(_LAST_SECONDS if self._stop.is_set() else None)
         logger.info("Done in %.2fs", time.monotonic() - started)
         return not self.has_failed
@@ -88,15 +87,25 @@ class Supervisor:
         )
 
     async def _send_requests(self, threads: Threads) -> None:
-        sending = [asyncio.ensure_future(self._send_request(route, threads)) for route in self._requests]
-        try:
-            await self._unless_stopped(sending)
-        finally:
-            await _cancel(sending, _LAST_SECONDS)
+        """Send the requests; returns when all handlers have ended, but for those that take too long."""
+        loop = asyncio.get_running_loop()
+        awaited = [loop.create_future() for _ in self._requests]
+        self._sending = [
+            asyncio.ensure_future(self._send_request(route, threads, is_awaited))
+            for route, is_awaited in zip(self._requests, awaited, strict=True)
+        ]
+        await self._unless_stopped(awaited)
 
-    async def _send_request(self, route: OutboundRoute, threads: Threads) -> None:
-        if not await send_request(route, threads):
-            self._request_failed = True
+    async def _send_request(self, route: OutboundRoute, threads: Threads, is_awaited: asyncio.Future[None]) -> None:
+        def let_go() -> None:
+            if not is_awaited.done():
+                is_awaited.set_result(None)
+
+        try:
+            if not await send_request(route, threads, let_go):
+                self._request_failed = True
+        finally:
+            let_go()
 
     async def _run_sockets(self, threads: Threads) -> None:
         logger.info("WebSocket connections: %d", len(self._sockets))
@@ -125,6 +134,8 @@ class Supervisor:
 
     async def _drain(self, running: Sequence[asyncio.Future[None]]) -> None:
         logger.info("Stopping: closing %d sockets", sum(runner.state == "connected" for runner in self._runners))
+        for sending in self._sending:
+            sending.cancel()
         closing = [asyncio.ensure_future(runner.stop()) for runner in self._runners]
         # What is cancelled needs some of the time for its `finally`.
         _, late = await asyncio.wait(running, timeout=self._drain_seconds * 0.9)
@@ -132,12 +143,6 @@ class Supervisor:
             logger.warning("Cancelling %d handlers that did not end within the drain time", len(late))
             await _cancel(late, max(_LAST_SECONDS, self._drain_seconds * 0.1))
         await _cancel(closing, _LAST_SECONDS)
-
-    @staticmethod
-    async def _keep_house(threads: Threads) -> None:
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
-            threads.close_old_connections()
 
 
 async def _cancel(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from .._core.headers import HeaderMap
 from .._core.limits import Backlog
-from .._core.messages import Payload
+from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect
 from ..types import Address, Message, Receive, Scope, Send
@@ -21,6 +22,7 @@ logger = logging.getLogger("django_fastws.wires")
 # How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
 _LOST = (OSError, RuntimeError)
 _PATIENCE = 1.0  # seconds for a slow client to take its close frame
+_CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
 _DENIAL = "websocket.http.response"
 
 
@@ -56,7 +58,7 @@ class Wire:
         self._base = base
         self._receive = receive
         self._send = send
-        self._backlog: Backlog[tuple[Message, asyncio.Future[None] | None]] = Backlog()
+        self._backlog: Backlog[tuple[Payload | Message, asyncio.Future[None] | None]] = Backlog()
         self._busy = False
         self._slow = False
         self._writer: asyncio.Task[None] | None = None
@@ -71,8 +73,14 @@ class Wire:
         """The next ASGI event."""
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
-            self.gone = self.gone or disconnect_status(event)
+            code, reason = self._status_of(event)
+            self.gone = self.gone or (code, reason)
+            return {"type": "websocket.disconnect", "code": code, "reason": reason}
         return event
+
+    def _status_of(self, event: Message) -> tuple[int, str]:
+        """Close code and reason of the server's disconnect event; what a wire mends of them, it mends here."""
+        return disconnect_status(event)
 
     async def send(self, message: Message) -> None:
         """Send an ASGI event.
@@ -94,6 +102,18 @@ class Wire:
     def is_open(self) -> bool:
         """Whether a message could be sent now, as far as the wire knows."""
         return self.gone is None and (self._base is None or self._base.is_open)
+
+    @property
+    def inbox(self) -> asyncio.Queue[Message] | None:
+        """The server's queue of events for the application, where it can be seen."""
+        if self._base is not None:
+            return self._base.inbox
+        queue = getattr(self._receive, "__self__", None)
+        return queue if isinstance(queue, asyncio.Queue) else None
+
+    def meter(self, around: Callable[[Receive], Receive]) -> None:
+        """Put something around the server's ``receive``, for this connection."""
+        self._receive = around(self._receive)
 
     def ended(self) -> tuple[int, str] | None:
         """Close code and reason, once the peer is gone and all that it sent was received; None before or if unknown.
@@ -140,8 +160,11 @@ class Wire:
         """Accept the handshake."""
         await self._guarded({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}, "accept")
 
-    async def deny(self, status: int = 403, text: str = "") -> None:
-        """Refuse the handshake, with this HTTP status and plain text where the server can; never raises OSError."""
+    async def deny(self, status: int = 403, text: str = "", more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Refuse the handshake, with this HTTP status, plain text and more headers where the server can.
+
+        Never raises OSError.
+        """
         try:
             if self.can_deny:
                 body = text.encode("utf-8", "replace")
@@ -149,6 +172,7 @@ class Wire:
                     (b"content-type", b"text/plain; charset=utf-8"),
                     (b"content-length", str(len(body)).encode()),
                     (b"x-content-type-options", b"nosniff"),
+                    *more,
                 ]
                 await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
                 await self.send({"type": f"{_DENIAL}.body", "body": body})
@@ -160,48 +184,83 @@ class Wire:
 
     # An open connection
 
+    def try_receive(self) -> str | bytes | None:
+        """A message that has come already, or None."""
+        return None
+
+    async def receive_data(self) -> str | bytes:
+        """The next message.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed.
+        """
+        event = await self._receive()
+        if event["type"] == "websocket.receive":
+            text: str | None = event.get("text")
+            return bytes(event.get("bytes") or b"") if text is None else text
+        status = self._status_of(event)
+        self.gone = self.gone or status
+        raise WebSocketDisconnect(*self.gone)
+
+    def try_send(self, payload: Payload) -> bool:
+        """Send a message if that can be done at once, without waiting; False if it cannot."""
+        return False
+
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
-        """Send a message, after all that was sent or posted before.
+        """Send a message, after all that was sent or posted before; waits until the server has taken it.
 
         Raises:
             WebSocketConnectionError: the connection is closed.
         """
         if not self.is_open:
+            self._remember_loss()
             raise self.closed_error(call)
-        message = as_message(payload)
-        if not self._busy and not self._backlog:
-            await self._guarded(message, call)
-            return
-        sent = asyncio.get_running_loop().create_future()
-        self._backlog.push((message, sent), len(payload))
-        self._start_writer()
-        await sent
+        if self._is_idle:
+            await self._guarded(payload, call)
+        else:
+            await self._in_turn(payload, len(payload))
 
-    def post(self, payload: Payload) -> None:
-        """Send a message without waiting. Never raises; a closed connection drops it."""
+    def post(self, batch: Payload | Batch) -> None:
+        """Send messages without waiting. Never raises; a closed connection drops them."""
         if self._slow or not self.is_open:
             return
-        size, limit = len(payload), conf.send_buffer_bytes
-        if not self._backlog.fits(size, limit) and not self._make_room(size, limit):
-            return
-        self._backlog.push((as_message(payload), None), size, droppable=True)
-        self._start_writer()
+        limit = conf.send_buffer_bytes
+        for payload in batch.payloads:
+            size, unsent = len(payload), self._unsent()
+            fits = self._backlog.fits(size, limit - unsent) and (not unsent or unsent + size <= limit)
+            if fits or self._make_room(size, limit - unsent):
+                self._backlog.push((payload, None), size, droppable=True)
+                self._start_writer()
+
+    def _unsent(self) -> int:
+        """How many bytes the server holds for a client that does not take them; 0 where that cannot be told."""
+        return 0
+
+    @property
+    def dropped(self) -> int:
+        """How many messages of broadcasts were dropped because the client was slow."""
+        return self._backlog.dropped + (0 if self._base is None else self._base.dropped)
 
     async def close(self, code: int, reason: str) -> None:
-        """Send a close frame, after all that was sent or posted before. Never raises OSError."""
-        if self.gone is not None:
+        """Send a close frame, after all that was sent or posted before. Never raises OSError.
+
+        A client that does not take that within 20 seconds is cut off, where the wire can.
+        """
+        if not self.is_open:
+            self._remember_loss()
             return
         message: Message = {"type": "websocket.close", "code": code, "reason": reason}
         try:
-            if not self._busy and not self._backlog:
-                await self._guarded(message, "close")
-            else:
-                sent = asyncio.get_running_loop().create_future()
-                self._backlog.push((message, sent), 0)
-                self._start_writer()
-                await sent
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                if self._is_idle:
+                    await self._guarded(message, "close")
+                else:
+                    await self._in_turn(message, 0)
         except WebSocketConnectionError:
             pass
+        except TimeoutError:
+            self._remember_loss()
+            self.cut()
         if self.gone is None:
             self.gone = (code, reason)
 
@@ -227,10 +286,35 @@ class Wire:
 
     # The backlog
 
-    async def _guarded(self, message: Message, call: str) -> None:
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing is being sent, and nothing waits for it."""
+        return not self._busy and self._writer is None
+
+    async def _in_turn(self, item: Payload | Message, size: int) -> None:
+        """Wait for all that was sent or posted before, and send."""
+        sent = asyncio.get_running_loop().create_future()
+        entry = (item, sent)
+        self._backlog.push(entry, size)
+        self._start_writer()
+        try:
+            await sent
+        except asyncio.CancelledError:
+            if isinstance(item, Payload):  # a close is sent all the same
+                self._backlog.discard(entry)  # or what is given up would pile up behind a client that does not read
+            raise
+
+    async def _room(self) -> None:
+        """Wait until the server should be given more, or the connection is closed. Raises nothing."""
+
+    async def _hand_over(self, item: Payload | Message) -> None:
+        """Hand a message or an event to the server; returns when it has taken it."""
+        await self.send(as_message(item) if isinstance(item, Payload) else item)
+
+    async def _guarded(self, item: Payload | Message, call: str) -> None:
         self._busy = True
         try:
-            await self.send(message)
+            await self._hand_over(item)
         except _LOST as error:
             if not self._is_lost(error):
                 raise
@@ -244,9 +328,12 @@ class Wire:
         """Whether a server's error says that the connection is closed; if so, that is remembered."""
         if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
             return False  # a NotImplementedError, a RecursionError: somebody's mistake
+        self._remember_loss()
+        return True
+
+    def _remember_loss(self) -> None:
         if self.gone is None:
             self.gone = self.lost_status()
-        return True
 
     def lost_status(self) -> tuple[int, str]:
         """Close code and reason of a connection that turned out to be closed, as far as the server tells."""
@@ -260,12 +347,15 @@ class Wire:
         self._busy = True
         try:
             while self._backlog:
-                message, sent = self._backlog.pop()
-                is_close = message["type"] == "websocket.close"
+                await self._room()
+                if not self._backlog:
+                    return
+                item, sent = self._backlog.pop()
+                is_close = not isinstance(item, Payload)
                 if sent is not None and sent.cancelled() and not is_close:
                     continue  # who waited for it gave up, and does not expect it to be sent
                 try:
-                    await self.send(message)
+                    await self._hand_over(item)
                 except BaseException as problem:
                     error = self._write_failed(problem)
                     if sent is not None and not sent.done():
@@ -302,7 +392,7 @@ class Wire:
             logger.warning(
                 "A slow client on %r has over %d bytes unsent: %s",
                 self.scope.get("path"),
-                limit,
+                conf.send_buffer_bytes,
                 _POLICIES[policy],
             )
         if policy == "drop_oldest" and self._backlog.drop_oldest(size, limit):
@@ -311,16 +401,21 @@ class Wire:
             self._backlog.dropped += 1
             return False
         self._slow = True
-        asyncio.get_running_loop().call_later(_PATIENCE, self._cut)
+        asyncio.get_running_loop().call_later(_PATIENCE, self.cut)
         self._backlog.clear_droppable()
-        self._backlog.push(({"type": "websocket.close", "code": 1013, "reason": "too slow"}, None), 0)
-        self._start_writer()
+        self._backlog.dropped += 1
+        self._close_slow(1013, "too slow")
         return False
 
-    def _cut(self) -> None:
+    def _close_slow(self, code: int, reason: str) -> None:
+        """Close the connection of a client that is too slow, without waiting."""
+        self._backlog.push(({"type": "websocket.close", "code": code, "reason": reason}, None), 0)
+        self._start_writer()
+
+    def cut(self) -> None:
         """Cut a connection that does not take its close frame; the plain wire has no way to."""
         if self._base is not None:
-            self._base._cut()
+            self._base.cut()
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""

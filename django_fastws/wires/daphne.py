@@ -7,8 +7,8 @@ the headers of an accept and every denial response. All of it can be reached on 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -16,25 +16,24 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-from .._core.messages import Payload
-from ..conf import conf
+from .._core.messages import Batch, Payload
+from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
-from .asgi import Wire, disconnect_status
+from .asgi import disconnect_status
+from .direct import DirectWire, room_bytes
 
 __all__ = ["DaphneWire"]
-
-logger = logging.getLogger("django_fastws.wires")
 
 # What the wire calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
 _NEEDED = (
     "STATE_CLOSED",
     "STATE_CONNECTING",
     "STATE_OPEN",
-    "handle_reply",
+    "_perMessageCompress",
     "onPong",
     "remoteCloseCode",
     "remoteCloseReason",
-    "sendClose",
+    "request",
     "sendCloseFrame",
     "sendData",
     "sendHttpErrorResponse",
@@ -43,23 +42,102 @@ _NEEDED = (
     "sendPong",
     "serverReject",
     "state",
+    "transport",
     "wasClean",
 )
-
+# Likewise on Twisted's transport; without one of these, frames go through autobahn, and without a bound.
+_NEEDED_BELOW = (
+    "TLS",
+    "_tempDataBuffer",
+    "_tempDataLen",
+    "abortConnection",
+    "dataBuffer",
+    "offset",
+    "producer",
+    "registerProducer",
+    "streamingProducer",
+    "unregisterProducer",
+    "write",
+)
+# What they read until the connection is open, and never again.
+_HANDSHAKE = frozenset(
+    {
+        "_raw_query_string",
+        "_wskey",
+        "application_deferred",
+        "clean_headers",
+        "http_headers",
+        "http_request_data",
+        "http_request_host",
+        "http_request_params",
+        "http_request_path",
+        "http_request_uri",
+        "http_response_data",
+        "http_status_line",
+        "is_open",
+        "protocol_to_accept",
+        "websocket_extensions",
+        "websocket_origin",
+        "websocket_protocols",
+    }
+)
+_OPEN = 3  # autobahn's STATE_OPEN
 
 _GLANCE = 0.5  # seconds between two looks at whether a connection that owes a pong is still there
+_CLOSE_SECONDS = 10  # for a client to take what was sent before the close, and to answer that, as on uvicorn
 
 
-class DaphneWire(Wire):
+def _tcp_below(transport: Any) -> Any:
+    """Twisted's transport that holds the socket, or None if it is not one that the wire knows.
+
+    That is the transport itself, or with TLS, the one below it; which passes on the attributes of that.
+    """
+    for _ in range(3):
+        if "socket" in getattr(transport, "__dict__", ()):
+            known = all(hasattr(transport, name) for name in _NEEDED_BELOW) and not transport.TLS
+            return transport if known else None
+        transport = getattr(transport, "transport", None)
+    return None
+
+
+class _Request:
+    """What daphne's log needs of a request when the connection ends."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class _Drain:
+    """A producer that has nothing, but is told when a Twisted transport has sent all that it held."""
+
+    def __init__(self, drained: asyncio.Future[None]) -> None:
+        self._drained = drained
+        self._is_registered = False
+
+    def resumeProducing(self) -> None:
+        if self._is_registered:
+            self.stopProducing()
+        self._is_registered = True  # the first call is part of the registration
+
+    def stopProducing(self) -> None:
+        if not self._drained.done():
+            self._drained.set_result(None)
+
+
+class DaphneWire(DirectWire):
     """Carries one connection of daphne's."""
 
     name = "daphne"
 
-    __slots__ = ("_denial", "_pings", "_protocol")
+    __slots__ = ("_denial", "_pings", "_protocol", "_socket_send", "_tcp")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
+        tcp = _tcp_below(protocol.transport)
+        is_tls = tcp is not protocol.transport
         scope = dict(scope)
-        scope.setdefault("scheme", "ws")
+        scope.setdefault("scheme", "wss" if is_tls and tcp is not None else "ws")
         path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
         if path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";"):
             # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
@@ -67,10 +145,18 @@ class DaphneWire(Wire):
         scope.setdefault("extensions", {"websocket.http.response": {}})
         super().__init__(scope, receive, send)
         self._protocol = protocol
+        self._tcp = tcp
+        #: Where nothing stands between the frames and the socket.
+        self._socket_send: Callable[[bytes], int] | None = None if is_tls or tcp is None else tcp.socket.send
+        if tcp is not None:
+            # The HTTP channel, which is over; it would stop the reading when the client does not take what is sent.
+            protocol.transport.unregisterProducer()
         # Or a client that closes would be answered with 1000, whatever its code (RFC 6455 section 5.5.1).
         protocol.echoCloseCodeReason = True
+        # Or a slow client would be cut off after one second, before it has what was sent before the close.
+        protocol.closeHandshakeTimeout = _CLOSE_SECONDS
         self._denial: Message | None = None
-        self._pings: dict[bytes, asyncio.Future[float]] = {}
+        self._pings: dict[bytes, asyncio.Future[float]] | None = None
 
     @classmethod
     def find(cls, scope: Scope, receive: Receive, send: Send) -> DaphneWire | None:
@@ -80,13 +166,13 @@ class DaphneWire(Wire):
         if getattr(send.func, "__name__", "") != "handle_reply":
             return None
         protocol = send.args[0]
-        if not all(hasattr(protocol, name) for name in _NEEDED):
+        if not all(hasattr(protocol, name) for name in _NEEDED) or protocol.STATE_OPEN != _OPEN:
             return None
         return cls(scope, receive, send, protocol)
 
     @property
     def is_open(self) -> bool:
-        return bool(self._protocol.state == self._protocol.STATE_OPEN)
+        return self.gone is None and bool(self._protocol.state == _OPEN)
 
     def ended(self) -> tuple[int, str] | None:
         protocol = self._protocol
@@ -96,14 +182,9 @@ class DaphneWire(Wire):
             return None
         return self.gone or self.lost_status()
 
-    async def receive(self) -> Message:
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            code, _ = disconnect_status(event)
-            reason = "" if code == 1006 else self._protocol.remoteCloseReason or ""
-            event = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self.gone = self.gone or (code, reason)
-        return event
+    def _status_of(self, event: Message) -> tuple[int, str]:
+        code, _ = disconnect_status(event)
+        return code, "" if code == 1006 else self._protocol.remoteCloseReason or ""
 
     async def _transmit(self, message: Message) -> None:
         protocol = self._protocol
@@ -115,16 +196,17 @@ class DaphneWire(Wire):
         elif protocol.state == protocol.STATE_CONNECTING:
             if kind != "websocket.accept" or not self._accept(message):
                 await self._send(message)
-        elif protocol.state != protocol.STATE_OPEN:
+            if protocol.state == _OPEN:
+                self._forget_handshake()
+        elif protocol.state != _OPEN:
             return  # a closed connection: daphne drops what is sent to it, and consumers rely on that
         elif kind == "websocket.send":
-            text, data = message.get("text"), message.get("bytes")
+            text: Any = message.get("text")
+            data: Any = message.get("bytes")
             if (text is None) == (data is None):
                 raise ValueError("websocket.send takes either text or bytes")
-            if text is not None:
-                protocol.sendMessage(text.encode(), False)
-            else:
-                protocol.sendMessage(data, True)
+            with contextlib.suppress(WebSocketDisconnect):
+                await self.send_payload(Payload(data if text is None else text))
         elif kind == "websocket.close":
             code = message.get("code")
             reason = (message.get("reason") or "").encode()
@@ -132,51 +214,99 @@ class DaphneWire(Wire):
         else:
             await self._send(message)
 
-    async def send_payload(self, payload: Payload, call: str = "send") -> None:
-        if not self._send_frame(payload):
-            self.gone = self.gone or self.lost_status()
-            raise self.closed_error(call)
+    # Writing
 
-    def post(self, payload: Payload) -> None:
-        if self._slow:
-            return
-        limit = conf.send_buffer_bytes
-        unsent = self._unsent()
-        if unsent and unsent + len(payload) > limit:
-            self._too_slow(limit)
+    @property
+    def _is_writable(self) -> bool:
+        return True
+
+    def post(self, batch: Payload | Batch) -> None:
+        # The same as that of DirectWire, for the case that nearly always is. This is called for every member of a
+        # room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
+        tcp = self._tcp
+        if (
+            self._writer is None
+            and not self._busy
+            and self._socket_send is not None
+            and self._protocol.state == _OPEN
+            and not tcp._tempDataBuffer
+            and not tcp.dataBuffer
+        ):
+            self._write_to_socket(batch.frame)
         else:
-            self._send_frame(payload)
+            super().post(batch)
+
+    def _write_now(self, frames: bytes) -> bool:
+        protocol, tcp = self._protocol, self._tcp
+        if protocol.state != _OPEN:
+            return False
+        if tcp is None:
+            protocol.sendData(frames)
+        elif tcp.dataBuffer or tcp._tempDataBuffer:
+            unsent = self._unsent()
+            if unsent and unsent + len(frames) > room_bytes():
+                return False
+            protocol.sendData(frames)
+        elif self._socket_send is None:  # TLS
+            protocol.sendData(frames)
+        else:
+            self._write_to_socket(frames)
+        return True
+
+    def _write_to_socket(self, frames: bytes) -> None:
+        """Write where nothing is queued, past Twisted, which would ask the reactor whether the socket is ready."""
+        try:
+            sent = self._socket_send(frames)  # type: ignore[misc]
+        except OSError:  # it is full; or broken, which Twisted finds out
+            sent = 0
+        if sent != len(frames):
+            self._tcp.write(frames[sent:])
+
+    def _has_compression(self) -> bool:
+        return self._protocol._perMessageCompress is not None
+
+    async def _send_compressed(self, payload: Payload) -> None:
+        self._protocol.sendMessage(payload.raw, payload.binary)
+
+    def _write_close(self, frame: bytes) -> None:
+        self._protocol.sendCloseFrame(code=int.from_bytes(frame[2:4], "big"), reasonUtf8=frame[4:] or None)
 
     def _unsent(self) -> int:
-        """How many bytes Twisted holds for a client that does not take them; 0 where that cannot be told."""
+        tcp = self._tcp
+        return 0 if tcp is None else int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._unsent() > room_bytes()
+
+    async def _flushed(self) -> None:
+        tcp = self._tcp
+        if tcp is None or not self._unsent():
+            return
+        drained = asyncio.get_running_loop().create_future()
+        producer, former, is_streaming = _Drain(drained), tcp.producer, tcp.streamingProducer
+        tcp.unregisterProducer()
+        tcp.registerProducer(producer, False)
         try:
-            transport = self._protocol.transport
-            return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
-        except (AttributeError, TypeError):
-            return 0
+            await drained  # for ever, if autobahn ends the connection: it takes every producer off that
+        finally:
+            if tcp.producer is producer:
+                tcp.unregisterProducer()
+                if former is not None:
+                    tcp.registerProducer(former, is_streaming)
 
-    def _too_slow(self, limit: int) -> None:
-        policy = conf.slow_consumer
-        if not self._backlog.dropped:
-            logger.warning("A slow client on %r has over %d bytes unsent: %s", self.scope.get("path"), limit, policy)
-        self._backlog.dropped += 1
-        if policy == "disconnect":
-            # What was handed to Twisted cannot be taken back, so the other two policies drop the newest messages.
-            self._slow = True
-            self._protocol.sendCloseFrame(code=1013, reasonUtf8=b"too slow")
-
-    def _send_frame(self, payload: Payload) -> bool:
-        if not self.is_open:
-            return False
-        # Not sendMessage(), which cuts the connection over the size that daphne allows for messages that come in.
-        self._protocol.sendData(payload.frame)
-        return True
+    def cut(self) -> None:
+        if self._tcp is not None:
+            self._tcp.abortConnection()
+        else:
+            self._protocol.transport.loseConnection()
 
     async def ping(self) -> float:
         protocol = self._protocol
         if not self.is_open:
             raise self.closed_error("ping")
-        if not self._pings:
+        if self._pings is None:
+            self._pings = {}
             protocol.onPong = functools.partial(self._pong_came, type(protocol).onPong)
         payload = secrets.token_bytes(8)
         pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -190,7 +320,8 @@ class DaphneWire(Wire):
                     raise self.closed_error("ping")
             return pong.result() - sent
         finally:
-            self._pings.pop(payload, None)
+            if self._pings is not None:
+                self._pings.pop(payload, None)
 
     async def pong(self) -> None:
         if not self.is_open:
@@ -199,14 +330,14 @@ class DaphneWire(Wire):
 
     def release(self) -> None:
         super().release()
-        for pong in self._pings.values():
+        for pong in (self._pings or {}).values():
             if not pong.done():
                 pong.set_exception(self.closed_error("ping"))
-        self._pings.clear()
+        self._pings = None
         self._protocol.__dict__.pop("onPong", None)
 
     def _pong_came(self, original: Callable[[Any, bytes], None], payload: bytes) -> None:
-        pong = self._pings.get(bytes(payload))
+        pong = (self._pings or {}).get(bytes(payload))
         if pong is not None and not pong.done():
             pong.set_result(time.perf_counter())
         original(self._protocol, payload)
@@ -230,6 +361,14 @@ class DaphneWire(Wire):
         del protocol.handshake_deferred
         handshake.callback((message.get("subprotocol"), headers))
         return True
+
+    def _forget_handshake(self) -> None:
+        """Let go of what daphne and autobahn keep of the handshake: 5 kB for as long as the connection is open."""
+        protocol = self._protocol
+        kept = {name: value for name, value in vars(protocol).items() if name not in _HANDSHAKE}
+        if hasattr(protocol.request, "path"):
+            kept["request"] = _Request(protocol.request.path)
+        protocol.__dict__ = kept  # a new dictionary, because one that has shrunk takes as much memory as before
 
     def _deny(self, message: Message) -> None:
         """Answer the handshake with the status, headers and body of a denial response."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
@@ -12,12 +12,14 @@ from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.protocol import State
 
 from .._core.headers import HeaderMap
-from .._core.messages import Payload
+from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketDisconnect
-from ..types import Address, Message
+from ..types import Address
 from .asgi import Outbound, Wire
 
 __all__ = ["OutboundWire"]
+
+_IN_A_ROW = 256  # messages that a handler may send before others have their turn
 
 
 class OutboundWire(Wire):
@@ -90,19 +92,6 @@ class OutboundWire(Wire):
         sent = self.connection.protocol.close_sent
         return "1006" if sent is None else f"1006 ({_shown(sent.code, sent.reason)})"
 
-    async def receive(self) -> Message:
-        self._check()
-        try:
-            data = await self.connection.recv()
-        except ConnectionClosed:
-            code, reason = self.status()
-            return {"type": "websocket.disconnect", "code": code, "reason": reason}
-        self._check()
-        self.messages_in += 1
-        if isinstance(data, str):
-            return {"type": "websocket.receive", "text": data}
-        return {"type": "websocket.receive", "bytes": data}
-
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
         self._check()
         try:
@@ -112,9 +101,29 @@ class OutboundWire(Wire):
                 await self.connection.send(payload.raw, text=True)
         except ConnectionClosed as error:
             raise self.closed_error(call) from error
+        is_turn_over = self.is_turn_over()
         self.messages_out += 1
+        if is_turn_over:
+            await asyncio.sleep(0)
 
-    def post(self, payload: Payload) -> None:
+    def is_turn_over(self) -> bool:
+        """Whether others should have theirs when the next message was sent.
+
+        A handler that only sends never waits as long as its peer takes it all.
+        """
+        return self.messages_out % _IN_A_ROW == _IN_A_ROW - 1
+
+    async def receive_data(self) -> str | bytes:
+        self._check()
+        try:
+            data = await self.connection.recv()
+        except ConnectionClosed:
+            raise WebSocketDisconnect(*self.status()) from None
+        self._check()
+        self.messages_in += 1
+        return data
+
+    def post(self, batch: Payload | Batch) -> None:
         raise NotImplementedError("a socket that went out is in no room")
 
     async def close(self, code: int, reason: str) -> None:
@@ -124,20 +133,26 @@ class OutboundWire(Wire):
                 self._guard()
         if self.is_open and not self.connection.transport.is_closing():
             self.own_close = (code, reason)
-        discarding = asyncio.ensure_future(self._discard())
         try:
             # The library's own limit begins only when the close frame could be written.
-            async with asyncio.timeout(self.connection.close_timeout):
-                await self.connection.close(code, reason)
+            with self._discarding():
+                async with asyncio.timeout(self.connection.close_timeout):
+                    await self.connection.close(code, reason)
         except TimeoutError:
             self.abort()
             await self.connection.wait_closed()
-        finally:
-            discarding.cancel()
         self.gone = self.gone or self.own_close or self.status()
 
-    async def _discard(self) -> None:
+    @contextlib.contextmanager
+    def _discarding(self) -> Iterator[None]:
         """Receive what nobody will read: the peer's close frame comes behind it."""
+        discarding = asyncio.ensure_future(self._discard())
+        try:
+            yield
+        finally:
+            discarding.cancel()
+
+    async def _discard(self) -> None:
         while True:
             try:
                 await self.connection.recv(decode=False)
@@ -176,6 +191,13 @@ class OutboundWire(Wire):
     def _check(self) -> None:
         if self._guard is not None:
             self._guard()
+
+    def _is_allowed(self) -> bool:
+        try:
+            self._check()
+        except WebSocketDisconnect:
+            return False
+        return True
 
     # About
 

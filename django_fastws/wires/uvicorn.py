@@ -1,67 +1,135 @@
-"""The wire for uvicorn: tells a cut connection from one that was closed without a code.
+"""The wire for uvicorn, with any of its WebSocket implementations.
 
-``websockets-sansio``, uvicorn's default, says 1005 for both; a close frame's event has a reason, a cut one's has not.
+It writes frames to the transport, past the library that uvicorn has for them, and tells a cut connection from one
+that was closed without a code: ``websockets-sansio``, uvicorn's default, says 1005 for both.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from .._core.frames import BINARY, TEXT
+from .._core.messages import Payload
 from ..types import Message, Receive, Scope, Send
-from .asgi import Wire, disconnect_status
+from .asgi import as_message, disconnect_status
+from .direct import DirectWire, room_bytes
 
-__all__ = ["UvicornWire"]
+__all__ = ["LegacyUvicornWire", "UvicornWire"]
+
+_PACKAGE = "uvicorn.protocols.websockets."
+# What the wires read or call; uvicorn's next release may change any of it.
+_NEEDED_BELOW = ("abort", "get_write_buffer_size", "is_closing", "set_write_buffer_limits", "write")
 
 
-class UvicornWire(Wire):
-    """Carries one connection of uvicorn's."""
+class UvicornWire(DirectWire):
+    """Carries one connection of uvicorn's ``websockets-sansio`` or ``wsproto``."""
 
     name = "uvicorn"
 
-    __slots__ = ("_protocol",)
+    __slots__ = ("_protocol", "_transport")
+
+    #: What is looked for on the protocol object.
+    needed: tuple[str, ...] = ("close_sent", "conn", "disconnected", "handshake_complete", "queue", "writable")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         super().__init__(scope, receive, send)
         self._protocol = protocol
+        self._transport = protocol.transport
+        # With TLS, a transport would take half a megabyte before it calls itself full.
+        self._transport.set_write_buffer_limits(high=room_bytes())
 
     @classmethod
     def find(cls, scope: Scope, receive: Receive, send: Send) -> UvicornWire | None:
-        """The wire behind uvicorn's ``send``, or None if this is not uvicorn."""
-        protocol = getattr(send, "__self__", None)
-        if not type(protocol).__module__.startswith("uvicorn.protocols.websockets."):
+        """The wire behind uvicorn's ``send``, or None if this is not the uvicorn that the wires know."""
+        protocol: Any = getattr(send, "__self__", None)
+        if not type(protocol).__module__.startswith(_PACKAGE):
             return None
-        return cls(scope, receive, send, protocol)
+        transport = getattr(protocol, "transport", None)
+        if not all(hasattr(transport, name) for name in _NEEDED_BELOW):
+            return None
+        for kind in (UvicornWire, LegacyUvicornWire):
+            if all(hasattr(protocol, name) for name in kind.needed):
+                return kind(scope, receive, send, protocol)
+        return None
+
+    @property
+    def inbox(self) -> asyncio.Queue[Message] | None:
+        queue = getattr(self._protocol, "queue", None)
+        return queue if isinstance(queue, asyncio.Queue) else None
+
+    # The end
+
+    @property
+    def is_open(self) -> bool:
+        return self.gone is None and not self._transport.is_closing()
 
     def ended(self) -> tuple[int, str] | None:
-        waiting = self._waiting()
-        if waiting is None:
-            # The deprecated implementation has no queue of events, but websockets' own of messages.
-            return None if getattr(self._protocol, "messages", None) else self._legacy_status()
         # What waits is in order, and a disconnect event is the last of it (a second one may follow).
+        waiting = self._waiting()
         if not waiting or waiting[0].get("type") != "websocket.disconnect":
             return None
-        return _status(waiting[0])
-
-    def _cut(self) -> None:
-        transport = getattr(self._protocol, "transport", None)
-        if transport is not None:
-            transport.abort()
+        return self._status_of(waiting[0])
 
     def lost_status(self) -> tuple[int, str]:
-        for event in self._waiting() or ():  # what the peer said, though nobody has received it yet
+        for event in self._waiting():  # what the peer said, though nobody has received it yet
             if event.get("type") == "websocket.disconnect":
-                return _status(event)
-        return self._legacy_status() or (1006, "")
+                return self._status_of(event)
+        return 1006, ""
 
     def _waiting(self) -> Any:
-        """The events that uvicorn holds for the application, first ones first; None if it keeps them elsewhere."""
-        return getattr(getattr(self._protocol, "queue", None), "_queue", None)
+        """The events that uvicorn holds for the application, first ones first."""
+        return getattr(self._protocol.queue, "_queue", ())
 
-    def _legacy_status(self) -> tuple[int, str] | None:
-        if getattr(self._protocol, "closed", None) is not True:
-            return None
-        code = getattr(self._protocol, "close_code", None)
-        return (1005 if code is None else code), getattr(self._protocol, "close_reason", None) or ""
+    def _status_of(self, event: Message) -> tuple[int, str]:
+        code, reason = disconnect_status(event)
+        if code == 1005 and "reason" not in event:
+            code = 1006  # a close frame's event has a reason, that of a cut connection has not
+        return code, reason
+
+    def cut(self) -> None:
+        self._transport.abort()
+
+    # Writing
+
+    @property
+    def _is_writable(self) -> bool:
+        protocol = self._protocol
+        return protocol.handshake_complete and not protocol.close_sent and not self._transport.is_closing()
+
+    def _write_now(self, frames: bytes) -> bool:
+        protocol, transport = self._protocol, self._transport
+        if (
+            not protocol.handshake_complete
+            or protocol.close_sent
+            or transport.is_closing()
+            or self.gone is not None
+            or not protocol.writable.is_set()
+        ):
+            return False
+        transport.write(frames)
+        return True
+
+    def _write_close(self, frame: bytes) -> None:
+        self._transport.write(frame)
+
+    def _unsent(self) -> int:
+        return int(self._transport.get_write_buffer_size())
+
+    @property
+    def _is_full(self) -> bool:
+        return not self._protocol.writable.is_set()
+
+    async def _flushed(self) -> None:
+        await self._protocol.writable.wait()
+
+    async def _send_compressed(self, payload: Payload) -> None:
+        await self.send(as_message(payload))
+
+    def _has_compression(self) -> bool:
+        connection = self._protocol.conn
+        proto = getattr(getattr(connection, "connection", None), "_proto", None)  # wsproto's
+        return bool(getattr(connection, "extensions", None) or getattr(proto, "extensions", None))
 
     async def _transmit(self, message: Message) -> None:
         await self._send(message)
@@ -70,17 +138,74 @@ class UvicornWire(Wire):
             # uvicorn takes a denial for a handshake that nobody answered, and logs an error for each.
             self._protocol.handshake_complete = True
 
-    async def receive(self) -> Message:
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            code, reason = _status(event)
-            event = {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self.gone = self.gone or (code, reason)
-        return event
 
+class LegacyUvicornWire(UvicornWire):
+    """Carries one connection of uvicorn's ``websockets``, which stands on that library's deprecated protocol."""
 
-def _status(event: Message) -> tuple[int, str]:
-    code, reason = disconnect_status(event)
-    if code == 1005 and "reason" not in event:
-        code = 1006
-    return code, reason
+    __slots__ = ()
+
+    needed = (
+        "_paused",
+        "close_rcvd",
+        "closed",
+        "connection_lost_waiter",
+        "extensions",
+        "handshake_completed_event",
+        "messages",
+        "resume_writing",
+        "state",
+        "write_frame_sync",
+    )
+
+    @property
+    def is_open(self) -> bool:
+        # A client that has closed and does not read is waited for before the transport is closed.
+        return super().is_open and self._protocol.state <= 1  # State.OPEN
+
+    def ended(self) -> tuple[int, str] | None:
+        # There is no queue of events, but websockets' own of messages.
+        return None if self._protocol.messages or not self._protocol.closed else self.lost_status()
+
+    def lost_status(self) -> tuple[int, str]:
+        received = self._protocol.close_rcvd
+        return (1006, "") if received is None else (received.code, received.reason)
+
+    @property
+    def _is_writable(self) -> bool:
+        protocol = self._protocol
+        return protocol.handshake_completed_event.is_set() and bool(protocol.state == 1)  # State.OPEN
+
+    def _write_now(self, frames: bytes) -> bool:
+        protocol = self._protocol
+        if not self._is_writable or protocol._paused or self.gone is not None or self._transport.is_closing():
+            return False
+        self._transport.write(frames)
+        return True
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._protocol._paused)
+
+    async def _flushed(self) -> None:
+        # The library has a way to wait for this, but for one at a time: its own pings and pongs would fail.
+        protocol = self._protocol
+        resumed = asyncio.get_running_loop().create_future()
+        original = protocol.resume_writing
+
+        def resume_writing() -> None:
+            original()
+            if not resumed.done():
+                resumed.set_result(None)
+
+        protocol.resume_writing = resume_writing
+        try:
+            await asyncio.wait([resumed, protocol.connection_lost_waiter], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del protocol.resume_writing
+
+    def _has_compression(self) -> bool:
+        return bool(self._protocol.extensions)
+
+    async def _send_compressed(self, payload: Payload) -> None:
+        # Without the library's waiting for its transport, in which its answer to a close would fail. There was room.
+        self._protocol.write_frame_sync(True, BINARY if payload.binary else TEXT, payload.raw)

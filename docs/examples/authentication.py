@@ -1,6 +1,5 @@
 """Who is connected."""
 
-import asyncio
 import functools
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -59,25 +58,6 @@ async def basket(ws: WebSocket):
         ws.session["basket"] = [*ws.session.get("basket", []), message.text]
         await ws.session.asave()
         await ws.send({"items": ws.session["basket"]})
-
-
-async def close_after_logout(ws, seconds):
-    while await ws.session.aexists(ws.session.session_key):
-        await asyncio.sleep(seconds)
-    await ws.close(4401, "logged out")
-
-
-@app.websocket("/account")
-async def account(ws: WebSocket):
-    if not ws.user.is_authenticated:
-        raise WebSocketException(4401, "log in first")
-    await ws.accept()
-    watch = asyncio.create_task(close_after_logout(ws, seconds=30))
-    try:
-        async for message in ws:
-            await ws.send({"echo": message.text})
-    finally:
-        watch.cancel()
 
 
 class TokenMiddleware:

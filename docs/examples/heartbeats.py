@@ -3,36 +3,39 @@
 import asyncio
 import contextlib
 
-from django_fastws import FastWS, WebSocket, WebSocketDisconnect, WebSocketException
+from django_fastws import FastWS, WebSocket, WebSocketDisconnect
 
 app = FastWS(prefix="/ws")
 
-IDLE_SECONDS = 60
-LIFETIME_SECONDS = 3600
+PATIENCE_SECONDS = 60
 BEAT_SECONDS = 30
 
 
-@app.websocket("/idle")
+@app.websocket("/idle", idle_timeout=60)
 async def idle(ws: WebSocket):
     await ws.accept()
-    try:
-        while True:
-            async with asyncio.timeout(IDLE_SECONDS):
+    async for message in ws:
+        await ws.send(message.data)
+
+
+@app.websocket("/patient")
+async def patient(ws: WebSocket):
+    await ws.accept()
+    while not ws.closed:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 message = await ws.receive()
+        except TimeoutError:
+            await ws.send({"type": "are you there?"})
+        else:
             await ws.send(message.data)
-    except TimeoutError:
-        raise WebSocketException(4408, "idle") from None
 
 
-@app.websocket("/limited")
+@app.websocket("/limited", max_lifetime=3600)
 async def limited(ws: WebSocket):
     await ws.accept()
-    try:
-        async with asyncio.timeout(LIFETIME_SECONDS):
-            async for message in ws:
-                await ws.send(message.data)
-    except TimeoutError:
-        await ws.close(4408, "come again")
+    async for message in ws:
+        await ws.send(message.data)
 
 
 @app.websocket("/beating")

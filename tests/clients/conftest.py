@@ -32,8 +32,26 @@ def app(routes: Any) -> FastWS:
     return FastWS()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test with a real peer runs with each library; ``LIBRARIES`` of its module says otherwise."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "library" in metafunc.fixturenames and not any(mark.args[0] == "library" for mark in marks):
+        libraries = getattr(metafunc.module, "LIBRARIES", ("websockets", "picows"))
+        metafunc.parametrize("library", libraries, indirect=True)
+
+
 @pytest.fixture
-async def peer() -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
+def library(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The library that connects routes; "plain" is websockets without anything read past it."""
+    name: str = request.param
+    if name == "plain":
+        monkeypatch.setattr("django_fastws.clients.opening.is_possible", lambda: False)
+    settings.FASTWS_CLIENT_LIBRARY = "websockets" if name == "plain" else name
+    return name
+
+
+@pytest.fixture
+async def peer(library: str) -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
     """Start peers that end with the test: ``await peer(behave)``."""
     async with AsyncExitStack() as stack:
 
@@ -44,7 +62,7 @@ async def peer() -> AsyncIterator[Callable[..., Awaitable[Peer]]]:
 
 
 @pytest.fixture
-async def raw_peer() -> AsyncIterator[Callable[..., Awaitable[RawPeer]]]:
+async def raw_peer(library: str) -> AsyncIterator[Callable[..., Awaitable[RawPeer]]]:
     """Start raw peers that end with the test: ``await raw_peer(behave)``."""
     async with AsyncExitStack() as stack:
 
@@ -97,7 +115,10 @@ class Log:
 
     @property
     def records(self) -> list[logging.LogRecord]:
-        return [record for record in self._caplog.records if record.name.startswith("django_fastws")]
+        # pytest hears the library, too, whose words go nowhere.
+        names = ("django_fastws.clients.library", "websockets")
+        records = [record for record in self._caplog.records if not record.name.startswith(names)]
+        return [record for record in records if record.name.startswith("django_fastws")]
 
     @property
     def lines(self) -> list[str]:
@@ -132,7 +153,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-async def project(tmp_path: Path) -> AsyncIterator[Project]:
+async def project(library: str, tmp_path: Path) -> AsyncIterator[Project]:
     """A Django project of its own, for the command as users run it."""
-    async with Project(tmp_path / "project") as project:
+    async with Project(tmp_path / "project", library) as project:
         yield project

@@ -53,14 +53,16 @@ class Project:
 
     Args:
         directory: where its files go; it must not exist.
+        library: that connects its routes.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, library: str = "websockets") -> None:
         self.directory = directory
+        self._settings = f"{_SETTINGS}FASTWS_CLIENT_LIBRARY = {library!r}\n"
         self.commands: list[Command] = []
         (directory / "feeds").mkdir(parents=True)
         self.write("manage.py", _MANAGE)
-        self.write("settings.py", _SETTINGS)
+        self.write("settings.py", self._settings)
         self.write("feeds/__init__.py", "")
 
     def write(self, name: str, text: str) -> Path:
@@ -77,7 +79,7 @@ class Project:
     def settings(self, text: str = "", **values: Any) -> None:
         """Add settings."""
         given = "".join(f"{name} = {value!r}\n" for name, value in values.items())
-        self.write("settings.py", _SETTINGS + given + textwrap.dedent(text))
+        self.write("settings.py", self._settings + given + textwrap.dedent(text))
 
     def read(self, name: str) -> str:
         """What a handler has written into a file of the project; "" if there is none."""

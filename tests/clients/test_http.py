@@ -83,11 +83,40 @@ async def test_json_is_sent_with_djangos_types(app, web):
     }
 
 
+async def test_header_values_are_str_bytes_or_int_in_latin_1(app, web):
+    app.get(web.url, headers=[("X-A", "größe"), (b"X-B", b"\xff"), ("X-C", 5)])(take)
+    assert await run(app)
+    sent = web.requests[0].headers
+    assert (sent["x-a"], sent["x-b"], sent["x-c"]) == ("größe", "ÿ", "5")
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": "opensesame\n"}, {"Authorization": None}, "opensesame", [1]])
+async def test_headers_from_a_callable_that_cannot_be_sent_are_a_failure(app, web, log, headers):
+    app.get(web.url, headers=lambda: headers)(take)
+    assert not await run(app)
+    assert len(log.starting("✘ ")) == 1
+    assert web.requests == []
+    assert "opensesame" not in log.text
+
+
 @pytest.mark.parametrize("json_value", [{}, [], 0, False, "", "text", [1, 2]])
 async def test_any_json_but_none_is_a_body(app, web, json_value):
     app.put(web.url, json=json_value)(take)
     assert await run(app)
     assert web.requests[0].json == json_value
+
+
+async def test_the_limit_of_messages_is_not_for_requests(app, web, settings, log):
+    settings.FASTWS_MAX_MESSAGE_BYTES = 100
+    body = {"long": "x" * 1000}
+
+    @app.post(web.url, json=body)
+    async def handle(resp):
+        return {"also long": ["y"] * 100}
+
+    assert await run(app)
+    assert web.requests[0].json == body
+    assert log.starting("✔ ")[0].endswith('"y","y"]}')
 
 
 async def test_a_content_type_of_the_users_own_is_kept(app, web):
@@ -183,6 +212,104 @@ async def test_all_requests_have_ended_when_the_first_socket_opens(app, peer):
         assert await run(app)
     assert order[-1] == "socket"
     assert sorted(order[:-1]) == ["answered"] * 3 + ["handled"] * 3
+
+
+async def test_a_handler_that_takes_too_long_does_not_hold_back_the_sockets(app, peer, web, settings, log):
+    settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
+    server, opened, order = await peer(), asyncio.Event(), []
+
+    @app.get(f"{web.url}/?token=opensesame", name="slow")
+    async def slow(resp):
+        await opened.wait()
+        order.append("slow")
+
+    @app.get(web.url, name="quick")
+    async def quick(resp):
+        order.append("quick")
+
+    @app.ws(server.url)
+    async def feed(ws):
+        order.append("socket")
+        opened.set()
+
+    assert await run(app)
+    assert order == ["quick", "socket", "slow"]
+    assert len(log.starting("✔ GET")) == 2
+    assert [record.getMessage() for record in log.records if record.levelno >= logging.ERROR] == [
+        f"{__name__}.{slow.__qualname__}() has taken 0.05 seconds over the answer to GET {web.url}/?***: "
+        "the sockets open without waiting for it any longer"
+    ]
+
+
+async def test_its_failure_is_one_all_the_same(app, peer, web, settings):
+    settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
+    server, opened = await peer(), asyncio.Event()
+
+    @app.get(web.url)
+    async def slow(resp):
+        await opened.wait()
+        raise LookupError
+
+    @app.ws(server.url)
+    async def feed(ws):
+        opened.set()
+
+    assert not await run(app)
+
+
+async def test_without_sockets_it_is_waited_for(app, web, settings, log):
+    settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
+    go_on = asyncio.Event()
+
+    @app.get(web.url)
+    async def slow(resp):
+        await go_on.wait()
+
+    async with running(app) as it:
+        await soon(lambda: [line for line in log.lines if "has taken" in line])
+        assert not it.task.done()
+        go_on.set()
+        assert await it.ended()
+
+
+async def test_a_stop_cancels_it_at_once_while_the_sockets_are_closed(app, peer, web, settings):
+    settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
+    server, ends = await peer(), []
+
+    @app.get(web.url)
+    async def stuck(resp):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("cancelled")
+
+    @app.ws(server.url)
+    async def feed(ws):
+        async for _ in ws:
+            pass
+        ends.append((ws.close_code, ws.close_reason))
+
+    async with running(app) as it:
+        await server.visit()
+        it.stop()
+        assert await it.ended()
+    assert ends == ["cancelled", (1001, "going away")]
+
+
+async def test_the_limit_is_for_the_handler_not_for_the_answer(app, peer, settings, log):
+    settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
+    server = await peer()
+
+    async def behave(request):
+        await asyncio.sleep(0.2)
+        assert not server.asked
+        return Answer()
+
+    async with Web(behave) as web:
+        app.get(web.url)(take)
+        app.ws(server.url)(once)
+        assert await run(app)
+    assert not [line for line in log.lines if "has taken" in line]
 
 
 # What fails, and what it does not keep from running
@@ -440,13 +567,14 @@ async def test_a_stop_cancels_requests_and_opens_no_socket(app, peer):
 
         @app.get(web.url)
         async def handle(resp):
+            seen.append("begun")
             try:
                 await asyncio.sleep(3600)
             finally:
                 seen.append("finally")
 
         async with running(app) as it:
-            await soon(lambda: web.requests)
+            await soon(lambda: seen)
             it.stop()
             assert await it.ended()
-    assert (seen, server.visits) == (["finally"], [])
+    assert (seen, server.visits) == (["begun", "finally"], [])

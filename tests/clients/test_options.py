@@ -13,7 +13,7 @@ import pytest
 from django.db import connection as database
 
 from django_fastws import WebSocketDisconnect
-from django_fastws.clients import connection as client_connection
+from django_fastws.clients import opening
 
 from .conftest import run, running
 from .peers import (
@@ -31,6 +31,8 @@ from .peers import (
 )
 
 REFUSED = [(503, {})] * 2
+
+LIBRARIES = ("websockets", "picows", "plain")
 
 
 async def once(ws):
@@ -164,14 +166,41 @@ async def test_a_header_may_come_twice_and_user_agent_can_be_replaced(app, peer)
     assert (sent.get_all("X-A"), sent.get_all("User-Agent")) == (["1", "2"], ["mine"])
 
 
-@pytest.mark.parametrize("value", ["opensesame\n", "opensesame\r\nX-More: 1"])
-async def test_a_header_that_cannot_be_sent_ends_the_route_and_its_value_is_not_logged(app, peer, log, value):
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({"Authorization": "opensesame\n"}, "the value of header 'Authorization' holds control characters"),
+        (
+            {"Authorization": "opensesame\r\nX-More: 1"},
+            "the value of header 'Authorization' holds control characters",
+        ),
+        ({"Authorization": None}, "the value of header 'Authorization' is a str, not NoneType"),
+        ({"X Y": "opensesame"}, "'X Y' is not a header name"),
+        ("Authorization: opensesame", "headers are a mapping or pairs of name and value, not str"),
+    ],
+)
+async def test_headers_from_a_callable_that_cannot_be_sent_end_the_route(app, peer, log, headers, words):
     """A token read from a file ends with a newline; that must not become another header."""
     server = await peer()
-    app.ws(server.url, headers={"Authorization": value}, reconnect=True, max_retries=-1)(once)
+    app.ws(server.url, headers=lambda: headers, reconnect=True, max_retries=-1)(once)
     assert not await run(app)
-    assert (server.asked, log.endings) == ([], ["invalid Authorization header"])
+    assert server.asked == []
+    assert log.endings[0].startswith(words)
     assert "opensesame" not in log.text
+
+
+async def test_pairs_that_can_be_read_only_once_are_sent_with_every_attempt(app, peer):
+    server = await peer(closing(1000, 1001))
+
+    @app.ws(server.url, headers=iter([("X-One", "1")]), reconnect=True, max_retries=9)
+    async def read(ws):
+        if ws.attempt == 2:
+            return
+        async for _ in ws:
+            pass
+
+    assert await run(app)
+    assert [visit.headers["X-One"] for visit in server.visits] == ["1"] * 3
 
 
 async def test_a_token_that_is_expired_is_asked_for_again(app, peer):
@@ -351,14 +380,14 @@ async def test_routes_without_a_context_share_one(app, certificates, peer, monke
         made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         return made[-1]
 
-    monkeypatch.setattr(client_connection.ssl, "create_default_context", make)
-    client_connection._default_context.cache_clear()
+    monkeypatch.setattr(opening.ssl, "create_default_context", make)
+    opening._default_context.cache_clear()
     try:
         for number in range(5):
             app.ws(server.url, name=f"feed {number}")(once)
         assert not await run(app)
     finally:
-        client_connection._default_context.cache_clear()
+        opening._default_context.cache_clear()
     assert len(made) == 1
 
 
@@ -418,6 +447,46 @@ async def test_tls_goes_through_a_proxy(app, peer, raw_peer, certificates):
     assert len(proxy.requests) == 1
 
 
+class Socks:
+    """A SOCKS5 proxy (RFC 1928) that asks for no password and knows IPv4."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def __call__(self, reader, writer, number):
+        _, methods = await reader.readexactly(2)
+        await reader.readexactly(methods)
+        writer.write(b"\x05\x00")
+        await reader.readexactly(4)
+        host, port = await reader.readexactly(4), await reader.readexactly(2)
+        self.asked.append((".".join(map(str, host)), int.from_bytes(port, "big")))
+        writer.write(b"\x05\x00\x00\x01" + bytes(6))
+        there, back = await asyncio.open_connection(*self.asked[-1])
+        try:
+            await asyncio.gather(Proxy._copy(reader, back), Proxy._copy(there, writer))
+        finally:
+            back.close()
+
+
+async def test_a_socks_proxy_is_used(app, peer, raw_peer):
+    server, proxy = await peer(), Socks()
+    door = await raw_peer(proxy)
+    app.ws(server.url, proxy=f"socks5://{HOST}:{door.port}")(once)
+    assert await run(app)
+    assert proxy.asked == [(HOST, server.port)]
+
+
+async def test_a_socks_proxy_without_the_package_for_it_ends_the_route_at_once(app, peer, monkeypatch, log):
+    async def without(*args, **options):
+        raise ImportError("connecting through a SOCKS proxy requires python-socks")
+
+    monkeypatch.setattr(opening, "connect", without)
+    server = await peer()
+    app.ws(server.url, proxy=f"socks5://{HOST}:1", reconnect=True, max_retries=-1)(once)
+    assert not await run(app)
+    assert log.endings == ["connecting through a SOCKS proxy requires python-socks"]
+
+
 @pytest.mark.parametrize(("proxy", "is_used"), [(True, True), (None, False), (False, False)])
 async def test_the_systems_proxy_is_used_unless_proxy_says_no(app, peer, raw_peer, monkeypatch, proxy, is_used):
     server, there = await peer(), Proxy()
@@ -452,7 +521,6 @@ async def test_a_proxy_that_hangs_up_is_asked_again(app, peer, raw_peer, log):
     [
         ("http://ada:opensesame@{door}", 407, "the proxy answered 407 whatever"),
         ("ftp://ada:opensesame@{door}", 200, "isn't a valid proxy"),
-        ("socks5://ada:opensesame@{door}", 200, "python-socks"),
     ],
 )
 async def test_a_proxy_that_cannot_work_ends_the_route_at_once(app, peer, raw_peer, log, proxy, status, words):

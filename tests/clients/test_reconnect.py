@@ -275,15 +275,16 @@ async def test_a_status_that_cannot_pass_ends_the_route_with_the_reason(app, pee
     assert log.starting("Route ") == [f"Route feed has failed: {log.endings[0]}"]
 
 
-async def test_a_server_that_speaks_no_http_ends_the_route(app, raw_peer, log):
+async def test_a_server_that_speaks_no_http_ends_the_route(app, raw_peer, library):
     async def behave(reader, writer, number):
         writer.write(b"220 mail.example.com ESMTP\r\n")
         await reader.read(1000)
 
     server = await raw_peer(behave)
-    app.ws(server.url, reconnect=True, max_retries=-1)(once)
+    app.ws(server.url, open_timeout=0.5, reconnect=True, max_retries=-1)(once)
     assert not await run(app)
-    assert server.count == 1
+    # picows waits for more, and leaves the next attempt to websockets.
+    assert server.count == (2 if library == "picows" else 1)
 
 
 # How often

@@ -106,13 +106,19 @@ def test_every_route_is_in_exactly_one_shard_counted_from_one_or_from_zero(route
     assert sorted(route.name for shard in shards for route in shard) == sorted(route.name for route in app.outbound)
 
 
+def places(app, parts):
+    """Of each route, the shard that it is in."""
+    return [
+        next(number for number in range(parts) if route in select(app.outbound, shard=Shard(number, parts)))
+        for route in app.outbound
+    ]
+
+
 def test_a_shard_depends_on_the_name_alone(routes):
     one, two = FastWS(), FastWS()
     one.ws("ws://127.0.0.1/a", name="feed")(quotes)
     two.ws("ws://127.0.0.1/b", name="feed")(trades)
-    assert [Shard(number, 9).has(one.outbound[0]) for number in range(9)] == [
-        Shard(number, 9).has(two.outbound[0]) for number in range(9)
-    ]
+    assert places(one, 9) == places(two, 9)
 
 
 def test_shards_are_of_similar_size(routes):
@@ -121,3 +127,40 @@ def test_shards_are_of_similar_size(routes):
         app.ws(f"ws://127.0.0.1/{number}", name=f"feed {number}")(quotes)
     sizes = [len(select(app.outbound, shard=Shard(number, 3))) for number in (1, 2, 3)]
     assert min(sizes) > 60
+
+
+def test_routes_of_one_function_without_names_are_split_by_their_urls(routes):
+    app = FastWS()
+    for number in range(300):
+        app.ws(f"ws://127.0.0.1/{number}")(quotes)
+    shards = [select(app.outbound, shard=Shard(number, 3)) for number in (1, 2, 3)]
+    assert min(map(len, shards)) > 60
+    assert sorted(route.url for shard in shards for route in shard) == sorted(route.url for route in app.outbound)
+
+
+def test_their_order_does_not_matter(routes):
+    one, two = FastWS(), FastWS()
+    urls = [f"ws://127.0.0.1/{number}" for number in range(20)]
+    for app, ordered in ((one, urls), (two, reversed(urls))):
+        for url in ordered:
+            app.ws(url)(quotes)
+    assert places(one, 7) == places(two, 7)[::-1]
+
+
+def test_routes_that_share_even_their_url_are_split_too(routes):
+    app = FastWS()
+    for _ in range(100):
+        app.ws(lambda: "ws://127.0.0.1/")(quotes)
+        app.ws("ws://127.0.0.1/")(quotes)
+    sizes = [len(select(app.outbound, shard=Shard(number, 2))) for number in (1, 2)]
+    assert sum(sizes) == 200
+    assert min(sizes) > 60
+
+
+def test_a_selection_by_tag_does_not_move_routes_to_other_shards(routes):
+    app = FastWS()
+    for number in range(50):
+        app.ws("ws://127.0.0.1/", tags=["odd" if number % 2 else "even"])(quotes)
+    in_all = select(app.outbound, shard=Shard(1, 3))
+    by_tag = [route for tag in ("odd", "even") for route in select(app.outbound, tags=[tag], shard=Shard(1, 3))]
+    assert set(by_tag) == set(in_all)

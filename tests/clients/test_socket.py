@@ -25,6 +25,8 @@ from django_fastws.testing import connect
 from .conftest import run, running
 from .peers import closing, frame, listen, read_close, read_frame, shake_hands, soon
 
+LIBRARIES = ("websockets", "picows", "plain")
+
 
 async def test_every_way_to_send(app, peer):
     server = await peer(listen)
@@ -349,6 +351,27 @@ async def test_a_text_message_that_is_not_utf_8_closes_with_1007(app, raw_peer, 
     assert not await run(app)
     assert sent == [1007]
     assert log.endings[0].startswith("1006 (1007")
+
+
+async def test_a_handler_that_only_sends_lets_others_have_their_turn(app, peer):
+    server = await peer(listen)
+    turns = []
+
+    @app.ws(server.url, compression=None)
+    async def speak(ws):
+        others = asyncio.create_task(take_turns())
+        for _ in range(5000):
+            await ws.send("x")
+        others.cancel()
+
+    async def take_turns():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    assert await run(app)
+    assert len(turns) >= 15
+    assert len((await server.visits[0].ended()).received) == 5000
 
 
 async def test_a_message_over_the_limit_is_not_sent(app, peer, settings):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from django_fastws._core.frames import BINARY, TEXT, frame
+from django_fastws._core.frames import BINARY, TEXT, close_frame, frame
 from django_fastws._core.messages import Payload
 
 HEADS = [
@@ -44,6 +44,22 @@ def test_another_library_reads_what_was_written(opcode, payload):
     assert is_all
     assert (found.fin, found.opcode, bytes(found.data)) == (True, Opcode(opcode), payload)
     assert (found.rsv1, found.rsv2, found.rsv3) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "written"),
+    [
+        (1000, "", b"\x88\x02\x03\xe8"),
+        (1013, "too slow", b"\x88\x0a\x03\xf5too slow"),
+        (4999, "größe", b"\x88\x09\x13\x87gr\xc3\xb6\xc3\x9fe"),
+        (1001, "x" * 123, b"\x88\x7d\x03\xe9" + b"x" * 123),
+    ],
+)
+def test_a_close_frame_is_its_code_and_reason(code, reason, written):
+    assert close_frame(code, reason) == written
+    found, is_all = read(written)
+    assert is_all
+    assert (found.fin, found.opcode) == (True, Opcode.CLOSE)
 
 
 @pytest.mark.parametrize(

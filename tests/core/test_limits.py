@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from django_fastws._core.limits import Backlog
+from django_fastws._core.limits import MOST_ITEMS, Backlog
 
 
 def backlog(*sizes):
@@ -89,6 +89,64 @@ def test_clearing_the_droppable_keeps_what_somebody_waits_for():
     assert made.clear() == ["1", "3"]
 
 
+def test_dropping_the_oldest_costs_no_more_than_what_is_dropped():
+    made = backlog(*[-1] * 1000)
+    items = made._items
+    assert made.drop_oldest(3, 1000)
+    assert (made._items is items, len(made), made.dropped) == (True, 997, 3)
+
+
+def test_dropping_from_an_empty_one_makes_room():
+    made = Backlog()
+    assert made.drop_oldest(10, 5)
+    assert made._items == ()
+
+
+def test_there_is_a_bound_on_how_many_they_are_however_small():
+    made = backlog(*[0] * (MOST_ITEMS - 1))
+    assert made.fits(0, 10)
+    made.push("last", 0)
+    assert not made.fits(0, 10)
+    assert made.drop_oldest(0, 10) is False  # somebody waits for each of them
+    for _ in range(3):
+        made.pop()
+    for number in range(3):
+        made.push(number, 0, droppable=True)
+    assert made.drop_oldest(0, 10)
+    assert (made.dropped, len(made)) == (1, MOST_ITEMS - 1)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_one_that_is_given_up_is_taken_out_wherever_it_stands(number):
+    made = Backlog()
+    items = [("item", size) for size in (1, 2, 3)]
+    for item in items:
+        made.push(item, item[1], droppable=item[1] == 2)
+    made.discard(items[number])
+    made.discard(items[number])
+    made.discard(("item", 1))  # one that is only equal
+    kept = [item for item in items if item is not items[number]]
+    assert (made.size, made.dropped) == (sum(size for _, size in kept), 0)
+    assert made.clear() == kept
+
+
+def test_an_empty_backlog_holds_nothing():
+    made = backlog(1)
+    assert made._items
+    made.pop()
+    assert made._items == ()
+    made.push("x", 1)
+    made.clear()
+    assert made._items == ()
+    item = ("x",)
+    made.push(item, 1)
+    made.discard(item)
+    assert made._items == ()
+    made.push("x", 1, droppable=True)
+    made.clear_droppable()
+    assert not made._items
+
+
 @given(st.lists(st.integers(-20, 20)), st.integers(0, 30), st.integers(0, 60))
 def test_dropping_never_touches_what_is_not_droppable_nor_the_order(sizes, size, limit):
     made = backlog(*sizes)
@@ -112,7 +170,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(size=st.integers(0, 10), droppable=st.booleans())
     def push(self, size, droppable):
-        self.backlog.push(size, size, droppable=droppable)
+        self.backlog.push([size], size, droppable=droppable)
         self.pushed += 1
 
     @rule()
@@ -124,6 +182,12 @@ class Life(RuleBasedStateMachine):
     @rule(size=st.integers(0, 10), limit=st.integers(0, 40))
     def drop_oldest(self, size, limit):
         self.backlog.drop_oldest(size, limit)
+
+    @rule(number=st.integers(0, 5))
+    def discard(self, number):
+        if number < len(self.backlog):
+            self.backlog.discard(self.backlog._items[number][0])
+            self.taken += 1
 
     @rule()
     def clear_droppable(self):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.messages import Payload, WebSocketMessage
+from django_fastws._core.messages import Batch, Payload, WebSocketMessage
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,24 @@ def test_a_payload_is_encoded_once():
 def test_a_payload_shows_what_it_is():
     assert repr(Payload("a")) == "Payload(b'a', is_text=True)"
     assert repr(Payload(b"a")) == "Payload(b'a', is_text=False)"
+
+
+def test_a_payload_stands_where_a_batch_may():
+    payload = Payload("a")
+    assert payload.payloads == (payload,)
+
+
+def test_a_batch_is_its_messages_and_their_frames_one_after_the_other():
+    payloads = [Payload("größe"), Payload(b""), Payload(b"x" * 70_000), Payload("x" * 126)]
+    batch = Batch(payloads)
+    assert batch.payloads == tuple(payloads)
+    assert batch.frame == b"".join(payload.frame for payload in payloads)
+    assert batch.frame is batch.frame
+
+
+def test_an_empty_batch_is_no_bytes():
+    assert (Batch([]).frame, Batch([]).payloads) == (b"", ())
+
+
+def test_a_batch_shows_what_it_is():
+    assert repr(Batch([Payload("a")])) == "Batch([Payload(b'a', is_text=True)])"

@@ -27,6 +27,7 @@ _PROGRAMS = {
 }
 #: Programs that serve, with the names of their options for the host and the port.
 _SERVERS = {"daphne": ("-b", "-p"), "uvicorn": ("--host", "--port")}
+_OURS = "python manage.py runws_server"
 _REDIS = "redis://127.0.0.1:6379"
 
 
@@ -124,7 +125,7 @@ class Reader:
         for command, expected in _commands(block):
             if _INSTALLATION.fullmatch(command):
                 continue
-            if command.split()[0] in _SERVERS or command.startswith("python manage.py runserver"):
+            if command.split()[0] in _SERVERS or command.startswith(("python manage.py runserver", _OURS)):
                 if self.serves:
                     self.serve(command)
                 continue
@@ -155,6 +156,8 @@ class Reader:
         if program in _SERVERS:
             host_option, port_option = _SERVERS[program]
             arguments = _with_options(arguments, {host_option: HOST, port_option: str(port)})
+        elif command.startswith(_OURS):
+            arguments = [*arguments[:2], *_with_options(arguments[2:], {"-b": HOST, "-p": str(port)})]
         else:
             arguments = [*arguments[:2], "--noreload", f"{HOST}:{port}"]
         server = Server([*_PROGRAMS[program], *arguments], port, self.directory, self.environment)

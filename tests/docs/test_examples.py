@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import re
 import uuid
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import transaction
 from django.db.models.signals import post_save
@@ -21,7 +22,9 @@ from django.test import RequestFactory
 
 from django_fastws import Room, WebSocketConnectionError, WebSocketStateError
 from django_fastws.asgi import get_asgi_application
+from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import HandshakeDenied, connect
+from tests.clock import Clock
 from tests.docs import examples
 from tests.docs.blocks import blocks_of, pages
 from tests.processes import ASGIServer
@@ -158,6 +161,25 @@ async def test_a_rule_that_no_type_says(example):
     async with connect("/ws/window?start=2024-12-31T00:00:00&end=2024-12-30T00:00:00") as ws:
         assert await ws.wait_closed() == 1008
         assert ws.close_reason == "the end must come after the start"
+
+
+# Outages
+
+
+async def test_the_page_says_when_messages_are_late(example):
+    module = example("outage")
+    try:
+        async with connect("/ws/board") as ada, connect("/ws/board") as bob:
+            await ada.send("hello")
+            assert await ada.receive_text() == await bob.receive_text() == "hello"
+            await layer_lost.asend(None, error=OSError())
+            assert await ada.receive_json() == await bob.receive_json() == {"type": "late"}
+            await layer_restored.asend(None, error=OSError(), seconds=2.7)
+            assert await ada.receive_json() == await bob.receive_json() == {"type": "back", "after": 3}
+        assert not module.here
+    finally:
+        layer_lost.disconnect(module.say_late)
+        layer_restored.disconnect(module.say_back)
 
 
 # Messages, paths and the test client
@@ -335,30 +357,6 @@ async def test_the_session_is_read_and_saved(example):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_log_out_is_noticed(example, async_client):
-    module = example("authentication")
-    await async_client.aforce_login(await User.objects.acreate(username="ada"))
-    looked = asyncio.Event()
-
-    async def look_again(seconds):
-        assert seconds == 30
-        looked.set()
-        await original(0.01)
-
-    original, module.asyncio.sleep = module.asyncio.sleep, look_again
-    try:
-        async with connect("/ws/account", cookies=async_client.cookies) as ws:
-            await ws.send("hello")
-            assert await ws.receive_json() == {"echo": "hello"}
-            await looked.wait()
-            assert not ws.closed
-            await async_client.alogout()
-            assert (await ws.wait_closed(), ws.close_reason) == (4401, "logged out")
-    finally:
-        module.asyncio.sleep = original
-
-
-@pytest.mark.django_db(transaction=True)
 async def test_a_token_is_a_user(example):
     module = example("authentication")
     ada = await User.objects.acreate(username="ada")
@@ -435,23 +433,110 @@ async def test_middleware_is_around_the_routes(example):
 
 
 async def test_an_idle_socket_is_closed(example):
-    module = example("heartbeats")
+    clock = Clock()
+    example("heartbeats")
     async with connect("/ws/idle") as ws:
+        await clock.advance(59)
         await ws.send("hello")
         assert await ws.receive_text() == "hello"
-    module.IDLE_SECONDS = 0.05
-    async with connect("/ws/idle") as ws:
-        assert (await ws.wait_closed(), ws.close_reason) == (4408, "idle")
+        await clock.advance(59)
+        assert await ws.receive_nothing()
+        await clock.advance(2)
+        assert (await ws.wait_closed(), ws.close_reason) == (1008, "idle for too long")
+
+
+async def test_a_patient_handler_asks(example):
+    module = example("heartbeats")
+    module.PATIENCE_SECONDS = 0.05
+    async with connect("/ws/patient") as ws:
+        assert await ws.receive_json() == {"type": "are you there?"}
+        await ws.send("yes")
+        while (told := await ws.receive_text()) != "yes":
+            assert json.loads(told) == {"type": "are you there?"}
 
 
 async def test_a_lifetime_ends(example):
-    module = example("heartbeats")
+    clock = Clock()
+    example("heartbeats")
     async with connect("/ws/limited") as ws:
+        await clock.advance(3599)
         await ws.send("hello")
         assert await ws.receive_text() == "hello"
-    module.LIFETIME_SECONDS = 0.05
-    async with connect("/ws/limited") as ws:
-        assert (await ws.wait_closed(), ws.close_reason) == (4408, "come again")
+        await clock.advance(2)
+        assert await ws.wait_closed() == 1013
+
+
+# Limits and rules
+
+
+async def test_a_route_says_what_it_stands(example):
+    example("limits")
+    ada = User(pk=5, username="ada")
+    assert await _denial("/ws/chat/lobby", user=AnonymousUser()) == (401, "log in first")
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect("/ws/chat/lobby", user=ada)) for _ in range(5)]
+        assert (await _denial("/ws/chat/lobby", user=ada))[0] == 429
+        await sockets[0].send("hello")
+        for ws in sockets:
+            assert await ws.receive_json() == {"username": "ada", "message": "hello"}
+        await sockets[0].send("x" * 4097)
+        assert await sockets[0].wait_closed() == 1009
+        for _ in range(50):
+            await sockets[1].send("flood")
+        assert await sockets[1].wait_closed() == 1008
+
+
+async def test_a_route_has_room_for_two(example):
+    example("limits")
+    async with connect("/ws/export") as ws:
+        assert await ws.receive_json() == {"done": 100}
+        assert (await _denial("/ws/export"))[0] == 429
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_moderators_are_let_in_and_members_of_a_group(example):
+    example("limits")
+    root = await User.objects.acreate(username="root", is_superuser=True)
+    ada = await User.objects.acreate(username="ada")
+    await ada.groups.aadd(await Group.objects.acreate(name="chess"))
+    assert await _denial("/ws/moderation", user=ada) == (403, "permission denied")
+    assert await _denial("/ws/moderation", user=AnonymousUser()) == (401, "log in first")
+    async with connect("/ws/moderation", user=root) as ws:
+        await ws.send({"report": 1})
+        assert await ws.receive_json() == {"report": 1}
+    async with connect("/ws/groups/chess", user=ada) as ws:
+        assert await ws.receive_json() == {"group": "chess"}
+    assert await _denial("/ws/groups/golf", user=ada) == (403, "permission denied")
+    assert await _denial("/ws/groups/chess", user=root) == (403, "permission denied")
+
+
+async def test_a_page_shows_what_was_counted(example):
+    module = example("limits")
+    before = json.loads(module.health(None).content)
+    root = User(pk=1, is_superuser=True)
+    async with connect("/ws/moderation", user=root), connect("/ws/moderation", user=root):
+        await _denial("/ws/moderation", user=AnonymousUser())
+        told = json.loads(module.health(None).content)
+    assert told["connections"] == before["connections"] + 2
+    assert told["refused"]["permission"] == before["refused"].get("permission", 0) + 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_user_is_banned_and_another_leaves(example, rf):
+    module = example("limits")
+    ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
+    async with connect("/ws/chat/lobby", user=ada) as adas, connect("/ws/chat/lobby", user=bob) as bobs:
+        await sync_to_async(module.ban)(None, ada.pk)
+        assert (await adas.wait_closed(), adas.close_reason) == (4403, "banned")
+        assert not await User.objects.filter(pk=ada.pk, is_active=True).aexists()
+        request = rf.get("/")
+
+        async def auser():
+            return bob
+
+        request.auser = auser
+        await module.leave_everywhere(request)
+        assert (await bobs.wait_closed(), bobs.close_reason) == (4401, "signed out everywhere")
 
 
 async def test_a_heart_beats_until_the_end(example):
@@ -513,3 +598,24 @@ async def test_a_round_trip_is_measured_on_daphne(server_of):
 @pytest.mark.server
 async def test_no_round_trip_is_measured_on_uvicorn(server_of):
     assert await _first(server_of("heartbeats", "uvicorn"), "/ws/measured") == {"type": "unknown"}
+
+
+# The database
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_database_in_handlers(example):
+    example("database")
+    group = await Group.objects.acreate(name="chess")
+    await group.user_set.aset([await User.objects.acreate(username=name) for name in ("bob", "ada")])
+    await Group.objects.acreate(name="tea")
+    async with connect(f"/ws/groups/{group.pk}") as ws:
+        assert await ws.receive_json() == ["ada", "bob"]
+        await ws.send("go")
+        assert await ws.receive_text() == "renamed"
+    assert (await _denial("/ws/groups/0"))[0] == 404
+    async with connect("/ws/export") as ws:
+        assert [message.text async for message in ws] == ["go", "tea"]
+    async with connect("/ws/digest") as ws:
+        await ws.send("secret")
+        assert await ws.receive_bytes() == hashlib.scrypt(b"secret", salt=b"salt", n=1024, r=8, p=1)

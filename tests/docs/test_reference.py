@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from daphne.cli import CommandLineInterface as DaphneCommand
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from uvicorn import Config as UvicornConfig
@@ -153,6 +154,12 @@ REFUSED = {
     "the origin is not let in": [{"path": "/number?n=1", "origin": "https://elsewhere.example"}],
     "no route has the path": [{"path": "/nowhere"}],
     "a parameter does not fit": [{"path": "/number?n=one"}, {"path": "/number"}],
+    "nobody is logged in, and the route asks for a user": [{"path": "/members"}, {"path": "/staff"}],
+    "the user lacks the permission, or a function says no": [
+        {"path": "/staff", "user": User(pk=5, is_active=False)},
+        {"path": "/nobody"},
+    ],
+    "a [limit](limits.md) of connections or handshakes is reached": [{"path": "/full"}],
     "middleware or a consumer fails": [{"path": "/number?n=1", "middleware": [_Failing]}],
 }
 
@@ -172,6 +179,15 @@ async def test_what_the_table_says_is_refused(cells, routes):
     async def number(ws, n: int):
         await ws.accept()
 
+    @app.websocket("/members", login_required=True)
+    @app.websocket("/staff", permission="auth.view_user")
+    @app.websocket("/nobody", permission=lambda ws: False)
+    @app.websocket("/full", handshake_rate="1/h")
+    async def limited(ws):
+        await ws.accept()
+
+    async with connect("/full"):
+        pass
     for case in REFUSED[what]:
         options = dict(case)
         application = get_asgi_application(websocket_middleware=options.pop("middleware", []))

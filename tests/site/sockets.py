@@ -281,3 +281,11 @@ async def report(ws: WebSocket, token: str) -> None:
     else:
         asking.cancel()
         await gone
+
+
+@app.websocket("/take-json")
+async def take_json(ws: WebSocket) -> None:
+    """Takes JSON, and nothing else."""
+    await ws.accept()
+    while True:
+        await ws.receive_json()

@@ -1,10 +1,12 @@
 """HTTP for the servers of the tests."""
 
+from django.contrib.auth import get_user_model, login, logout
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
-from django_fastws import Room
+from django_fastws import Room, disconnect
+from django_fastws.limits import statistics
 
 
 def hello(request: HttpRequest) -> HttpResponse:
@@ -24,7 +26,42 @@ async def abroadcast(request: HttpRequest) -> HttpResponse:
     return HttpResponse("done")
 
 
+def log_in(request: HttpRequest) -> HttpResponse:
+    """Log a user in, who is made if there is none of that name."""
+    user, _ = get_user_model().objects.get_or_create(username=request.GET["name"])
+    login(request, user, "django.contrib.auth.backends.ModelBackend")
+    return HttpResponse(user.pk)
+
+
+def log_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return HttpResponse("done")
+
+
+def kick(request: HttpRequest) -> HttpResponse:
+    """Close a user's sockets."""
+    disconnect(user=request.GET["pk"], code=4404, reason="kicked")
+    return HttpResponse("done")
+
+
+def numbers(request: HttpRequest) -> HttpResponse:
+    """What this process has counted."""
+    told = statistics()
+    return JsonResponse(
+        {
+            "connections": told.connections,
+            "users": told.users,
+            "refused": dict(told.refused),
+            "closed": dict(told.closed),
+        }
+    )
+
+
 urlpatterns = [
+    path("login/", log_in),
+    path("logout/", log_out),
+    path("kick/", kick),
+    path("statistics/", numbers),
     path("hello/", hello),
     path("broadcast/", broadcast),
     path("abroadcast/", abroadcast),

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_fastws.clients import reloader
+from django_fastws.clients import library, reloader
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
+from django_fastws.reachability import announce_layer
 from django_fastws.routes import OutboundRoute, registry
+from django_fastws.stopping import OrderlyStop
 
 logger = logging.getLogger("django_fastws.clients")
 
@@ -60,6 +58,8 @@ class Command(BaseCommand):
             return
         if not routes:
             raise CommandError("There is no outbound route to run. Declare one with @app.ws or @app.get.")
+        for obstacle in library.obstacles(routes):
+            raise CommandError(obstacle)
         _log_to_stderr()
         if options["reload"] and not reloader.is_child():
             sys.exit(reloader.run_child())
@@ -78,51 +78,34 @@ async def _run(routes: list[OutboundRoute], drain_seconds: float | None, *, relo
     """Run routes until they end, or a signal or a change of the code stops them; returns the exit status."""
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(routes, drain_seconds)
-    stopping = threading.Event()
-    stopped: list[int] = []
     changed: list[Path] = []
 
     def status() -> int:
         return reloader.CHANGED if changed else int(supervisor.has_failed)
 
-    def stop() -> None:
-        stopping.set()
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(supervisor.stop)
+    def limit() -> float:
+        return (conf.drain_seconds if drain_seconds is None else drain_seconds) + _WATCHDOG_SECONDS
 
-    def on_signal(signum: int, frame: Any) -> None:
-        if stopped:
-            # Somebody insists: end at once, as the signal would have.
-            signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)
-        stopped.append(signum)
-        stop()
+    stop = OrderlyStop(loop, supervisor.stop, seconds=limit, status=status, logger=logger)
 
     def on_change(file_path: Path) -> None:
         logger.info("%s has changed, starting anew", file_path)
         changed.append(file_path)
-        stop()
+        stop.begin()
 
-    # Not through the loop: code that blocks it would block them too, and it might serve a socket before SIGCONT.
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, on_signal)
+    stop.install()
+    # Not through the loop: it might serve a socket before SIGCONT.
     signal.signal(signal.SIGCONT, lambda *_: supervisor.enforce_leases())
     loop.add_signal_handler(signal.SIGUSR1, lambda: logger.info("Routes:\n%s", supervisor.status()))
     if reload:
         reloader.watch(on_change)
-    limit = (conf.drain_seconds if drain_seconds is None else drain_seconds) + _WATCHDOG_SECONDS
-    threading.Thread(target=_watchdog, args=[stopping, limit, status], daemon=True, name="watchdog").start()
-    await supervisor.run()
+    announcing = asyncio.create_task(announce_layer())
+    try:
+        await supervisor.run()
+    finally:
+        announcing.cancel()
+        await asyncio.gather(announcing, return_exceptions=True)
     return status()
-
-
-def _watchdog(stopping: threading.Event, limit: float, status: Callable[[], int]) -> None:
-    """End the process so many seconds after it was told to stop, whatever still runs in it; in a thread."""
-    stopping.wait()
-    time.sleep(limit)
-    logger.error("Some code did not end within the drain time: it ignores its cancellation, or blocks. Ending anyway")
-    logging.shutdown()
-    os._exit(status())
 
 
 def _log_to_stderr() -> None:

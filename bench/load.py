@@ -1,0 +1,264 @@
+"""The load generator: raw sockets that count bytes.
+
+It parses nothing: every message is of one size, so that the bytes tell how many have come. One call of the system
+takes as many bytes as there are, for which it has one buffer.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.processes import HOST
+
+__all__ = ["Disconnected", "Lost", "Refused", "Swarm"]
+
+_REQUEST = (
+    "GET {path} HTTP/1.1\r\n"
+    "Host: {host}:{port}\r\n"
+    "Origin: http://{host}:{port}\r\n"
+    "Connection: Upgrade\r\n"
+    "Upgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "\r\n"
+)
+_AT_ONCE = 32  # handshakes; servers let some tens wait to be accepted
+_BUFFER_BYTES = 1024 * 1024
+
+
+class Lost(Exception):
+    """Messages did not arrive; the text says how many of how many."""
+
+
+class Refused(Exception):
+    """A handshake was not answered as it should; the text says how."""
+
+
+class Disconnected(Exception):
+    """The server has closed a socket."""
+
+
+class Swarm:
+    """Sockets to one server, or to several.
+
+    Args:
+        patience: for how many seconds nothing may arrive before what is missing counts as lost.
+    """
+
+    def __init__(self, patience: float = 10.0) -> None:
+        self.patience = patience
+        self._epoll = select.epoll()
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._sockets: dict[int, socket.socket] = {}
+        self._got: dict[int, int] = {}  # bytes that were not asked for yet
+
+    def dial(self, port: int, count: int) -> list[int]:
+        """Open sockets without a handshake; returns a number for each."""
+        return [self._add(socket.create_connection((HOST, port), timeout=self.patience)) for _ in range(count)]
+
+    def connect(self, port: int, paths: Sequence[str], hello: bytes = b"") -> list[int]:
+        """Open a WebSocket for each path; returns a number for each, in their order.
+
+        Args:
+            hello: what the server sends first, after its answer.
+        Raises:
+            Refused: the answer was another one, or none.
+        """
+        members: list[int] = []
+        replies: dict[int, bytes] = {}
+        deadline = time.monotonic() + self.patience
+        while replies or len(members) < len(paths):
+            while len(replies) < _AT_ONCE and len(members) < len(paths):
+                (fd,) = self.dial(port, 1)
+                request = _REQUEST.format(path=paths[len(members)], host=HOST, port=port)
+                self._sockets[fd].send(request.encode())
+                members.append(fd)
+                replies[fd] = b""
+            for fd, _ in self._epoll.poll(max(0, deadline - time.monotonic())):
+                if fd not in replies:
+                    raise Disconnected("the server has closed a socket, or sent what nobody asked for")
+                replies[fd] += self._sockets[fd].recv(65536) or b"\r\n\r\n (and it closed the connection)"
+                head, end, rest = replies[fd].partition(b"\r\n\r\n")
+                if end and (not head.startswith(b"HTTP/1.1 101 ") or not hello.startswith(rest)):
+                    status, _, _ = head.partition(b"\r\n")
+                    raise Refused(f"the server answered {status!r}, {rest!r}")
+                if end and rest == hello:
+                    del replies[fd]
+                    deadline = time.monotonic() + self.patience
+            if time.monotonic() > deadline:
+                raise Refused(f"{len(members) - len(replies):,} of {len(paths):,} handshakes were answered")
+        return members
+
+    def _add(self, sock: socket.socket) -> int:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fd = sock.fileno()
+        self._sockets[fd] = sock
+        self._got[fd] = 0
+        self._epoll.register(fd, select.EPOLLIN)
+        return fd
+
+    def port_of(self, member: int) -> int:
+        """Its own port, by which a server knows it."""
+        port: int = self._sockets[member].getsockname()[1]
+        return port
+
+    def send(self, member: int, data: bytes) -> None:
+        """Send all of it; what arrives meanwhile is counted."""
+        rest = memoryview(data)
+        deadline = time.monotonic() + self.patience
+        while rest:
+            try:
+                rest = rest[self._sockets[member].send(rest) :]
+            except BlockingIOError:
+                self._take(0.001)
+                if time.monotonic() > deadline:
+                    raise Lost("the server does not read what it is sent") from None
+
+    def collect(self, members: Sequence[int], size: int, every: float = 0.0) -> float:
+        """Wait until each of the members, who are all there are, has got so many bytes, and not one more.
+
+        Args:
+            every: look only so often, in seconds. Otherwise every message costs the server the time to wake this
+                process.
+        Returns:
+            When the last byte came (of ``time.perf_counter``).
+        Raises:
+            Lost: they have not.
+        """
+        expected = size * len(members)
+        total = sum(self._got.values())
+        while total < expected and (taken := self._take(self.patience)):
+            total += taken
+            if every:
+                time.sleep(every)
+        last = time.perf_counter()
+        wrong = sum(self._got[member] != size for member in members)
+        for member in members:
+            self._got[member] = 0
+        if wrong:
+            raise Lost(f"{total:,} of {expected:,} bytes arrived, and {wrong:,} members got too few or too many")
+        return last
+
+    def collect_any(self, member: int, expected: int) -> tuple[int, float]:
+        """Wait until a member has got so many bytes, or nothing more comes.
+
+        Returns:
+            How many it has got, and when the last of them came (of ``time.perf_counter``).
+        """
+        last = time.perf_counter()
+        while self._got[member] < expected and self._take(self.patience):
+            last = time.perf_counter()
+        got, self._got[member] = self._got[member], 0
+        return got, last
+
+    def _take(self, seconds: float) -> int:
+        """Take what there is, or what comes within so many seconds; returns how many bytes."""
+        taken, got, buffer, sockets = 0, self._got, self._buffer, self._sockets
+        for fd, _ in self._epoll.poll(seconds):
+            count = sockets[fd].recv_into(buffer)
+            if not count:
+                raise Disconnected("the server has closed a socket")
+            got[fd] += count
+            taken += count
+        return taken
+
+    def answer(self, members: Sequence[int], frame: bytes, size: int, window: int, seconds: float) -> float:
+        """Send messages, and for each that comes back another one, for so long.
+
+        Args:
+            frame: what is sent.
+            size: the bytes of what comes back for it.
+            window: how many messages of each member are under way.
+        Returns:
+            How many came back in a second.
+        Raises:
+            Lost: not all came back.
+        """
+        ready = [frame * count for count in range(window + 1)]
+        sockets, got, buffer, poll = self._sockets, self._got, self._buffer, self._epoll.poll
+        for member in members:
+            self.send(member, ready[window])
+        under_way = window * len(members)
+        back = 0
+        started = now = time.perf_counter()
+        end = started + seconds
+        while now < end:
+            events = poll(self.patience)
+            for fd, _ in events:
+                got[fd] += sockets[fd].recv_into(buffer)
+                count, got[fd] = divmod(got[fd], size)
+                if count:
+                    back += count
+                    sockets[fd].send(ready[count])
+            now = time.perf_counter()
+            if not events:
+                break
+        rate = back / (now - started)
+        while under_way and (events := poll(self.patience)):
+            for fd, _ in events:
+                taken = sockets[fd].recv_into(buffer)
+                got[fd] += taken
+                count, got[fd] = divmod(got[fd], size)
+                under_way -= count
+                if not taken:
+                    raise Disconnected("the server has closed a socket")
+        if under_way:
+            raise Lost(f"{under_way:,} messages did not come back")
+        return rate
+
+    def relay(self, turns: Sequence[tuple[int, Sequence[int], bytes]], size: int, window: int) -> float:
+        """Take turns: one member sends, and when all who should have got it have, the next turn comes.
+
+        Args:
+            turns: for each: who sends, who gets a message for it, and the frame that is sent.
+            size: the bytes of what each of them gets.
+            window: how many turns are under way at once.
+        Returns:
+            How many turns were over in a second.
+        Raises:
+            Lost: somebody did not get something.
+        """
+        got, sockets, buffer = self._got, self._sockets, self._buffer
+        expected = Counter(receiver for _, receivers, _ in turns for receiver in receivers)
+        missing = expected.total()
+        each = missing // len(turns)
+        next_turn = iter(turns)
+        over = 0
+        started = time.perf_counter()
+        for _ in range(min(window, len(turns))):
+            sender, _, frame = next(next_turn)
+            sockets[sender].send(frame)
+        while missing and (events := self._epoll.poll(self.patience)):
+            for fd, _ in events:
+                taken = sockets[fd].recv_into(buffer)
+                if not taken:
+                    raise Disconnected("the server has closed a socket")
+                got[fd] += taken
+                count, got[fd] = divmod(got[fd], size)
+                expected[fd] -= count
+                over += count
+                missing -= count
+            while over >= each and (turn := next(next_turn, None)) is not None:
+                over -= each
+                sockets[turn[0]].send(turn[2])
+        rate = len(turns) / (time.perf_counter() - started)
+        if missing or any(expected.values()):
+            raise Lost(f"{missing:,} messages did not arrive, or arrived elsewhere")
+        return rate
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for sock in self._sockets.values():
+            sock.close()
+        self._epoll.close()
+
+    def __enter__(self) -> Swarm:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

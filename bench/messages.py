@@ -1,0 +1,48 @@
+"""What is sent: one small JSON message, and its bytes on the wire (RFC 6455 section 5.2)."""
+
+from __future__ import annotations
+
+import json
+
+__all__ = ["MESSAGE", "READY", "ROOM", "client_frame", "encoded", "room_message", "room_name", "server_frame"]
+
+#: What is broadcast and echoed: 94 bytes of JSON.
+MESSAGE = {"type": "message", "user": "ada", "text": "Shall we meet at seven, at the old bridge? Bring tea."}
+#: The room of all rows with a single one.
+ROOM = "bench"
+#: What a handler sends when its socket is in its rooms.
+READY = "ready"
+
+_MASK = b"\x0b\xe7\xc3\x11"
+
+
+def room_name(number: int) -> str:
+    """The name of a room; all are of one length."""
+    return f"room-{number:05}"
+
+
+def room_message(number: int) -> dict[str, str]:
+    """What a member says in one of its rooms."""
+    return {"type": "message", "room": room_name(number), "text": "Shall we meet at seven, at the old bridge?"}
+
+
+def encoded(message: object) -> bytes:
+    """A message as JSON, in the bytes that every peer here sends: compact, as a browser would write it."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def server_frame(payload: bytes) -> bytes:
+    """A text frame as a server sends it."""
+    return _head(payload, 0) + payload
+
+
+def client_frame(payload: bytes) -> bytes:
+    """A text frame as a client sends it. The mask is always the same: servers do not care."""
+    masked = bytes(byte ^ _MASK[index % 4] for index, byte in enumerate(payload))
+    return _head(payload, 0x80) + _MASK + masked
+
+
+def _head(payload: bytes, mask_bit: int) -> bytes:
+    if len(payload) > 125:
+        raise ValueError("messages of the benchmarks have at most 125 bytes")
+    return bytes((0x81, mask_bit | len(payload)))

@@ -1,0 +1,202 @@
+"""Results in words: for a terminal, and for the documentation."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from .results import Comparison, comparisons
+from .scale import FULL
+
+__all__ = [
+    "QUIET",
+    "curve_table",
+    "figure",
+    "footer",
+    "heading",
+    "headline",
+    "machine_text",
+    "markdown_table",
+    "ratio_text",
+    "row_lines",
+]
+
+#: The share of the cores that other processes may take before figures are no good.
+QUIET = 0.1
+
+
+def figure(value: float, row: dict[str, Any]) -> str:
+    """A figure with the row's number of digits."""
+    return f"{value:,.{row['digits']}f}"
+
+
+def ratio_text(comparison: Comparison) -> str:
+    """The ratio, with three significant digits."""
+    return "–" if comparison.ratio is None else f"{comparison.ratio:.3g} ×"
+
+
+def _target_text(comparison: Comparison) -> str:
+    target = comparison.target
+    return f"{'≤' if target['is_most'] else '≥'} {target['ratio']:.3g} ×" if target else ""
+
+
+# For a terminal
+
+
+def heading(results: dict[str, Any]) -> Iterator[str]:
+    """The machine and the releases."""
+    machine = results["machine"]
+    yield f"{machine['cpu']}, {machine['cores']} cores; {machine['system']}, Python {machine['python']}"
+    yield machine["pinning"]
+    yield ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+
+
+def row_lines(row: dict[str, Any]) -> Iterator[str]:
+    """One row of the table: a line for what is done, and one for each peer."""
+    yield f"{row['name']}: {row['work']} ({row['unit']})"
+    if "problem" in row:
+        yield f"  problem: {row['problem']}"
+    if "lines" in row:
+        yield from _curve_lines(row)
+        return
+    compared = {comparison.peer["name"]: comparison for comparison in comparisons(row)}
+    for peer in row["peers"]:
+        if "median" in peer:
+            spread = f"({figure(peer['least'], row)} to {figure(peer['most'], row)})"
+            line = f"  {peer['name']:21} {figure(peer['median'], row):>11} {spread:25}"
+            line += _compared(compared.get(peer["name"]))
+            for share, name in (("busy", "measured"), ("load", "load")):
+                if share in peer:
+                    line += f"  {name} {peer[share]:4.0%}"
+            yield line.rstrip()
+        for key in ("skipped", "problem"):
+            if key in peer:
+                yield f"  {peer['name']:21} {key}: {peer[key]}"
+
+
+def _compared(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return " " * 28
+    verdict = {True: "met", False: "NOT MET", None: ""}[comparison.is_met]
+    return f"{ratio_text(comparison):>9} {_target_text(comparison):>9} {verdict:7}"
+
+
+def _curve_lines(row: dict[str, Any]) -> Iterator[str]:
+    yield f"  {'members':24}" + "".join(f"{count:>11,}" for count in row["members"])
+    for name, values in row["lines"].items():
+        cells = ["–" if value is None else figure(value, row) for value in values]
+        yield f"  {name:24}" + "".join(f"{cell:>11}" for cell in cells)
+    for name, problem in row["problems"].items():
+        yield f"  {name}: {problem}"
+
+
+def footer(results: dict[str, Any]) -> Iterator[str]:
+    """How many targets are met, and whether the machine was quiet."""
+    found = [comparison.is_met for row in results["rows"] for comparison in comparisons(row)]
+    reached, missed = found.count(True), found.count(False)
+    yield f"{reached} of {reached + missed} targets are met"
+    if disturbed := [row for row in results["rows"] if row["others"] > QUIET]:
+        names = ", ".join(f"{row['name']} ({row['others']:.0%})" for row in disturbed)
+        yield f"other processes took their share of the two cores, and these are no good figures: {names}"
+
+
+# For the documentation
+
+
+def markdown_table(results: dict[str, Any]) -> str:
+    """The table of the documentation: each row's subject against each of its peers."""
+    lines = [
+        "| Row | Work | Here | Against | | Ratio | Goal |",
+        "|---|---|---:|---|---:|---:|---:|",
+    ]
+    for row in results["rows"]:
+        beginning = [f"`{row['name']}`", f"{row['work']}; {row['unit']}"]
+        for comparison in comparisons(row):
+            if len(beginning) == 2:
+                beginning.append(_cell(comparison.subject, row))
+            cells = [
+                *beginning,
+                comparison.peer["name"],
+                _cell(comparison.peer, row),
+                f"**{ratio_text(comparison)}**",
+                _target_text(comparison),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+            beginning = ["", "", ""]
+    return "\n".join(lines)
+
+
+def _cell(peer: dict[str, Any], row: dict[str, Any]) -> str:
+    if "median" not in peer:
+        return "–"
+    return f"{figure(peer['median'], row)} ({figure(peer['least'], row)}–{figure(peer['most'], row)})"
+
+
+def curve_table(results: dict[str, Any]) -> str:
+    """What the plot shows, in figures; nothing if it was not measured."""
+    lines = []
+    for row in results["rows"]:
+        if "lines" in row:
+            lines.append("| Members | " + " | ".join(row["lines"]) + " |")
+            lines.append("|---:" * (len(row["lines"]) + 1) + "|")
+            for members, *values in zip(row["members"], *row["lines"].values(), strict=True):
+                cells = [f"{members:,}", *("–" if value is None else figure(value, row) for value in values)]
+                lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def machine_text(results: dict[str, Any]) -> str:
+    """The machine and the releases, as a paragraph."""
+    machine = results["machine"]
+    releases = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    dates = sorted({row["date"] for row in results["rows"]})
+    when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    return _wrapped(
+        f"Measured on {when}, on {machine['cpu']} with {machine['cores']} cores, {machine['system']}, "
+        f"Python {machine['python']}; {machine['pinning']}. Other processes took at most "
+        f"{max(row['others'] for row in results['rows']):.0%} of the two cores meanwhile. {releases}."
+    )
+
+
+def headline(results: dict[str, Any]) -> str:
+    """What the README says.
+
+    Raises:
+        ValueError: a row that it speaks of was not measured.
+    """
+    found = {
+        row["name"]: comparison
+        for row in results["rows"]
+        for comparison in comparisons(row)
+        if comparison.peer["name"] == "Channels" and comparison.ratio is not None
+    }
+    names = ("room-daphne", "room-uvicorn", "latency", "echo-daphne", "memory")
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"the headline needs rows that were not measured: {', '.join(missing)}")
+    daphne, uvicorn, latency, echo, memory = (found[name] for name in names)
+    return _wrapped(
+        f"A burst of broadcasts to a room of {FULL.members:,} reaches its members **{_times(daphne)} times** as fast "
+        f"as with Channels on the same stock daphne ({_thousands(daphne.subject)} deliveries a second on one core), "
+        f"and **{_times(uvicorn)} times** as fast on the same uvicorn. One broadcast has reached the last of them "
+        f"after {figure(latency.subject['median'], latency.row)} ms, with Channels after "
+        f"{figure(latency.peer['median'], latency.row)} ms. JSON comes back {_times(echo)} times as often, and an "
+        f"idle socket takes {_percent(memory)} of the memory."
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def _times(comparison: Comparison) -> str:
+    ratio = comparison.ratio or 0
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
+
+
+def _percent(comparison: Comparison) -> str:
+    return f"{comparison.ratio or 0:.0%}"
+
+
+def _thousands(peer: dict[str, Any]) -> str:
+    return f"{round(peer['median'], -3):,.0f}"

@@ -1,0 +1,37 @@
+"""The rows of the table, in its order."""
+
+from __future__ import annotations
+
+from ..row import Row
+from .curve import Curve
+from .echo import EchoOnDaphne, EchoOnUvicorn
+from .memory import Memory
+from .outbound import OutboundConnect, OutboundFlood, OutboundMemory, OutboundPicows
+from .processes import TwoProcesses
+from .room import Latency, RoomOnDaphne, RoomOnUvicorn
+from .rooms import ManyRooms, RoomsGrow
+from .sync import SyncBroadcast
+
+__all__ = ["ROWS"]
+
+#: By name.
+ROWS: dict[str, Row] = {
+    row.name: row
+    for row in (
+        RoomOnDaphne(),
+        RoomOnUvicorn(),
+        Latency(),
+        EchoOnDaphne(),
+        EchoOnUvicorn(),
+        Memory(),
+        SyncBroadcast(),
+        ManyRooms(),
+        RoomsGrow(),
+        TwoProcesses(),
+        OutboundFlood(),
+        OutboundPicows(),
+        OutboundConnect(),
+        OutboundMemory(),
+        Curve(),
+    )
+}

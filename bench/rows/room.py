@@ -1,0 +1,169 @@
+"""One room: a member says something, and all members get it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import ClassVar
+
+from tests.processes import free_port
+
+from ..load import Swarm
+from ..messages import MESSAGE, READY, ROOM, client_frame, encoded, server_frame
+from ..programs import ASGIServer, Program, PythonProgram, start
+from ..row import Bench, Make, Measure, Row, Sample, Target, Watch, calibrate
+from ..scale import Scale
+
+__all__ = ["Latency", "Room", "RoomOnDaphne", "RoomOnUvicorn", "joined"]
+
+_SAID = client_frame(encoded(MESSAGE))
+_HEARD_BYTES = len(server_frame(encoded(MESSAGE)))
+_HELLO = server_frame(READY.encode())
+_PATH = f"/room/{ROOM}"
+_MOST_BROADCASTS = 2_000
+_EVERY = 0.0002  # seconds
+
+
+class Room:
+    """The members of one room, the first of whom speaks.
+
+    Args:
+        servers: that the members are spread over.
+        helpers: of the load generator, whose share of a core counts as its own.
+    """
+
+    def __init__(self, servers: Sequence[Program], helpers: Sequence[Program], stack: ExitStack) -> None:
+        self._watched = servers, helpers
+        self.swarm = stack.enter_context(Swarm())
+        self.members: list[int] = []
+        self.broadcasts = 0  # of a burst
+
+    def join(self, count: int) -> None:
+        """Let so many more join on each server."""
+        for server in self._watched[0]:
+            self.members += self._connect(server, count)
+
+    def _connect(self, server: Program, count: int) -> list[int]:
+        return self.swarm.connect(server.listens, [_PATH] * count, _HELLO)
+
+    def _burst(self, broadcasts: int) -> bytes:
+        return _SAID * broadcasts
+
+    def say(self, broadcasts: int) -> Watch:
+        """Say so many things at once, and wait until every member has got every one of them."""
+        burst = self._burst(broadcasts)
+        with Watch(*self._watched) as watch:
+            self.swarm.send(self.members[0], burst)
+            watch.stop_at(self.swarm.collect(self.members, _HEARD_BYTES * broadcasts, _EVERY))
+        return watch
+
+    def calibrate(self, seconds: float, least: int = 5) -> None:
+        """Find out how many broadcasts take about so long."""
+        self.say(1)
+        self.broadcasts = calibrate(lambda count: self.say(count).seconds, seconds, least, _MOST_BROADCASTS)
+
+    def deliveries(self) -> Sample:
+        """Deliveries in a second, of a burst."""
+        watch = self.say(self.broadcasts)
+        return watch.sample(self.broadcasts * len(self.members) / watch.seconds)
+
+    def milliseconds(self, times: int) -> Sample:
+        """How long one broadcast takes until the last member has it: the median of so many, one after the other."""
+        taken = []
+        with Watch(*self._watched) as watch:
+            for _ in range(times):
+                started = time.perf_counter()
+                self.swarm.send(self.members[0], _SAID)
+                taken.append(self.swarm.collect(self.members, _HEARD_BYTES) - started)
+        return watch.sample(statistics.median(taken) * 1000)
+
+
+def joined(room: Room, count: int, scale: Scale) -> Measure:
+    """Let so many join on each server; returns what measures their deliveries."""
+    room.join(count)
+    room.calibrate(scale.seconds)
+    return room.deliveries
+
+
+class _BareRoom(Room):
+    """Plain sockets, to which a loop sends."""
+
+    def _connect(self, server: Program, count: int) -> list[int]:
+        members = self.swarm.dial(server.listens, count)
+        self.swarm.collect(members, len(_HELLO))  # it has accepted them all
+        return members
+
+    def _burst(self, broadcasts: int) -> bytes:
+        return b"%d\n" % broadcasts
+
+
+class _Broadcasts(Row):
+    """A burst, and the machine's own limit."""
+
+    kind: ClassVar[str]
+    unit = "deliveries/s"
+
+    def work(self, scale: Scale) -> str:
+        return f"one room, {scale.members:,} members, a burst of broadcasts by one of them; {self.kind}"
+
+    def prepare(self, bench: Bench, stack: ExitStack) -> Mapping[str, Make]:
+        ours, channels = (
+            ASGIServer(self.kind, site, bench.cores.server, bench.redis) for site in ("ours", "channels_peer")
+        )
+        port = free_port()
+        bare = PythonProgram(["bench.sites.bare", str(port)], bench.cores.server, port=port)
+        start(stack, [ours, channels, bare])
+        rooms = {
+            "ours": Room([ours], [bench.redis], stack),
+            "Channels": Room([channels], [bench.redis], stack),
+            "bare loop": _BareRoom([bare], [], stack),
+        }
+        return {name: partial(joined, room, bench.scale.members, bench.scale) for name, room in rooms.items()}
+
+
+class RoomOnDaphne(_Broadcasts):
+    """On stock daphne."""
+
+    name = "room-daphne"
+    kind = "daphne"
+    targets = (Target("Channels", 30), Target("bare loop", 0.2))
+
+
+class RoomOnUvicorn(_Broadcasts):
+    """On stock uvicorn."""
+
+    name = "room-uvicorn"
+    kind = "uvicorn"
+    targets = (Target("Channels", 25),)
+
+
+class Latency(Row):
+    """One broadcast at a time."""
+
+    name = "latency"
+    unit = "ms"
+    less_is_better = True
+    digits = 1
+    targets = (Target("Channels", round(1 / 15, 3), is_most=True),)
+
+    def work(self, scale: Scale) -> str:
+        return f"one broadcast to {scale.members:,} members, until the last has it; daphne"
+
+    def prepare(self, bench: Bench, stack: ExitStack) -> Mapping[str, Make]:
+        servers = {
+            "ours": ASGIServer("daphne", "ours", bench.cores.server, bench.redis),
+            "Channels": ASGIServer("daphne", "channels_peer", bench.cores.server, bench.redis),
+        }
+        start(stack, servers.values())
+        return {name: partial(self._joined, bench, server, stack) for name, server in servers.items()}
+
+    @staticmethod
+    def _joined(bench: Bench, server: Program, stack: ExitStack) -> Measure:
+        room = Room([server], [bench.redis], stack)
+        room.join(bench.scale.members)
+        once = room.milliseconds(3).value / 1000
+        times = max(3, min(200, round(bench.scale.seconds / once)))
+        return partial(room.milliseconds, times)

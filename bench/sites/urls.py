@@ -1,0 +1,3 @@
+"""No views: only WebSockets are measured."""
+
+urlpatterns: list[object] = []

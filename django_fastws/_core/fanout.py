@@ -1,0 +1,104 @@
+"""One room's broadcasts on their way to its members: joined, and handed over in slices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from .messages import Batch, Payload
+
+__all__ = ["JOINED_BYTES", "FanOut", "take"]
+
+logger = logging.getLogger("django_fastws.hub")
+
+#: How many bytes of messages are joined into one write at most.
+JOINED_BYTES = 64 * 1024
+_STEP = 64  # members between two looks at the clock
+
+Broadcast = tuple[Payload, str | None]
+"""A message, and the id of a member that does not get it."""
+Post = Callable[[Payload | Batch], None]
+"""Sends to one member without waiting."""
+
+
+def take(waiting: list[Broadcast]) -> list[Broadcast]:
+    """Remove from the front what may be joined, which is at least one."""
+    size = 0
+    for count, (payload, _) in enumerate(waiting):
+        size += len(payload)
+        if size > JOINED_BYTES and count:
+            taken = waiting[:count]
+            del waiting[:count]
+            return taken
+    taken = waiting[:]
+    waiting.clear()
+    return taken
+
+
+class FanOut:
+    """Broadcasts to one room, on their way to those who were its members when it began.
+
+    Members that are excluded from one of them get the others.
+
+    Args:
+        broadcasts: at least one, in order.
+        members: whoever is in the room, each with an ``id``, and how to send to it.
+    """
+
+    __slots__ = ("_batch", "_excluded", "_members", "_position", "_posts")
+
+    def __init__(self, broadcasts: Sequence[Broadcast], members: Mapping[Any, Post]) -> None:
+        payloads = [payload for payload, _ in broadcasts]
+        self._batch: Payload | Batch = payloads[0] if len(payloads) == 1 else Batch(payloads)
+        excluded = {member_id for _, member_id in broadcasts if member_id is not None}
+        self._excluded = {
+            member_id: [payload for payload, other in broadcasts if other != member_id] for member_id in excluded
+        }
+        # Two lists, so that what is read for each member is no more than what is called.
+        self._members = list(members)
+        self._posts = list(members.values())
+        self._position = 0
+
+    def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
+        """Post to the members, one slice of them; True when all have it.
+
+        Args:
+            present: the room's members now: who has left since this began is passed over.
+            is_over: asked every so many members whether the slice is over.
+        """
+        count, batch = len(self._posts), self._batch
+        is_plain = not self._position and not self._excluded
+        while self._position < count:
+            position = self._position
+            self._position += _STEP
+            if is_plain:
+                for post in self._posts[position : position + _STEP]:
+                    try:
+                        post(batch)
+                    except Exception:
+                        _log_failure()
+            else:
+                self._post_with_care(position, present)
+            if is_over():
+                break
+        return self._position >= count
+
+    def _post_with_care(self, position: int, present: Collection[Any]) -> None:
+        """One step, after others had their turn, or where somebody is excluded."""
+        part = slice(position, position + _STEP)
+        for member, post in zip(self._members[part], self._posts[part], strict=True):
+            if position and member not in present:
+                continue
+            others = self._excluded.get(member.id) if self._excluded else None
+            try:
+                if others is None:
+                    post(self._batch)
+                elif others:
+                    post(Batch(others))
+            except Exception:
+                _log_failure()
+
+
+def _log_failure() -> None:
+    logger.exception("Could not deliver a broadcast to one member")  # noqa: LOG004 (callers are handlers)

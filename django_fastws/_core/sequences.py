@@ -1,0 +1,59 @@
+"""Numbered messages of many senders, of which some arrive twice."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+__all__ = ["Numbered", "Sequences"]
+
+
+class Numbered:
+    """A sender: gives its messages a name, that of the sender, and a number."""
+
+    __slots__ = ("_last", "_name")
+
+    def __init__(self) -> None:
+        self._name = uuid.uuid4().hex[:16]
+        self._last = 0
+
+    def add(self, message: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
+        """The message with ``by``, the sender, and ``nr``, one more than the last."""
+        self._last += 1
+        return {**message, "by": self._name, "nr": str(self._last)}
+
+
+class Sequences:
+    """The highest number that was seen of each sender.
+
+    A sender numbers what it sends, and sends again what may have been lost, in order. So whatever is not higher than
+    what came before is a repetition.
+
+    Args:
+        most: how many senders are remembered. Of those beyond, the ones that came first are forgotten.
+
+    >>> sequences = Sequences()
+    >>> [sequences.is_next("ada", number) for number in ("1", "2", "2", "1", "4")]
+    [True, True, False, False, True]
+    """
+
+    __slots__ = ("_highest", "_most")
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._highest: dict[str, int] = {}
+        self._most = most
+
+    def is_next(self, sender: object, number: object) -> bool:
+        """Whether this comes for the first time. What has no number always does."""
+        if not isinstance(sender, str) or not isinstance(number, str):
+            return True
+        highest, value = self._highest, int(number)
+        last = highest.get(sender)
+        if last is not None:
+            if value <= last:
+                return False
+        elif len(highest) >= self._most:
+            for old in list(highest)[: self._most // 2]:
+                del highest[old]
+        highest[sender] = value
+        return True

@@ -1,0 +1,34 @@
+"""The only package that calls a channel layer.
+
+A hub subscribes to groups here and anyone publishes to them. There are three ways underneath:
+
+- no layer, or Channels' in-memory layer: a bus inside this process, thread-safe and without its capacity of 100;
+- ``RedisChannelLayer``: two connections to each Redis for each event loop, pipelined, with confirmed subscriptions;
+- any other layer: one channel for each hub, added to the groups.
+
+What crosses is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers ignore
+keys that they do not know.
+"""
+
+from __future__ import annotations
+
+from .hosts import has_redis, redis_client
+from .link import Link
+from .outages import LayerStatus
+from .publishing import apublish, publish
+from .redis import RedisChannelLayer
+from .status import check_layer, layer_status
+from .subscribing import link
+
+__all__ = [
+    "LayerStatus",
+    "Link",
+    "RedisChannelLayer",
+    "apublish",
+    "check_layer",
+    "has_redis",
+    "layer_status",
+    "link",
+    "publish",
+    "redis_client",
+]

@@ -1,0 +1,168 @@
+"""Any channel layer that knows only channels and groups."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from ..exceptions import WebSocketConnectionError
+from .errors import is_timeout, translated
+from .link import Deliver, Link
+from .outages import outage_of
+
+__all__ = ["ChannelLink", "bridge"]
+
+_PROBE = "fastws.probe"
+
+
+class ChannelLink(Link):
+    """One channel of a layer that knows only channels and groups."""
+
+    _LONGEST_PAUSE = 1.0  # seconds between two attempts to receive
+
+    def __init__(self, deliver: Deliver, layer: Any) -> None:
+        super().__init__(deliver)
+        self._layer = layer
+        self._server = outage_of(layer).server()
+        self._channel: str | None = None
+        self._opening = asyncio.Lock()
+        self._may_receive = asyncio.Event()
+        self._may_receive.set()
+        self._receiver: asyncio.Task[None] | None = None
+        self._groups: set[str] = set()
+        self._probes: dict[str, asyncio.Future[None]] = {}
+        # Members of a group expire in layers that store them, however alive they are.
+        expiry = getattr(layer, "group_expiry", None)
+        self.refresh_seconds = expiry / 2 if expiry else None
+
+    async def subscribe(self, group: str) -> None:
+        async with translated("join a room"):
+            async with self._opening:
+                if self._channel is None:
+                    self._channel = await self._layer.new_channel()
+                    self._receiver = asyncio.get_running_loop().create_task(self._receive(self._channel))
+            await self._layer.group_add(group, self._channel)
+            if isinstance(self._layer, RedisPubSubChannelLayer):
+                await self._confirm(group)
+            self._groups.add(group)
+
+    async def unsubscribe(self, group: str) -> None:
+        self._groups.discard(group)
+        if self._channel is not None:
+            async with translated("leave a room"):
+                await self._layer.group_discard(group, self._channel)
+
+    def hold(self) -> None:
+        self._may_receive.clear()
+
+    def resume(self) -> None:
+        self._may_receive.set()
+
+    async def close(self) -> None:
+        receiver, self._receiver, self._channel = self._receiver, None, None
+        if receiver is not None:
+            receiver.cancel()
+            await asyncio.gather(receiver, return_exceptions=True)
+        self._server.back(self)
+
+    async def _confirm(self, group: str) -> None:
+        """Wait for a message of our own: channels-redis does not wait for Redis to confirm a subscription."""
+        probe = uuid.uuid4().hex
+        heard = self._probes[probe] = asyncio.get_running_loop().create_future()
+        try:
+            await self._layer.group_send(group, {"type": _PROBE, "probe": probe})
+            while not heard.done():
+                await asyncio.wait([heard], timeout=0.25)
+                if not heard.done():  # it was sent too early to be heard
+                    await self._layer.group_send(group, {"type": _PROBE, "probe": probe})
+        finally:
+            del self._probes[probe]
+
+    async def _receive(self, channel: str) -> None:
+        pause = 0.0
+        while True:
+            try:
+                if self._server.is_missed_by(self):
+                    await self._rejoin(channel)
+                    self._server.back(self)
+                    pause = 0.0
+                await self._may_receive.wait()
+                message = await self._layer.receive(channel)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                if is_timeout(error):
+                    continue  # redis-py 8 times out idle reads; a check tells how to stop that
+                self._server.lost(self, error)
+                pause = min(self._LONGEST_PAUSE, pause * 2 or 0.05)
+                await asyncio.sleep(pause)
+                continue
+            if message.get("type") == _PROBE:
+                heard = self._probes.get(message.get("probe", ""))
+                if heard is not None and not heard.done():
+                    heard.set_result(None)
+            else:
+                self.deliver(message)
+
+    async def _rejoin(self, channel: str) -> None:
+        """A restarted Redis has forgotten the groups."""
+        for group in list(self._groups):
+            await self._layer.group_add(group, channel)
+
+
+class _Bridge:
+    """A thread with an event loop, for publishing from code that has none. One for each process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="django_fastws publisher", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run in the loop and wait for the end."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            future.result()
+        except concurrent.futures.CancelledError as error:
+            raise WebSocketConnectionError("cannot broadcast: the process is stopping") from error
+
+    def stop(self) -> None:
+        """Close the connections and end the thread."""
+        if self.pid != os.getpid() or self._loop.is_closed():
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=2)
+        if not self._thread.is_alive():
+            self._loop.close()  # channels-redis closes its connections of this loop here
+
+
+_the_bridge: _Bridge | None = None
+_bridge_lock = threading.Lock()
+
+
+def bridge() -> _Bridge:
+    """The bridge of this process."""
+    global _the_bridge
+    with _bridge_lock:
+        # A forked child has its parent's object, but not its thread.
+        if _the_bridge is None or _the_bridge.pid != os.getpid():
+            _the_bridge = _Bridge()
+        return _the_bridge
+
+
+def _after_fork() -> None:
+    global _bridge_lock
+    _bridge_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

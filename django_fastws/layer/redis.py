@@ -1,0 +1,187 @@
+"""The Redis channel layer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
+from channels_redis.utils import _wrap_close, decode_hosts
+
+from .._core.sequences import Sequences
+from .blocking import BlockingPublisher
+from .hosts import describe
+from .link import Deliver, Envelope, Link
+from .outages import outage_of
+from .shard import Shard
+
+__all__ = ["RedisChannelLayer", "RedisLink"]
+
+logger = logging.getLogger("django_fastws.layer")
+
+
+class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
+    """channels-redis's pub/sub layer, faster, and with a Redis that may go away.
+
+    A drop-in replacement for ``channels_redis.pubsub.RedisPubSubChannelLayer``, also for consumers. It takes the same
+    options, and differs in that
+
+    - idle connections stay open (``socket_timeout=None``), and one that Redis is silent on is found and replaced,
+    - connecting is bounded (``socket_connect_timeout=5`` seconds),
+    - what is published in one turn of the event loop is sent at once, and replies are not waited for one by one,
+    - subscribing waits until Redis has confirmed it, so that nothing published afterwards is missed,
+    - waiting costs no polling, and a lost connection is made again with all its subscriptions,
+    - what is published while Redis is away is held for up to ``FASTWS_PUBLISH_RETRY_SECONDS``.
+
+    Args:
+        hosts: as in channels-redis: URLs, ``(host, port)`` pairs, or dicts for redis-py, which override the defaults.
+        prefix: of every Redis channel's name.
+        symmetric_encryption_keys, serializer_format: as in channels-redis.
+
+    Not guaranteed: what others publish while a process is cut off from Redis does not reach it (at most once).
+    """
+
+    #: For each host, unless it says otherwise.
+    host_defaults: Mapping[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "max_connections": 5000,
+    }
+
+    def __init__(self, hosts: Any = None, prefix: str = "asgi", **kwargs: Any) -> None:
+        safe = [{**self._defaults_for(host), **host} for host in decode_hosts(hosts)]
+        super().__init__(hosts=safe, prefix=prefix, **kwargs)
+        #: For threads without an event loop.
+        self.blocking = BlockingPublisher(safe, prefix, outage_of(self))
+        weakref.finalize(self, self.blocking.close)
+
+    def _defaults_for(self, host: Mapping[str, Any]) -> dict[str, Any]:
+        defaults = dict(self.host_defaults)
+        if str(host.get("address", host.get("path", ""))).startswith(("unix:", "/")):
+            # redis-py's connection over a Unix socket does not know these.
+            del defaults["socket_keepalive"]
+        if "sentinels" in host:
+            # redis-py asks them without a limit before its version 8.
+            defaults["sentinel_kwargs"] = {"socket_timeout": 2, "socket_connect_timeout": 2}
+        return defaults
+
+    def _get_layer(self) -> LoopLayer:
+        loop = asyncio.get_running_loop()
+        layer: LoopLayer | None = self._layers.get(loop)
+        if layer is None:
+            layer = self._layers[loop] = LoopLayer(*self._args, **self._kwargs, channel_layer=self)
+            _wrap_close(self, loop)
+        return layer
+
+
+class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
+    """The layer of one event loop: rooms go to listeners, without a queue between."""
+
+    def __init__(self, hosts: Any = None, **kwargs: Any) -> None:
+        super().__init__(hosts=hosts, **kwargs)
+        outage = outage_of(self.channel_layer)
+        self._shards = [Shard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)]
+        self._listeners: dict[bytes, Deliver] = {}
+        self._sequences = Sequences()
+        self._saw_garbage = False
+
+    async def broadcast(self, group: str, envelope: Envelope) -> None:
+        """Publish to a group; what listeners get twice, because it was sent again, they hear once.
+
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached in time, or refuses.
+        """
+        name = self._get_group_channel_name(group)
+        await self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
+
+    async def listen(self, group: str, deliver: Deliver) -> None:
+        """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription."""
+        name = self._get_group_channel_name(group)
+        self._listeners[name.encode()] = deliver
+        try:
+            await self._get_shard(name).subscribe(name)
+        except BaseException:
+            self._listeners.pop(name.encode(), None)
+            if name not in self.groups:
+                self._get_shard(name).abandon(name)
+            raise
+
+    async def unlisten(self, group: str) -> None:
+        """Stop what ``listen`` began."""
+        name = self._get_group_channel_name(group)
+        self._listeners.pop(name.encode(), None)
+        if name not in self.groups:
+            await self._get_shard(name).unsubscribe(name)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        name = self._get_group_channel_name(group)
+        if name.encode() in self._listeners and self.groups.get(name) == {channel}:
+            del self.groups[name]  # a listener still needs the subscription
+            return
+        await super().group_discard(group, channel)
+
+    async def flush(self) -> None:
+        self._listeners.clear()
+        await super().flush()
+
+    def hold(self) -> None:
+        """Read no more messages for now. Redis keeps them, up to its ``client-output-buffer-limit pubsub``."""
+        for shard in self._shards:
+            shard.subscriber.hold()
+
+    def resume(self) -> None:
+        """Read again."""
+        for shard in self._shards:
+            shard.subscriber.resume()
+
+    async def check(self) -> None:
+        """Ask every Redis whether it is there."""
+        await asyncio.gather(*(shard.check() for shard in self._shards))
+
+    def _deliver(self, channel: bytes, data: bytes) -> None:
+        deliver = self._listeners.get(channel)
+        if deliver is not None:
+            try:
+                envelope = self.channel_layer.deserialize(data)
+                if self._sequences.is_next(envelope.get("by"), envelope.get("nr")):
+                    deliver(envelope)
+            except Exception as error:
+                # Somebody else publishes here, or with other keys or another format.
+                if not self._saw_garbage:
+                    self._saw_garbage = True
+                    logger.warning("Ignoring what is no message of a channel layer: %s", error)
+        if self.channels:
+            self._deliver_to_consumers(channel.decode(), data)
+
+    def _deliver_to_consumers(self, name: str, data: bytes) -> None:
+        queue = self.channels.get(name)
+        if queue is not None:
+            queue.put_nowait(data)
+            return
+        for member in self.groups.get(name, ()):
+            if member in self.channels:
+                self.channels[member].put_nowait(data)
+
+
+class RedisLink(Link):
+    """The subscriptions of one hub."""
+
+    def __init__(self, deliver: Deliver, layer: RedisChannelLayer) -> None:
+        super().__init__(deliver)
+        self._layer = layer
+
+    async def subscribe(self, group: str) -> None:
+        await self._layer._get_layer().listen(group, self.deliver)
+
+    async def unsubscribe(self, group: str) -> None:
+        await self._layer._get_layer().unlisten(group)
+
+    def hold(self) -> None:
+        self._layer._get_layer().hold()
+
+    def resume(self) -> None:
+        self._layer._get_layer().resume()

@@ -1,0 +1,12 @@
+"""The hardened daphne: daphne's server and protocol, subclassed where they fall short of production.
+
+Importing this installs Twisted's asyncio reactor, as importing daphne does.
+"""
+
+from __future__ import annotations
+
+from .cli import CommandLineInterface
+from .protocol import WebSocketProtocol
+from .server import DevelopmentServer, Server
+
+__all__ = ["CommandLineInterface", "DevelopmentServer", "Server", "WebSocketProtocol"]

@@ -1,0 +1,115 @@
+"""An orderly stop: everyone is told, everything ends by itself, and what does not is ended at the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import Protocol
+
+from .protocol import WebSocketProtocol
+
+__all__ = ["Drain", "Drainable"]
+
+logger = logging.getLogger("django_fastws.server")
+
+_TICK = 0.05  # seconds between two looks
+_SPREAD = 0.5  # the part of the time over which sockets are closed
+_PATIENCE = 0.25  # the part of it for a client to answer its close frame
+_SOCKETS_PER_SECOND = 20.0  # so few that there is no need to spread them any further
+_CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
+
+
+class Drainable(Protocol):
+    """What is drained."""
+
+    def sockets(self) -> list[WebSocketProtocol]:
+        """The WebSocket connections that are open, or whose application has not ended."""
+
+    def requests(self) -> list[object]:
+        """The HTTP requests that are not answered, and connections that have not taken their answer."""
+
+    def applications(self) -> list[asyncio.Future[None]]:
+        """Whatever applications run."""
+
+    def close_idle(self) -> None:
+        """Close HTTP connections on which no request is under way."""
+
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+
+
+class Drain:
+    """Drains a server.
+
+    Sockets are closed with 1012 at random moments, so that their clients do not come back all at once; the fewer
+    they are, the sooner. Connections are taken as long as one of those is left that were there at the beginning:
+    handshakes are refused, and requests are served.
+
+    Args:
+        server: what is drained.
+        seconds: how long it may take.
+        spread: whether sockets are closed at random moments, or all at once.
+    """
+
+    def __init__(self, server: Drainable, seconds: float, *, spread: bool = True) -> None:
+        self._server = server
+        self._seconds = seconds
+        self._spread = spread
+        self._due: list[tuple[float, WebSocketProtocol]] = []
+
+    async def run(self) -> None:
+        """Returns when nothing is left."""
+        started = time.monotonic()
+        server, sockets = self._server, self._server.sockets()
+        early_requests = server.requests()
+        logger.info(
+            "Draining: closing %d WebSockets, waiting for %d HTTP requests, for at most %g seconds",
+            len(sockets),
+            len(early_requests),
+            self._seconds,
+        )
+        self._plan(sockets, started)
+        # Once: a connection that is new may be about to ask whether the server is ready.
+        server.close_idle()
+        while (left := started + self._seconds - time.monotonic()) > 0:
+            self._close_due(time.monotonic())
+            requests = server.requests()
+            if not server.sockets() and not (set(early_requests) & set(requests)):
+                server.stop_listening()
+                if not requests:
+                    break
+            await asyncio.sleep(min(_TICK, left))
+        server.stop_listening()
+        self._close_due(float("inf"))
+        cancelled = await self._cancel()
+        logger.log(
+            logging.WARNING if cancelled else logging.INFO,
+            "Drained in %.1f seconds: %d WebSockets were closed, %d applications cancelled at the limit",
+            time.monotonic() - started,
+            len(sockets),
+            cancelled,
+        )
+
+    def _plan(self, sockets: list[WebSocketProtocol], now: float) -> None:
+        """Give each socket the moment at which it is closed."""
+        width = min(_SPREAD * self._seconds, len(sockets) / _SOCKETS_PER_SECOND) if self._spread else 0.0
+        # None in this very turn: a broadcast that Redis has delivered may not have been read yet.
+        now += _TICK
+        self._due = sorted(((now + random.uniform(0, width), socket) for socket in sockets), key=lambda pair: pair[0])
+        self._due.reverse()
+
+    def _close_due(self, now: float) -> None:
+        while self._due and self._due[-1][0] <= now:
+            _, socket = self._due.pop()
+            socket.restart(max(_TICK, _PATIENCE * self._seconds))
+
+    async def _cancel(self) -> int:
+        """Cancel what has not ended by itself; returns how much that is."""
+        late = self._server.applications()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=_CANCELLED_SECONDS)
+        return len(late)

@@ -1,0 +1,478 @@
+"""One WebSocket connection: daphne's protocol, with what ASGI and RFC 6455 ask for, and a bound on every buffer."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from autobahn.websocket.types import ConnectionDeny
+from daphne.server import reactor
+from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+
+from .._core.frames import BINARY, TEXT, frame
+from .._core.headers import HANDSHAKE_HEADERS, encode_headers
+from ..conf import conf
+from ..exceptions import MessageTooBig, check_close
+from ..types import Message, Scope
+from .backpressure import tcp_below, unsent_bytes
+from .compression import accept_offer, usable_offers
+from .inbox import Inbox
+
+__all__ = ["WebSocketProtocol"]
+
+_RESTART = (1012, "service restart")
+_UNKNOWN_TO_AUTOBAHN = 1014  # Bad Gateway, registered after autobahn's list was made
+_EARLY_BYTES = 64 * 1024  # that a client may send before its handshake is answered
+_TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
+    """Carries one connection between Twisted and an ASGI application.
+
+    The application's messages come through ``handle_reply``; its events wait in ``application_queue``.
+    """
+
+    # Of autobahn's and daphne's.
+    frame_data: list[bytes]
+    last_ping: float
+    maxMessagePayloadSize: int
+    message_data: list[bytes]
+    websocket_extensions: list[Any]
+
+    # Options of autobahn's. It takes them from the class before it takes them from the factory.
+    echoCloseCodeReason = True  # RFC 6455 section 5.5.1; without it every close is answered with 1000
+    failByDrop = False  # a client's mistake is answered with a close frame that says what it was
+    closeHandshakeTimeout: float = (
+        5  # seconds for a client to answer a close frame, or to take what was sent before it
+    )
+    # A client that writes and never reads answers no ping, however much it writes.
+    autoPingRestartOnAnyTraffic = False
+
+    client_addr: list[Any] | None = None
+    path = b""
+
+    _denial: Message | None = None
+    _denial_body = b""
+    _answer: tuple[int, HeaderList, bytes] | None = None
+    #: Code and reason of a close that this end decided on, whatever the client may answer.
+    _ending: tuple[int, str] | None = None
+    _is_announced = False
+    _is_paused = False
+    _peer_close_code: int | None = None
+    _received_at_ping = 0
+    _frame_at_timeout: Any = None
+    _stalled_at: tuple[Any, ...] | None = None
+    _stalled_since = 0.0
+    _linger: Any = None
+
+    # The connection
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        # The HTTP channel, which is over. It would hear of a full transport, and do nothing about it.
+        self.transport.unregisterProducer()
+
+    def connectionLost(self, reason: Any) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._dataReceived(data)  # without autobahn's line for the log, which is made whether it is logged or not
+        if len(self.data) > _EARLY_BYTES and self._is_waiting:
+            self._pause()
+
+    def processHandshake(self) -> None:
+        # What comes between the request and its answer are frames of a client that does not wait. autobahn would look
+        # for another request in them.
+        if not self._is_waiting:
+            super().processHandshake()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:  # noqa: FBT001, FBT002
+        """Write to the transport; as autobahn does, without the line for its log."""
+        if sync or chopsize or self.send_queue:
+            super().sendData(data, sync, chopsize)
+        else:
+            self.transport.write(data)
+
+    def unregisterProducer(self) -> None:
+        """Part of every end of a connection: whoever waits for the transport to have room waits in vain."""
+        tcp = tcp_below(self.transport)
+        producer = getattr(tcp, "producer", None)
+        super().unregisterProducer()
+        if producer is not None:
+            producer.stopProducing()
+
+    def dropConnection(self, abort: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Close the TCP connection; after a closing handshake in order, so that no byte of it is lost by a reset."""
+        super().dropConnection(abort and not self.wasClean)
+        if self.transport.connected and self._linger is None:
+            # A client that does not take the last bytes would keep the connection for ever.
+            self._linger = reactor.callLater(self.closeHandshakeTimeout, self._abort)
+
+    def _abort(self) -> None:
+        self._linger = None
+        self.transport.abortConnection()
+
+    # The handshake
+
+    def onConnect(self, request: Any) -> Any:
+        protocols = request.headers.get("sec-websocket-protocol", "")
+        if not protocols.isascii():
+            raise ConnectionDeny(400, "Sec-WebSocket-Protocol must be ASCII")
+        return super().onConnect(request)
+
+    def complete_scope(self, scope: Scope) -> None:
+        """Add to the scope what ASGI has and daphne leaves out."""
+        path = self.http_request_uri.partition("?")[0]
+        if not path.startswith("/"):
+            path = urlsplit(path).path
+        # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
+        scope.update(path=unquote(path), raw_path=path.encode("ascii"))
+        scope["http_version"] = "1.1"
+        scope["scheme"] = "wss" if self._is_secure else "ws"
+        scope["subprotocols"] = [name for name in self.websocket_protocols if name]
+        scope["extensions"] = {"websocket.http.response": {}}
+
+    @property
+    def _is_secure(self) -> bool:
+        return tcp_below(self.transport) is not self.transport
+
+    def open_inbox(self) -> Inbox:
+        """Where the events of the connection wait for the application."""
+        return Inbox(conf.receive_buffer_messages, conf.receive_buffer_bytes, self._has_room)
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether the handshake waits for the application's answer."""
+        return self.state == self.STATE_CONNECTING and hasattr(self, "handshake_deferred")
+
+    def succeedHandshake(self, res: Any) -> None:
+        offers = usable_offers(self.websocket_extensions) if self.server.per_message_deflate else []
+        self.websocket_extensions = offers
+        if offers:
+            self.perMessageCompressionAccept = functools.partial(accept_offer, offers[0][1])
+        if self._is_paused:
+            self._is_paused = False
+            self.transport.resumeProducing()
+        super().succeedHandshake(res)
+
+    def refuse(self, status: int, text: str = "", headers: HeaderList | None = None) -> None:
+        """Answer a handshake that waits with an HTTP status and a line of text."""
+        self._deny(status, [*_TEXT_HEADERS, *(headers or ())], text.encode())
+
+    def _deny(self, status: int, headers: HeaderList, body: bytes) -> None:
+        self._answer = (status, headers, body)
+        self.serverReject()
+
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
+        """Answer a handshake with an error: of the application, of the server, or what autobahn found."""
+        if self._answer is None:
+            headers: HeaderList = [(name.encode(), str(value).encode()) for name, value in responseHeaders or ()]
+            self._answer = (int(code), [*_TEXT_HEADERS, *headers], str(reason).encode("utf-8", "replace"))
+        status, headers, body = self._answer
+        phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+        lines = [b"HTTP/1.1 %d %s" % (status, phrase.encode())]
+        lines += [b"%s: %s" % pair for pair in headers if pair[0] not in (b"content-length", b"connection")]
+        lines += [b"content-length: %d" % len(body), b"connection: close", b"", body]
+        self.sendData(b"\r\n".join(lines))
+
+    def onOpenHandshakeTimeout(self) -> None:
+        if self._is_waiting:
+            self.openHandshakeTimeoutCall = None
+            self.refuse(503, "Service Unavailable: the application did not answer the handshake in time")
+        else:
+            super().onOpenHandshakeTimeout()
+
+    # What the application sends
+
+    def handle_reply(self, message: Message) -> None:
+        """Take one message of the application.
+
+        Raises:
+            ValueError, TypeError: it is malformed, or comes at a time when it may not. Nothing was sent.
+            MessageTooBig: nothing was sent.
+        """
+        kind = message.get("type")
+        handler = self._REPLIES.get(str(kind))
+        if handler is None:
+            raise ValueError(f"a WebSocket application cannot send {kind!r}")
+        handler(self, message)
+
+    def _handle_accept(self, message: Message) -> None:
+        if self.state == self.STATE_OPEN:
+            raise ValueError("websocket.accept: the handshake was accepted before")
+        if not self._is_waiting:
+            return  # gone meanwhile
+        subprotocol = message.get("subprotocol")
+        if subprotocol is not None and subprotocol not in self.websocket_protocols:
+            offered = ", ".join(map(repr, filter(None, self.websocket_protocols))) or "none"
+            raise ValueError(
+                f"websocket.accept: the client offered {offered} and not the subprotocol {subprotocol!r}; "
+                "accept one that was offered, or None"
+            )
+        headers: dict[str, list[str]] = {}
+        for name, value in encode_headers(message.get("headers") or (), refused=HANDSHAKE_HEADERS):
+            headers.setdefault(name.decode("ascii"), []).append(_as_autobahn_sends(value))
+        handshake = self.handshake_deferred
+        del self.handshake_deferred
+        handshake.callback((subprotocol, headers))
+
+    def _handle_send(self, message: Message) -> None:
+        if self.state == self.STATE_CONNECTING:
+            raise ValueError("websocket.send: the handshake was not accepted yet; send websocket.accept first")
+        text, data = message.get("text"), message.get("bytes")
+        if (text is None) == (data is None):
+            raise ValueError("websocket.send takes either text or bytes")
+        is_binary = text is None
+        payload = bytes(data) if text is None else text.encode()  # type: ignore[arg-type]
+        limit = conf.max_message_bytes
+        if len(payload) > limit:
+            raise MessageTooBig(len(payload), limit)
+        if self.state != self.STATE_OPEN:
+            return  # daphne drops what is sent to a closed connection, and consumers rely on that
+        if self._perMessageCompress is None:
+            self.sendData(frame(BINARY if is_binary else TEXT, payload))
+        else:
+            self.sendMessage(payload, is_binary)
+
+    def _handle_close(self, message: Message) -> None:
+        code, reason = message.get("code"), message.get("reason") or ""
+        code = 1000 if code is None else code
+        if self._is_waiting:
+            self.refuse(403, "Forbidden")
+        elif self.state == self.STATE_OPEN:
+            check_close(code, reason)
+            self.sendCloseFrame(code=code, reasonUtf8=reason.encode() or None)
+
+    def _handle_denial_start(self, message: Message) -> None:
+        if self.state == self.STATE_OPEN:
+            raise ValueError("websocket.http.response.start: the handshake was accepted before")
+        status = message.get("status")
+        if not isinstance(status, int) or not 200 <= status <= 599:
+            raise ValueError(f"websocket.http.response.start: {status!r} is no HTTP status of a response")
+        encode_headers(message.get("headers") or ())  # raises where one cannot be sent
+        self._denial, self._denial_body = message, b""
+
+    def _handle_denial_body(self, message: Message) -> None:
+        if self._denial is None:
+            raise ValueError("websocket.http.response.body: send websocket.http.response.start first")
+        self._denial_body += message.get("body") or b""
+        if not message.get("more_body") and self._is_waiting:
+            headers = encode_headers(self._denial.get("headers") or ())
+            self._deny(self._denial["status"], headers, self._denial_body)
+
+    _REPLIES: ClassVar[dict[str, Callable[[WebSocketProtocol, Message], None]]] = {
+        "websocket.accept": _handle_accept,
+        "websocket.send": _handle_send,
+        "websocket.close": _handle_close,
+        "websocket.http.response.start": _handle_denial_start,
+        "websocket.http.response.body": _handle_denial_body,
+    }
+
+    def sendMessage(self, payload: bytes, isBinary: bool = False, **options: Any) -> None:  # noqa: FBT001, FBT002
+        """Send a message, compressed where that was agreed on."""
+        # autobahn applies the limit for what comes in to what goes out, and drops the connection over it.
+        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
+        try:
+            super().sendMessage(payload, isBinary, **options)
+        finally:
+            self.maxMessagePayloadSize = limit
+
+    def application_ended(self, *, failed: bool) -> None:
+        """The application has returned, or failed: nobody is left to serve this connection."""
+        if self._is_waiting:
+            self.refuse(*((500, "Internal Server Error") if failed else (403, "Forbidden")))
+        elif self.state == self.STATE_OPEN:
+            code, reason = (1011, b"internal error") if failed else (1000, None)
+            self.sendCloseFrame(code=code, reasonUtf8=reason)
+
+    # What the client sends
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001
+        inbox = self.application_queue
+        if self.state != self.STATE_OPEN and inbox.is_full:
+            return  # it is being closed, and what matters now is the client's answer behind this
+        message: Message = {"type": "websocket.receive"}
+        if isBinary:
+            message["bytes"] = payload
+        else:
+            message["text"] = payload.decode()
+        inbox.add(message, len(payload))
+        if inbox.is_full and self.state == self.STATE_OPEN:
+            self._pause()
+
+    def _pause(self) -> None:
+        self._is_paused = True
+        self.transport.pauseProducing()
+
+    def processData(self) -> bool:
+        """Process one frame, or part of one, of what was read; nothing while the handler has enough."""
+        return not self._is_paused and bool(super().processData())
+
+    def _has_room(self) -> None:
+        # Not at once: the application is receiving just now.
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if not self._is_paused or (self.state == self.STATE_OPEN and self.application_queue.is_full):
+            return
+        self._is_paused = False
+        if self.state != self.STATE_CLOSED:
+            self.transport.resumeProducing()
+            if self.data:
+                self.consumeData()
+
+    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
+        self.message_data, self.frame_data = [], []  # which nobody will receive
+        self._fail_connection(1009, f"the message is over {max_msg_size} bytes")
+
+    # The end
+
+    def _fail_connection(self, *args: Any, **options: Any) -> None:
+        """Close over a mistake of the client's, whose messages nobody receives any more."""
+        super()._fail_connection(*args, **options)
+        if self._ending is None and self.localCloseCode is not None:
+            self._ending = (self.localCloseCode, (self.localCloseReason or b"").decode())
+            self._settle(self._ending)
+            self._announce(*self._ending)
+
+    def sendCloseFrame(
+        self,
+        code: int | None = None,
+        reasonUtf8: bytes | None = None,
+        isReply: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Send a close frame, after all that was sent before."""
+        if isReply and self._peer_close_code is not None:
+            code = self._peer_close_code
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if self._is_paused:
+            self._has_room()  # so that the client's answer is read
+
+    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> Any:
+        if code == _UNKNOWN_TO_AUTOBAHN:
+            self._peer_close_code = code
+            done = super().onCloseFrame(1000, reasonRaw)
+            self.remoteCloseCode = code
+        else:
+            done = super().onCloseFrame(code, reasonRaw)
+        if self._ending is not None:
+            self._settle(self._ending)
+        return done
+
+    def restart(self, patience: float) -> None:
+        """Close because the server stops, or refuse the handshake; the application sees 1012.
+
+        Args:
+            patience: seconds for the client to answer, before it is cut off.
+        """
+        if self._is_waiting:
+            self._ending = _RESTART
+            self.refuse(503, "Service Unavailable: the server is restarting", [(b"retry-after", b"1")])
+        elif self.state == self.STATE_OPEN:
+            self._ending = _RESTART
+            self.closeHandshakeTimeout = patience
+            code, reason = _RESTART
+            self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
+            self._settle(_RESTART)
+
+    def _settle(self, status: tuple[int, str]) -> None:
+        """Have everyone who asks how the connection ended told so."""
+        self.wasClean = True
+        self.remoteCloseCode, self.remoteCloseReason = status
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001
+        if not hasattr(self, "server"):
+            return  # the handshake was malformed, and came to nobody's notice
+        self.server.protocol_disconnected(self)
+        if self._ending is not None:
+            self._settle(self._ending)
+            code, reason = self._ending
+        elif not wasClean:
+            code, reason = 1006, ""
+        self._announce(1005 if code is None else code, reason or "")
+        self.server.log_action("websocket", "disconnected", self._details)
+
+    def _announce(self, code: int, reason: str) -> None:
+        """Tell the application that there is no more to receive; once."""
+        if not self._is_announced and hasattr(self, "application_queue"):
+            self._is_announced = True
+            self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+    @property
+    def _details(self) -> dict[str, Any]:
+        client = "{}:{}".format(*self.client_addr) if self.client_addr else None
+        return {"path": self.request.path, "client": client}
+
+    # Whether the client is alive
+
+    def check_timeouts(self) -> None:
+        """Look for what has lasted too long; daphne calls this now and then."""
+        server, now = self.server, time.time()
+        if self._is_waiting:
+            if 0 <= server.websocket_connect_timeout < self.duration():
+                self.refuse(503, "Service Unavailable: the application did not answer the handshake in time")
+        elif self.state == self.STATE_OPEN:
+            if 0 <= server.websocket_timeout < self.duration():
+                self.sendCloseFrame(code=1000)
+            elif server.ping_interval > 0:
+                self._check_life(now)
+
+    def _check_life(self, now: float) -> None:
+        server = self.server
+        patience = server.ping_interval + server.ping_timeout
+        if server.ping_timeout > 0 and self._stalled_for(now) > patience:
+            self.wasNotCleanReason = f"the client has taken nothing for {patience:g} seconds"
+            self.dropConnection(abort=True)
+        elif now - self.last_ping > server.ping_interval and self.autoPingTimeoutCall is None:
+            self.last_ping = now
+            received, before = self.application_queue.received, self._received_at_ping
+            self._received_at_ping = received
+            # While the reading is paused, nobody reads the pong either; and if the client has left meanwhile, its
+            # TCP would answer a ping with a reset, and all that it has sent before it left would be lost. Unless
+            # the handler does not receive at all, so that there is nothing to lose.
+            if not self._is_paused or received == before:
+                self._frame_at_timeout = None
+                self._sendAutoPing()
+
+    def _stalled_for(self, now: float) -> float:
+        """For how many seconds the transport has got rid of none of the bytes that it holds."""
+        tcp = tcp_below(self.transport)
+        if tcp is None or not unsent_bytes(tcp):
+            self._stalled_at = None
+            return 0.0
+        position = (id(tcp.dataBuffer), len(tcp.dataBuffer), tcp.offset)
+        if position != self._stalled_at:
+            self._stalled_at, self._stalled_since = position, now
+        return now - self._stalled_since
+
+    def onAutoPingTimeout(self) -> None:
+        self.autoPingTimeoutCall = None
+        if self._is_paused or self._is_busy_receiving():
+            # The pong may well be there, behind what was not read yet.
+            self.autoPingTimeoutCall = reactor.callLater(self.autoPingTimeout, self.onAutoPingTimeout)
+        else:
+            super().onAutoPingTimeout()
+
+    def _is_busy_receiving(self) -> bool:
+        """Whether the client is still in the middle of one big frame: it cannot answer before its end."""
+        current, before = self.current_frame, self._frame_at_timeout
+        self._frame_at_timeout = current
+        return current is not None and (before is None or before is current)
+
+
+def _as_autobahn_sends(value: bytes) -> str:
+    """A header's value as a str that autobahn's encoding, which is UTF-8, makes the same bytes of, if any does."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,138 @@
+"""What the wires have in common that write ready-made frames to a server's transport, past the server's own code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from .._core.frames import close_frame
+from .._core.messages import Batch, Payload
+from ..conf import conf
+from ..types import Message, Receive, Scope, Send
+from .asgi import Wire
+
+__all__ = ["DirectWire", "room_bytes"]
+
+_ROOM_BYTES = 64 * 1024
+_IN_A_ROW = 256  # messages that a handler may send before others have their turn
+_GLANCE = 0.5  # seconds between two looks at whether a connection that somebody waits for is still there
+
+
+def room_bytes() -> int:
+    """How much a transport may hold for its client. The rest waits in the wire, where it can be dropped."""
+    return min(_ROOM_BYTES, conf.send_buffer_bytes)
+
+
+class DirectWire(Wire):
+    """A wire that writes frames itself: at once while the client takes them, else in their turn.
+
+    The order is that of the calls, with each other and with what the server writes by itself (pongs, pings, its
+    close frame), for both go through one transport.
+    """
+
+    __slots__ = ("_in_a_row", "_is_compressed")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        #: Whether compression was agreed on; None before that is known.
+        self._is_compressed: bool | None = None
+        #: Messages that were sent since others had their turn for sure.
+        self._in_a_row = 0
+
+    def _write_now(self, frames: bytes) -> bool:
+        """Hand whole frames to the transport; False if it has no room, is closed or must not be written to."""
+        raise NotImplementedError
+
+    def _write_close(self, frame: bytes) -> None:
+        """Hand a close frame to the transport, however much it holds."""
+        raise NotImplementedError
+
+    @property
+    def _is_writable(self) -> bool:
+        """Whether frames may be written to the transport; if not, messages go through the server's ``send``."""
+        raise NotImplementedError
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the transport should be given no more for now."""
+        raise NotImplementedError
+
+    async def _flushed(self) -> None:
+        """Wait until a full transport holds little or nothing. Whether it hears of the end is not sure."""
+        raise NotImplementedError
+
+    def _has_compression(self) -> bool:
+        """Whether the handshake, which is over, has agreed on compression (RFC 7692)."""
+        raise NotImplementedError
+
+    async def _send_compressed(self, payload: Payload) -> None:
+        """Send a message through the server, which compresses it."""
+        raise NotImplementedError
+
+    @property
+    def _compresses(self) -> bool:
+        """Whether messages to this one client are to be compressed. Those to a room are not: they are framed once."""
+        if self._is_compressed is None and self._is_writable:
+            self._is_compressed = self._has_compression()
+        return bool(self._is_compressed)
+
+    def try_send(self, payload: Payload) -> bool:
+        if self._is_compressed is not False and self._compresses:
+            return False
+        if self._writer is None and not self._busy and self._in_a_row < _IN_A_ROW and self._write_now(payload.frame):
+            self._in_a_row += 1
+            return True
+        return False
+
+    async def send_payload(self, payload: Payload, call: str = "send") -> None:
+        # A handler that only sends never waits as long as its client takes it all; nor where the connection is lost
+        # and the loop, which the handler holds, could not say so yet. So others have their turn now and then.
+        is_turn_over = self._in_a_row >= _IN_A_ROW
+        if is_turn_over:
+            self._in_a_row = 0
+        if not self.is_open or (self._is_idle and (self._compresses or not self._is_writable)):
+            await super().send_payload(payload, call)
+            self._in_a_row += 1
+        elif not self.try_send(payload):
+            await self._in_turn(payload, len(payload))
+            return
+        if is_turn_over:
+            await asyncio.sleep(0)
+
+    def post(self, batch: Payload | Batch) -> None:
+        if self._writer is not None or self._busy or not self._write_now(batch.frame):
+            super().post(batch)
+
+    async def _drained(self) -> None:
+        """Wait until a full transport holds little or nothing, or the connection is closed."""
+        while self.is_open:
+            with contextlib.suppress(TimeoutError):
+                # A connection that the client closed without reading may stay full for ever.
+                async with asyncio.timeout(_GLANCE):
+                    await self._flushed()
+                return
+
+    async def _room(self) -> None:
+        while self.is_open and self._is_writable and self._is_full:
+            await self._drained()
+
+    async def _hand_over(self, item: Payload | Message) -> None:
+        if isinstance(item, Payload) and self._compresses:
+            await self._room()
+            if self.is_open:
+                await self._send_compressed(item)
+                return
+        elif isinstance(item, Payload):
+            while self.is_open and self._is_writable:
+                if self._write_now(item.frame):
+                    return
+                await self._drained()
+        if isinstance(item, Payload) and not self.is_open:
+            raise ConnectionResetError  # else the server might wait for a client that is gone
+        await super()._hand_over(item)
+
+    def _close_slow(self, code: int, reason: str) -> None:
+        # Behind what the transport holds, not behind the writer, which waits for the client.
+        self.gone = self.gone or (code, reason)
+        self._write_close(close_frame(code, reason))
+        self._fail_backlog(self.closed_error("send"))

@@ -1,0 +1,1 @@
+"""What the servers behind the proxies serve."""

@@ -1,0 +1,8 @@
+"""Those of the tests, with other routes and other views."""
+
+from tests.settings import *  # noqa: F403
+
+INSTALLED_APPS = ["channels", "django_fastws", "tests.balancer.project"]
+MIDDLEWARE = []
+ROOT_URLCONF = "tests.balancer.project.urls"
+ASGI_APPLICATION = "tests.site.asgi.application"

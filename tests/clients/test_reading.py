@@ -1,0 +1,540 @@
+"""What a peer sends arrives as it was sent, however it is framed and cut, whoever reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import itertools
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import PerMessageDeflate, enable_client_permessage_deflate
+from websockets.frames import Frame, Opcode
+from websockets.uri import parse_uri
+
+from django_fastws import WebSocketDisconnect
+from django_fastws.clients import opening
+from django_fastws.wires import eager
+from django_fastws.wires.cutter import CutterConnection
+from django_fastws.wires.eager import EagerConnection, is_possible
+
+from .conftest import run, running
+from .peers import frame, listen, read_close, read_frame, shake_hands, soon
+from .test_options import once
+
+LIBRARIES = ("websockets", "picows", "plain")
+
+MAX_SIZE = 80_000
+CLOSE = frame((1000).to_bytes(2, "big"), opcode=8)
+
+
+# Over a real socket, with each library
+
+
+def sends(*parts: bytes) -> Any:
+    """A peer that sends these bytes, one part after the other."""
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        await read_close(reader)
+
+    return behave
+
+
+async def received(app, server, **options):
+    """What a route receives until its end, and close code and reason."""
+    got: list[Any] = []
+
+    @app.ws(server.url, **options)
+    async def read(ws):
+        async for message in ws:
+            got.append(message.data)
+        got.append((ws.close_code, ws.close_reason))
+
+    await run(app)
+    return got[:-1], got[-1]
+
+
+SIZES = (0, 1, 125, 126, 127, 4090, 4096, 5000, 65_535, 65_536, 300_000)
+
+
+@pytest.mark.parametrize("kind", ["text", "binary"])
+async def test_messages_of_every_size(app, raw_peer, kind):
+    opcode = 1 if kind == "text" else 2
+    payloads = [bytes(97 + number % 26 for number in range(size)) for size in SIZES]
+    server = await raw_peer(sends(*(frame(payload, opcode) for payload in payloads), CLOSE))
+    expected = [payload.decode() if kind == "text" else payload for payload in payloads]
+    assert await received(app, server) == (expected, (1000, ""))
+
+
+async def test_a_burst_is_received_to_the_last_message_before_the_end(app, raw_peer):
+    payloads = [f"größe {number}" for number in range(20_000)]
+    burst = b"".join(frame(payload.encode()) for payload in payloads)
+    server = await raw_peer(sends(burst + frame((4000).to_bytes(2, "big") + b"done", opcode=8)))
+    assert await received(app, server) == (payloads, (4000, "done"))
+
+
+async def test_bytes_that_come_one_by_one(app, raw_peer):
+    stream = frame(b"one") + frame(b"x" * 130, 2) + frame(b"", 9) + frame(b"tw", fin=False) + frame(b"o", 0) + CLOSE
+    server = await raw_peer(sends(*(bytes([byte]) for byte in stream)))
+    assert await received(app, server) == (["one", b"x" * 130, "two"], (1000, ""))
+
+
+async def test_fragments_with_pings_between_them_are_one_message(app, raw_peer):
+    answers = []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        head = "größe".encode()
+        writer.write(frame(b"before") + frame(head[:3], fin=False) + frame(b"a", 9) + frame(b"", 0, fin=False))
+        writer.write(frame(head[3:], 0, fin=False) + frame(b"b", 9) + frame(b"", 0) + frame(b"behind"))
+        answers.extend([await read_frame(reader), await read_frame(reader)])
+        writer.write(CLOSE)
+        await read_close(reader)
+
+    server = await raw_peer(behave)
+    assert await received(app, server) == (["before", "größe", "behind"], (1000, ""))
+    assert answers == [(10, b"a"), (10, b"b")]
+
+
+async def test_messages_that_come_with_the_answer_to_the_handshake(app, raw_peer):
+    async def behave(reader, writer, number):
+        transport = writer.transport
+        written = []
+        writer.write = written.append  # to send it with one call
+        await shake_hands(reader, writer)
+        transport.write(b"".join(written) + frame(b"one") + frame(b"tw", fin=False))
+        await asyncio.sleep(0.01)
+        transport.write(frame(b"o", 0) + CLOSE)
+        await read_close(reader)
+
+    server = await raw_peer(behave)
+    assert await received(app, server) == (["one", "two"], (1000, ""))
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (frame(b"", 3), 1002),
+        (frame(b"", 11), 1002),
+        (frame(b"x", 0), 1002),  # a continuation of nothing
+        (frame(b"a", fin=False) + frame(b"b"), 1002),
+        (b"\xc1\x01x", 1002),  # compressed, and that was not agreed on
+        (b"\xa1\x01x", 1002),
+        (b"\x81\x81\x00\x00\x00\x00x", 1002),  # masked
+        (b"\x09\x01x", 1002),  # a ping in fragments
+        (frame(b"x" * 126, 9), 1002),
+        (frame(b"\x03", 8), 1002),
+        (frame((999).to_bytes(2, "big"), 8), 1002),
+        (frame((5000).to_bytes(2, "big"), 8), 1002),
+        (frame((1006).to_bytes(2, "big"), 8), 1002),
+        (frame(b"\xff"), 1007),
+        (frame("ö".encode()[:1], fin=False) + frame(b"x", 0), 1007),
+        (frame(b"x" * (MAX_SIZE + 1), 2), 1009),
+        (frame(b"x" * MAX_SIZE, 2, fin=False) + frame(b"x", 0), 1009),
+        (b"\x82\x7f" + (2**62).to_bytes(8, "big"), 1009),
+    ],
+)
+async def test_a_peer_that_breaks_the_protocol_is_told_why_after_its_good_messages(app, raw_peer, log, bad, code):
+    told = []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(b"good") + frame(b"\x00", 2))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        writer.write(bad)
+        told.append((await read_close(reader))[0])
+
+    server = await raw_peer(behave)
+    assert await received(app, server, max_size=MAX_SIZE) == (["good", b"\x00"], (1006, ""))
+    assert told == [code]
+    assert log.endings[0].startswith(f"1006 ({code}")
+
+
+@pytest.mark.parametrize(("payload", "seen"), [(b"", (1005, "")), (b"\x0f\xa0bye", (4000, "bye"))])
+async def test_the_close_frame_of_the_peer_is_answered_with_the_same(app, raw_peer, payload, seen):
+    answers = []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(payload, 8))
+        answers.append(await read_frame(reader))
+
+    server = await raw_peer(behave)
+    assert await received(app, server) == ([], seen)
+    assert answers == [(8, payload)]
+
+
+async def test_what_comes_behind_a_close_frame_is_not_received(app, raw_peer):
+    server = await raw_peer(sends(frame(b"one") + CLOSE + frame(b"two"), frame(b"three")))
+    assert await received(app, server, close_timeout=0.1) == (["one"], (1000, ""))
+
+
+@pytest.mark.parametrize("library", ["websockets", "picows"], indirect=True)
+async def test_a_peer_that_says_goodbye_and_stays_is_left_after_the_close_timeout_without_pings(app, raw_peer):
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        writer.write(frame(b"last") + frame((4000).to_bytes(2, "big"), opcode=8))
+        await asyncio.Event().wait()
+
+    server = await raw_peer(behave)
+    assert await received(app, server, close_timeout=0.05, ping_interval=None) == (["last"], (4000, ""))
+
+
+async def test_compressed_messages_fragments_and_plain_ones_on_one_connection(app, peer):
+    async def mixed(ws, visit):
+        await ws.send("x" * 1000)
+        await ws.send(["y" * 500, "z" * 500])
+        ws.transport.write(frame(b"plain"))  # which a frame may be on a compressed connection, too
+        await ws.send(b"b" * 100_000)
+
+    server = await peer(mixed)
+    got = await received(app, server)
+    assert got == (["x" * 1000, "y" * 500 + "z" * 500, "plain", b"b" * 100_000], (1000, ""))
+    assert server.visits[0].connection.protocol.extensions
+
+
+async def test_a_compressed_message_that_grows_over_max_size_closes_with_1009(app, peer):
+    async def bomb(ws, visit):
+        await ws.send(b"x" * (MAX_SIZE + 1))
+        await listen(ws, visit)
+
+    server = await peer(bomb)
+    assert await received(app, server, max_size=MAX_SIZE) == ([], (1006, ""))
+    assert (await server.visits[0].ended()).close_code == 1009
+
+
+async def test_a_flood_of_small_messages_is_held_back(app, raw_peer):
+    """One read may bring more messages than max_queue, but not megabytes of them."""
+    block = frame(b"x" * 50) * 5000
+    sent = []
+
+    async def flood(reader, writer, number):
+        await shake_hands(reader, writer)
+        while True:
+            writer.write(block)
+            await writer.drain()
+            sent.append(len(block))
+
+    server = await raw_peer(flood)
+    counts: list[int] = []
+    seen = []
+
+    @app.ws(server.url, max_queue=16, close_timeout=1)
+    async def busy(ws):
+        for _ in range(50_000):  # until every buffer has grown as far as it does
+            await ws.recv()
+        while len(counts) < 5 or counts[-1] != counts[-5]:
+            counts.append(len(sent))
+            await asyncio.sleep(0.05)
+        connection = ws._wire.connection
+        if isinstance(connection, EagerConnection):
+            seen.append(sum(map(len, connection.messages)))
+
+    async with running(app):
+        await soon(lambda: len(counts) >= 5 and counts[-1] == counts[-5], "the flood's standstill")
+    assert all(size <= 256 * 1024 for size in seen)
+
+
+async def test_a_slow_reader_gets_every_message_in_order(app, raw_peer):
+    count = 3000
+    stream = b"".join(frame(str(number).encode() + b" " * 300) for number in range(count))
+    server = await raw_peer(sends(stream + CLOSE))
+    got = []
+
+    @app.ws(server.url, max_queue=2)
+    async def slow(ws):
+        async for message in ws:
+            got.append(int(message.text))
+            if not len(got) % 100:
+                await asyncio.sleep(0.001)
+
+    await run(app)
+    assert got == list(range(count))
+
+
+async def test_receiving_in_other_ways_than_by_async_for(app, raw_peer):
+    stream = frame(b"{}") + frame(b"text") + frame(b"bytes", 2) + frame(b"any") + frame(b"[1]", 2) + CLOSE
+    server = await raw_peer(sends(stream))
+    got: list[Any] = []
+
+    @app.ws(server.url)
+    async def read(ws):
+        got.extend([await ws.recv_json(), await ws.recv_str(), await ws.recv_bytes()])
+        got.append((await ws.recv()).data)
+        got.append(await asyncio.wait_for(ws.receive_json(), 10))
+        with pytest.raises(WebSocketDisconnect) as end:
+            await ws.recv()
+        got.append(end.value.code)
+
+    await run(app)
+    assert got == [{}, "text", b"bytes", "any", [1], 1000]
+
+
+async def test_a_socket_is_open_until_what_the_peer_has_left_is_received(app, raw_peer):
+    server = await raw_peer(sends(frame(b"one") + frame(b"two") + CLOSE))
+    seen = []
+
+    @app.ws(server.url)
+    async def read(ws):
+        await ws._wire.connection.wait_closed()
+        while not ws.closed:
+            seen.append((await ws.recv()).text)
+        seen.append(ws.close_code)
+
+    await run(app)
+    assert seen == ["one", "two", 1000]
+
+
+# Without a network: cutting is what the library would have read
+
+
+class FakeTransport(asyncio.Transport):
+    """Remembers what is written, and whether reading is paused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.is_paused = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+
+def protocol(*, compressed: bool = False) -> ClientProtocol:
+    extensions = enable_client_permessage_deflate(None) if compressed else None
+    return ClientProtocol(parse_uri("ws://127.0.0.1/"), extensions=extensions, max_size=MAX_SIZE)
+
+
+def answer(to: ClientProtocol, status: str = "101 Switching Protocols", *, compressed: bool = False) -> bytes:
+    """The answer of a server to the handshake."""
+    to.connect()
+    accept = base64.b64encode(
+        hashlib.sha1(f"{to.key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+    ).decode()
+    extensions = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if compressed else ""
+    return (
+        f"HTTP/1.1 {status}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{extensions}"
+        f"Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ).encode()
+
+
+class Read:
+    """What a connection made of a stream.
+
+    Attributes:
+        messages, told: the messages, and the code that the server was told, if any.
+        pongs: the payloads of pongs.
+    """
+
+    def __init__(self, messages: list[str | bytes], closed_with: int | None) -> None:
+        self.messages = messages
+        self.told = closed_with
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Read) and (self.messages, self.told) == (other.messages, other.told)
+
+    def __repr__(self) -> str:
+        return f"Read({self.messages!r:.200}, {self.told})"
+
+
+def read_by_the_library(stream: bytes, *, compressed: bool = False) -> Read:
+    reference = protocol(compressed=compressed)
+    reference.receive_data(answer(reference, compressed=compressed))
+    reference.events_received()
+    reference.receive_data(stream)
+    messages: list[str | bytes] = []
+    parts: list[Frame] = []
+    for event in reference.events_received():
+        if isinstance(event, Frame) and event.opcode < Opcode.CLOSE:
+            parts.append(event)
+            if event.fin:
+                data = b"".join(bytes(part.data) for part in parts)
+                try:
+                    messages.append(data.decode() if parts[0].opcode is Opcode.TEXT else data)
+                except UnicodeDecodeError:
+                    return Read(messages, 1007)
+                parts = []
+    return Read(messages, reference.close_sent.code if reference.close_sent else None)
+
+
+def read_by_cutting(stream: bytes, cuts: list[int], *, buffered: bool, compressed: bool = False) -> Read:
+    async def scenario() -> Read:
+        own = protocol(compressed=compressed)
+        connection = CutterConnection(own, max_size=MAX_SIZE, max_queue=None, ping_interval=None)
+        connection.connection_made(FakeTransport())
+        whole = answer(own, compressed=compressed) + stream
+        marks = sorted({0, len(whole), *(cut % (len(whole) + 1) for cut in cuts)})
+        for start, stop in itertools.pairwise(marks):
+            give(connection, whole[start:stop], buffered=buffered)
+        connection.connection_lost(None)
+        return Read(list(connection.messages), own.close_sent.code if own.close_sent else None)
+
+    return asyncio.run(scenario())
+
+
+def give(connection: CutterConnection, data: bytes, *, buffered: bool) -> None:
+    """As a transport gives what it has received."""
+    if not buffered:
+        connection.data_received(data)
+        return
+    while data:
+        view = connection.get_buffer(-1)
+        size = min(len(view), len(data))
+        view[:size] = data[:size]
+        connection.buffer_updated(size)
+        data = data[size:]
+
+
+def pieces(data: bytes, count: int) -> list[bytes]:
+    size = max(1, -(-len(data) // count))
+    return [data[start : start + size] for start in range(0, len(data), size)] or [b""]
+
+
+def fragmented(opcode: int, data: bytes, count: int, between: bytes) -> bytes:
+    parts = pieces(data, count)
+    return b"".join(
+        frame(part, opcode if number == 0 else 0, fin=number == len(parts) - 1) + between
+        for number, part in enumerate(parts)
+    )
+
+
+payloads = st.one_of(
+    st.binary(max_size=40),
+    st.text(max_size=40).map(str.encode),
+    st.sampled_from([b"x" * size for size in (125, 126, 4094, 4096, 5000, 65_535, 65_536, MAX_SIZE, MAX_SIZE + 1)]),
+)
+texts = st.one_of(st.text(max_size=40).map(str.encode), payloads)
+controls = st.builds(frame, st.binary(max_size=125), st.sampled_from([9, 10]))
+closes = st.builds(
+    lambda code, reason: frame(code.to_bytes(2, "big") + reason, 8),
+    st.sampled_from([999, 1000, 1001, 1005, 1006, 1015, 1016, 3000, 4999, 5000]),
+    st.sampled_from([b"", b"bye", b"\xff"]),
+)
+good = st.one_of(
+    st.builds(frame, texts, st.just(1)),
+    st.builds(frame, payloads, st.just(2)),
+    st.builds(fragmented, st.sampled_from([1, 2]), texts, st.integers(1, 5), st.one_of(st.just(b""), controls)),
+    controls,
+)
+odd = st.one_of(
+    closes,
+    st.just(frame(b"", 8)),
+    st.builds(frame, st.binary(max_size=5), st.sampled_from([0, 3, 7, 11, 15])),
+    st.builds(lambda first, data: bytes([first, len(data)]) + data, st.integers(0, 255), st.binary(max_size=125)),
+    st.builds(lambda data: frame(data, 1)[:-1], st.binary(min_size=1, max_size=10)),  # from here on all is shifted
+    st.binary(max_size=20),
+)
+streams = st.lists(st.one_of(good, good, good, odd), max_size=8).map(b"".join)
+
+
+@given(stream=streams, cuts=st.lists(st.integers(0, 2**20), max_size=6), buffered=st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_cutting_reads_what_the_library_reads(stream, cuts, buffered):
+    assert read_by_cutting(stream, cuts, buffered=buffered).messages == read_by_the_library(stream).messages
+    # Of a frame that is not whole, the library may see earlier that it is bad.
+    stream += bytes(16)
+    assert read_by_cutting(stream, cuts, buffered=buffered) == read_by_the_library(stream)
+
+
+@given(
+    messages=st.lists(st.tuples(texts, st.booleans(), st.integers(1, 4)), max_size=6),
+    cuts=st.lists(st.integers(0, 2**20), max_size=6),
+    buffered=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_cutting_reads_what_the_library_reads_of_compressed_connections(messages, cuts, buffered):
+    deflate = PerMessageDeflate(False, False, 15, 15)
+    stream = b""
+    for data, is_compressed, count in messages:
+        parts = pieces(data, count)
+        for number, part in enumerate(parts):
+            opcode = Opcode.BINARY if number == 0 else Opcode.CONT
+            plain = Frame(opcode, part, number == len(parts) - 1)
+            stream += plain.serialize(mask=False, extensions=[deflate] if is_compressed else [])
+    expected = read_by_the_library(stream, compressed=True)
+    assert read_by_cutting(stream, cuts, buffered=buffered, compressed=True) == expected
+
+
+def test_every_cut_of_a_stream():
+    stream = frame(b"one") + frame(b"x" * 200, 2) + frame(b"tw", fin=False) + frame(b"", 9) + frame(b"o", 0) + CLOSE
+    expected = read_by_the_library(stream)
+    assert expected == Read(["one", b"x" * 200, "two"], 1000)
+    for cut in range(len(stream) + 200):
+        for buffered in (True, False):
+            assert read_by_cutting(stream, [cut], buffered=buffered) == expected
+
+
+def test_large_frames_in_random_pieces():
+    draw = random.Random(1)
+    stream = b"".join(frame(draw.randbytes(draw.choice((3, 300, 3000, 30_000, MAX_SIZE))), 2) for _ in range(60))
+    cuts = [draw.randrange(len(stream)) for _ in range(300)]
+    assert read_by_cutting(stream, cuts, buffered=True) == read_by_the_library(stream)
+
+
+async def test_the_answer_of_a_refused_handshake_goes_to_the_library_body_and_all():
+    own = protocol()
+    connection = CutterConnection(own, max_size=None, max_queue=16)
+    connection.connection_made(FakeTransport())
+    body = frame(b"no message") * 3 + b"\r\n\r\n"
+    whole = answer(own, "503 Down").replace(b"\r\n\r\n", f"\r\nContent-Length: {len(body)}\r\n\r\n".encode()) + body
+    for byte in whole:
+        connection.data_received(bytes([byte]))
+    assert own.handshake_exc is not None
+    assert own.handshake_exc.response.body == body
+    assert not connection.messages
+
+
+# What this relies on
+
+
+@pytest.mark.parametrize("name", eager._RELIED_ON)
+def test_without_what_it_relies_on_nothing_is_read_past_the_library(monkeypatch, name):
+    assert is_possible()
+    monkeypatch.setattr(ClientConnection, name, None)
+    assert not is_possible()
+
+
+@pytest.mark.parametrize("library", ["websockets"], indirect=True)
+async def test_then_the_library_reads_everything(app, peer, monkeypatch):
+    monkeypatch.setattr(eager, "_apply_mask", None)
+    server = await peer()
+    seen = []
+
+    @app.ws(server.url)
+    async def look(ws):
+        seen.append(type(ws._wire.connection))
+        await once(ws)
+
+    assert await run(app)
+    assert seen == [ClientConnection]
+    assert not opening.is_possible()

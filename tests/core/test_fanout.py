@@ -1,0 +1,251 @@
+"""Broadcasts on their way to the members of a room: what is joined, who gets it, and for how long it may go on."""
+
+import tracemalloc
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_fastws._core.fanout import _STEP, JOINED_BYTES, FanOut, take
+from django_fastws._core.messages import Batch, Payload
+
+
+class Member:
+    def __init__(self, name, fails_with=None):
+        self.id = name
+        self.batches = []
+        self.fails_with = fails_with
+
+    def post(self, batch):
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.batches.append(batch)
+
+    @property
+    def got(self):
+        return [payload.text for batch in self.batches for payload in batch.payloads]
+
+
+def room(*members):
+    return {member: member.post for member in members}
+
+
+def crowd(count):
+    return room(*(Member(str(number)) for number in range(count)))
+
+
+def never():
+    return False
+
+
+def always():
+    return True
+
+
+# What is joined
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        ([1], 1),
+        ([0, 0, 0], 3),
+        ([JOINED_BYTES], 1),
+        ([JOINED_BYTES + 1], 1),
+        ([JOINED_BYTES * 10, 0], 1),
+        ([JOINED_BYTES, 1], 1),
+        ([JOINED_BYTES, 0, 1], 2),
+        ([1, JOINED_BYTES - 1, 1], 2),
+        ([JOINED_BYTES // 2] * 3, 2),
+        ([1] * 1000, 1000),
+    ],
+)
+def test_what_is_taken_to_be_joined(sizes, taken):
+    broadcasts = [(Payload("x" * size), None) for size in sizes]
+    waiting = broadcasts[:]
+    assert take(waiting) == broadcasts[:taken]
+    assert waiting == broadcasts[taken:]
+
+
+@given(st.lists(st.integers(0, JOINED_BYTES * 2), min_size=1, max_size=20))
+def test_taking_again_and_again_takes_everything_in_order_and_as_little_often_as_it_can(sizes):
+    broadcasts = [(Payload(b"x" * size), None) for size in sizes]
+    waiting, parts = broadcasts[:], []
+    while waiting:
+        parts.append(take(waiting))
+    assert [broadcast for part in parts for broadcast in part] == broadcasts
+    for part in parts:
+        assert len(part) == 1 or sum(len(payload) for payload, _ in part) <= JOINED_BYTES
+    for part, following in pairwise(parts):
+        assert sum(len(payload) for payload, _ in [*part, following[0]]) > JOINED_BYTES
+
+
+# Who gets it
+
+
+def test_one_broadcast_is_posted_as_it_is():
+    members, payload = crowd(3), Payload("hi")
+    assert FanOut([(payload, None)], members).run(members, never)
+    assert [member.batches for member in members] == [[payload]] * 3
+
+
+def test_several_broadcasts_are_one_batch_that_all_members_share():
+    members = crowd(3)
+    assert FanOut([(Payload("one"), None), (Payload("two"), None)], members).run(members, never)
+    (batch,) = {id(batch): batch for member in members for batch in member.batches}.values()
+    assert isinstance(batch, Batch)
+    assert [member.got for member in members] == [["one", "two"]] * 3
+
+
+def test_a_member_that_is_excluded_gets_the_others():
+    one, two, three = Member("one"), Member("two"), Member("three")
+    broadcasts = [(Payload("a"), "one"), (Payload("b"), None), (Payload("c"), "two"), (Payload("d"), "one")]
+    members = room(one, two, three)
+    assert FanOut(broadcasts, members).run(members, never)
+    assert (one.got, two.got, three.got) == (["b", "c"], ["a", "b", "d"], ["a", "b", "c", "d"])
+    assert [len(member.batches) for member in members] == [1, 1, 1]
+
+
+def test_a_member_that_is_excluded_from_all_gets_nothing():
+    one, two = Member("one"), Member("two")
+    members = room(one, two)
+    assert FanOut([(Payload("a"), "one")], members).run(members, never)
+    assert FanOut([(Payload("b"), "one"), (Payload("c"), "one")], members).run(members, never)
+    assert (one.batches, two.got) == ([], ["a", "b", "c"])
+
+
+def test_an_id_that_nobody_has_excludes_nobody():
+    members = crowd(2)
+    assert FanOut([(Payload("a"), "stranger")], members).run(members, never)
+    assert [member.got for member in members] == [["a"]] * 2
+
+
+def test_a_room_without_members_is_done_at_once():
+    assert FanOut([(Payload("a"), None)], {}).run({}, never)
+
+
+@pytest.mark.parametrize("excluded", [None, "one"])
+def test_a_member_whose_post_raises_does_not_disturb_the_others(excluded, caplog):
+    one, broken, two = Member("one"), Member("broken", ValueError("on purpose")), Member("two")
+    members = room(one, broken, two)
+    assert FanOut([(Payload("a"), None), (Payload("b"), excluded)], members).run(members, never)
+    assert (one.got, two.got) == (["a"] if excluded else ["a", "b"], ["a", "b"])
+    (record,) = caplog.records
+    assert str(record.exc_info[1]) == "on purpose"
+
+
+# Slices
+
+
+@pytest.mark.parametrize("excluded", [None, "7"])
+def test_a_slice_is_never_longer_than_a_step(excluded):
+    members = crowd(10_000)
+    order = list(members)
+    fan_out, served = FanOut([(Payload("a"), None), (Payload("b"), excluded)], members), 0
+    has_ended = False
+    while not has_ended:
+        has_ended = fan_out.run(members, always)
+        now = sum(bool(member.batches) for member in order)
+        assert 0 < now - served <= _STEP
+        served = now
+        assert all(member.batches for member in order[:served])
+    assert served == 10_000
+    assert all(len(member.batches) == 1 for member in order)
+
+
+def test_the_clock_is_looked_at_once_for_each_step():
+    looks = []
+    members = crowd(_STEP * 10)
+    assert FanOut([(Payload("a"), None)], members).run(members, lambda: bool(looks.append(1)))
+    assert len(looks) == 10
+
+
+def test_a_slice_goes_on_until_it_is_over():
+    members = crowd(_STEP * 10)
+    fan_out, looks = FanOut([(Payload("a"), None)], members), iter([False, False, True, False, True])
+    assert not fan_out.run(members, lambda: next(looks))
+    assert sum(bool(member.batches) for member in members) == 3 * _STEP
+    assert not fan_out.run(members, lambda: next(looks))
+    assert sum(bool(member.batches) for member in members) == 5 * _STEP
+    assert fan_out.run(members, never)
+    assert [len(member.batches) for member in members] == [1] * 10 * _STEP
+
+
+def test_one_who_leaves_in_the_middle_is_passed_over():
+    members = crowd(_STEP * 2)
+    first, *_, last = members
+    fan_out = FanOut([(Payload("a"), None)], members)
+    assert not fan_out.run(members, always)
+    del members[first], members[last]
+    assert fan_out.run(members, never)
+    assert (first.got, last.got) == (["a"], [])
+    assert all(member.got == ["a"] for member in members)
+
+
+def test_one_who_comes_in_the_middle_does_not_get_what_was_before():
+    members = crowd(_STEP * 2)
+    fan_out, newcomer = FanOut([(Payload("a"), None)], members), Member("new")
+    assert not fan_out.run(members, always)
+    members[newcomer] = newcomer.post
+    assert fan_out.run(members, never)
+    assert newcomer.got == []
+
+
+def test_a_member_that_was_excluded_stays_so_in_later_slices():
+    members = crowd(_STEP * 3)
+    last = list(members)[-1]
+    fan_out = FanOut([(Payload("a"), last.id), (Payload("b"), None)], members)
+    while not fan_out.run(members, always):
+        pass
+    assert last.got == ["b"]
+
+
+@given(
+    count=st.integers(0, 3 * _STEP),
+    messages=st.lists(st.one_of(st.none(), st.integers(0, 3 * _STEP)), min_size=1, max_size=4),
+    slices=st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 3 * _STEP)), max_size=3), max_size=4),
+)
+def test_whoever_is_there_all_the_time_gets_everything_once(count, messages, slices):
+    members = crowd(count)
+    everybody = list(members)
+    broadcasts = [(Payload(str(number)), None if who is None else str(who)) for number, who in enumerate(messages)]
+    fan_out, has_ended, left = FanOut(broadcasts, members), False, set()
+    for changes in slices:
+        has_ended = has_ended or fan_out.run(members, always)
+        for comes, who in changes:
+            if comes:
+                newcomer = Member(f"new {who}")
+                members[newcomer] = newcomer.post
+                everybody.append(newcomer)
+            elif who < count:
+                members.pop(everybody[who], None)
+                left.add(everybody[who])
+    while not has_ended:
+        has_ended = fan_out.run(members, always)
+    for number, member in enumerate(everybody):
+        wanted = [payload.text for payload, who in broadcasts if who != member.id] if number < count else []
+        assert member.got == wanted or (member in left and member.got == [])
+
+
+# Nothing for each member
+
+
+def test_a_fan_out_makes_nothing_for_each_member():
+    posts = []
+    members = {object(): posts.append for _ in range(10_000)}
+    fan_out = FanOut([(Payload("a"), None), (Payload("b"), None)], members)
+    posts.extend([None] * 10_000)  # so that the list has grown before
+    posts.clear()
+    fan_out.run(members, never)  # so that what is made once has been made
+    fan_out = FanOut([(Payload("a"), None), (Payload("b"), None)], members)
+    posts.clear()
+    tracemalloc.start()
+    try:
+        fan_out.run(members, never)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(posts) == 10_000
+    assert len(set(map(id, posts))) == 1
+    assert peak < 10_000 * 8 * 2 + 5000  # the list of this test, and a step

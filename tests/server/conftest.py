@@ -1,0 +1,59 @@
+"""Fixtures for the tests of the server."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.conftest import check_log
+from tests.processes import ASGIServer
+
+PLAIN = "tests.server.plain:application"
+
+
+@pytest.fixture(scope="session")
+def shared_plain() -> Iterator[Callable[..., ASGIServer]]:
+    """Servers of the plain application that last for the whole run, one for each set of options."""
+    running: dict[tuple[str, ...], ASGIServer] = {}
+    with ExitStack() as stack:
+
+        def get(*options: str) -> ASGIServer:
+            if options not in running:
+                running[options] = stack.enter_context(ASGIServer("runws_server", app=PLAIN, options=options))
+            return running[options]
+
+        yield get
+        for server in running.values():
+            server.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def plain(shared_plain: Callable[..., ASGIServer]) -> Iterator[Callable[..., ASGIServer]]:
+    """A server with the plain application, shared by all who ask for the same options.
+
+    When the test is over, nothing may have been complained of in the log but what says that it was on purpose.
+    """
+    used: dict[ASGIServer, int] = {}
+
+    def get(*options: str) -> ASGIServer:
+        server = shared_plain(*options)
+        used.setdefault(server, server.log_size())
+        return server
+
+    yield get
+    for server, start in used.items():
+        check_log(server, start)
+
+
+@pytest.fixture
+def serve_plain(serve: Callable[..., ASGIServer]) -> Callable[..., ASGIServer]:
+    """Start a server of the plain application that ends with the test."""
+
+    def start(*options: str, **more: Any) -> ASGIServer:
+        return serve("runws_server", app=PLAIN, options=options, **more)
+
+    return start

@@ -1,0 +1,218 @@
+"""A plain ASGI application, without the package around it: what the server itself gives, seen from inside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from typing import Any
+from urllib.parse import parse_qs
+
+from tests.site.reports import tell, told
+
+#: Everything that the lifespan has done so far.
+LIFE: list[str] = []
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Dispatches on the first part of the path."""
+    if scope["type"] == "lifespan":
+        await lifespan(scope, receive, send)
+        return
+    name, _, rest = scope["path"].lstrip("/").partition("/")
+    query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode(), True).items()}
+    await globals()[f"{scope['type']}_{name}"](scope, receive, send, rest, query)
+
+
+async def lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Begins and ends, and says so."""
+    assert (await receive())["type"] == "lifespan.startup"
+    scope["state"]["started"] = ["once"]
+    await send({"type": "lifespan.startup.complete"})
+    assert (await receive())["type"] == "lifespan.shutdown"
+    print("the lifespan has ended", flush=True)
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+# WebSockets
+
+
+async def websocket_echo(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Sends back what comes, and tells how it ended."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event.get("text"), "bytes": event.get("bytes")})
+    if token:
+        tell(token, **event)
+
+
+async def websocket_script(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Sends the messages of a script, tells what each raised, and then what it has received."""
+    await receive()
+    raised = []
+    for message in json.loads(query["script"]):
+        for key in ("bytes", "body"):
+            if key in message:
+                message[key] = message[key].encode()
+        if "headers" in message:
+            message["headers"] = [(name.encode(), value.encode()) for name, value in message["headers"]]
+        try:
+            await send(message)
+        except Exception as error:
+            raised.append(f"{type(error).__name__}: {error}")
+        else:
+            raised.append("")
+    received = []
+    while not received or received[-1]["type"] != "websocket.disconnect":
+        received.append(await receive())
+    tell(token, raised=raised, received=received)
+
+
+async def websocket_scope(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Sends the scope."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": _plain(scope)})
+    await receive()
+
+
+async def websocket_fail(scope: Any, receive: Any, send: Any, when: str, query: Any) -> None:
+    """Fails, or returns, before or after the handshake is answered."""
+    await receive()
+    if "before" not in when:
+        await send({"type": "websocket.accept"})
+        await receive()
+    if "return" not in when:
+        raise RuntimeError(f"on purpose: {query.get('token')}")
+
+
+async def websocket_busy(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Receives nothing until it is told to go on; then tells what it gets, and how it ended."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await told(f"go {token}")
+    await _count(receive, token)
+
+
+async def websocket_later(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Accepts when it is told to; then tells what it gets, and how it ended."""
+    await receive()
+    await told(f"go {token}")
+    await send({"type": "websocket.accept"})
+    await _count(receive, token)
+
+
+async def _count(receive: Any, token: str) -> None:
+    sizes = []
+    while (event := await receive())["type"] == "websocket.receive":
+        sizes.append(len(event.get("text") or event.get("bytes") or ""))
+    tell(token, messages=len(sizes), bytes=sum(sizes), end=event)
+
+
+async def websocket_pour(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Sends megabytes, and tells how many it could send within a second."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    sent = 0
+
+    async def pour() -> None:
+        nonlocal sent
+        for _ in range(int(query["megabytes"])):
+            await send({"type": "websocket.send", "bytes": b"x" * int(query.get("size", 1024 * 1024))})
+            sent += 1
+
+    pouring = asyncio.create_task(pour())
+    await asyncio.wait([pouring], timeout=1)
+    tell(token, sent=sent)
+    await pouring
+    tell(f"end-{token}", sent=sent)
+
+
+async def websocket_stubborn(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Goes on after its client has gone, until it is cancelled."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        print(f"cancelled: {token}", flush=True)
+        raise
+
+
+async def websocket_silent(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Never answers the handshake."""
+    await receive()
+    tell(f"asked {token}")
+    tell(token, **(await receive()))
+
+
+# HTTP
+
+
+async def http_told(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """What an application has told."""
+    await _answer(send, _plain(await told(token)).encode())
+
+
+async def http_go(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Tells an application to go on."""
+    tell(f"go {token}")
+    await _answer(send, b"{}")
+
+
+async def http_scope(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """The scope."""
+    await _answer(send, _plain(scope).encode())
+
+
+async def http_memory(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """The most memory that the process has had, in KiB."""
+    await _answer(send, json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}).encode())
+
+
+async def http_wait(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Answers when it is told to go on."""
+    tell(f"asked {token}")
+    await told(f"go {token}")
+    await _answer(send, b'{"waited": true}')
+
+
+async def http_stream(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Streams megabytes, and tells how many it could send within a second."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    sent = 0
+
+    async def pour() -> None:
+        nonlocal sent
+        for _ in range(int(query["megabytes"])):
+            await send({"type": "http.response.body", "body": b"x" * 1024 * 1024, "more_body": True})
+            sent += 1
+
+    pouring = asyncio.create_task(pour())
+    await asyncio.wait([pouring], timeout=1)
+    tell(token, sent=sent)
+    await pouring
+    await send({"type": "http.response.body"})
+
+
+async def http_fail(scope: Any, receive: Any, send: Any, when: str, query: Any) -> None:
+    """Fails, or returns, before, in or after its answer."""
+    if when != "before":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-lost", b"1")]})
+    if when in ("half", "after"):
+        await send({"type": "http.response.body", "body": b"half", "more_body": when == "half"})
+    if "return" not in query:
+        raise RuntimeError(f"on purpose: {query.get('token')}")
+
+
+async def _answer(send: Any, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(
+        value, default=lambda other: other.decode("latin-1") if isinstance(other, bytes) else str(other)
+    )

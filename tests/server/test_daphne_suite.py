@@ -1,0 +1,61 @@
+"""daphne's own tests pass on our server. They come with daphne's sources, which are downloaded once."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+VERSION = version("daphne")
+CACHED = ROOT / ".cache" / "daphne"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """daphne's sources, of the version that is installed."""
+    archive = CACHED / f"daphne-{VERSION}.tar.gz"
+    if not archive.exists():
+        download = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        requirement = ["--no-deps", "--no-binary", "daphne", f"daphne=={VERSION}", "--dest", str(CACHED)]
+        done = subprocess.run([*download, *requirement], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"the sources of daphne {VERSION} cannot be downloaded: {done.stderr.strip()[-200:]}")
+    directory = tmp_path_factory.mktemp("daphne")
+    with tarfile.open(archive) as tar:
+        tar.extractall(directory, filter="data")
+    return directory / f"daphne-{VERSION}"
+
+
+def test_daphnes_own_tests_pass(sources):
+    outputs = []
+    # Many of them start a process and give it a second to answer: on a busy machine, what fails may try again.
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "tests.server.daphne_suite", "--lf", "--lfnf=all", "tests"],
+            cwd=sources,
+            env={
+                **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{sources / 'tests'}",
+                "PYTEST_ADDOPTS": "-p no:randomly -p no:django",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        outputs.append(done.stdout)
+        if not done.returncode:
+            break
+    assert done.returncode == 0, outputs[-1][-5000:]
+    assert sum(map(int, re.findall(r"(\d+) (?:passed|failed)", outputs[0]))) > 60
