@@ -1,7 +1,7 @@
 """The documentation is whole: every block of code runs in a test, links lead somewhere, the reference names all.
 
 The tests that run the blocks are in ``tests/docs``: ``test_examples.py`` for what pages include from
-``docs/examples``; ``test_followed.py``, ``test_browser.py``, ``test_deploy.py`` and ``test_load_balancer.py`` for
+``docs/examples``; ``test_followed.py``, ``test_browser.py``, ``test_servers_table.py`` and ``test_deploy.py`` for
 pages that a reader follows; ``test_reference.py`` for tables that say what happens. Files that are shipped run in
 ``tests/balancer``. Here are blocks that stand for themselves.
 """
@@ -29,7 +29,7 @@ from django_fastws.routing import websocket_urlpatterns
 from tests import test_bench
 from tests.balancer import test_container, test_proxying, test_systemd
 from tests.balancer.proxies import DEPLOY
-from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_load_balancer, test_outbound
+from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_outbound, test_servers_table
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
 from tests.processes import ROOT
 
@@ -47,24 +47,24 @@ FOLLOWED = {
     "docs/tutorial/4-from-django.md": "test_tutorial",
     "docs/tutorial/5-test-it.md": "test_tutorial",
     "docs/tutorial/6-two-processes.md": "test_tutorial",
-    "docs/how-to/compose-routing.md": "test_middleware_by_its_path",
-    "docs/how-to/test.md": "test_how_to_test",
+    "docs/howto/compose-routing.md": "test_middleware_by_its_path",
+    "docs/howto/test.md": "test_how_to_test",
 }
 CONSOLE = FOLLOWED | {
-    "docs/how-to/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
-    "docs/how-to/deploy.md": "test_a_command_of_a_page_works",
-    "docs/how-to/load-balancer.md": "test_every_command_is_checked",
+    "docs/howto/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
+    "docs/howto/servers.md": "test_a_command_of_a_page_works",
+    "docs/howto/deploy.md": "test_every_command_is_checked",
     "docs/reference/commands.md": "test_a_command_of_a_page_works",
     "docs/explanation/benchmarks.md": "test_the_commands_of_the_benchmarks_are_understood",
 }
 JAVASCRIPT = {
     "README.md": "test_readme_in_a_browser",
     "docs/tutorial/1-first-socket.md": "test_tutorial_in_a_browser",
-    "docs/how-to/authenticate.md": "test_a_page_learns_that_it_must_log_in",
+    "docs/howto/authenticate.md": "test_a_page_learns_that_it_must_log_in",
 }
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
-    "docs/how-to/query-parameters.md": "test_parameters_that_do_not_fit_are_refused",
+    "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_refused",
     "docs/explanation/how-a-message-travels.md": "test_the_drawing_names_what_there_is",
 }
 RUNNERS: dict[str, Any] = {
@@ -74,10 +74,10 @@ RUNNERS: dict[str, Any] = {
     "toml": FOLLOWED,
     "text": TEXT,
     "ini": {
-        "docs/how-to/load-balancer.md": "test_haproxy_takes_the_environment_of_the_page",
-        "docs/how-to/outbound.md": "test_the_unit_stops_in_order",
+        "docs/howto/deploy.md": "test_haproxy_takes_the_environment_of_the_page",
+        "docs/howto/outbound.md": "test_the_unit_stops_in_order",
     },
-    "dockerfile": {"docs/how-to/outbound.md": "test_the_container_passes_signals_on"},
+    "dockerfile": {"docs/howto/outbound.md": "test_the_container_passes_signals_on"},
     "{include}": {"docs/changelog.md": "test_the_changelog_is_the_one_of_the_repository"},
 }
 #: Files that pages include: the language each is shown in, and the test that has a program read it.
@@ -110,7 +110,7 @@ def runner(block: Block) -> str | None:
 
 
 def test_every_block_is_run_by_a_test():
-    tests = (test_bench, test_browser, test_deploy, test_examples, test_followed, test_load_balancer, test_outbound)
+    tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
     tests += (test_container, test_proxying, test_systemd)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]

@@ -18,6 +18,7 @@ _TICK = 0.05  # seconds between two looks
 _SPREAD = 0.5  # the part of the time over which sockets are closed
 _PATIENCE = 0.25  # the part of it for a client to answer its close frame
 _SOCKETS_PER_SECOND = 20.0  # so few that there is no need to spread them any further
+_LAST_SECONDS = 1.0  # after the port is closed, for a request that was already on its way on an open connection
 _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
 
 
@@ -33,6 +34,9 @@ class Drainable(Protocol):
     def applications(self) -> list[asyncio.Future[None]]:
         """Whatever applications run."""
 
+    def has_connections(self) -> bool:
+        """Whether any HTTP connection is open, be it idle."""
+
     def close_idle(self) -> None:
         """Close HTTP connections on which no request is under way."""
 
@@ -45,7 +49,8 @@ class Drain:
 
     Sockets are closed with 1012 at random moments, so that their clients do not come back all at once; the fewer
     they are, the sooner. Connections are taken as long as one of those is left that were there at the beginning:
-    handshakes are refused, and requests are served.
+    handshakes are refused, and requests are served, each as the last of its connection. Idle connections are open for
+    a moment longer than the port, since a proxy may have sent a request on one, which it must not send twice.
 
     Args:
         server: what is drained.
@@ -71,17 +76,20 @@ class Drain:
             self._seconds,
         )
         self._plan(sockets, started)
-        # Once: a connection that is new may be about to ask whether the server is ready.
-        server.close_idle()
+        closed_at: float | None = None
         while (left := started + self._seconds - time.monotonic()) > 0:
             self._close_due(time.monotonic())
             requests = server.requests()
             if not server.sockets() and not (set(early_requests) & set(requests)):
                 server.stop_listening()
-                if not requests:
+                now = time.monotonic()
+                closed_at = closed_at or now
+                is_waited_for = self._spread and now - closed_at < _LAST_SECONDS and server.has_connections()
+                if not requests and not is_waited_for:
                     break
             await asyncio.sleep(min(_TICK, left))
         server.stop_listening()
+        server.close_idle()
         self._close_due(float("inf"))
         cancelled = await self._cancel()
         logger.log(

@@ -233,6 +233,10 @@ class Server(DaphneServer):  # type: ignore[misc]
         running = (details.get("application_instance") for details in self.connections.values())
         return [task for task in running if task is not None and not task.done()]
 
+    def has_connections(self) -> bool:
+        """Whether any HTTP connection is open, be it idle."""
+        return any(_is_connected(channel) for channel in list(self._channels))
+
     def close_idle(self) -> None:
         """Close HTTP connections that wait for a request; the others are closed behind their answer."""
         for channel in list(self._channels):
@@ -400,10 +404,14 @@ def _http_of(channel: Any) -> Any:
     return getattr(channel, "_channel", channel)
 
 
+def _is_connected(channel: Any) -> bool:
+    tcp = tcp_below(_http_of(channel).transport)
+    return tcp is not None and bool(tcp.connected)
+
+
 def _is_flushing(channel: Any) -> bool:
     """Whether an HTTP connection holds bytes of an answer that its client has not taken."""
-    tcp = tcp_below(_http_of(channel).transport)
-    return tcp is not None and bool(tcp.connected) and unsent_bytes(tcp) > 0
+    return _is_connected(channel) and unsent_bytes(tcp_below(_http_of(channel).transport)) > 0
 
 
 def _application_ended(protocol: Any, *, failed: bool) -> None:

@@ -93,7 +93,7 @@ async def _talk(reader: Reader, part: Path, browser: Any, line: Any, *, stays: b
 
 async def test_a_page_learns_that_it_must_log_in(serve, browser):
     server = serve("daphne", app="tests.docs.site:application", environment={"DOCS_EXAMPLE": "authentication"})
-    (script,) = scripts(DOCS / "how-to" / "authenticate.md")
+    (script,) = scripts(DOCS / "howto" / "authenticate.md")
     tab = await browser.new_page()
     await tab.goto(server.http_url("/hello/"))
     async with tab.expect_navigation(url="**/accounts/login/", wait_until="commit"):

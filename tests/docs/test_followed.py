@@ -105,7 +105,7 @@ async def test_tutorial(reader):
 
 def test_how_to_test(reader, tutorial_project):
     shutil.copytree(tutorial_project, reader.directory, dirs_exist_ok=True)
-    followed = [block for block in page(DOCS / "how-to" / "test.md") if block.file or block.language == "console"]
+    followed = [block for block in page(DOCS / "howto" / "test.md") if block.file or block.language == "console"]
     assert len(followed) == 6
     reader.follow(followed)
 
@@ -114,7 +114,7 @@ def test_how_to_test(reader, tutorial_project):
 
 COMMANDS = [
     block
-    for name in ("how-to/deploy.md", "reference/commands.md")
+    for name in ("howto/servers.md", "reference/commands.md")
     for block in blocks_of(DOCS / name)
     if block.language == "console"
 ]
@@ -133,7 +133,7 @@ async def test_a_broadcast_from_a_script_and_the_shell(project):
     project.follow([block for block in section(README, "In production") if block.file])
     script, run_script, run_shell = [
         block
-        for block in blocks_of(DOCS / "how-to" / "broadcast.md")
+        for block in blocks_of(DOCS / "howto" / "broadcast.md")
         if block.file == "notify.py" or block.language == "console"
     ]
     project.do(script)
@@ -159,7 +159,7 @@ def _example(name: str, file: str) -> Block:
 
 async def test_middleware_by_its_path(project):
     project.do(_example("middleware", "mysite/middleware.py"))
-    project.follow([block for block in blocks_of(DOCS / "how-to" / "compose-routing.md") if block.file])
+    project.follow([block for block in blocks_of(DOCS / "howto" / "compose-routing.md") if block.file])
     server = project.serve("daphne mysite.asgi:application")
     async with join(server, "/ws/tenant") as ws:
         await heard(ws, {"tenant": HOST.split(".")[0]})

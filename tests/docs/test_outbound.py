@@ -11,8 +11,8 @@ from django.core.management import get_commands
 from django_fastws.conf import conf
 from tests.docs.blocks import DOCS, blocks_of
 
-[UNIT] = [block.text for block in blocks_of(DOCS / "how-to/outbound.md") if block.language == "ini"]
-[IMAGE] = [block.text for block in blocks_of(DOCS / "how-to/outbound.md") if block.language == "dockerfile"]
+[UNIT] = [block.text for block in blocks_of(DOCS / "howto/outbound.md") if block.language == "ini"]
+[IMAGE] = [block.text for block in blocks_of(DOCS / "howto/outbound.md") if block.language == "dockerfile"]
 
 
 def test_the_unit_stops_in_order():

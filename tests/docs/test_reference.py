@@ -247,7 +247,7 @@ def test_the_defaults_of_the_redis_layer():
 
 
 def test_the_defaults_of_the_servers():
-    deploy, heartbeats = ((DOCS / "how-to" / f"{page}.md").read_text("utf-8") for page in ("deploy", "heartbeats"))
+    deploy, heartbeats = ((DOCS / "howto" / f"{page}.md").read_text("utf-8") for page in ("servers", "heartbeats"))
     daphne = vars(DaphneCommand().parser.parse_args(["app"]))
     assert daphne["websocket_max_message_size"] == 1024 * 1024
     assert "| `--websocket-max-message-size` | 1 MiB |" in deploy

@@ -210,6 +210,33 @@ async def test_idle_connections_are_closed(server):
     assert time.monotonic() - started < 5
 
 
+async def test_a_request_on_an_idle_connection_is_answered_after_the_port_is_closed(server):
+    site = server(10)
+    reader, writer = await asyncio.open_connection(HOST, site.port)
+    for connection in ("keep-alive", "close"):
+        writer.write(b"POST /hello/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.readuntil(b"\r\n0\r\n\r\n")
+        assert (b"connection: close" in answer.lower()) is (connection == "close")
+        if connection == "keep-alive":
+            site.send_signal(signal.SIGTERM)
+            await begun(site)
+            await until(lambda: is_closed(site))
+    writer.close()
+    assert await stopped(site) == 0
+    check_log(site)
+
+
+async def is_closed(server: ASGIServer) -> bool:
+    """Whether nobody listens on the port of a server."""
+    try:
+        _, writer = await asyncio.open_connection(HOST, server.port)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
 @pytest.mark.parametrize("how", ["for", "wait"])
 async def test_what_does_not_end_is_cancelled_at_the_limit_and_not_before(server, how):
     site, name = server(3), token()

@@ -98,7 +98,9 @@ async def names(ws: WebSocket) -> None:
 async def user(ws: WebSocket) -> None:
     """Says who is logged in."""
     await ws.accept()
-    await ws.send_json({"user": ws.user.username, "users": await User.objects.filter(username=ws.user.username).acount()})
+    await ws.send_json(
+        {"user": ws.user.username, "users": await User.objects.filter(username=ws.user.username).acount()}
+    )
 
 
 @app.websocket("/waiting")
