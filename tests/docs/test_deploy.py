@@ -15,6 +15,7 @@ from tests.balancer.proxies import DEPLOY, HAPROXY, fill
 from tests.balancer.servers import RunwsServer
 from tests.clients.certificates import Certificates
 from tests.docs.blocks import DOCS, blocks_of
+from tests.processes import ROOT
 
 BLOCKS = blocks_of(DOCS / "howto" / "deploy.md")
 COMMANDS = [
@@ -37,7 +38,7 @@ CHECKS = {
 
 
 def those(program: str) -> list[str]:
-    return [command for command in COMMANDS if command.split()[0] == program]
+    return [command for command in COMMANDS if f"{command} ".startswith(f"{program} ")]
 
 
 def test_every_command_is_checked():
@@ -53,12 +54,24 @@ def test_every_file_that_is_shipped_is_shown():
 @pytest.mark.server
 @pytest.mark.redis
 @pytest.mark.slow
-@pytest.mark.parametrize("command", those("python"))
+@pytest.mark.parametrize("command", those("python manage.py runws_server"))
 def test_the_servers_start(command, redis_server):
     server = RunwsServer(redis_server)
     server.command = [sys.executable, *re.sub(r"-p \d+", f"-p {server.port}", command).split()[1:]]
     with server:
         assert httpx2.get(f"http://{server.address}/readyz", trust_env=False).status_code == 200
+
+
+@pytest.mark.redis
+def test_django_looks_for_mistakes(redis_server):
+    [command] = set(those("python")) - set(those("python manage.py runws_server"))
+    subprocess.run(
+        [sys.executable, *command.split()[1:]],
+        cwd=ROOT,
+        env=os.environ | {"REDIS_URL": redis_server.url},
+        check=True,
+        capture_output=True,
+    )
 
 
 def test_sed_fills_in_the_servers(tmp_path):
