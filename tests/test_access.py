@@ -16,6 +16,7 @@ from django_fastws._core.tally import Tally
 from django_fastws.limits import statistics
 from django_fastws.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
+from tests.ids import shown
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 
 pytestmark = pytest.mark.usefixtures("routes", "db")
@@ -260,7 +261,7 @@ async def test_a_login_comes_first():
         (RuntimeError("on purpose"), (500, "Internal Server Error")),
         (ValueError("on purpose"), (500, "Internal Server Error")),
     ],
-    ids=repr,
+    ids=shown,
 )
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_a_function_may_raise(handler, error, result, is_async, caplog):

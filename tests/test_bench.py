@@ -26,6 +26,7 @@ from bench.row import Bench, Row, Sample, Skipped, Target, calibrate
 from bench.rows import ROWS
 from bench.scale import FULL, QUICK, TINY
 from tests.docs.blocks import blocks_of
+from tests.ids import shown
 from tests.processes import HOST, ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks need Linux")
@@ -163,7 +164,7 @@ def test_a_row_that_cannot_be_prepared_says_why(capsys):
 
 
 @pytest.mark.parametrize(
-    ("seconds_each", "count"), [(0.001, 1000), (0.01, 100), (0.5, 5), (0.0000001, 5000)], ids=str
+    ("seconds_each", "count"), [(0.001, 1000), (0.01, 100), (0.5, 5), (0.0000001, 5000)], ids=shown
 )
 def test_rounds_get_as_many_messages_as_fill_their_time(seconds_each, count):
     assert calibrate(lambda messages: messages * seconds_each, 1.0, first=5, most=5000) == count

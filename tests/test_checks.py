@@ -167,7 +167,7 @@ ABSENT = [
     ("fastws.E020", {"FASTWS_MAX_CONNECTIONS": 1, "FASTWS_IDLE_TIMEOUT": 0.5, "FASTWS_CLOSE_ON_LOGOUT": False}),
     ("fastws.E020", {"FASTWS_HANDSHAKE_RATE": "5/10s", "FASTWS_MESSAGE_RATE": "100/m burst 20"}),
     ("fastws.E020", {"FASTWS_MAX_LIFETIME": None, "FASTWS_MESSAGE_RATE": None, "FASTWS_MAX_CONNECTIONS": None}),
-    ("fastws.W021", {f"{name}": getattr(conf.conf, name[7:].lower()) for name in conf.NAMES}),
+    ("fastws.W021", {f"{name}": getattr(conf.conf, name[7:].lower()) for name in sorted(conf.NAMES)}),
 ]
 
 

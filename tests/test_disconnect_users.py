@@ -22,6 +22,7 @@ from django_fastws.layer import apublish
 from django_fastws.limits import statistics
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import GROUP, current_users, session_hash, user_key
+from tests.ids import shown
 from tests.processes import free_port
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 
@@ -194,7 +195,7 @@ async def test_sockets_without_a_user_stay(ends):
         ([1], ValueError),
         (object(), ValueError),
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_what_is_no_user_is_refused(user, error):
     with pytest.raises(error):

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from django_fastws import MessageTooBig
 from django_fastws.encoding import encode, encode_bytes, encode_json, encode_text
 from django_fastws.types import Address
+from tests.ids import shown
 
 
 class Color(enum.Enum):
@@ -255,7 +256,7 @@ def test_pretending_to_be_json_is_no_text():
         (Mood.GOOD, False, b"good"),
         (dt.date(2024, 12, 31), False, b'"2024-12-31"'),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_the_kind_of_frame_follows_the_type(data, binary, raw):
     payload = encode(data)

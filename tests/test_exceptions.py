@@ -21,6 +21,7 @@ from django_fastws._core.parameters import ParameterError
 from django_fastws._core.query import QueryError
 from django_fastws.signatures import RouteError
 from django_fastws.testing import HandshakeDenied
+from tests.ids import shown
 
 TREE = {
     WebSocketError: (Exception,),
@@ -70,7 +71,7 @@ DISCONNECTS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "code", "reason", "text"), DISCONNECTS, ids=repr)
+@pytest.mark.parametrize(("error", "code", "reason", "text"), DISCONNECTS, ids=shown)
 def test_a_disconnect_has_code_and_reason(error, code, reason, text):
     assert (error.code, error.reason, str(error)) == (code, reason, text)
     assert repr(error) == f"WebSocketDisconnect(code={code}, reason={reason!r})"
@@ -91,7 +92,7 @@ EXCEPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "code", "reason", "text"), EXCEPTIONS, ids=repr)
+@pytest.mark.parametrize(("error", "code", "reason", "text"), EXCEPTIONS, ids=shown)
 def test_an_exception_has_code_and_reason(error, code, reason, text):
     assert (error.code, error.reason, str(error)) == (code, reason, text)
     assert str(code) in repr(error)

@@ -9,6 +9,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django_fastws import FastWS, WebSocket
 from django_fastws.signatures import RouteError
 from django_fastws.testing import connect
+from tests.ids import shown
 
 pytestmark = pytest.mark.usefixtures("routes")
 
@@ -215,7 +216,7 @@ def test_a_bound_method_is_a_handler_or_refused_in_words():
     assert route.name == "method"
 
 
-@pytest.mark.parametrize("handler", [Sockets(), Sockets, functools.partial(handler), None, "chat"], ids=repr)
+@pytest.mark.parametrize("handler", [Sockets(), Sockets, functools.partial(handler), None, "chat"], ids=shown)
 def test_what_is_neither_function_nor_consumer_is_refused(handler):
     with pytest.raises(RouteError):
         routed("/x", handler)

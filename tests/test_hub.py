@@ -18,6 +18,7 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.layer import Link
+from tests.ids import shown
 
 
 class FakeLink(Link):
@@ -307,7 +308,7 @@ async def test_a_member_may_leave_while_it_is_served(hub):
         {"type": "fastws.broadcast", "v": VERSION, "room": "nobody's", "text": "x"},
         {"type": "fastws.broadcast", "v": VERSION, "room": None, "text": "x"},
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_what_is_for_nobody_is_ignored(hub, caplog, crossing):
     member = Member()
@@ -324,7 +325,7 @@ async def test_an_envelope_without_a_message_is_logged(hub, caplog):
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize("message", [{"text": 5}, {"bytes": 5}, {"text": "\ud800"}], ids=repr)
+@pytest.mark.parametrize("message", [{"text": 5}, {"bytes": 5}, {"text": "\ud800"}], ids=shown)
 async def test_what_is_no_message_is_logged_and_stands_in_nobodys_way(hub, caplog, message):
     member = Member()
     await hub.join(member, "lobby")

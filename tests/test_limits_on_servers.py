@@ -84,7 +84,8 @@ async def test_over_a_limit_both_ends_are_told(server, handler, limit):
         for number in range(2):
             await ws.send(str(number))
         if limit == "rate":
-            for number in range(2, 8):
+            # Hypercorn cuts who sends after its close frame, and what it has sent is lost by that.
+            for number in range(2, 4 if server.kind == "hypercorn" else 8):
                 await ws.send(str(number))
         elif limit == "size":
             await ws.send("x" * 1001)

@@ -17,6 +17,7 @@ from django_fastws.layer.connection import Connection
 from django_fastws.layer.line import Line
 from django_fastws.layer.publisher import Publisher
 from django_fastws.layer.shard import SETTLING_SECONDS
+from tests.ids import shown
 from tests.processes import ROOT, RedisServer
 from tests.site.client import LIMIT, token
 
@@ -272,7 +273,7 @@ async def test_leaving_and_coming_back_in_one_turn(group):
         ({}, {"symmetric_encryption_keys": ["new", "old"]}),
         ({}, {"serializer_format": "json"}),
     ],
-    ids=str,
+    ids=shown,
 )
 async def test_options(settings, redis_server: RedisServer, host, config):
     config = {"hosts": [{"address": redis_server.url, **host}], **config}

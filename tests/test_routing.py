@@ -17,6 +17,7 @@ from django.urls.converters import REGISTERED_CONVERTERS, get_converters, regist
 from django_fastws import FastWS, WebSocket
 from django_fastws.routing import WebSocketRouter, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
+from tests.ids import shown
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 
 pytestmark = pytest.mark.usefixtures("routes")
@@ -132,7 +133,7 @@ async def test_without_any_route_every_path_is_unknown():
         (int | None, "5", 5, "x", 400),
         (int | str, "x", "x", None, None),
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_the_annotation_picks_the_converter_of_a_path(annotation, good, value, bad, status):
     async def show(ws, pk):

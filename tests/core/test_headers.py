@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
+from tests.ids import shown
 
 RAW = [
     (b"host", b"example.com"),
@@ -115,7 +116,7 @@ ENCODED = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "encoded"), ENCODED, ids=repr)
+@pytest.mark.parametrize(("headers", "encoded"), ENCODED, ids=shown)
 def test_encoding(headers, encoded):
     assert encode_headers(headers) == encoded
 
@@ -159,7 +160,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("headers", "error", "words"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("headers", "error", "words"), REFUSED, ids=shown)
 def test_a_header_that_cannot_be_sent_is_refused(headers, error, words):
     with pytest.raises(error) as raised:
         encode_headers(headers, HANDSHAKE_HEADERS)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.json import dumps, loads
+from tests.ids import shown
 
 WRITTEN = [
     (None, "null"),
@@ -38,7 +39,7 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("data", "text"), WRITTEN, ids=repr)
+@pytest.mark.parametrize(("data", "text"), WRITTEN, ids=shown)
 def test_writing(data, text):
     assert dumps(data).decode() == text
 
@@ -74,7 +75,7 @@ UNWRITABLE = [
 ]
 
 
-@pytest.mark.parametrize("data", UNWRITABLE, ids=ascii)
+@pytest.mark.parametrize("data", UNWRITABLE, ids=shown)
 def test_what_has_no_json_form_raises_type_error(data):
     with pytest.raises(TypeError, match="not JSON"):
         dumps(data)

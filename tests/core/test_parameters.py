@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.parameters import Parameter, ParameterError, converter_for, path_converter
+from tests.ids import shown
 
 
 class Color(enum.Enum):
@@ -188,7 +189,7 @@ UNSUPPORTED = [
 ]
 
 
-@pytest.mark.parametrize("annotation", UNSUPPORTED, ids=repr)
+@pytest.mark.parametrize("annotation", UNSUPPORTED, ids=shown)
 def test_an_annotation_that_no_text_can_become_is_refused_with_what_can(annotation):
     with pytest.raises(TypeError) as raised:
         converter_for(annotation)
@@ -210,7 +211,7 @@ def test_an_annotation_that_no_text_can_become_is_refused_with_what_can(annotati
         (list[Literal["a", "b"]], ["b", "a"], ["b", "a"]),
         (Annotated[list[Annotated[int, 1]], 2], ["1"], [1]),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_a_list_has_every_value_of_its_name(annotation, values, result):
     assert parameter("ids", annotation).from_query(values) == result
@@ -304,7 +305,7 @@ def test_a_list_in_the_path_is_a_list_or_refused():
         (Any, "str"),
         (Annotated[str, [], {}, object()], "str"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_the_path_converter_that_an_annotation_picks(annotation, name):
     assert path_converter(annotation) == name

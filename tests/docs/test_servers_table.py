@@ -51,6 +51,8 @@ def serve() -> Iterator[Callable[..., ASGIServer]]:
             return running[key]
 
         yield start
+        for server in running.values():  # some have handlers that would be waited for
+            server.process.kill()
 
 
 Fact = Callable[[str, Callable[..., ASGIServer]], Awaitable[str]]

@@ -38,6 +38,7 @@ from websockets.uri import parse_uri
 
 from django_fastws.wires import find_wire
 from tests.clients.certificates import Certificates
+from tests.ids import shown
 from tests.processes import HOST
 from tests.wires.fakes import end_tasks
 
@@ -84,7 +85,7 @@ def in_its_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 def on(*kinds: Kind) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
     """Run a test once for each kind of server; ``kind`` is an argument of the test."""
-    return lambda test: pytest.mark.parametrize("kind", kinds, ids=str)(in_its_loop(test))
+    return lambda test: pytest.mark.parametrize("kind", kinds, ids=shown)(in_its_loop(test))
 
 
 # ── The server's end ────────────────────────────────────────────────────────────────────────────────────────────────
