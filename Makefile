@@ -3,12 +3,14 @@
 #   PYTHON=python3.12   the interpreter that makes the environment; without it the first that can
 #   VENV=.venv          where the environment is
 #   ARGS="-k rooms"     passed to pytest, or to the benchmarks
+#   WORKERS=2           in how many processes the tests run; 0 for this one, as a debugger needs it
 #   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
 #   PORT=8000           where the demo listens
 
 VENV ?= .venv
 PORT ?= 8000
 ARGS ?=
+WORKERS ?= 2
 REDIS ?=
 PYTHON ?=
 
@@ -19,6 +21,8 @@ MATRIX = 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django
 
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
+# The tests of a file stay together, for the servers that they share.
+PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
 PIP = $(PY) -m pip --disable-pip-version-check
 FURTHER = $(if $(DJANGO),"$(DJANGO)")
 
@@ -40,11 +44,11 @@ endif
 
 test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
-	$(PY) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
-	$(PY) -m pytest -m faults $(ARGS)
+	$(PYTEST) -m faults $(ARGS)
 
 check: install-lint ## Look for mistakes: ruff, mypy, import-linter
 	$(PY) -m ruff check

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
 from django_fastws.clients import reloader
+from tests.processes import ROOT
 
 
 class Child:
@@ -46,6 +48,7 @@ def parent(monkeypatch):
 
     monkeypatch.setattr(reloader, "watch", lambda on_change: setattr(run, "on_change", on_change))
     monkeypatch.setattr(reloader, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "manage.py"), "runws_clients", "--reload"])
     yield run
     for signum, handler in before.items():
         signal.signal(signum, handler)
