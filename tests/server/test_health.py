@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from django_fastws.layer import LayerStatus
+from django_fastws.server import health
 from tests.clients.projects import Project
 from tests.processes import RedisServer, free_port, stopped
 from tests.server.client import fetch
@@ -81,6 +83,25 @@ async def test_it_is_not_ready_while_the_layer_is_out_of_reach(serve):
         await until(is_not_ready)
         redis.start()
         await until(is_ready)
+
+
+async def test_a_layer_that_is_known_to_be_lost_is_not_waited_for(monkeypatch):
+    async def probe():
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(health, "layer_problem", probe)
+    monkeypatch.setattr(health, "layer_status", lambda: LayerStatus(is_reachable=False, error="refused"))
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asked = health.Health(lambda: False)
+    scope = {"type": "http", "path": "/readyz", "method": "GET"}
+    async with asyncio.timeout(5):
+        await asked.application(scope)(scope, None, send)
+    assert sent[0]["status"] == 503
+    asked._probe.cancel()
 
 
 @pytest.mark.redis
