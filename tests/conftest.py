@@ -107,7 +107,12 @@ class Database(NamedTuple):
 
 @pytest.fixture(scope="session")
 def site_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    """The database of the shared servers."""
+    """The database of the shared servers. Any test may have made users in it."""
+    return make_database(tmp_path_factory)
+
+
+def make_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """A new database with ada in it."""
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
     return Database(path, migrate(Database(path, "").environment))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Database, check_log, migrate
+from tests.conftest import Database, check_log, make_database, migrate
 from tests.processes import ASGIServer, PostgresServer
 from tests.site.client import connect, token, until
 from tests.subprocesses import Project
@@ -85,10 +85,16 @@ class Postgres:
                 assert len((await slow.recv_json())["rows"]) == 1
 
 
+@pytest.fixture(scope="module")
+def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """One of its own: the database of the other tests has the users that they make."""
+    return make_database(tmp_path_factory)
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Any:
     if request.param == "sqlite":
-        return SQLite(request.getfixturevalue("site_database"))
+        return SQLite(request.getfixturevalue("sqlite_database"))
     postgres = Postgres(request.getfixturevalue("postgres_server"))
     postgres.session_key = request.getfixturevalue("postgres_session_key")
     return postgres
