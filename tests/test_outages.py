@@ -26,8 +26,9 @@ from django_fastws import Room, WebSocketConnectionError
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.hub import current_hub, envelope
-from django_fastws.layer import LayerStatus, RedisChannelLayer, check_layer, layer_status
+from django_fastws.layer import LayerStatus, RedisChannelLayer, blocking, check_layer, layer_status
 from django_fastws.layer.line import Line
+from django_fastws.layer.publisher import Publisher
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import connect as connect_inside
 from tests import redis_binary
@@ -409,6 +410,33 @@ async def test_ten_thousand_rooms_are_subscribed_to_again(inside, own_redis):
         assert len(client.pubsub_channels()) == 10_001
     await Room("r").abroadcast("hello")
     assert await ada.receive_text() == "hello"
+
+
+@pytest.mark.parametrize("way", ["loop", "thread"])
+async def test_what_redis_takes_late_is_not_missed_by_members_who_were_cut_off_meanwhile(
+    inside, own_redis, quick, monkeypatch, way
+):
+    # Whoever publishes is more patient than whoever is subscribed, as when it has begun to wait later.
+    monkeypatch.setattr(Publisher, "_PATIENCE", 10_000)
+    monkeypatch.setattr(blocking, "_LATE_SECONDS", 0.1)
+    ada = await inside.member("r")
+    for text in ("before", "late"):
+        if way == "loop":
+            call = asyncio.ensure_future(Room("r").abroadcast(text))
+        else:
+            call = asyncio.ensure_future(asyncio.to_thread(Room("r").broadcast, text))
+        if text == "before":
+            await call
+            assert await ada.receive_text() == "before"
+            pause = contextlib.ExitStack()
+            pause.enter_context(stopped(own_redis))
+    await until(is_lost, "the loss", 1)
+    pause.close()
+    await call
+    assert await ada.receive_text() == "late"
+    await until(is_reachable, "the return", 5)
+    await Room("r").abroadcast("after")
+    assert await ada.receive_text() == "after"
 
 
 @pytest.mark.parametrize("way", ["loop", "thread"])

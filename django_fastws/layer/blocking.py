@@ -33,6 +33,7 @@ _DOING = "broadcast"
 _ATTEMPT_SECONDS = 3.0  # that connecting may take, with everything that comes before the first command
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between attempts
 _PATIENCE_SECONDS = 2.0  # without an answer; more for what is large
+_LATE_SECONDS = 1.0  # an answer that took longer, with an outage in between, is not relied upon
 _SLOWEST = 64 * 1024  # bytes in a second
 
 
@@ -95,12 +96,15 @@ class BlockingPublisher:
 
     def _send(self, lane: _Lane, data: bytes) -> Any:
         started, timeout = time.monotonic(), conf.publish_timeout_seconds
-        error = lane.server.error
+        error, outages = lane.server.error, lane.server.outages
         if error is None:
             reply, error = lane.try_exchange(data, timeout)
             if error is not None and lane.was_open and not is_timeout(error):
                 # The connection was closed while it was idle, as by a restart.
                 reply, error = lane.try_exchange(data, timeout)
+            if error is None and lane.server.outages != outages and time.monotonic() - started > _LATE_SECONDS:
+                # Who should have got it may have been cut off just when Redis took it.
+                return self._hold(lane, data, started + conf.publish_retry_seconds)
         if error is not None:
             if is_timeout(error) and time.monotonic() >= started + timeout:
                 raise unanswered(_DOING, timeout) from error

@@ -55,6 +55,7 @@ class Outage:
         self._missing: dict[tuple[str, Hashable], BaseException] = {}
         self._error: BaseException | None = None
         self._began = 0.0
+        self._count = 0
 
     @property
     def status(self) -> LayerStatus:
@@ -74,6 +75,7 @@ class Outage:
             self._missing[name, who] = error
             if begins:
                 self._error, self._began = error, time.monotonic()
+                self._count += 1
                 logger.warning("Lost the channel layer, and keep trying: %s", error)
         if begins:
             _announce(layer_lost, self._sender, error=error)
@@ -116,6 +118,11 @@ class Server:
         """Why it is lost, as the first who noticed says."""
         errors = self._outage._errors(self.name)
         return errors[0] if errors else None
+
+    @property
+    def outages(self) -> int:
+        """How many outages of the layer there have been."""
+        return self._outage._count
 
     def is_missed_by(self, who: Hashable) -> bool:
         """Whether this one misses it."""

@@ -11,7 +11,7 @@ from .._core.resp import Refusal
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError
 from .connection import Connection
-from .errors import confusion, out_of_reach
+from .errors import closure, confusion, out_of_reach
 from .line import Line
 from .outages import Server
 from .waiting import Waiting
@@ -26,7 +26,8 @@ class Publisher(Line):
 
     What is sent within one turn of the loop is written once, at the turn's end. Replies come in the order of the
     commands, so each caller has a future and nothing else. What was not answered when the connection broke is sent
-    again, in order and before what came later.
+    again, in order and before what came later. So is what was answered late, if there was an outage in between: who
+    should have got it may have been cut off just then.
 
     Args:
         is_held: while it is true, nothing is sent.
@@ -35,6 +36,7 @@ class Publisher(Line):
 
     _WINDOW = 512 * 1024  # bytes that Redis may owe an answer for
     _FREE = 64 * 1024  # bytes that may wait without a look at the settings
+    _LATE = 2  # pulses
     _SLOWEST = 64 * 1024  # bytes in a second; a Redis that takes less is as good as silent
 
     def __init__(
@@ -55,6 +57,8 @@ class Publisher(Line):
         self._queued_bytes = self._sent_bytes = self._unsent = 0
         self._at_door: deque[asyncio.Future[Any]] = deque()
         self._is_flushing = self._is_letting_in = False
+        #: How many outages there had been when the first command was sent that is not answered.
+        self._outages = 0
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
         """Send a command; the future is its reply.
@@ -141,6 +145,8 @@ class Publisher(Line):
         connection, queue = self._connection, self._queue
         if connection is None or not queue or self._is_held():
             return
+        if not self._sent:
+            self._outages = self._server.outages
         while queue and connection.can_write and self._sent_bytes < self._WINDOW:
             chunks = []
             while queue and self._sent_bytes < self._WINDOW:
@@ -156,6 +162,10 @@ class Publisher(Line):
         self._watch()
 
     def _received(self, replies: list[Any]) -> None:
+        if self._silent >= self._LATE and self._outages != self._server.outages and self._connection is not None:
+            self._reached()
+            self._connection.drop(closure(self._server.name))
+            return
         self._has_heard = True
         sent = self._sent
         for reply in replies:
