@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from ._core.fanout import Broadcast, FanOut, Post, take
 from ._core.groups import group_name
 from ._core.messages import Payload
+from ._core.rests import Rest
 from .exceptions import WebSocketConnectionError
 from .layer import Link, link
 
@@ -30,9 +31,6 @@ _TYPE = "fastws.broadcast"
 #: When more than so many bytes of broadcasts have arrived that could not be sent yet, no more are taken for a while.
 _MOST_BYTES = 16 * 1024 * 1024
 _SLICE = 0.01  # seconds for which a fan-out may hold the loop
-# After a fan-out that took a while, its room rests for as long: what arrives meanwhile is joined, and a burst to a
-# large room leaves half of the loop's time to others. A room that was idle is served at once.
-_SHORTEST_REST, _LONGEST_REST = 0.0002, 0.01  # seconds
 
 
 class Member(Protocol):
@@ -65,12 +63,13 @@ class _Room:
         "arrived",
         "attempted",
         "bytes",
+        "count",
         "fan_out",
         "group",
         "is_due",
         "lock",
         "members",
-        "rests_until",
+        "rest",
         "subscribed",
         "took",
     )
@@ -88,9 +87,9 @@ class _Room:
         #: How many bytes they have.
         self.bytes = 0
         self.fan_out: FanOut | None = None
-        #: How many seconds it has taken so far.
-        self.took = 0.0
-        self.rests_until = 0.0
+        #: How many broadcasts are joined in it, and how many seconds it has taken so far.
+        self.count, self.took = 0, 0.0
+        self.rest = Rest()
         self.is_due = False
 
     def send(self, is_over: Callable[[], bool]) -> None:
@@ -99,13 +98,13 @@ class _Room:
         if self.fan_out is None:
             broadcasts = take(self.arrived)
             self.bytes -= sum([len(payload) for payload, _ in broadcasts])
+            self.count = len(broadcasts)
             self.fan_out = FanOut(broadcasts, self.members)
         has_ended = self.fan_out.run(self.members, is_over)
         ends = time.perf_counter()
         self.took += ends - began
         if has_ended:
-            if self.took >= _SHORTEST_REST:
-                self.rests_until = ends + min(self.took, _LONGEST_REST)
+            self.rest.after(ends, self.took, self.count)
             self.fan_out, self.took = None, 0.0
 
 
@@ -209,8 +208,8 @@ class Hub:
     def _make_due(self, room: _Room) -> None:
         """Have a room send what has arrived: now, or when it has rested."""
         room.is_due = True
-        rest = room.rests_until - time.perf_counter()
-        if rest > 0:
+        rest = room.rest.remaining(time.perf_counter())
+        if rest:
             asyncio.get_running_loop().call_later(rest, self._due_now, room)
         else:
             self._due_now(room)
