@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import Settings
 from django.conf import settings as django_settings
@@ -182,9 +182,13 @@ class Conf:
         return self._seconds("FASTWS_MAX_LIFETIME")
 
     @property
-    def close_on_logout(self) -> bool:
-        """Whether sockets are closed when their user logs out, is deactivated or is deleted."""
-        return bool(self._get("FASTWS_CLOSE_ON_LOGOUT", True))
+    def close_on_logout(self) -> bool | Literal["session"]:
+        """Whether sockets are closed when their user logs out, is deactivated or is deleted.
+
+        With "session", a log-out closes those of the session that ends, and no others.
+        """
+        value = self._get("FASTWS_CLOSE_ON_LOGOUT", True)
+        return "session" if value == "session" else bool(value)
 
     def _count(self, name: str) -> int | None:
         value = self._get(name, None)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from ._core.fanout import Broadcast, FanOut, Post, take
+from ._core.fanout import MOST_TASKS, Broadcast, FanOut, Post, take
 from ._core.groups import group_name
 from ._core.messages import Payload
 from ._core.rests import Rest
@@ -92,20 +92,26 @@ class _Room:
         self.rest = Rest()
         self.is_due = False
 
-    def send(self, is_over: Callable[[], bool]) -> None:
-        """Go on with the fan-out until it has ended or the slice is over, and make one if there is none."""
+    def send(self, is_over: Callable[[], bool]) -> int:
+        """Go on with the fan-out until it has ended or the slice is over, and make one if there is none.
+
+        Returns:
+            How many tasks that write it has started.
+        """
         began = time.perf_counter()
         if self.fan_out is None:
             broadcasts = take(self.arrived)
             self.bytes -= sum([len(payload) for payload, _ in broadcasts])
             self.count = len(broadcasts)
             self.fan_out = FanOut(broadcasts, self.members)
-        has_ended = self.fan_out.run(self.members, is_over)
+        fan_out = self.fan_out
+        has_ended = fan_out.run(self.members, is_over)
         ends = time.perf_counter()
         self.took += ends - began
         if has_ended:
             self.rest.after(ends, self.took, self.count)
             self.fan_out, self.took = None, 0.0
+        return fan_out.started
 
 
 class Hub:
@@ -194,9 +200,13 @@ class Hub:
         if room is None:
             return
         data = crossing.get("bytes")
-        payload = Payload(crossing["text"] if data is None else data)
-        size = len(payload)  # which raises for what is no message, before it is among those that wait
-        room.arrived.append((payload, crossing.get("exclude")))
+        text, exclude = crossing["text"] if data is None else "", crossing.get("exclude")
+        # What is no message must not come among those that wait: they are joined, and it would take them with it.
+        if not isinstance(text, str) or not isinstance(data, bytes | None) or not isinstance(exclude, str | None):
+            raise TypeError(f"a broadcast of {type(text if data is None else data)}, without {type(exclude)}")
+        payload = Payload(text if data is None else data)
+        size = len(payload)  # which raises for text that has no UTF-8
+        room.arrived.append((payload, exclude))
         room.bytes += size
         self._bytes += size
         if self._bytes > _MOST_BYTES and not self._is_held and self._link is not None:
@@ -222,17 +232,18 @@ class Hub:
 
     def _send(self) -> None:
         """Send what is due, for no longer than a slice; the rest in the next turns of the loop, each room in turn."""
-        end = time.perf_counter() + _SLICE
+        end, started = time.perf_counter() + _SLICE, 0
 
         def is_over() -> bool:
             return time.perf_counter() >= end
 
         due = self._due
-        while due:
+        # Each room once: what it gets next may depend on what its members have taken, for which they need a turn.
+        for _ in range(len(due)):
             room = due.popleft()
             before = room.bytes
             try:
-                room.send(is_over)
+                started += room.send(is_over)
             except Exception:
                 logger.exception("Could not deliver a broadcast")
                 room.fan_out = None
@@ -243,7 +254,7 @@ class Hub:
                 self._make_due(room)
             else:
                 room.is_due = False
-            if is_over():
+            if started >= MOST_TASKS or is_over():
                 break
         if self._is_held and self._bytes <= _MOST_BYTES // 2:
             self._is_held = False

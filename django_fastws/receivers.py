@@ -36,14 +36,15 @@ def connect() -> None:
 
 
 def logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
-    """Close the sockets of the session that ends; those of the user's other sessions stay. Never raises."""
-    # Channels' logout() has no request, and nothing to tell the session by.
-    session = getattr(request, "session", None)
+    """Close the sockets of a user who logs out, or those of the session that ends. Never raises."""
+    session = getattr(request, "session", None)  # Channels' logout() has no request
     try:
-        if conf.close_on_logout and (hashed := session_hash(session)):
-            disconnect_behind(user_key(user) or _user_of(session), CODE, "logged out", hashed)
+        if conf.close_on_logout:
+            key = user_key(user) or ("" if session is None else _user_of(session))
+            others = conf.close_on_logout != "session"
+            disconnect_behind(key, CODE, "logged out", session_hash(session), others=others)
     except Exception:
-        logger.exception("The sockets of a session that has ended could not be closed")
+        logger.exception("The sockets of a user who has logged out could not be closed")
 
 
 def _user_of(session: Any) -> str:

@@ -62,6 +62,7 @@ class OrderlyStop:
         if self._has_signal:  # somebody insists
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
+            os._exit(128 + signum)  # the first process of a container does not die of a signal
         self._has_signal = True
         self.begin()
 

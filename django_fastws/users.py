@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from .exceptions import check_close
@@ -109,9 +110,11 @@ def key_of(user: Any) -> str:
 
 
 def session_hash(session: Any) -> str:
-    """What a session is called here, from which its key cannot be found; "" for none."""
+    """What a session is called here, from which its key cannot be found; "" for none, and for one without a name."""
     key = getattr(session, "session_key", None)
-    return "" if not key else hashlib.sha256(f"django_fastws.session:{key}".encode()).hexdigest()
+    if not key or isinstance(session, CookieSession):  # whose key is all that it holds, and changes with it
+        return ""
+    return hashlib.sha256(f"django_fastws.session:{key}".encode()).hexdigest()
 
 
 # Sockets of one event loop
@@ -171,20 +174,22 @@ class Users:
         try:
             code, reason = int(crossing["code"]), str(crossing["reason"])
             check_close(code, reason)
-            self._end(str(crossing["user"]), str(crossing.get("session", "")), code, reason)
+            session = str(crossing.get("session", ""))
+            self._end(str(crossing["user"]), session, code, reason, others=not session or "others" in crossing)
         except Exception:
             if not self._saw_garbage:
                 self._saw_garbage = True
                 logger.warning("Ignoring messages about users that make no sense", exc_info=True)
 
-    def _end(self, user: str, session: str, code: int, reason: str) -> None:
+    def _end(self, user: str, session: str, code: int, reason: str, *, others: bool) -> None:
         now = asyncio.get_running_loop().time()
-        self._ended[user, session] = (now, code, reason)
-        self._ended.move_to_end((user, session))
+        for ended in {session, ""} if others else {session}:
+            self._ended[user, ended] = (now, code, reason)
+            self._ended.move_to_end((user, ended))
         while len(self._ended) > _MEMORY_SIZE or next(iter(self._ended.values()))[0] < now - _MEMORY_SECONDS:
             self._ended.popitem(last=False)
         for sitter in list(self._sitters.get(user, ())):
-            if not session or sitter.session == session:
+            if others or sitter.session == session:
                 sitter.end("disconnect", code, reason)
 
 
@@ -225,7 +230,7 @@ def disconnect(*, user: Any, code: int = 4401, reason: str = "", on_commit: bool
     """
     check_no_loop("disconnect()", "adisconnect(...)")
     key = key_of(user)
-    publish_sync(GROUP, _envelope(key, "", code, reason), f"Disconnecting {key}", logger, on_commit=on_commit)
+    publish_sync(GROUP, _envelope(key, code, reason), f"Disconnecting {key}", logger, on_commit=on_commit)
 
 
 async def adisconnect(*, user: Any, code: int = 4401, reason: str = "") -> None:
@@ -238,24 +243,27 @@ async def adisconnect(*, user: Any, code: int = 4401, reason: str = "") -> None:
         TypeError, ValueError: it is no user, or the code or reason cannot be sent.
         WebSocketConnectionError: the channel layer cannot be reached.
     """
-    await apublish(GROUP, _envelope(key_of(user), "", code, reason))
+    await apublish(GROUP, _envelope(key_of(user), code, reason))
 
 
-def disconnect_behind(key: str, code: int, reason: str, session: str = "") -> None:
+def disconnect_behind(key: str, code: int, reason: str, session: str = "", *, others: bool = True) -> None:
     """Close the sockets of a user, for receivers of signals: it never raises, and never waits for long.
 
     Args:
         key: the ``user_key``; "" is nobody's.
-        session: the ``session_hash`` of the one whose sockets are meant; "" for all of the user's.
+        session: the ``session_hash`` of the one that ends, with which nobody comes back; "" for none.
+        others: whether the user's other sockets are closed, too. Without a session, all are.
     """
     if key:
-        publish_behind(GROUP, _envelope(key, session, code, reason), f"Disconnecting {key}", logger)
+        crossing = _envelope(key, code, reason)
+        if session:
+            crossing["session"] = session
+            if others:
+                crossing["others"] = "1"
+        publish_behind(GROUP, crossing, f"Disconnecting {key}", logger)
 
 
-def _envelope(key: str, session: str, code: int, reason: str) -> dict[str, str | bytes]:
+def _envelope(key: str, code: int, reason: str) -> dict[str, str | bytes]:
     check_close(code, reason)
     crossing: dict[str, str | bytes] = {"type": _TYPE, "v": _VERSION, "do": "disconnect", "user": key}
-    crossing |= {"code": str(int(code)), "reason": reason}
-    if session:
-        crossing["session"] = session
-    return crossing
+    return crossing | {"code": str(int(code)), "reason": reason}

@@ -363,7 +363,7 @@ class WebSocket:
         await _room(room).abroadcast(data, exclude=self if exclude_self else None)
 
     @property
-    def post(self) -> Callable[[Payload | Batch], None]:
+    def post(self) -> Callable[[Payload | Batch], bool | None]:
         """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
         return self._wire.post
 

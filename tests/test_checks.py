@@ -116,7 +116,7 @@ PROVOKED = [
         for name in ("FASTWS_HANDSHAKE_RATE", "FASTWS_HANDSHAKE_RATE_PER_ADDRESS", "FASTWS_MESSAGE_RATE")
         for value in ("", "fast", "0/s", 20, True, [])
     ],
-    *[("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": value}, "True or False") for value in (None, 1, "yes")],
+    *[("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": value}, "True, False or 'session'") for value in (None, 1, "yes")],
     ("fastws.W021", {"FASTWS_MAX_MESAGE_BYTES": 1}, "There is no setting FASTWS_MAX_MESAGE_BYTES"),
 ]
 
@@ -165,6 +165,7 @@ ABSENT = [
     ("fastws.E020", {"FASTWS_CLIENT_LIBRARY": "picows"}),
     ("fastws.E020", {"FASTWS_SLOW_CONSUMER": "drop_newest"}),
     ("fastws.E020", {"FASTWS_MAX_CONNECTIONS": 1, "FASTWS_IDLE_TIMEOUT": 0.5, "FASTWS_CLOSE_ON_LOGOUT": False}),
+    ("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": "session", "FASTWS_DRAIN_SECONDS": 0}),
     ("fastws.E020", {"FASTWS_HANDSHAKE_RATE": "5/10s", "FASTWS_MESSAGE_RATE": "100/m burst 20"}),
     ("fastws.E020", {"FASTWS_MAX_LIFETIME": None, "FASTWS_MESSAGE_RATE": None, "FASTWS_MAX_CONNECTIONS": None}),
     ("fastws.W021", {f"{name}": getattr(conf.conf, name[7:].lower()) for name in sorted(conf.NAMES)}),

@@ -437,7 +437,34 @@ async def logged_in(user):
     return client
 
 
-async def test_a_log_out_closes_the_sockets_of_the_session_and_no_others(ends):
+async def test_a_log_out_closes_all_sockets_of_the_user(ends):
+    ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
+    here, elsewhere, other = [await logged_in(user) for user in (ada, ada, bob)]
+    async with AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(connect("/x", cookies=client.cookies))
+            for client in (here, here, elsewhere, other)
+        ]
+        await here.alogout()
+        assert [await closed(ws) for ws in sockets[:3]] == [(4401, "logged out")] * 3
+        assert await is_open(sockets[3])
+        async with connect("/x", cookies=elsewhere.cookies) as again:
+            assert await is_open(again)
+
+
+async def test_a_log_out_closes_sockets_whose_session_has_another_key_by_now(ends):
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        session = SessionStore(client.cookies["sessionid"].value)
+        await session.acycle_key()  # as a change of the password does
+        client.cookies["sessionid"] = session.session_key
+        await client.alogout()
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_a_log_out_may_close_the_sockets_of_the_session_and_no_others(ends, settings):
+    settings.FASTWS_CLOSE_ON_LOGOUT = "session"
     ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
     here, elsewhere, other = [await logged_in(user) for user in (ada, ada, bob)]
     async with AsyncExitStack() as stack:
@@ -472,7 +499,9 @@ async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
     assert crossing["session"] == session_hash(SessionStore(key))
 
 
-async def test_a_session_that_has_ended_does_not_open_another_socket(ends):
+@pytest.mark.parametrize("setting", [True, "session"])
+async def test_a_session_that_has_ended_does_not_open_another_socket(ends, settings, setting):
+    settings.FASTWS_CLOSE_ON_LOGOUT = setting
     ada = await User.objects.acreate(username="ada")
     here, elsewhere = await logged_in(ada), await logged_in(ada)
     session = SessionStore(here.cookies["sessionid"].value)
@@ -489,19 +518,36 @@ async def test_a_session_that_has_ended_does_not_open_another_socket(ends):
         assert await outcome() == 101
         await here.alogout()
         assert await outcome() == (403, "logged out")
-        assert await is_open(ws)
+        assert await is_open(ws) == (setting == "session")
         await here.aforce_login(ada)
         async with connect("/x", cookies=here.cookies) as again:
             assert await is_open(again)
 
 
-async def test_a_log_out_without_a_session_closes_nothing(ends):
+@pytest.mark.parametrize("setting", [True, "session"])
+async def test_a_log_out_without_a_session_closes_all_of_the_user(ends, settings, setting):
+    settings.FASTWS_CLOSE_ON_LOGOUT = setting
     ada = await User.objects.acreate(username="ada")
     client = await logged_in(ada)
     async with connect("/x", cookies=client.cookies) as ws:
-        await sync_to_async(user_logged_out.send)(sender=User, request=None, user=ada)  # as Channels' logout() does
         await AsyncClient().alogout()
         assert await is_open(ws)
+        await sync_to_async(user_logged_out.send)(sender=User, request=None, user=ada)  # as Channels' logout() does
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_a_session_in_a_cookie_has_no_name(ends, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.FASTWS_CLOSE_ON_LOGOUT = "session"
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        session = await client.asession()
+        session["seen"] = 1  # which changes its key
+        await session.asave()
+        client.cookies["sessionid"] = session.session_key
+        await client.alogout()
+        assert await closed(ws) == (4401, "logged out")
 
 
 async def test_a_log_out_of_nobody_is_no_error(rf):

@@ -8,18 +8,20 @@ from typing import Any
 
 from .messages import Batch, Payload
 
-__all__ = ["JOINED_BYTES", "FanOut", "take"]
+__all__ = ["JOINED_BYTES", "MOST_TASKS", "FanOut", "take"]
 
 logger = logging.getLogger("django_fastws.hub")
 
 #: How many bytes of messages are joined into one write at most.
 JOINED_BYTES = 64 * 1024
-_STEP = 64  # members between two looks at the clock
+#: How many tasks a slice may start, about: what they do takes time, too.
+MOST_TASKS = 128
+_STEP, _STEP_BYTES = 64, 256 * 1024  # members, and bytes for them, between two looks at the clock
 
 Broadcast = tuple[Payload, str | None]
 """A message, and the id of a member that does not get it."""
-Post = Callable[[Payload | Batch], None]
-"""Sends to one member without waiting."""
+Post = Callable[[Payload | Batch], bool | None]
+"""Sends to one member without waiting; True if that is left to a task, which was started for it."""
 
 
 def take(waiting: list[Broadcast]) -> list[Broadcast]:
@@ -44,9 +46,12 @@ class FanOut:
     Args:
         broadcasts: at least one, in order.
         members: whoever is in the room, each with an ``id``, and how to send to it.
+
+    Attributes:
+        started: how many tasks the last slice has started.
     """
 
-    __slots__ = ("_batch", "_excluded", "_members", "_position", "_posts")
+    __slots__ = ("_batch", "_excluded", "_members", "_position", "_posts", "_step", "started")
 
     def __init__(self, broadcasts: Sequence[Broadcast], members: Mapping[Any, Post]) -> None:
         payloads = [payload for payload, _ in broadcasts]
@@ -59,6 +64,8 @@ class FanOut:
         self._members = list(members)
         self._posts = list(members.values())
         self._position = 0
+        self._step = max(1, min(_STEP, _STEP_BYTES // max(1, len(self._batch.frame))))
+        self.started = 0
 
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.
@@ -67,37 +74,41 @@ class FanOut:
             present: the room's members now: who has left since this began is passed over.
             is_over: asked every so many members whether the slice is over.
         """
-        count, batch = len(self._posts), self._batch
+        count, batch, step = len(self._posts), self._batch, self._step
+        started = 0
         is_plain = not self._position and not self._excluded
         while self._position < count:
             position = self._position
-            self._position += _STEP
+            self._position += step
             if is_plain:
-                for post in self._posts[position : position + _STEP]:
+                for post in self._posts[position : position + step]:
                     try:
-                        post(batch)
+                        if post(batch):
+                            started += 1
                     except Exception:
                         _log_failure()
             else:
-                self._post_with_care(position, present)
-            if is_over():
+                started += self._post_with_care(position, present)
+            if started >= MOST_TASKS or is_over():
                 break
+        self.started = started
         return self._position >= count
 
-    def _post_with_care(self, position: int, present: Collection[Any]) -> None:
+    def _post_with_care(self, position: int, present: Collection[Any]) -> int:
         """One step, after others had their turn, or where somebody is excluded."""
-        part = slice(position, position + _STEP)
+        part, started = slice(position, position + self._step), 0
         for member, post in zip(self._members[part], self._posts[part], strict=True):
             if position and member not in present:
                 continue
             others = self._excluded.get(member.id) if self._excluded else None
             try:
                 if others is None:
-                    post(self._batch)
+                    started += bool(post(self._batch))
                 elif others:
-                    post(Batch(others))
+                    started += bool(post(Batch(others)))
             except Exception:
                 _log_failure()
+        return started
 
 
 def _log_failure() -> None:

@@ -16,7 +16,7 @@ logger = logging.getLogger("django_fastws.server")
 
 _TICK = 0.05  # seconds between two looks
 _SPREAD = 0.5  # the part of the time over which sockets are closed
-_PATIENCE = 0.25  # the part of it for a client to answer its close frame
+_PATIENCE, _LEAST_PATIENCE = 0.25, 1.0  # for a client to answer its close frame: the part of it, and seconds
 _SOCKETS_PER_SECOND = 20.0  # so few that there is no need to spread them any further
 _LAST_SECONDS = 1.0  # after the port is closed, for a request that was already on its way on an open connection
 _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
@@ -85,7 +85,7 @@ class Drain:
                 now = time.monotonic()
                 closed_at = closed_at or now
                 is_waited_for = self._spread and now - closed_at < _LAST_SECONDS and server.has_connections()
-                if not requests and not is_waited_for:
+                if not requests and not is_waited_for and not server.applications():
                     break
             await asyncio.sleep(min(_TICK, left))
         server.stop_listening()
@@ -111,7 +111,7 @@ class Drain:
     def _close_due(self, now: float) -> None:
         while self._due and self._due[-1][0] <= now:
             _, socket = self._due.pop()
-            socket.restart(max(_TICK, _PATIENCE * self._seconds))
+            socket.restart(max(_TICK, min(self._seconds, _LEAST_PATIENCE), _PATIENCE * self._seconds))
 
     async def _cancel(self) -> int:
         """Cancel what has not ended by itself; returns how much that is."""

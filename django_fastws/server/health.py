@@ -10,15 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..conf import conf
-from ..layer import layer_status
-from ..reachability import layer_problem
+from ..reachability import first_problem, layer_problem
 from ..types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Health"]
 
 logger = logging.getLogger("django_fastws.server")
 
-_GLANCE_SECONDS = 0.1  # between two looks at whether the layer is known to be lost
 _FRESH_SECONDS = 1.0  # for which an answer holds, however often it is asked for
 
 
@@ -59,11 +57,7 @@ class Health:
         probe = self._probe
         if probe is None or (probe.done() and time.monotonic() - self._probed_at > _FRESH_SECONDS):
             probe = self._probe = asyncio.get_running_loop().create_task(self._probe_layer())
-        while not probe.done():
-            if (problem := _known_problem()) is not None:  # before the probe has given up
-                return problem
-            await asyncio.wait({probe}, timeout=_GLANCE_SECONDS)
-        return probe.result()
+        return await first_problem(probe)
 
     async def _probe_layer(self) -> str | None:
         try:
@@ -73,15 +67,6 @@ class Health:
             return str(error)
         finally:
             self._probed_at = time.monotonic()
-
-
-def _known_problem() -> str | None:
-    """Why the layer is known to be lost; None if nothing is known to be wrong."""
-    try:
-        status = layer_status()
-    except Exception:  # of a layer that is configured wrongly, of which the probe will tell
-        return None
-    return None if status.is_reachable else status.error or "it was lost"
 
 
 async def _answer(scope: Scope, send: Send, status: int, facts: dict[str, Any]) -> None:

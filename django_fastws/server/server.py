@@ -122,6 +122,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     def _ready(self) -> None:
         """What daphne calls between having made its factories and beginning to serve."""
         self.ws_factory.protocol = WebSocketProtocol
+        self.ws_factory._batched_timer = _Timers()
         build = self.http_factory.buildProtocol
 
         def build_and_remember(address: Any) -> Any:
@@ -267,6 +268,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         scope["state"] = self._lifespan.state.copy()
         if is_websocket:
             protocol.complete_scope(scope)
+        elif not scope["path"].startswith("/"):
+            _make_relative(scope)
         self._resolve_client(protocol, scope)
         inbox: asyncio.Queue[Message] = protocol.open_inbox() if is_websocket else asyncio.Queue()
         send = functools.partial(self.handle_reply, protocol)
@@ -356,6 +359,26 @@ class Server(DaphneServer):  # type: ignore[misc]
         reactor.callLater(_CHECK_SECONDS, self.timeout_checker)
 
 
+class _Timers:
+    """The timers of autobahn's protocols. Its own end at whole seconds, and so up to a second early."""
+
+    def call_later(self, delay: float, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call a function later; what is returned has a ``cancel()``."""
+        return _Timer(reactor.callLater(delay, function, *args, **options))
+
+
+class _Timer:
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        """Do not call it; no matter whether it has been."""
+        if self._call.active():
+            self._call.cancel()
+
+
 class Request(WebRequest):  # type: ignore[misc]
     """One HTTP request, or the handshake of a WebSocket."""
 
@@ -427,6 +450,14 @@ def _application_ended(protocol: Any, *, failed: bool) -> None:
     elif not protocol.finished:
         # Half of an answer must not look like the whole.
         protocol.transport.abortConnection()
+
+
+def _make_relative(scope: Scope) -> None:
+    """Take scheme and host off a path: a request may be for a whole URL (RFC 9112 section 3.2.2)."""
+    for name, colon, slash in (("path", "://", "/"), ("raw_path", b"://", b"/")):
+        value: Any = scope.get(name)
+        if value and colon in value:
+            scope[name] = slash + value.partition(colon)[2].partition(slash)[2]
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

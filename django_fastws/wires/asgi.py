@@ -21,7 +21,7 @@ logger = logging.getLogger("django_fastws.wires")
 
 # How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
 _LOST = (OSError, RuntimeError)
-_PATIENCE = 1.0  # seconds for a slow client to take its close frame
+_PATIENCE = 10.0  # seconds for a slow client to take its close frame
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
 _DENIAL = "websocket.http.response"
 
@@ -220,10 +220,14 @@ class Wire:
         else:
             await self._in_turn(payload, len(payload))
 
-    def post(self, batch: Payload | Batch) -> None:
-        """Send messages without waiting. Never raises; a closed connection drops them."""
+    def post(self, batch: Payload | Batch) -> bool | None:
+        """Send messages without waiting; True if a task was started for that.
+
+        Never raises; a closed connection drops them.
+        """
         if self._slow or not self.is_open:
-            return
+            return False
+        was_idle = self._writer is None
         limit = conf.send_buffer_bytes
         for payload in batch.payloads:
             size, unsent = len(payload), self._unsent()
@@ -231,6 +235,7 @@ class Wire:
             if fits or self._make_room(size, limit - unsent):
                 self._backlog.push((payload, None), size, droppable=True)
                 self._start_writer()
+        return was_idle and self._writer is not None
 
     def _unsent(self) -> int:
         """How many bytes the server holds for a client that does not take them; 0 where that cannot be told."""

@@ -40,6 +40,7 @@ _NEEDED = (
     "sendMessage",
     "sendPing",
     "sendPong",
+    "send_queue",
     "serverReject",
     "state",
     "transport",
@@ -94,10 +95,16 @@ def _tcp_below(transport: Any) -> Any:
     """
     for _ in range(3):
         if "socket" in getattr(transport, "__dict__", ()):
-            known = all(hasattr(transport, name) for name in _NEEDED_BELOW) and not transport.TLS
-            return transport if known else None
+            return transport if _is_known(transport) else None
         transport = getattr(transport, "transport", None)
     return None
+
+
+def _is_known(tcp: Any) -> bool:
+    """Whether a transport of Twisted's has inside what the wire relies on."""
+    if not all(hasattr(tcp, name) for name in _NEEDED_BELOW) or tcp.TLS:
+        return False
+    return isinstance(tcp.dataBuffer, bytes) and callable(getattr(tcp.socket, "send", None))
 
 
 class _Request:
@@ -220,27 +227,28 @@ class DaphneWire(DirectWire):
     def _is_writable(self) -> bool:
         return True
 
-    def post(self, batch: Payload | Batch) -> None:
+    def post(self, batch: Payload | Batch) -> bool | None:
         # The same as that of DirectWire, for the case that nearly always is. This is called for every member of a
         # room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
-        tcp = self._tcp
+        tcp, protocol = self._tcp, self._protocol
         if (
             self._writer is None
             and not self._busy
             and self._socket_send is not None
-            and self._protocol.state == _OPEN
+            and protocol.state == _OPEN
             and not tcp._tempDataBuffer
             and not tcp.dataBuffer
+            and not protocol.send_queue
         ):
             self._write_to_socket(batch.frame)
-        else:
-            super().post(batch)
+            return False
+        return super().post(batch)
 
     def _write_now(self, frames: bytes) -> bool:
         protocol, tcp = self._protocol, self._tcp
         if protocol.state != _OPEN:
             return False
-        if tcp is None:
+        if tcp is None or protocol.send_queue:  # autobahn's own, in which it keeps what it sends in pieces
             protocol.sendData(frames)
         elif tcp.dataBuffer or tcp._tempDataBuffer:
             unsent = self._unsent()

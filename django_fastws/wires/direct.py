@@ -99,9 +99,10 @@ class DirectWire(Wire):
         if is_turn_over:
             await asyncio.sleep(0)
 
-    def post(self, batch: Payload | Batch) -> None:
+    def post(self, batch: Payload | Batch) -> bool | None:
         if self._writer is not None or self._busy or not self._write_now(batch.frame):
-            super().post(batch)
+            return super().post(batch)
+        return False
 
     async def _drained(self) -> None:
         """Wait until a full transport holds little or nothing, or the connection is closed."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.fanout import _STEP, JOINED_BYTES, FanOut, take
+from django_fastws._core.fanout import _STEP, JOINED_BYTES, MOST_TASKS, FanOut, take
 from django_fastws._core.messages import Batch, Payload
 
 
@@ -249,3 +249,26 @@ def test_a_fan_out_makes_nothing_for_each_member():
     assert len(posts) == 10_000
     assert len(set(map(id, posts))) == 1
     assert peak < 10_000 * 8 * 2 + 5000  # the list of this test, and a step
+
+
+# How much is done before the next look at the clock
+
+
+def test_large_messages_are_looked_up_from_more_often():
+    members = crowd(64)
+    fan_out = FanOut([(Payload("x" * 1024 * 1024), None)], members)
+    assert not fan_out.run(members, always)
+    assert sum(len(member.batches) for member in members) == 1
+
+
+@pytest.mark.parametrize("exclude", [None, "5"])
+def test_a_slice_ends_when_it_has_started_many_tasks(exclude):
+    started = []
+    members = {Member(str(number)): lambda batch: started.append(batch) or True for number in range(1000)}
+    fan_out = FanOut([(Payload("hi"), exclude)], members)
+    slices = 0
+    while not fan_out.run(members, never):
+        assert MOST_TASKS <= fan_out.started <= MOST_TASKS + _STEP
+        slices += 1
+    assert slices >= 5
+    assert len(started) == (1000 if exclude is None else 999)

@@ -178,6 +178,13 @@ async def http_wait(scope: Any, receive: Any, send: Any, token: str, query: Any)
     await _answer(send, b'{"waited": true}')
 
 
+async def http_late(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Answers at once, and has a second of work behind that."""
+    await _answer(send, b"{}")
+    await asyncio.sleep(1)
+    print(f"done {token}", flush=True)
+
+
 async def http_stream(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
     """Streams megabytes, and tells how many it could send within a second."""
     await send({"type": "http.response.start", "status": 200, "headers": []})

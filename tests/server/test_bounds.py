@@ -271,3 +271,26 @@ async def test_an_application_that_goes_on_after_its_client_is_cancelled_and_tha
 
     await until(is_cancelled)
     assert server.log(start).count("it goes on 1 seconds after its client has gone") == 1
+
+
+@pytest.mark.parametrize("kind", ["runws_server", "daphne", "uvicorn"])
+async def test_a_member_that_reads_again_is_told_that_it_was_too_slow(site, kind):
+    server, room = site(kind), token()
+    async with (
+        RawClient(server, f"/ws/member?room={room}", receive_buffer=65536) as slow,
+        connect(server, "/ws/member") as sender,
+    ):
+        await sender.recv()
+        for _ in range(100):
+            said = await sender.ask({"do": "broadcast", "room": room, "data": "x" * 100_000})
+            assert said == {"done": None}
+        await until(lambda: is_too_slow(server), "that it is slow")
+        await asyncio.sleep(2)  # in which it does not read
+        frames, close = await slow.until_close()
+    assert close is not None
+    assert (close.code, close.reason) == (1013, "too slow")
+    assert {len(frame.payload) for frame in frames[1:]} == {100_000}
+
+
+async def is_too_slow(server: ASGIServer) -> bool:
+    return "it is disconnected with 1013" in server.log()

@@ -187,6 +187,15 @@ async def test_an_answer_that_the_application_is_done_with_is_not_cut_off(serve_
     assert await stopped(site) == 0
 
 
+async def test_what_an_application_does_behind_its_answer_is_not_cut_off(serve_plain):
+    site, name = serve_plain("--drain-seconds", "10"), token()
+    await fetch(site, f"/late/{name}")
+    site.send_signal(signal.SIGTERM)
+    assert await stopped(site) == 0
+    assert f"done {name}" in site.log()
+    assert "0 applications cancelled at the limit" in site.log()
+
+
 async def test_without_any_time_sockets_are_closed_all_the_same(serve):
     site, name = serve("runws_server", options=["--drain-seconds", "0"]), token()
     async with connect(site, f"/ws/stop/for/{name}") as ws:
@@ -264,6 +273,9 @@ async def test_a_client_that_does_not_answer_is_not_waited_for_until_the_limit(s
         site.send_signal(signal.SIGTERM)
         _, close = await client.until_close()
         assert (close.code, close.reason) == (1012, "service restart")
+        closed = time.monotonic()
+        assert await client.receive() is None
+        assert time.monotonic() - closed > 0.9
         assert await stopped(site) == 0
     assert time.monotonic() - started < 3.9
     assert said(site, name) == {"code": 1012, "reason": "service restart", "finished": True}

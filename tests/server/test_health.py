@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from django_fastws import reachability
 from django_fastws.layer import LayerStatus
 from django_fastws.server import health
 from tests.clients.projects import Project
@@ -58,6 +59,12 @@ async def test_monitors_are_not_in_the_access_log(serve_plain):
     assert "readyz" not in server.log()
 
 
+async def test_a_request_may_be_for_the_whole_url(serve):
+    server = serve("runws_server")
+    assert (await fetch(server, f"http://127.0.0.1:{server.port}/healthz")).json() == {"status": "alive"}
+    assert (await fetch(server, f"http://127.0.0.1:{server.port}/hello/")).body == b"hello"
+
+
 @pytest.mark.redis
 @pytest.mark.faults
 async def test_it_is_not_ready_while_the_layer_is_out_of_reach(serve):
@@ -90,7 +97,7 @@ async def test_a_layer_that_is_known_to_be_lost_is_not_waited_for(monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(health, "layer_problem", probe)
-    monkeypatch.setattr(health, "layer_status", lambda: LayerStatus(is_reachable=False, error="refused"))
+    monkeypatch.setattr(reachability, "layer_status", lambda: LayerStatus(is_reachable=False, error="refused"))
     sent = []
 
     async def send(message):

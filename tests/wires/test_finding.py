@@ -15,6 +15,7 @@ from django_fastws.wires import daphne as daphne_module
 from django_fastws.wires import uvicorn as uvicorn_module
 from django_fastws.wires.daphne import DaphneWire
 from django_fastws.wires.uvicorn import LegacyUvicornWire, UvicornWire
+from tests.ids import shown
 from tests.wires.connections import DAPHNE, KINDS, Closed, Kind, connected, in_its_loop, on
 from tests.wires.fakes import start, turns, wrapping
 
@@ -242,6 +243,19 @@ async def test_a_uvicorn_whose_transport_lacks_something_has_the_plain_wire(kind
 async def test_a_daphne_on_another_twisted_writes_through_autobahn(kind, name):
     async with connected(kind, alter=with_transport(name)) as connection:
         assert type(connection.wire) is DaphneWire
+        await delivers(connection)
+
+
+@on(*DAPHNE[:1])
+@pytest.mark.parametrize("attributes", [{"socket": object()}, {"dataBuffer": None}], ids=shown)
+async def test_a_daphne_whose_transport_has_something_else_writes_through_autobahn(kind, attributes):
+    def change(protocol):
+        tcp = daphne_module._tcp_below(protocol.transport)
+        return changed(protocol, transport=changed(tcp, **attributes))
+
+    async with connected(kind, alter=with_protocol(change)) as connection:
+        assert type(connection.wire) is DaphneWire
+        assert connection.wire._tcp is None
         await delivers(connection)
 
 
