@@ -51,14 +51,14 @@ FULL = Scale(
 QUICK = Scale(
     name="quick",
     rounds=3,
-    seconds=0.25,
+    seconds=0.2,
     members=1_000,
     members_each=500,
     echo_sockets=64,
-    idle_sockets=500,
+    idle_sockets=400,
     rooms=(10, 100, 1_000),
     routes=100,
-    curve=(10, 100, 1_000),
+    curve=(10, 300),
 )
 TINY = Scale(
     name="tiny",
