@@ -55,9 +55,8 @@ class Signature(NamedTuple):
         """
         arguments: dict[str, Any] = dict(path_params) if self.takes_any else {}
         values: dict[str, list[str]] = {}
-        if self.parameters.keys() - path_params.keys():
-            for name, value in parse_query(query_string, max_fields):
-                values.setdefault(name, []).append(value)
+        for name, value in parse_query(query_string, max_fields):
+            values.setdefault(name, []).append(value)
         errors = []
         for name, parameter in self.parameters.items():
             try:

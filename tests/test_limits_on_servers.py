@@ -115,7 +115,7 @@ async def test_a_client_that_does_not_answer_the_close_is_rid_of_and_not_heard(s
     assert told["got"] == ["0", "1", "2"][: 3 if limit == "rate" else 2]
     await until(lambda: is_empty(server), "that nobody is counted any more")
     if not server.kind.startswith("uvicorn"):  # uvicorn waits for ten seconds
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(LIMIT + 5):  # daphne waits for ten seconds, too
             await sending
     sending.cancel()
     writer.transport.abort()
@@ -378,7 +378,7 @@ async def test_a_client_that_was_disconnected_and_goes_on_is_not_heard(server):
     assert told["raised"] == told["closed"] == [4404, "kicked"]
     await until(lambda: is_empty(server), "that nobody is counted any more")
     if not server.kind.startswith("uvicorn"):  # uvicorn waits for ten seconds
-        async with asyncio.timeout(LIMIT):
+        async with asyncio.timeout(LIMIT + 5):  # daphne waits for ten seconds, too
             await sending
     sending.cancel()
     writer.transport.abort()

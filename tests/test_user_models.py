@@ -119,9 +119,9 @@ def test_users_with_a_uuid(run):
 
 def test_log_outs_deactivation_and_deletion_of_users_in_another_database(run):
     assert run("""
-        from django.contrib.auth import SESSION_KEY
-        from django.contrib.sessions.backends.db import SessionStore
+        from django.conf import settings
 
+        settings.FASTWS_CLOSE_ON_LOGOUT = "session"
         ada = await Person.objects.acreate(name="ada")
         client, elsewhere = AsyncClient(), AsyncClient()
         await client.aforce_login(ada)

@@ -21,7 +21,7 @@ logger = logging.getLogger("django_fastws.wires")
 
 # How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
 _LOST = (OSError, RuntimeError)
-_PATIENCE = 10.0  # seconds for a slow client to take its close frame
+_PATIENCE = 5.0  # seconds for a slow client to take its close frame
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
 _DENIAL = "websocket.http.response"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -102,7 +101,6 @@ async def test_a_request_finds_the_state(plain, options, state):
 @pytest.mark.server
 async def test_the_lifespan_ends_after_the_drain(serve_plain):
     server = serve_plain()
-    server.send_signal(signal.SIGTERM)
     assert server.stop() == 0
     log = server.log()
     assert 0 < log.index("Drained in") < log.index("the lifespan has ended")
