@@ -205,6 +205,7 @@ class RedisServer(Process):
             *more,
         ]
         super().__init__([str(binary), *options], port)
+        self.cwd = Path(self.directory.name)  # where a replica's copy is put, whatever is said of saving
 
     @property
     def url(self) -> str:
