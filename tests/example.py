@@ -52,3 +52,8 @@ def make_database(path: Path) -> Path:
 def daphne(database: Path, redis_url: str = "") -> ASGIServer:
     """The example on daphne; start it in a ``with`` block."""
     return ASGIServer("daphne", app=APP, environment=environment(database, redis_url))
+
+
+def runws_server(database: Path, redis_url: str = "") -> ASGIServer:
+    """The example on the server that lets handlers end when it is stopped; start it in a ``with`` block."""
+    return ASGIServer("runws_server", app=APP, environment=environment(database, redis_url))

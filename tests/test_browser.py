@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from tests.conftest import CHROMIUM
-from tests.example import ELSEWHERE, PASSWORD, USER, daphne, make_database
+from tests.example import ELSEWHERE, PASSWORD, USER, daphne, make_database, runws_server
 from tests.processes import HOST, ASGIServer, RedisServer, stopped
 
 pytestmark = [
@@ -51,7 +51,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer)
 @pytest.fixture
 def passing(example: Site) -> Iterator[ASGIServer]:
     """A third process, for the test to stop and start."""
-    with daphne(example.database, example.redis_url) as server:
+    with runws_server(example.database, example.redis_url) as server:
         yield server
 
 
