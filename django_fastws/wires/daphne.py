@@ -53,8 +53,6 @@ _NEEDED_BELOW = (
     "_tempDataLen",
     "abortConnection",
     "dataBuffer",
-    "disconnecting",
-    "doWrite",
     "offset",
     "producer",
     "registerProducer",
@@ -259,23 +257,9 @@ class DaphneWire(DirectWire):
             protocol.sendData(frames)
         elif self._socket_send is None:  # TLS
             protocol.sendData(frames)
-            self._push()
         else:
             self._write_to_socket(frames)
         return True
-
-    def _push(self) -> None:
-        """Have Twisted write, as far as the client takes it; by itself it writes 128 KiB in a turn of the loop.
-
-        Else a client that reads would seem slow after two large messages.
-        """
-        tcp, left = self._tcp, self._unsent()
-        while left and not tcp.disconnecting:
-            if tcp.doWrite() is not None:  # an error, which the reactor finds, too
-                return
-            before, left = left, self._unsent()
-            if left >= before:
-                return
 
     def _write_to_socket(self, frames: bytes) -> None:
         """Write where nothing is queued, past Twisted, which would ask the reactor whether the socket is ready."""

@@ -242,17 +242,6 @@ async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(
     assert caplog.records == []
 
 
-@on(*DAPHNE)
-async def test_large_messages_in_a_row_make_nobody_slow(kind):
-    text = "x" * 900_000
-    with limits("disconnect", 1_000_000):
-        async with connected(kind, socket_bytes=4_000_000) as connection:
-            for _ in range(3):
-                connection.wire.post(Payload(text))
-                await asyncio.sleep(0)  # one turn of the loop
-            assert await connection.client.receive_many(3) == [text] * 3
-
-
 # Pings
 
 
