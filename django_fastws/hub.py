@@ -63,7 +63,6 @@ class _Room:
         "arrived",
         "attempted",
         "bytes",
-        "count",
         "fan_out",
         "group",
         "is_due",
@@ -87,8 +86,8 @@ class _Room:
         #: How many bytes they have.
         self.bytes = 0
         self.fan_out: FanOut | None = None
-        #: How many broadcasts are joined in it, and how many seconds it has taken so far.
-        self.count, self.took = 0, 0.0
+        #: How many seconds it has taken so far.
+        self.took = 0.0
         self.rest = Rest()
         self.is_due = False
 
@@ -102,14 +101,13 @@ class _Room:
         if self.fan_out is None:
             broadcasts = take(self.arrived)
             self.bytes -= sum([len(payload) for payload, _ in broadcasts])
-            self.count = len(broadcasts)
             self.fan_out = FanOut(broadcasts, self.members)
         fan_out = self.fan_out
         has_ended = fan_out.run(self.members, is_over)
         ends = time.perf_counter()
         self.took += ends - began
         if has_ended:
-            self.rest.after(ends, self.took, self.count)
+            self.rest.after(ends, self.took, fan_out.count)
             self.fan_out, self.took = None, 0.0
         return fan_out.started
 
@@ -203,7 +201,7 @@ class Hub:
         text, exclude = crossing["text"] if data is None else "", crossing.get("exclude")
         # What is no message must not come among those that wait: they are joined, and it would take them with it.
         if not isinstance(text, str) or not isinstance(data, bytes | None) or not isinstance(exclude, str | None):
-            raise TypeError(f"a broadcast of {type(text if data is None else data)}, without {type(exclude)}")
+            raise TypeError(f"a broadcast of {type(text if data is None else data)} that excludes {type(exclude)}")
         payload = Payload(text if data is None else data)
         size = len(payload)  # which raises for text that has no UTF-8
         room.arrived.append((payload, exclude))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -437,7 +437,9 @@ async def logged_in(user):
     return client
 
 
-async def test_a_log_out_closes_all_sockets_of_the_user(ends):
+@asynccontextmanager
+async def sockets_of_two_users():
+    """Ada's two clients, and sockets: two of her first, one of her second, and one of bob's."""
     ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
     here, elsewhere, other = [await logged_in(user) for user in (ada, ada, bob)]
     async with AsyncExitStack() as stack:
@@ -445,6 +447,11 @@ async def test_a_log_out_closes_all_sockets_of_the_user(ends):
             await stack.enter_async_context(connect("/x", cookies=client.cookies))
             for client in (here, here, elsewhere, other)
         ]
+        yield here, elsewhere, sockets
+
+
+async def test_a_log_out_closes_all_sockets_of_the_user(ends):
+    async with sockets_of_two_users() as (here, elsewhere, sockets):
         await here.alogout()
         assert [await closed(ws) for ws in sockets[:3]] == [(4401, "logged out")] * 3
         assert await is_open(sockets[3])
@@ -465,13 +472,7 @@ async def test_a_log_out_closes_sockets_whose_session_has_another_key_by_now(end
 
 async def test_a_log_out_may_close_the_sockets_of_the_session_and_no_others(ends, settings):
     settings.FASTWS_CLOSE_ON_LOGOUT = "session"
-    ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
-    here, elsewhere, other = [await logged_in(user) for user in (ada, ada, bob)]
-    async with AsyncExitStack() as stack:
-        sockets = [
-            await stack.enter_async_context(connect("/x", cookies=client.cookies))
-            for client in (here, here, elsewhere, other)
-        ]
+    async with sockets_of_two_users() as (here, _, sockets):
         await here.alogout()
         assert [await closed(ws) for ws in sockets[:2]] == [(4401, "logged out")] * 2
         assert [await is_open(ws) for ws in sockets[2:]] == [True, True]

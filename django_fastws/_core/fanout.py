@@ -67,6 +67,11 @@ class FanOut:
         self._step = max(1, min(_STEP, _STEP_BYTES // max(1, len(self._batch.frame))))
         self.started = 0
 
+    @property
+    def count(self) -> int:
+        """How many broadcasts are joined in it."""
+        return len(self._batch.payloads)
+
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.
 
