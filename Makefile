@@ -50,15 +50,17 @@ test-faults: install-test ## Only what kills, pauses, floods, cuts and never rea
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) -m faults $(ARGS)
 
-check: install-lint ## Look for mistakes: ruff, mypy, import-linter
+check: install-lint ## Look for mistakes: ruff, mypy, import-linter, the code in the pages
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+	$(PY) docs/include_code.py --check
 
-format: install-lint ## Format the code and mend what can be mended
+format: install-lint ## Format the code, mend what can be mended, write the pages' code into them
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
+	$(PY) docs/include_code.py
 
 test-matrix: ## Run the tests on every Python and Django that is supported
 	@ran= failed=; \

@@ -1,4 +1,15 @@
-"""How Sphinx builds the documentation: ``make docs``."""
+"""How Sphinx builds the documentation: ``make docs``.
+
+The pages are plain Markdown, because they are read on a forge and in editors as well. What Sphinx wants besides is
+added here while it reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
 
 from django_fastws import __version__
 
@@ -12,7 +23,6 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "examples"]
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
@@ -21,3 +31,21 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"top_of_page_buttons": []}
 highlight_language = "none"
+
+_DOCS = Path(__file__).parent
+_LINK = re.compile(r"\]\((?!\.\./|https?:)([\w/-]+)\.md\)")
+
+
+def add_what_sphinx_wants(app: Sphinx, docname: str, source: list[str]) -> None:
+    """An index gets a table of contents of the pages that it links to, and the changelog its text."""
+    if docname == "changelog":
+        app.env.note_dependency("../CHANGELOG.md")
+        source[0] = (_DOCS.parent / "CHANGELOG.md").read_text("utf-8")
+    elif docname.rpartition("/")[2] == "index":
+        linked = dict.fromkeys(_LINK.findall(source[0]))
+        source[0] += "\n```{toctree}\n:hidden:\n\n" + "\n".join(linked) + "\n```\n"
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", add_what_sphinx_wants)

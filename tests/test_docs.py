@@ -78,30 +78,29 @@ RUNNERS: dict[str, Any] = {
         "docs/howto/outbound.md": "test_the_unit_stops_in_order",
     },
     "dockerfile": {"docs/howto/outbound.md": "test_the_container_passes_signals_on"},
-    "{include}": {"docs/changelog.md": "test_the_changelog_is_the_one_of_the_repository"},
 }
-#: Files that pages include: the language each is shown in, and the test that has a program read it.
+#: Files that pages include: the test that has a program read each.
 SHIPPED = {
-    "nginx.conf": ("nginx", "test_sockets_spread_over_both_servers"),
-    "nginx-tls.conf": ("nginx", "test_a_handshake_comes_from_its_client"),
-    "haproxy.cfg": ("text", "test_sockets_spread_over_both_servers"),
-    "fastws@.socket": ("ini", "test_systemd_finds_nothing_to_say_of_the_units"),
-    "fastws@.service": ("ini", "test_systemd_finds_nothing_to_say_of_the_units"),
-    "Containerfile": ("docker", "test_what_is_copied_is_enough_to_serve"),
-    "kubernetes.yaml": ("yaml", "test_kinds_and_versions_belong_together"),
+    "nginx.conf": "test_sockets_spread_over_both_servers",
+    "nginx-tls.conf": "test_a_handshake_comes_from_its_client",
+    "haproxy.cfg": "test_sockets_spread_over_both_servers",
+    "fastws@.socket": "test_systemd_finds_nothing_to_say_of_the_units",
+    "fastws@.service": "test_systemd_finds_nothing_to_say_of_the_units",
+    "Containerfile": "test_what_is_copied_is_enough_to_serve",
+    "kubernetes.yaml": "test_kinds_and_versions_belong_together",
 }
 
 
 def stands_alone(block: Block) -> bool:
-    """Whether a block is Python that needs no file and no page around it."""
-    return block.language == "python" and not (block.file and block.page in FOLLOWED)
+    """Whether a block is Python that needs no file and no page around it, and is run from no file either."""
+    return block.language == "python" and not block.source and not (block.file and block.page in FOLLOWED)
 
 
 def runner(block: Block) -> str | None:
     """The test that runs a block; None if there is none."""
-    if block.language == "{literalinclude}":
+    if block.source:
         if block.included.is_relative_to(DEPLOY):
-            return SHIPPED[block.included.name][1]
+            return SHIPPED[block.included.name]
         return "test_every_example_is_tested_and_shown" if block.included.parent == EXAMPLES else None
     if block.language == "python":
         return "test_python_stands_alone" if stands_alone(block) else FOLLOWED[block.page]
@@ -119,7 +118,8 @@ def test_every_block_is_run_by_a_test():
 
 def test_there_are_blocks_of_every_kind():
     """So that a change of the pages' syntax does not leave these tests with nothing to do."""
-    assert {block.language for block in BLOCKS} == {*RUNNERS, "python", "{literalinclude}"}
+    assert {block.language for block in BLOCKS if not block.source} == {*RUNNERS, "python"}
+    assert {block.included.name for block in BLOCKS if block.source} >= SHIPPED.keys()
 
 
 @pytest.mark.parametrize("block", list(filter(stands_alone, BLOCKS)), ids=lambda block: block.id)
@@ -143,29 +143,6 @@ def check_settings(settings: dict[str, Any]) -> None:
             assert config["BACKEND"].rpartition(".")[2] == type(channel_layers.make_backend(name)).__name__
 
 
-def test_the_readme_shows_the_tested_examples():
-    python = [block.text for block in blocks_of(ROOT / "README.md") if block.language == "python"]
-    chat, by_hand = ((EXAMPLES / f"{name}.py").read_text("utf-8") for name in ("chat", "chat_by_hand"))
-    assert python.count(chat) == 2  # at the top, and in the quick start
-    assert python.count(by_hand) == 1
-
-
-@pytest.mark.parametrize(
-    "block", [block for block in BLOCKS if block.language == "{literalinclude}"], ids=lambda block: block.id
-)
-def test_what_is_included_is_there(block):
-    source = block.included.read_text("utf-8")
-    language, _ = SHIPPED.get(block.included.name, ("python", ""))
-    assert block.options["language"] == language
-    shown = source
-    if name := block.options.get("pyobject"):
-        shown = re.search(rf"^(?:async )?(?:def|class) {name}\b", source, re.MULTILINE)
-    elif start := block.options.get("start-at"):
-        shown = start in source
-    assert shown
-    assert not block.options.keys() - {"language", "pyobject", "start-at", "caption"}
-
-
 # Text
 
 
@@ -185,11 +162,6 @@ def test_the_drawing_names_what_there_is():
     words = set(re.findall(r"[\w.]+", _text_of("docs/explanation/how-a-message-travels.md")))
     assert {"WebSocket", "Room"} <= words
     assert {name for name in words if name[0].isupper()} <= {"WebSocket", "Room", "Ada", "Bob"}
-
-
-def test_the_changelog_is_the_one_of_the_repository():
-    (block,) = blocks_of(DOCS / "changelog.md")
-    assert block.included == ROOT / "CHANGELOG.md"
 
 
 # The reference is whole
@@ -307,11 +279,8 @@ def test_the_close_codes_are_those_that_may_be_sent():
 def _anchors(page: Path) -> set[str]:
     anchors = set()
     for line in page.read_text("utf-8").splitlines():
-        if target := re.fullmatch(r"\((\S+)\)=", line):
-            anchors.add(target[1])
         if heading := re.match(r"#{1,3} (.+)", line):
-            plain = re.sub(r"[^\w\- ]", "", heading[1].lower())
-            anchors |= {plain.replace(" ", "-"), plain.replace(" ", "-").replace("_", "-")}
+            anchors.add(re.sub(r"[^\w\- ]", "", heading[1].lower()).replace(" ", "-"))
     return anchors
 
 
@@ -328,13 +297,36 @@ def test_links_lead_somewhere(page):
             assert anchor in _anchors(linked), target
 
 
-def test_every_page_is_in_a_toctree():
-    listed = set()
-    for page in DOCS.rglob("*.md"):
-        for tree in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
-            names = [line for line in tree.splitlines() if line and not line.startswith(":")]
-            listed |= {(page.parent / f"{name}.md").resolve() for name in names}
-    assert listed == {page for page in pages() if DOCS in page.parents} - {DOCS / "index.md"}
+def test_every_page_is_linked_from_an_index():
+    """Sphinx makes its tables of contents of these links."""
+    linked = set()
+    for index in DOCS.rglob("index.md"):
+        for target in re.findall(r"\]\(([^):]+\.md)\)", index.read_text("utf-8")):
+            linked.add((index.parent / target).resolve())
+    assert linked >= {page for page in pages() if DOCS in page.parents} - {DOCS / "index.md"}
+
+
+#: What Sphinx and MyST understand, and a forge or an editor shows as it is written.
+MYST_ONLY = {
+    "a directive": r"^ *(`{3,}|~{3,}|:{3,}) *\{",
+    "a colon fence": r"^ *:{3,}",
+    "a role": r"(?:^|[\s(])\{[a-z][\w:-]*\}`\S",
+    "a target": r"^\([\w-]+\)=",
+    "a definition list": r"^: {1,3}\S",
+    "a comment": r"^%",
+    "a block break": r"^\+\+\+",
+    "a substitution": r"\{\{.*\}\}",
+    "an attribute": r"^\{[.#]",
+}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_is_plain_markdown(page):
+    text = page.read_text("utf-8")
+    fenced = re.compile(r"^(`{3,}|~{3,})(?!\s*\{).*?^\1$", re.MULTILINE | re.DOTALL)
+    text = fenced.sub("", text)
+    found = [kind for kind, pattern in MYST_ONLY.items() if re.search(pattern, text, re.MULTILINE)]
+    assert not found
 
 
 @pytest.mark.slow
@@ -344,6 +336,9 @@ def test_sphinx_builds_without_a_warning(tmp_path):
     done = subprocess.run([*command, DOCS, tmp_path / "html"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "html" / "reference" / "settings.html").is_file()
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in (tmp_path / "html" / "changelog.html").read_text("utf-8")
 
 
 def test_every_test_that_shows_a_guarantee_is_there():

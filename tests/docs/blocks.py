@@ -1,10 +1,10 @@
-"""The blocks of code of a Markdown page: fenced ones, and MyST's directives."""
+"""The fenced blocks of code of a Markdown page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processes import ROOT
@@ -16,15 +16,9 @@ EXAMPLES = DOCS / "examples"
 README = ROOT / "README.md"
 TUTORIAL = sorted((DOCS / "tutorial").glob("[1-9]*.md"))
 
-_FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>.*)$")
-_DIRECTIVE = re.compile(r"\{(?P<name>[\w:-]+)\}\s*(?P<argument>.*)")
-_OPTION = re.compile(r":(?P<name>[\w-]+):\s*(?P<value>.*)")
+_FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<info>.*)$")
+_COMMENT = re.compile(r"<!--\s*(?P<text>.*?)\s*-->")
 _FILE = re.compile(r"`([\w./-]+\.(?:py|html|toml|ini))`[^`]*:$")
-
-#: Directives that hold prose, and perhaps blocks of their own.
-_PROSE = frozenset({"note", "tip", "important", "warning", "seealso", "toctree", "contents", "deprecated"})
-#: Directives that are a block of code with a language.
-_CODE = frozenset({"code-block", "code", "sourcecode"})
 
 
 @dataclass(frozen=True)
@@ -34,13 +28,11 @@ class Block:
     Attributes:
         page: where it stands, relative to the repository.
         line: of its opening fence, from 1.
-        section: the heading above it.
-        language: ``python``, ``console``, ...; ``{literalinclude}`` for an included file.
+        language: ``python``, ``console``, ...
         text: its lines.
-        options: those of a directive.
-        argument: of a directive: the file that is included.
-        file: the file that the reader is told to make of it, if any: the caption, or the last path in the paragraph
-            before it, if that ends with a colon.
+        source: the file that it is included from, relative to the repository; empty if it stands in the page alone.
+        file: the file that the reader is told to make of it, if any: the last path in the paragraph before it, if
+            that ends with a colon.
         appends: it goes to the end of that file.
     """
 
@@ -49,8 +41,7 @@ class Block:
     section: str
     language: str
     text: str
-    options: dict[str, str] = field(default_factory=dict)
-    argument: str = ""
+    source: str = ""
     file: str | None = None
     appends: bool = False
 
@@ -61,8 +52,8 @@ class Block:
 
     @property
     def included(self) -> Path:
-        """The file that a literalinclude shows."""
-        return ((ROOT / self.page).parent / self.argument).resolve()
+        """The file that the block is included from."""
+        return ROOT / self.source
 
 
 def pages() -> list[Path]:
@@ -74,29 +65,49 @@ def pages() -> list[Path]:
 
 def blocks_of(page: Path) -> list[Block]:
     """The blocks of a page, in order."""
-    return list(_blocks(page.relative_to(ROOT).as_posix(), page.read_text("utf-8").split("\n"), 1))
+    return list(_blocks(page.relative_to(ROOT).as_posix(), page.read_text("utf-8").split("\n")))
 
 
-def _blocks(page: str, lines: list[str], first: int) -> Iterator[Block]:
+def _blocks(page: str, lines: list[str]) -> Iterator[Block]:
     at = 0
     before: list[str] = []  # the paragraph before
-    section = ""
+    section = source = ""
     while at < len(lines):
         opening = _FENCE.match(lines[at])
         if not opening:
-            if lines[at].startswith("#"):
+            following = lines[at + 1] if at + 1 < len(lines) else ""
+            if comment := _COMMENT.fullmatch(lines[at]):
+                source = _included(comment["text"])
+            elif lines[at].startswith("#"):
                 section, before = lines[at].strip("# "), []
             elif lines[at].strip():
                 before.append(lines[at].strip())
-            elif at + 1 < len(lines) and lines[at + 1].strip() and not _FENCE.match(lines[at + 1]):
+            elif following.strip() and not _FENCE.match(following) and not _COMMENT.fullmatch(following):
                 before = []
             at += 1
             continue
         end = _end(page, lines, at, opening)
         inner = [line.removeprefix(opening["indent"]) for line in lines[at + 1 : end]]
-        yield from _read(page, opening["info"].strip(), inner, first + at, section, " ".join(before))
+        told = " ".join(before)
+        named = _FILE.search(told)
+        yield Block(
+            page=page,
+            line=at + 1,
+            section=section,
+            language=opening["info"].strip(),
+            text="\n".join(inner).strip("\n") + "\n",
+            source=source,
+            file=named[1] if named else None,
+            appends="at the end of" in told.lower(),
+        )
         before = []
         at = end + 1
+
+
+def _included(comment: str) -> str:
+    """The file whose code stands behind a comment of a page; see ``docs/include_code.py``."""
+    kind, _, rest = comment.partition(":")
+    return rest.split()[0].removesuffix("end") if kind == "code" else ""
 
 
 def _end(page: str, lines: list[str], at: int, opening: re.Match[str]) -> int:
@@ -106,34 +117,6 @@ def _end(page: str, lines: list[str], at: int, opening: re.Match[str]) -> int:
         if line and set(line) == {fence[0]} and len(line) >= len(fence):
             return end
     raise ValueError(f"{page}:{at + 1}: a block is left open")
-
-
-def _read(page: str, info: str, inner: list[str], line: int, section: str, before: str) -> Iterator[Block]:
-    directive = _DIRECTIVE.fullmatch(info)
-    if directive and directive["name"] in _PROSE:
-        yield from _blocks(page, inner, line + 1)
-        return
-    language, argument, options = info, "", {}
-    if directive:
-        while inner and (option := _OPTION.fullmatch(inner[0])):
-            options[option["name"]] = option["value"]
-            inner = inner[1:]
-        is_code = directive["name"] in _CODE
-        language = directive["argument"] if is_code else f"{{{directive['name']}}}"
-        argument = "" if is_code else directive["argument"]
-    named = _FILE.search(before)
-    caption = options.get("caption", "")
-    yield Block(
-        page=page,
-        line=line,
-        section=section,
-        language=language,
-        text="\n".join(inner).strip("\n") + "\n",
-        options=options,
-        argument=argument,
-        file=caption.split(" (")[0] or (named[1] if named else None),
-        appends="(add at the end)" in caption or "at the end of" in before.lower(),
-    )
 
 
 def section(path: Path, *titles: str) -> list[Block]:

@@ -112,8 +112,7 @@ class Reader:
         """Make a file of a block, or add to one."""
         assert block.file is not None
         path = self.directory / block.file
-        text = block.included.read_text("utf-8") if block.language == "{literalinclude}" else block.text
-        text = text.replace(_REDIS, self.redis_url)
+        text = block.text.replace(_REDIS, self.redis_url)
         if block.appends:
             assert path.exists(), f"{block.id}: there is no {block.file} to add to"
             text = path.read_text("utf-8") + "\n" + text

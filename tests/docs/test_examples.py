@@ -54,9 +54,9 @@ async def _denial(path, **options):
 def test_every_example_is_tested_and_shown():
     source = HERE.read_text("utf-8")
     tested = set(re.findall(r"(?:example|examples\.load)\(\"(\w+)\"\)", source)) | set(RUN_ELSEWHERE)
-    shown = {block.included.stem for page in pages() for block in blocks_of(page) if block.argument.endswith(".py")}
+    shown = {block.included.stem for page in pages() for block in blocks_of(page) if block.source.endswith(".py")}
     assert examples.names() == tested
-    assert examples.names() == shown | {"chat_by_hand"}  # which is in the README, and compared there
+    assert examples.names() == shown
 
 
 #: Examples that are whole programs or need a project around them, with the tests in test_followed.py that run them.

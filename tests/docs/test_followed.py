@@ -152,8 +152,8 @@ async def test_a_broadcast_from_a_script_and_the_shell(project):
 def _example(name: str, file: str) -> Block:
     for path in DOCS.rglob("*.md"):
         for block in blocks_of(path):
-            if block.argument.endswith(f"/{name}.py"):
-                return Block(**{**vars(block), "file": file})
+            if block.source.endswith(f"/{name}.py"):
+                return Block(**{**vars(block), "text": block.included.read_text("utf-8"), "file": file})
     raise AssertionError(f"no page shows {name}.py")
 
 
