@@ -13,6 +13,7 @@ async def echo(ws: WebSocket):
 
 import typing as _typing
 
+from ._core.parameters import Query
 from .exceptions import (
     MessageTooBig,
     WebSocketConnectionError,
@@ -33,6 +34,7 @@ __all__ = [
     "ClientState",
     "FastWS",
     "MessageTooBig",
+    "Query",
     "Response",
     "Room",
     "WebSocket",

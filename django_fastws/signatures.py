@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import sys
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
 
-from ._core.parameters import Parameter, ParameterError, converter_for, path_converter
+from ._core.converters import converter_for, path_converter, unwrap
+from ._core.parameters import Parameter, ParameterError, Query
 from ._core.paths import Path
 from ._core.query import parse_query
+from .annotations import resolve_annotation, signature_of
 
 __all__ = ["RouteError", "Signature", "check_handler", "label_of", "place_of", "read_signature"]
 
@@ -63,7 +61,7 @@ class Signature(NamedTuple):
                 if name in path_params:
                     arguments[name] = parameter.from_path(path_params[name])
                 else:
-                    arguments[name] = parameter.from_query(values.get(name, ()))
+                    arguments[name] = parameter.from_query(values.get(parameter.query_name, ()))
             except ParameterError as error:
                 errors.append(str(error))
         if errors:
@@ -83,13 +81,13 @@ def read_signature(handler: Any, caller: Mapping[str, Any], pattern: Path | None
     label = label_of(handler)
     _check_async(handler, label)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    found = list(inspect.signature(handler).parameters.values())
+    found = list(signature_of(handler).parameters.values())
     if not found or found[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
         raise RouteError(f"{label}() takes no WebSocket: write `async def {handler.__name__}(ws, ...)`")
-    params = pattern.params if pattern is not None else ()
-    if found[0].name in {param.name for param in params} and found[0].kind is not inspect.Parameter.POSITIONAL_ONLY:
+    #: By the name of each parameter of the path, whether a converter that the path names makes its value.
+    path = {param.name: param.converter is not None for param in (pattern.params if pattern is not None else ())}
+    if found[0].name in path and found[0].kind is not inspect.Parameter.POSITIONAL_ONLY:
         raise RouteError(f"{label}(): the path has {found[0].name!r}, which is the WebSocket's name; rename one")
-    ready = {param.name for param in params if param.converter is not None}
     parameters, takes_any = {}, False
     for parameter in found[1:]:
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
@@ -97,9 +95,8 @@ def read_signature(handler: Any, caller: Mapping[str, Any], pattern: Path | None
         elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise RouteError(f"{label}(): parameter {parameter.name!r} is positional-only, and could not be passed")
         elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
-            names = {**_closure(handler), **caller}
-            is_ready = parameter.name in ready
-            parameters[parameter.name] = _read_parameter(parameter, handler, label, names, is_ready=is_ready)
+            parameters[parameter.name] = _read_parameter(parameter, handler, label, caller, path)
+    _check_query_names(label, parameters, path)
     return Signature(parameters, takes_any)
 
 
@@ -114,62 +111,53 @@ def check_handler(handler: Any, takes: str) -> None:
     label = label_of(handler)
     _check_async(handler, label, takes)
     try:
-        inspect.signature(handler).bind(None)
+        signature_of(handler).bind(None)
     except TypeError:
         raise RouteError(
             f"{label}() is called with one argument: write `async def {handler.__name__}({takes})`"
         ) from None
 
 
-def _closure(handler: Any) -> dict[str, Any]:
-    """The names that a function has from the functions around it."""
-    function = inspect.unwrap(handler)
-    cells = getattr(function, "__closure__", None) or ()
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    found = {}
-    for name, cell in zip(names, cells, strict=False):
-        with contextlib.suppress(ValueError):  # not filled yet
-            found[name] = cell.cell_contents
-    return found
-
-
 def _read_parameter(
-    parameter: inspect.Parameter, handler: Any, label: str, names: Mapping[str, Any], *, is_ready: bool
+    parameter: inspect.Parameter, handler: Any, label: str, around: Mapping[str, Any], path: Mapping[str, bool]
 ) -> Parameter:
     empty = inspect.Parameter.empty
-    annotation, default = parameter.annotation, parameter.default
+    name, annotation, default = parameter.name, parameter.annotation, parameter.default
+    if isinstance(default, Query):
+        raise RouteError(f"{label}(): {name}={default!r} is a default: write `{name}: Annotated[str, {default!r}]`")
     if annotation is empty:
         # Without an annotation, the default tells.
         annotation = type(default) if type(default) in (int, float, bool) else str
     else:
-        annotation = _resolve(annotation, handler, label, parameter.name, names)
+        annotation = _resolved(annotation, handler, label, name, around)
+    alias = next((hint.alias for hint in unwrap(annotation)[1] if isinstance(hint, Query)), "")
+    if alias and name in path:
+        raise RouteError(f"{label}(): {name!r} comes from the path, where no Query(alias=...) can rename it")
     try:
-        kind = converter_for(annotation)
+        kind = converter_for(annotation, is_ready=path.get(name, False))
     except TypeError as error:
-        if is_ready:
-            kind, annotation = converter_for(str), str  # the path's own converter has made of it what it should be
-        else:
-            raise RouteError(f"{label}(): parameter {parameter.name!r}: {error}") from None
+        raise RouteError(f"{label}(): parameter {name!r}: {error}") from None
     return Parameter(
-        name=parameter.name,
+        name=name,
         kind=kind,
         required=default is empty,
         default=None if default is empty else default,
         path_converter=path_converter(annotation),
+        alias=alias,
     )
 
 
-def _resolve(annotation: Any, handler: Any, label: str, name: str, names: Mapping[str, Any]) -> Any:
-    """An annotation without the strings in it; all are strings under ``from __future__ import annotations``."""
-    if isinstance(annotation, str) and (bare := annotation.strip("'\"")) in ("slug", "path"):
-        return bare  # a path converter that no type stands for
-    function = inspect.unwrap(handler)
-    module = sys.modules.get(function.__module__)
-    scope = getattr(function, "__globals__", vars(module) if module is not None else {})
-    holder = types.SimpleNamespace(__annotations__={name: annotation})
+def _check_query_names(label: str, parameters: Mapping[str, Parameter], path: Mapping[str, bool]) -> None:
+    found: dict[str, str] = {}
+    for name, parameter in parameters.items():
+        spelt = parameter.query_name
+        if name not in path and (other := found.setdefault(spelt, name)) != name:
+            raise RouteError(f"{label}(): {other!r} and {name!r} are both {spelt!r} in the query string")
+
+
+def _resolved(annotation: Any, handler: Any, label: str, name: str, around: Mapping[str, Any]) -> Any:
     try:
-        resolved = typing.get_type_hints(holder, dict(scope), dict(names), include_extras=True)[name]
-        return _resolve(resolved, handler, label, name, names) if isinstance(resolved, str) else resolved
+        return resolve_annotation(annotation, handler, name, around)
     except Exception as error:
         raise RouteError(
             f"{label}(): the annotation {annotation!r} of {name!r} cannot be resolved ({error}); "

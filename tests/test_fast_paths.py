@@ -382,7 +382,7 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
             "Wire.receive_data",
         ]
         for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint.__call__") + 1]:
-            assert coroutine.cr_frame.f_locals.keys() & {"scope", "receive", "send"} == set()
+            assert set(coroutine.cr_frame.f_locals).isdisjoint({"scope", "receive", "send"})
         wire = stack[names.index("Endpoint.__call__")].cr_frame.f_locals["wire"]
         assert wire._backlog._items == ()
         assert wire._writer is None

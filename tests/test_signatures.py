@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 from uuid import UUID
 
 import pytest
+from annotated_types import Gt, Predicate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_fastws import WebSocket
+from django_fastws import Query, WebSocket
 from django_fastws._core.parameters import ParameterError
+from django_fastws._core.paths import parse
 from django_fastws._core.query import QueryError
 from django_fastws.signatures import RouteError, label_of, place_of, read_signature
 
 if TYPE_CHECKING:
+    import email.message  # noqa: F401 (below, in strings)
+    import http as h
+    from fractions import Fraction  # noqa: F401
+    from http import HTTPMethod
+    from http import HTTPStatus as Status
+
     from somewhere import Unseen
 
 # This module has `from __future__ import annotations`: every annotation below is a str until it is resolved.
@@ -201,7 +209,7 @@ def test_an_annotation_that_cannot_be_resolved_is_refused_with_what_to_do():
 
 
 def test_an_annotation_that_cannot_be_converted_is_refused_with_what_can():
-    async def handler(ws, ids: set[int]): ...
+    async def handler(ws, ids: dict[str, int]): ...
 
     with pytest.raises(RouteError) as raised:
         read_signature(handler, {})
@@ -209,6 +217,65 @@ def test_an_annotation_that_cannot_be_converted_is_refused_with_what_can():
     assert "handler()" in words
     assert "parameter 'ids'" in words
     assert "list[X]" in words
+
+
+def test_what_is_imported_for_type_checkers_alone_is_found():
+    async def handler(ws: Unseen, method: HTTPMethod, codes: list[Status], more: h.HTTPStatus | None = None): ...
+
+    expected = {"method": "GET", "codes": [200, 404], "more": 404}
+    assert "HTTPMethod" not in globals()
+    assert bind(handler, "method=GET&codes=200&codes=404&more=404") == expected
+
+
+def test_what_is_imported_for_type_checkers_and_cannot_be_a_parameter_is_refused_as_such():
+    for annotation in ("Fraction", "email.message.Message"):
+
+        async def handler(ws, x): ...
+
+        handler.__annotations__["x"] = annotation
+        with pytest.raises(RouteError, match="cannot come from a path or a query string"):
+            read_signature(handler, {})
+
+
+def test_a_constraint_holds_and_an_alias_renames():
+    async def handler(ws, ids: Annotated[list[Annotated[int, Gt(0)]], Query(alias="ids[]")]): ...
+
+    assert bind(handler, "ids%5B%5D=1&ids[]=2&ids=x") == {"ids": [1, 2]}
+    with pytest.raises(ParameterError, match=r"query parameter 'ids\[\]': '-5' is not an integer greater than 0"):
+        bind(handler, "ids[]=-5")
+
+
+def test_a_constraint_holds_for_what_a_converter_of_the_path_makes():
+    async def handler(ws, pk: Annotated[int, Gt(0)], shop: Annotated[dict, Predicate(len)]): ...
+
+    signature = read_signature(handler, {}, parse("/{shop:slug}/{pk:int}"))
+    assert signature.bind({"pk": 1, "shop": {1: 2}}, b"", None) == {"pk": 1, "shop": {1: 2}}
+    with pytest.raises(ParameterError) as raised:
+        signature.bind({"pk": 0, "shop": {}}, b"", None)
+    assert str(raised.value).count("path parameter") == 2
+
+
+async def alias_as_default(ws, ids=Query(alias="ids[]")): ...  # noqa: B008
+
+
+async def alias_of_the_path(ws, pk: Annotated[str, Query(alias="id")]): ...
+
+
+async def two_of_one_name(ws, a: Annotated[str, Query(alias="b")], b: str): ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (alias_as_default, "write `ids: Annotated[str, Query(alias='ids[]')]`"),
+        (alias_of_the_path, "'pk' comes from the path"),
+        (two_of_one_name, "'a' and 'b' are both 'b' in the query string"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_refused(handler, words):
+    with pytest.raises(RouteError) as raised:
+        read_signature(handler, {}, parse("/{pk}"))
+    assert words in str(raised.value)
 
 
 def test_an_annotation_in_quotes_where_all_are_strings_already():

@@ -74,7 +74,7 @@ import django
 django.setup()
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connections, transaction
 from django.test import AsyncClient
 from django_fastws import adisconnect, disconnect
 from django_fastws.testing import HandshakeDenied, connect
@@ -95,7 +95,9 @@ def run(tmp_path):
         settings = f"from pathlib import Path\nBASE = Path({str(tmp_path)!r})\n" + SETTINGS
         project = Project(tmp_path, settings, FILES)
         body = textwrap.indent(textwrap.dedent(code), "    ")
-        done = project.run(f"{HEAD}\nasync def main():\n{body}\nasyncio.run(main())")
+        # The connections of this thread, and of asgiref's: nobody else's are left open.
+        end = "    await sync_to_async(connections.close_all)()"
+        done = project.run(f"{HEAD}\nasync def main():\n{body}\n{end}\nasyncio.run(main())\nconnections.close_all()")
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.splitlines()
 

@@ -6,15 +6,18 @@ import enum
 import sys
 import time
 import typing
+from collections import abc
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NewType, Optional, Union
 from uuid import UUID
 
 import pytest
+from annotated_types import Gt, MaxLen, MinLen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.parameters import Parameter, ParameterError, converter_for, path_converter
+from django_fastws._core.converters import converter_for, path_converter
+from django_fastws._core.parameters import Parameter, ParameterError, Query
 from tests.ids import shown
 
 
@@ -168,15 +171,15 @@ def parameter(name, annotation, **kwargs):
 
 
 UNSUPPORTED = [
-    set,
     dict,
-    tuple,
     bytes,
     complex,
-    set[int],
     dict[str, int],
-    tuple[int, ...],
+    set[bytes],
+    tuple[int, bytes],
+    tuple[int, list[int]],
     list[list[int]],
+    set[tuple[int, int]],
     list[int] | int,
     typing.Callable,
     type(None),
@@ -210,11 +213,61 @@ def test_an_annotation_that_no_text_can_become_is_refused_with_what_can(annotati
         (list[int | None], ["1"], [1]),
         (list[Literal["a", "b"]], ["b", "a"], ["b", "a"]),
         (Annotated[list[Annotated[int, 1]], 2], ["1"], [1]),
+        (set, ["a", "a"], {"a"}),
+        (set[int], ["1", "2", "1"], {1, 2}),
+        (frozenset[int], ["1", "1"], frozenset({1})),
+        (abc.Set[int], ["1", "1"], frozenset({1})),
+        (tuple, ["a", "b"], ("a", "b")),
+        (tuple[int, ...], ["1", "2"], (1, 2)),
+        (tuple[int, str], ["1", "2"], (1, "2")),
+        (tuple[int, int] | None, ["1", "2"], (1, 2)),
+        (abc.Sequence[int], ["1", "2"], [1, 2]),
+        (typing.Sequence[int], ["1"], [1]),
+        (abc.Iterable[Color], ["red"], [Color.RED]),
+        (abc.Collection, ["a"], ["a"]),
+        (Annotated[list[int], MinLen(2)], ["1", "2"], [1, 2]),
     ],
     ids=shown,
 )
-def test_a_list_has_every_value_of_its_name(annotation, values, result):
-    assert parameter("ids", annotation).from_query(values) == result
+def test_a_collection_has_every_value_of_its_name(annotation, values, result):
+    converted = parameter("ids", annotation).from_query(values)
+    assert converted == result
+    assert type(converted) is type(result)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "values", "words"),
+    [
+        (tuple[int, int], ["1"], "it was given 1 times instead of 2"),
+        (tuple[int, int], ["1", "2", "3"], "it was given 3 times instead of 2"),
+        (tuple[int, int], ["1", "x"], "'x' is not an integer"),
+        (set[int], ["1", "x"], "'x' is not an integer"),
+        (list[Annotated[int, Gt(0)]], ["1", "-5"], "'-5' is not an integer greater than 0"),
+        (Annotated[list[int], MinLen(2)], ["1"], "'1' is not a list of at least 2 values"),
+        (Annotated[set[int], MinLen(2)], ["1", "1"], "what was given 2 times is not a set of at least 2 values"),
+        (Annotated[tuple[str, ...], MaxLen(1)], ["a", "b"], "is not a tuple of at most 1 values"),
+    ],
+    ids=shown,
+)
+def test_a_collection_that_does_not_fit_is_refused(annotation, values, words):
+    with pytest.raises(ParameterError) as raised:
+        parameter("ids", annotation).from_query(values)
+    assert str(raised.value).startswith("query parameter 'ids': ")
+    assert words in str(raised.value)
+
+
+def test_an_alias_is_what_the_error_names():
+    ids = parameter("ids", list[int], alias="ids[]")
+    assert ids.query_name == "ids[]"
+    for values in ([], ["x"]):
+        with pytest.raises(ParameterError, match=r"query parameter 'ids\[\]'"):
+            ids.from_query(values)
+
+
+@pytest.mark.parametrize("alias", ["", None, 5, b"x"])
+def test_an_alias_is_a_name(alias):
+    with pytest.raises(TypeError, match="an alias is"):
+        Query(alias=alias)
 
 
 def test_of_several_values_for_one_the_last_counts():
@@ -241,10 +294,11 @@ def test_a_default_is_given_as_it_is(annotation, default):
     assert parameter("page", annotation, default=default).from_query([]) == default
 
 
-def test_a_default_list_is_not_shared_by_calls():
-    ids = parameter("ids", list[int], default=[1])
-    ids.from_query([]).append(2)
-    assert ids.from_query([]) == [1]
+@pytest.mark.parametrize("default", [[1], {1}])
+def test_a_default_collection_is_not_shared_by_calls(default):
+    ids = parameter("ids", type(default)[int], default=default)
+    ids.from_query([]).clear()
+    assert ids.from_query([]) == default == type(default)([1])
 
 
 def test_a_long_value_is_not_repeated_whole():
@@ -265,6 +319,8 @@ def test_a_long_value_is_not_repeated_whole():
         (Decimal, "1.5", Decimal("1.5")),
         (dt.date, "2024-12-31", DAY),
         (str, 5, 5),  # the path's own converter has spoken
+        (Annotated[int, Gt(0)], 5, 5),
+        (Annotated[int, Gt(0)], "5", 5),
     ],
 )
 def test_a_value_of_the_path(annotation, value, result):
@@ -275,6 +331,12 @@ def test_a_bad_value_of_the_path_is_refused_by_name():
     with pytest.raises(ParameterError) as raised:
         parameter("day", dt.date).from_path("tomorrow")
     assert str(raised.value) == "path parameter 'day': 'tomorrow' is not a date such as 2024-12-31"
+
+
+@pytest.mark.parametrize("value", [-5, "-5"])
+def test_a_constraint_holds_for_a_value_of_the_path(value):
+    with pytest.raises(ParameterError, match="path parameter 'pk': '-5' is not an integer greater than 0"):
+        parameter("pk", Annotated[int, Gt(0)]).from_path(value)
 
 
 def test_a_list_in_the_path_is_a_list_or_refused():

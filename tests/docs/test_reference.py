@@ -16,7 +16,7 @@ from django.http import Http404
 from uvicorn import Config as UvicornConfig
 
 from django_fastws import FastWS, WebSocketDisconnect, WebSocketException
-from django_fastws._core.parameters import converter_for
+from django_fastws._core.converters import converter_for
 from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import RedisChannelLayer
 from django_fastws.testing import HandshakeDenied, connect
