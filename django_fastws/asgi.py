@@ -150,15 +150,26 @@ class Handshake:
                 await self._inner(wire.scope, wire.receive, wire.send)
         except WebSocketDisconnect:
             pass
+        except asyncio.CancelledError as error:
+            if wire.unclosed is None:
+                raise
+            raise wire.unclosed from error  # of a cancelled application, daphne takes no notice
         except Exception:
+            if wire.unclosed is not None:
+                raise
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
             logger.exception("The WebSocket application failed on %.200r", wire.scope.get("path"))
             if not wire.answered:
                 await wire.deny(500, "Internal Server Error")
             elif wire.gone is None:
                 await wire.close(1011, "internal error")
+        else:
+            if wire.answered and wire.gone is None:  # nobody is left to serve it, and daphne would keep it open
+                await wire.close(1000, "")
         finally:
             process.leave()
+        if wire.unclosed is not None:
+            raise wire.unclosed  # the server ends a connection whose application has failed
 
 
 class OriginCheck:

@@ -14,13 +14,12 @@ from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect
 from ..types import Address, Message, Receive, Scope, Send
+from .closing import is_close, is_loss, send_close
 
 __all__ = ["Outbound", "Wire"]
 
 logger = logging.getLogger("django_fastws.wires")
 
-# How servers say that a connection is closed: with OSError, as ASGI has it, some with RuntimeError.
-_LOST = (OSError, RuntimeError)
 _PATIENCE = 5.0  # seconds for a slow client to take its close frame
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
 _DENIAL = "websocket.http.response"
@@ -50,7 +49,20 @@ class Wire:
     #: The wire itself if the socket went out, None if it came in.
     outbound: Outbound | None = None
 
-    __slots__ = ("_backlog", "_base", "_busy", "_receive", "_send", "_slow", "_writer", "answered", "gone", "scope")
+    __slots__ = (
+        "_backlog",
+        "_base",
+        "_busy",
+        "_receive",
+        "_send",
+        "_slow",
+        "_task",
+        "_writer",
+        "answered",
+        "gone",
+        "scope",
+        "unclosed",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: Wire | None = None) -> None:
         self.scope = scope
@@ -62,10 +74,13 @@ class Wire:
         self._busy = False
         self._slow = False
         self._writer: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         #: Whether the handshake was accepted or denied.
         self.answered = False
         #: Close code and reason, once the wire knows that the connection is closed.
         self.gone: tuple[int, str] | None = None
+        #: Why the server did not close, though it was told to: it is left to the end of the application.
+        self.unclosed: Exception | None = None
 
     # ASGI
 
@@ -76,6 +91,8 @@ class Wire:
             code, reason = self._status_of(event)
             self.gone = self.gone or (code, reason)
             return {"type": "websocket.disconnect", "code": code, "reason": reason}
+        if event["type"] == "websocket.connect":
+            self._task = asyncio.current_task()
         return event
 
     def _status_of(self, event: Message) -> tuple[int, str]:
@@ -91,12 +108,23 @@ class Wire:
         if not self.answered:
             self.answered = True  # whatever comes first: any other first event is an error of the server's
         await self._transmit(message)
-        if message["type"] == "websocket.close" and self.gone is None:
+        kind = message["type"]
+        if kind == "websocket.close" and self.gone is None:
             self.gone = (message.get("code") or 1000, message.get("reason") or "")
+        elif kind == "websocket.http.response.body" and not message.get("more_body"):
+            self.gone = self.gone or (1006, "")
 
     async def _transmit(self, message: Message) -> None:
         """Hand an event to the server; what a wire mends, it mends here."""
-        await self._send(message)
+        if message["type"] != "websocket.close":
+            await self._send(message)
+            return
+        try:
+            await send_close(self._send, message)
+        except Exception as error:
+            if not is_loss(error) and is_close(message.get("code"), message.get("reason")):
+                self.unclosed = error
+            raise
 
     @property
     def is_open(self) -> bool:
@@ -266,8 +294,19 @@ class Wire:
         except TimeoutError:
             self._remember_loss()
             self.cut()
+        except Exception:
+            if self.unclosed is None:
+                raise
         if self.gone is None:
             self.gone = (code, reason)
+        if self.unclosed is not None:
+            self._end_application(code)
+
+    def _end_application(self, code: int) -> None:
+        """The server takes no close: end the application, so that the server ends the connection."""
+        logger.error("The server took no close with %d on %.200r: its application ends", code, self.scope.get("path"))
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
     async def ping(self) -> float:
         """Ping the peer; returns the round trip in seconds."""
@@ -320,7 +359,7 @@ class Wire:
         self._busy = True
         try:
             await self._hand_over(item)
-        except _LOST as error:
+        except Exception as error:
             if not self._is_lost(error):
                 raise
             raise self.closed_error(call) from error
@@ -331,8 +370,8 @@ class Wire:
 
     def _is_lost(self, error: BaseException) -> bool:
         """Whether a server's error says that the connection is closed; if so, that is remembered."""
-        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-            return False  # a NotImplementedError, a RecursionError: somebody's mistake
+        if not is_loss(error):
+            return False
         self._remember_loss()
         return True
 
@@ -380,7 +419,7 @@ class Wire:
 
     def _write_failed(self, problem: BaseException) -> WebSocketDisconnect:
         """What those who wait are told of an error of the server's send; one that nobody expects is logged."""
-        expected = isinstance(problem, _LOST) and self._is_lost(problem)
+        expected = self._is_lost(problem)
         if not expected and isinstance(problem, Exception):
             logger.error("A server's send failed on %r", self.scope.get("path"), exc_info=problem)
         return self.closed_error("send")

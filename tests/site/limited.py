@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, WebSocket, WebSocketDisconnect
@@ -88,3 +89,16 @@ class Limited(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         tell(self.scope["url_route"]["kwargs"]["token"], got=self.got, raised=[code])
+
+
+@app.websocket("/consumer/fails/{how}")
+class Failing(AsyncWebsocketConsumer):
+    """Ends in one way or another at the first message."""
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        how = self.scope["url_route"]["kwargs"]["how"]
+        if how == "close":
+            await self.close(code=1013)
+        elif how == "stop":
+            raise StopConsumer
+        raise RuntimeError(f"on purpose: {text_data}")

@@ -40,7 +40,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 
 def kick(request: HttpRequest) -> HttpResponse:
     """Close a user's sockets."""
-    disconnect(user=request.GET["pk"], code=4404, reason="kicked")
+    disconnect(user=request.GET["pk"], code=int(request.GET.get("code", 4404)), reason="kicked")
     return HttpResponse("done")
 
 
