@@ -29,7 +29,15 @@ from django_fastws.routing import websocket_urlpatterns
 from tests import test_bench
 from tests.balancer import test_container, test_proxying, test_systemd
 from tests.balancer.proxies import DEPLOY
-from tests.docs import test_browser, test_deploy, test_examples, test_followed, test_outbound, test_servers_table
+from tests.docs import (
+    test_browser,
+    test_catching_up,
+    test_deploy,
+    test_examples,
+    test_followed,
+    test_outbound,
+    test_servers_table,
+)
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
 from tests.processes import ROOT
 
@@ -61,6 +69,7 @@ JAVASCRIPT = {
     "README.md": "test_readme_in_a_browser",
     "docs/tutorial/1-first-socket.md": "test_tutorial_in_a_browser",
     "docs/howto/authenticate.md": "test_a_page_learns_that_it_must_log_in",
+    "docs/explanation/delivery.md": "test_a_page_shows_all_in_order_though_broadcasts_are_lost",
 }
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
@@ -110,7 +119,7 @@ def runner(block: Block) -> str | None:
 
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
-    tests += (test_container, test_proxying, test_systemd)
+    tests += (test_container, test_proxying, test_systemd, test_catching_up)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost

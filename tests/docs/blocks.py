@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.processes import ROOT
 
-__all__ = ["DOCS", "EXAMPLES", "README", "TUTORIAL", "Block", "blocks_of", "page", "pages", "scripts", "section"]
+__all__ = [
+    "DOCS",
+    "EXAMPLES",
+    "README",
+    "TUTORIAL",
+    "Block",
+    "blocks_of",
+    "example_block",
+    "page",
+    "pages",
+    "scripts",
+    "section",
+]
 
 DOCS = ROOT / "docs"
 EXAMPLES = DOCS / "examples"
@@ -117,6 +129,15 @@ def _end(page: str, lines: list[str], at: int, opening: re.Match[str]) -> int:
         if line and set(line) == {fence[0]} and len(line) >= len(fence):
             return end
     raise ValueError(f"{page}:{at + 1}: a block is left open")
+
+
+def example_block(name: str, file: str) -> Block:
+    """A whole example that some page shows in part, to be written to a file."""
+    for path in pages():
+        for block in blocks_of(path):
+            if block.included == EXAMPLES / f"{name}.py":
+                return replace(block, text=block.included.read_text("utf-8"), file=file, appends=False)
+    raise AssertionError(f"no page shows {name}.py")
 
 
 def section(path: Path, *titles: str) -> list[Block]:

@@ -59,16 +59,17 @@ def test_every_example_is_tested_and_shown():
     assert examples.names() == shown
 
 
-#: Examples that are whole programs or need a project around them, with the tests in test_followed.py that run them.
+#: Examples that are whole programs or need a project around them, with the tests that run them.
 RUN_ELSEWHERE = {
     "notify": "test_a_broadcast_from_a_script_and_the_shell",
     "composed": "test_an_application_composed_by_hand",
-    "catching_up": "test_catching_up",
+    "catching_up": "test_nothing_is_missed",
+    "catching_up_models": "test_nothing_is_missed",
 }
 
 
 def test_those_that_run_elsewhere_do():
-    source = HERE.with_name("test_followed.py").read_text("utf-8")
+    source = "".join(HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in ("followed", "catching_up"))
     assert all(f"def {test}(" in source for test in RUN_ELSEWHERE.values())
 
 

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from websockets.asyncio.client import connect as ws_connect
 
-from tests.docs.blocks import DOCS, README, TUTORIAL, Block, blocks_of, page, section
+from tests.docs.blocks import DOCS, README, TUTORIAL, blocks_of, example_block, page, section
 from tests.docs.client import LIMIT, chatting, heard, join, until
 from tests.processes import HOST, ROOT
 
@@ -149,16 +149,8 @@ async def test_a_broadcast_from_a_script_and_the_shell(project):
 # Examples that need a project
 
 
-def _example(name: str, file: str) -> Block:
-    for path in DOCS.rglob("*.md"):
-        for block in blocks_of(path):
-            if block.source.endswith(f"/{name}.py"):
-                return Block(**{**vars(block), "text": block.included.read_text("utf-8"), "file": file})
-    raise AssertionError(f"no page shows {name}.py")
-
-
 async def test_middleware_by_its_path(project):
-    project.do(_example("middleware", "mysite/middleware.py"))
+    project.do(example_block("middleware", "mysite/middleware.py"))
     project.follow([block for block in blocks_of(DOCS / "howto" / "compose-routing.md") if block.file])
     server = project.serve("daphne mysite.asgi:application")
     async with join(server, "/ws/tenant") as ws:
@@ -167,7 +159,7 @@ async def test_middleware_by_its_path(project):
 
 
 async def test_an_application_composed_by_hand(project):
-    project.do(_example("composed", "mysite/asgi.py"))
+    project.do(example_block("composed", "mysite/asgi.py"))
     server = project.serve("daphne mysite.asgi:application")
     async with join(server, "/ws/chat/lobby") as ws:
         await chatting(ws)
@@ -178,40 +170,3 @@ async def test_an_application_composed_by_hand(project):
         with pytest.raises(Exception, match=str(status)):
             await ws_connect(server.url(path), proxy=None, **options)
     assert "Traceback" not in server.log()
-
-
-MODELS = """\
-from django.db import models
-
-
-class Comment(models.Model):
-    topic = models.CharField(max_length=100)
-    text = models.TextField()
-"""
-
-CATCHING_UP = """\
-from django.test import TransactionTestCase
-from django_fastws.testing import connect
-
-
-class Tests(TransactionTestCase):
-    async def test_nothing_is_missed(self):
-        async with connect("/ws/comments/tea") as ws:
-            for number, text in enumerate(["black", "green"], 1):
-                await ws.send(text)
-                self.assertEqual(await ws.receive_json(), {"number": number, "text": text})
-        async with connect("/ws/comments/tea?after=1") as ws:
-            self.assertEqual(await ws.receive_json(), {"number": 2, "text": "green"})
-            await ws.send("white")
-            self.assertEqual(await ws.receive_json(), {"number": 3, "text": "white"})
-        async with connect("/ws/comments/coffee") as ws:
-            self.assertTrue(await ws.receive_nothing())
-"""
-
-
-def test_catching_up(project):
-    (project.directory / "chat" / "models.py").write_text(MODELS)
-    (project.directory / "chat" / "tests.py").write_text(CATCHING_UP)
-    project.do(_example("catching_up", "chat/consumers.py"))
-    project.run("python manage.py makemigrations chat")
-    project.run("python manage.py test")
