@@ -21,6 +21,7 @@ from ._core.handshake import refusal
 from ._core.origins import matches_any, parse_origin, same_host
 from .admission import BEGAN
 from .conf import conf
+from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .limits import check_settings, process
 from .refusals import count_refused
@@ -51,6 +52,7 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
     if not apps.is_installed("django_fastws"):
         raise ImproperlyConfigured("Add 'django_fastws' to INSTALLED_APPS: without it no consumers.py is found.")
     check_settings()
+    check_setup()
     inner: Any = WebSocketRouter()
     for middleware in reversed(list(websocket_middleware)):
         factory = import_string(middleware) if isinstance(middleware, str) else middleware

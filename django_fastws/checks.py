@@ -293,6 +293,14 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "True, False or 'session'",
     ),
     "FASTWS_CONSUMERS_MODULE": (_is_module, "the name of a module"),
+    "FASTWS_DB_RESET": (
+        lambda value: value is None or isinstance(value, bool) or value in conf.DB_RESETS,
+        "True, False, 'close' or 'discard'",
+    ),
+    "FASTWS_DB_SETUP": (
+        lambda value: value is None or (_is_module(value) if isinstance(value, str) else callable(value)),
+        "None or the dotted path of a function that takes the scope",
+    ),
     "FASTWS_DB_THREADS": (conf.is_count, "a positive number of threads"),
     "FASTWS_DRAIN_SECONDS": (_is_duration, "a number of seconds, or 0"),
     "FASTWS_HANDSHAKE_RATE": _RATE,

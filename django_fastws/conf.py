@@ -16,6 +16,7 @@ __all__ = ["Conf", "conf", "is_count", "is_rate", "is_seconds", "is_timeout"]
 
 SLOW_CONSUMER_POLICIES = ("disconnect", "drop_oldest", "drop_newest")
 CLIENT_LIBRARIES = ("websockets", "picows")
+DB_RESETS = ("close", "discard")
 
 
 class Conf:
@@ -70,6 +71,23 @@ class Conf:
     def db_threads(self) -> int:
         """How many threads the sync code of handlers shares, in each process."""
         return int(self._get("FASTWS_DB_THREADS", 4))
+
+    @property
+    def db_setup(self) -> Any:
+        """What is called with the scope before each piece of sync code: a dotted path or a function."""
+        return self._get("FASTWS_DB_SETUP", None)
+
+    @property
+    def db_reset(self) -> str | None:
+        """What is done with the connections after each piece of sync code: "close", "discard" or None."""
+        value = self._get("FASTWS_DB_RESET", None)
+        if value is None or value is False:
+            return None
+        if value is True:
+            return "close"
+        if value in DB_RESETS:
+            return str(value)
+        raise ImproperlyConfigured(f"FASTWS_DB_RESET = {value!r} is neither True, False, 'close' nor 'discard'")
 
     @property
     def client_library(self) -> str:

@@ -117,6 +117,11 @@ class OutboundRoute:
         return self.name if self.is_named else self.handler_name
 
     @property
+    def scope(self) -> dict[str, Any]:
+        """What ``FASTWS_DB_SETUP`` is called with for the handler, which has no ASGI scope."""
+        return {"type": "outbound", "route": self.key, "tags": self.tags, "method": self.method}
+
+    @property
     def shown_url(self) -> str:
         """The URL for a log or a table: what may be secret is masked, a callable is named."""
         return mask(self.url) if isinstance(self.url, str) else f"<{label_of(self.url)}>"

@@ -8,9 +8,7 @@ import contextlib
 import functools
 import logging
 import threading
-import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
 from contextvars import Token
@@ -18,10 +16,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
-from django.db import connections
 from django.db.backends.signals import connection_created
 
 from .conf import conf
+from .database import Connections, Owner, current_owner, disown, is_configured, own, with_setup
 from .types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["TESTING", "Threads", "threads", "with_thread"]
@@ -64,8 +62,15 @@ class Threads:
             What must be released, at the end of a ``with`` block or by its ``release()``.
         """
         variable = SyncToAsync.thread_sensitive_context
-        if variable.get(None) is not None or _is_settled(scope):
+        if variable.get(None) is not None:
+            owner = current_owner()
+            if owner is not None and scope is not None:
+                owner.scope = scope  # of the same connection, with what was found out meanwhile
             return _NOTHING
+        if _is_settled(scope):
+            if not is_configured():
+                return _NOTHING
+            return _SettledAssignment(scope)
         count = max(1, conf.db_threads if self._count is None else self._count)
         with self._lock:
             while len(self._threads) < count:
@@ -76,7 +81,7 @@ class Threads:
             # and leaves some threads with more sockets than others, for some sockets last longer.
             context, thread = min(self._threads[:count], key=lambda pair: (pair[1].jobs, pair[1].users))
             thread.count_users(1)
-        return Assignment(thread, variable.set(context))
+        return Assignment(thread, variable.set(context), own(scope))
 
     async def close(self, timeout: float | None = None) -> None:
         """Close every database connection and end the threads. They start again if something needs them.
@@ -103,20 +108,29 @@ class Threads:
 class Assignment:
     """One of the threads, for a handler, until it is released; a context manager."""
 
-    __slots__ = ("_thread", "_token")
+    __slots__ = ("_owner", "_thread", "_token")
 
-    def __init__(self, thread: _Thread | None, token: Token[ThreadSensitiveContext] | None) -> None:
+    def __init__(
+        self,
+        thread: _Thread | None,
+        token: Token[ThreadSensitiveContext] | None,
+        owner: Token[Owner | None] | None,
+    ) -> None:
         self._thread = thread
         self._token = token
+        self._owner = owner
 
     def release(self) -> None:
         """Give the thread back. Doing so twice is doing so once."""
-        thread, token = self._thread, self._token
-        if thread is not None and token is not None:
-            self._thread = self._token = None
+        thread, token, owner = self._thread, self._token, self._owner
+        self._thread = self._token = self._owner = None
+        if thread is not None:
             thread.count_users(-1)
+        if token is not None:
             with contextlib.suppress(ValueError):  # a coroutine that was thrown away ends in another context
                 token.var.reset(token)
+        if owner is not None:
+            disown(owner)
 
     def __enter__(self) -> None:
         pass
@@ -140,8 +154,7 @@ class _Thread(Executor):
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._is_ending = False
         self._is_busy = False
-        self._looked = 0.0
-        self._cursors: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.connections = Connections(lambda: _SECONDS)
 
     @property
     def jobs(self) -> int:
@@ -156,10 +169,11 @@ class _Thread(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a function called in the thread."""
         future: Future[T] = Future()
+        job = self.connections.with_reset(with_setup(functools.partial(fn, *args, **kwargs)))
         with self._lock:
             if self._end is None:
                 self._start()
-            self._jobs.put(functools.partial(self._call, future, functools.partial(fn, *args, **kwargs)))
+            self._jobs.put(functools.partial(self._call, future, job))
         return future
 
     def stop(self) -> Future[None] | None:
@@ -190,13 +204,13 @@ class _Thread(Executor):
         try:
             job = self._jobs.get(timeout=_SECONDS)
         except Empty:
-            self._close_stale()
-            return not (self.users or self._cursors) and self._end_idle()
+            self.connections.close_stale()
+            return not (self.users or self.connections.are_read) and self._end_idle()
         if job is None:
             self._end_now()
             return True
         self._is_busy = True
-        self._close_stale()
+        self.connections.close_stale()
         job()
         return False
 
@@ -215,8 +229,7 @@ class _Thread(Executor):
             future.set_result(result)
 
     def _end_idle(self) -> bool:
-        with _logged():
-            connections.close_all()
+        self.connections.close_all()
         with self._lock:
             if self._jobs.empty():
                 self._end = None
@@ -224,54 +237,58 @@ class _Thread(Executor):
         return False
 
     def _end_now(self) -> None:
-        with _logged():
-            connections.close_all()
+        self.connections.close_all()
         with self._lock:
             self._end, self._is_ending = None, False
             if not self._jobs.empty():  # something has come after the end was asked for
                 self._start()
 
-    def _close_stale(self) -> None:
-        now = time.monotonic()
-        is_due = now - self._looked >= _SECONDS
-        if is_due:
-            self._looked = now
-        for connection in connections.all(initialized_only=True):
-            if connection.connection is None or connection.in_atomic_block:
-                continue
-            with _logged():
-                if self._cursors:
-                    # A handler reads rows in parts, by aiterator(). It needs the connection, however old.
-                    if connection.errors_occurred and not connection.is_usable():
-                        connection.close()
-                elif is_due or connection.errors_occurred:
-                    connection.close_if_unusable_or_obsolete()
 
-    def watch(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 (Django's)
-        """Note the cursor of a query (Django's execute wrapper): one that is there after the call is still read."""
-        self._cursors.add(context["cursor"])
-        return execute(sql, params, many, context)
+class _SettledExecutor(Executor):
+    """The thread that runs sync code in a test, with ``FASTWS_DB_SETUP`` before each piece; nothing is reset."""
+
+    def __init__(self, inner: Executor | None) -> None:
+        self._inner = inner
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a function called where it would be called without this."""
+        inner = self._inner
+        if inner is None:
+            loop = asyncio.get_running_loop()
+            inner = AsyncToSync.loop_thread_executors.get(loop, SyncToAsync.single_thread_executor)
+        return inner.submit(with_setup(functools.partial(fn, *args, **kwargs)))
 
 
-_NOTHING = Assignment(None, None)
+class _SettledAssignment(Assignment):
+    """The same where it is settled who runs sync code."""
+
+    __slots__ = ("_former",)
+
+    def __init__(self, scope: Scope | None) -> None:
+        self._former: Any = getattr(AsyncToSync.executors, "current", None)  # of a TestCase
+        context, executor = ThreadSensitiveContext(), _SettledExecutor(self._former)
+        SyncToAsync.context_to_thread_executor[context] = executor
+        super().__init__(None, SyncToAsync.thread_sensitive_context.set(context), own(scope))
+        if self._former is not None:
+            AsyncToSync.executors.current = executor
+
+    def release(self) -> None:
+        if self._token is not None and self._former is not None:
+            AsyncToSync.executors.current = self._former
+        super().release()
+
+
+_NOTHING = Assignment(None, None, None)
 _current = threading.local()
 
 
 def _watch(connection: Any, **kwargs: Any) -> None:
     thread = getattr(_current, "thread", None)
-    if thread is not None and thread.watch not in connection.execute_wrappers:
-        connection.execute_wrappers.append(thread.watch)
+    if thread is not None and thread.connections.watch not in connection.execute_wrappers:
+        connection.execute_wrappers.append(thread.connections.watch)
 
 
 connection_created.connect(_watch)
-
-
-@contextlib.contextmanager
-def _logged() -> Iterator[None]:
-    try:
-        yield
-    except Exception:
-        logger.exception("A database connection could not be closed")
 
 
 def _is_settled(scope: Scope | None) -> bool:

@@ -37,7 +37,7 @@ async def send_request(route: OutboundRoute, threads: Threads, on_slow: Callable
         logged.
     """
     method, url = str(route.method), route.shown_url
-    with threads.assigned():
+    with threads.assigned(route.scope):
         asked_url = ""
         try:
             asked_url = check_url(await asked(route.url), ("http", "https"))

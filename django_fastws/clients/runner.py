@@ -77,7 +77,7 @@ class Runner:
     async def run(self) -> None:
         """Run to the end; raises nothing but what cancels it."""
         try:
-            with self._threads.assigned():
+            with self._threads.assigned(self.route.scope):
                 await self._run()
         except Stopped:
             self.state = "stopped"

@@ -8,8 +8,10 @@ import datetime as dt
 import hashlib
 import json
 import re
+import sys
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -602,6 +604,30 @@ async def test_no_round_trip_is_measured_on_uvicorn(server_of):
 
 
 # The database
+
+
+def test_the_tenant_of_a_host_is_set(example, monkeypatch):
+    """With stand-ins; the recipe of row-level security runs on a PostgreSQL, in test_database_setup.py."""
+    done = []
+
+    class Domains:
+        def select_related(self, field):
+            return self
+
+        def get(self, domain):
+            done.append(("looked up", domain))
+            return SimpleNamespace(tenant="acme")
+
+    model = SimpleNamespace(objects=Domains())
+    utils = SimpleNamespace(get_tenant_domain_model=lambda: model)
+    monkeypatch.setitem(sys.modules, "django_tenants", SimpleNamespace(utils=utils))
+    monkeypatch.setitem(sys.modules, "django_tenants.utils", utils)
+    module = example("tenants")
+    module.connection = SimpleNamespace(
+        set_schema_to_public=lambda: done.append("public"), set_tenant=lambda tenant: done.append(tenant)
+    )
+    module.set_tenant({"headers": [(b"host", b"acme.example.com:8000")]})
+    assert done == ["public", ("looked up", "acme.example.com"), "acme"]
 
 
 @pytest.mark.django_db(transaction=True)
