@@ -17,17 +17,21 @@ PYTHON ?=
 # A further requirement for the environment, such as django~=5.2.0; test-matrix sets it.
 DJANGO =
 # Python version and requirement.
-MATRIX = 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django
+MATRIX = 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django 3.14/django
 
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
+# From the newest; the first that is here is taken.
+NEWEST = 3.14 3.13 3.12 3.11
+# What the tests need that start servers, or take long.
+WITHOUT_SERVERS = not (server or redis or browser or postgres or nginx or haproxy or systemd or faults or slow)
 # The tests of a file stay together, for the servers that they share.
 PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
 PIP = $(PY) -m pip --disable-pip-version-check
 FURTHER = $(if $(DJANGO),"$(DJANGO)")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults check format test-matrix docs bench bench-quick clean
+.PHONY: help demo test test-newest test-faults check format test-matrix docs bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -45,6 +49,15 @@ endif
 test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) $(ARGS)
+
+test-newest: ## The tests without servers, on the newest Python and Django that can be had here
+	@for version in $(NEWEST); do \
+	    if python=$$($(FIND_VERSION)); then \
+	        echo "== Python $$version, the newest Django"; \
+	        exec $(MAKE) test VENV=".venvs/newest" PYTHON="$$python" ARGS="-m '$(WITHOUT_SERVERS)' $(ARGS)"; \
+	    fi; \
+	done; \
+	echo "there is none of Python $(NEWEST) here" >&2; exit 1
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
 	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
