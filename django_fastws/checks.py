@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from . import conf
 from .clients import library
 from .layer import has_redis
 from .routes import registry
+from .spelling import did_you_mean
 
 __all__ = ["all_checks"]
 
@@ -240,12 +242,21 @@ def check_settings() -> Iterator[CheckMessage]:
                 id="fastws.E020",
             )
     for name in dir(settings):
-        if name.startswith("FASTWS_") and name not in conf.NAMES:
+        if _looks_like_ours(name) and name not in conf.NAMES:
+            meant = did_you_mean(name, conf.NAMES)
             yield Warning(
-                f"There is no setting {name}.",
-                hint="The settings are " + ", ".join(sorted(conf.NAMES)) + ".",
+                f"There is no setting {name}." + (f" Did you mean {meant}?" if meant else ""),
+                hint=f"Rename it to {meant}." if meant else f"The settings are {', '.join(sorted(conf.NAMES))}.",
                 id="fastws.W021",
             )
+
+
+def _looks_like_ours(name: str) -> bool:
+    """Whether a setting can only be one of ours: by its prefix, or by one that is nearly that."""
+    if name.startswith("FASTWS"):
+        return True
+    prefix = name.removeprefix("DJANGO_").partition("WS_")[0]
+    return "WS_" in name and SequenceMatcher(None, prefix, "FAST").ratio() > 0.7
 
 
 def _is_duration(value: Any) -> bool:

@@ -21,6 +21,7 @@ from .endpoint import Endpoint
 from .limits import FROM_SETTINGS, FromSettings, Limits
 from .routes import OutboundRoute, Route, registry
 from .signatures import RouteError, Signature, check_handler, label_of, place_of, read_signature
+from .spelling import checks_options, unknown_option
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -68,6 +69,7 @@ class FastWS:
         RouteError: (a TypeError) the prefix is no path.
     """
 
+    @checks_options("FastWS")
     def __init__(self, prefix: str = "", tags: Iterable[str] = ()) -> None:
         try:
             parse(prefix)
@@ -80,6 +82,7 @@ class FastWS:
         registry.apps.append(self)
         registry.changed()
 
+    @checks_options("websocket")
     def websocket(
         self,
         path: str,
@@ -187,6 +190,7 @@ class FastWS:
 
     # Sockets that go out
 
+    @checks_options("ws")
     def ws(
         self,
         url: Url,
@@ -290,6 +294,7 @@ class FastWS:
 
     # HTTP requests
 
+    @checks_options("get")
     def get(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one GET request before the sockets open; the decorated handler gets the ``Response``.
 
@@ -311,34 +316,40 @@ class FastWS:
         """
         return self._request("GET", url, options)
 
+    @checks_options("post")
     def post(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one POST request; as ``get``."""
         return self._request("POST", url, options)
 
+    @checks_options("put")
     def put(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one PUT request; as ``get``."""
         return self._request("PUT", url, options)
 
+    @checks_options("patch")
     def patch(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one PATCH request; as ``get``."""
         return self._request("PATCH", url, options)
 
+    @checks_options("delete")
     def delete(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one DELETE request; as ``get``."""
         return self._request("DELETE", url, options)
 
+    @checks_options("head")
     def head(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one HEAD request; as ``get``."""
         return self._request("HEAD", url, options)
 
+    @checks_options("options")
     def options(self, url: Url, **options: Unpack[RequestOptions]) -> Callable[[Outgoing], Outgoing]:
         """Send one OPTIONS request; as ``get``."""
         return self._request("OPTIONS", url, options)
 
     def _request(self, method: str, url: Url, options: RequestOptions) -> Callable[[Outgoing], Outgoing]:
-        unknown = options.keys() - RequestOptions.__annotations__.keys()
-        if unknown:
-            raise RouteError(f"{method.lower()}() has no option {min(unknown)!r}")
+        for option in options:
+            if option not in RequestOptions.__annotations__:
+                raise unknown_option(method.lower(), option, RequestOptions.__annotations__)
 
         sent = {key: options.get(key) for key in ("params", "headers", "json", "data")}
         sent["headers"] = _kept(sent["headers"])

@@ -195,13 +195,6 @@ def test_an_async_generator_is_refused_at_decoration(routes):
     assert list(routes) == []
 
 
-def test_forgotten_parentheses_are_refused():
-    app = FastWS()
-    with pytest.raises(TypeError, match="a path is a str"):
-        # @app.websocket, without a path: what is called with the WebSocket is the decorator
-        app.websocket(handler)(handler)
-
-
 class Sockets:
     async def method(self, ws): ...
 

@@ -1,0 +1,76 @@
+"""Unknown names of options and settings: which one was meant."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any, ParamSpec, TypeVar
+
+from .annotations import signature_of
+from .signatures import RouteError, label_of
+
+__all__ = ["checks_options", "did_you_mean", "unknown_option"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest to a misspelt one, if any is near."""
+    by_folded = {one.replace("_", "").lower(): one for one in known}
+    near = get_close_matches(name.replace("_", "").lower(), by_folded, n=1, cutoff=0.75)
+    return by_folded[near[0]] if near else None
+
+
+def unknown_option(call: str, name: str, known: Iterable[str]) -> RouteError:
+    """The error of an option that a decorator does not have."""
+    known = list(known)
+    meant = did_you_mean(name, known)
+    hint = f"did you mean {meant!r}?" if meant else f"it takes {', '.join(known)}"
+    return RouteError(f"{call}() has no option {name!r}: {hint}")
+
+
+def checks_options(call: str) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Decorate a method that makes a decorator: an option that it does not have is a RouteError that names the right.
+
+    So is the method itself where what it makes was meant: ``@app.websocket`` for ``@app.websocket("/path")``.
+
+    Args:
+        call: what the method is called in errors.
+    """
+
+    def decorate(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        _, first, *others = inspect.signature(method).parameters.values()
+        takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in others)  # and looks at them itself
+        known = [first.name, *(one.name for one in others)]
+
+        @functools.wraps(method)
+        def checked(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            if len(args) == 2 and not kwargs and _is_handler(args[1]):
+                example = '"/path"' if first.name == "path" else f'{first.name}="..."'
+                raise RouteError(f"{label_of(args[1])}: write `@app.{call}({example})` instead of `@app.{call}`")
+            unknown = next((name for name in kwargs if name not in known), None)
+            if unknown is not None and not takes_any:
+                raise unknown_option(call, unknown, known)
+            return method(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def _is_handler(value: Any) -> bool:
+    """Whether this is a consumer class or a function that takes something: a URL's callable takes nothing."""
+    if isinstance(value, type):
+        return True
+    if not callable(value):
+        return False
+    try:
+        signature_of(value).bind()
+    except TypeError:
+        return True
+    except ValueError:
+        return False
+    return False
