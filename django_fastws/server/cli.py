@@ -11,6 +11,7 @@ from daphne.cli import CommandLineInterface as DaphneCommandLineInterface
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from ..logs import LOG_FORMAT
 from ..types import ASGIApp
 from .lifespan import MODES
 from .server import Server
@@ -38,6 +39,8 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             elif action.dest in ("websocket_max_message_size", "websocket_max_frame_size"):
                 action.default = None
                 action.help = f"{action.help} Default: FASTWS_MAX_MESSAGE_BYTES."
+            elif action.dest == "log_fmt":
+                action.default = LOG_FORMAT
             elif action.dest == "proxy_headers":
                 action.help = "Believe the X-Forwarded-* headers of one proxy; the same as --forwarded-hops 1."
         add_options(self.parser)

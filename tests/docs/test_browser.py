@@ -27,6 +27,14 @@ async def console_of(tab: Any) -> asyncio.Queue[Any]:
     return written
 
 
+#: After how many milliseconds a page does something.
+NOTING_DELAYS = """() => {
+    const original = window.setTimeout;
+    window.delays = [];
+    window.setTimeout = (callback, delay) => { delays.push(delay); return original(callback, delay); };
+}"""
+
+
 async def test_readme_in_a_browser(project, browser):
     server = project.serve("python manage.py runserver")
     (script,) = scripts(README)
@@ -62,10 +70,16 @@ async def test_tutorial_in_a_browser(reader, browser):
     await ada.get_by_text("Announcement: Tea is ready.").wait_for()
 
     await form.close()
+    await ada.evaluate(NOTING_DELAYS)
     reader.stop_servers()
     await ada.get_by_text("disconnected").wait_for()
+    await ada.wait_for_function("delays.length >= 3")
     reader.serve("python manage.py runserver", port=server.port)
     await ada.get_by_text("connected", exact=True).wait_for()
+    # A thousand pages that lose their server together do not come back together.
+    delays = await ada.evaluate("delays")
+    assert len(set(delays)) == len(delays)
+    assert all(0 <= delay < 1000 * 2**attempt for attempt, delay in enumerate(delays))
 
 
 async def _talk(reader: Reader, part: Path, browser: Any, line: Any, *, stays: bool = False) -> tuple[Server, Any]:

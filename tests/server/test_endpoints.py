@@ -199,7 +199,7 @@ def test_a_port_that_is_taken_is_said_and_the_status_is_1(tmp_path):
         taken.listen()
         done = Project(tmp_path).manage("runws_server", "-b", HOST, "-p", str(taken.getsockname()[1]))
     assert done.returncode == 1
-    assert "Listen failure: Couldn't listen on 127.0.0.1" in done.stderr
+    assert "CRITICAL | daphne.server | Listen failure: Couldn't listen on 127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr
 
 

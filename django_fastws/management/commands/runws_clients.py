@@ -16,6 +16,7 @@ from django_fastws.clients import library, reloader
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
+from django_fastws.logs import log_to_stderr
 from django_fastws.reachability import announce_layer
 from django_fastws.routes import OutboundRoute, registry
 from django_fastws.stopping import OrderlyStop
@@ -60,7 +61,7 @@ class Command(BaseCommand):
             raise CommandError("There is no outbound route to run. Declare one with @app.ws or @app.get.")
         for obstacle in library.obstacles(routes):
             raise CommandError(obstacle)
-        _log_to_stderr()
+        log_to_stderr()
         if options["reload"] and not reloader.is_child():
             sys.exit(reloader.run_child())
         status = asyncio.run(_run(routes, options["drain_seconds"], reload=options["reload"]))
@@ -106,14 +107,3 @@ async def _run(routes: list[OutboundRoute], drain_seconds: float | None, *, relo
         announcing.cancel()
         await asyncio.gather(announcing, return_exceptions=True)
     return status()
-
-
-def _log_to_stderr() -> None:
-    """Show what is logged at INFO, unless the project's LOGGING says where it goes."""
-    package = logging.getLogger("django_fastws")
-    if not package.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(levelname)-7s | %(name)s | %(message)s"))
-        package.addHandler(handler)
-        if package.level == logging.NOTSET:
-            package.setLevel(logging.INFO)
