@@ -23,6 +23,7 @@ from .admission import BEGAN
 from .conf import conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
+from .layer import expect_members
 from .limits import check_settings, process
 from .refusals import count_refused
 from .routing import WebSocketRouter
@@ -104,6 +105,7 @@ class _Application:
         self._websocket = websocket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        expect_members()
         if scope["type"] == "websocket":
             running = self._websocket(scope, receive, send)
             del scope, receive, send

@@ -8,13 +8,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import redis
+from channels.routing import ProtocolTypeRouter
 from channels_redis.utils import decode_hosts
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.core.management import find_commands
+from django.core.handlers.asgi import ASGIHandler
+from django.core.management import find_commands, load_command_class
+from django.utils.module_loading import import_string
 
 from . import conf
+from ._core.origins import parse_pattern
 from .clients import library
 from .layer import has_redis
 from .routes import registry
@@ -53,14 +57,13 @@ def check_installed_apps() -> Iterator[CheckMessage]:
             id="fastws.W002",
         )
         return
-    before = order[: order.index("daphne")]
-    for app in apps.get_app_configs():
-        if app.name in before and "runserver" in find_commands(f"{app.path}/management"):
-            yield Error(
-                f"'daphne' comes after {app.name!r} in INSTALLED_APPS, whose runserver serves no WebSockets.",
-                hint="Move 'daphne' to the top of INSTALLED_APPS.",
-                id="fastws.E003",
-            )
+    first = next(app for app in apps.get_app_configs() if "runserver" in find_commands(f"{app.path}/management"))
+    if not _serves_websockets(first):
+        yield Error(
+            f"'daphne' comes after {first.name!r} in INSTALLED_APPS, whose runserver serves no WebSockets.",
+            hint="Move 'daphne' to the top of INSTALLED_APPS.",
+            id="fastws.E003",
+        )
     wanted = [name for name in ("daphne", "channels", "django_fastws") if name in order]
     if sorted(wanted, key=order.index) != wanted:
         yield Warning(
@@ -71,21 +74,51 @@ def check_installed_apps() -> Iterator[CheckMessage]:
         )
 
 
+def _serves_websockets(app: AppConfig) -> bool:
+    """Whether the runserver of an app is daphne's, or made from it, as whitenoise's is."""
+    try:
+        command = load_command_class(app.name, "runserver")
+    except Exception:  # it cannot be loaded, which its own users will be told
+        return False
+    return isinstance(command, import_string("daphne.management.commands.runserver.Command"))
+
+
 @_check
 def check_asgi_application() -> Iterator[CheckMessage]:
-    """E005: no ASGI_APPLICATION."""
-    if not getattr(settings, "ASGI_APPLICATION", None):
+    """E005: no ASGI_APPLICATION. W009: it is one that does not serve WebSockets."""
+    path = getattr(settings, "ASGI_APPLICATION", None)
+    if not path:
         yield Error(
             "ASGI_APPLICATION is not set, and runserver needs it.",
             hint='Set ASGI_APPLICATION = "project.asgi.application", and in project/asgi.py '
             "application = django_fastws.asgi.get_asgi_application().",
             id="fastws.E005",
         )
+    elif registry.routes and (what := _no_websockets(path)):
+        yield Warning(
+            f"ASGI_APPLICATION = {path!r} is {what}, which serves no WebSockets: no route can be reached.",
+            hint="Import get_asgi_application from django_fastws.asgi instead of django.core.asgi; or silence this "
+            "if another application serves the routes.",
+            id="fastws.W009",
+        )
+
+
+def _no_websockets(path: str) -> str:
+    """What an application is that serves no WebSockets; empty for any other, and for one that cannot be had now."""
+    try:
+        application = import_string(path)
+    except Exception:  # whatever the project's module raises; the servers tell
+        return ""
+    if isinstance(application, ASGIHandler):
+        return "Django's own application"
+    if isinstance(application, ProtocolTypeRouter) and "websocket" not in application.application_mapping:
+        return "a ProtocolTypeRouter without 'websocket'"
+    return ""
 
 
 @_check
 def check_channel_layer() -> Iterator[CheckMessage]:
-    """W006: rooms that end at the process. E007: the core Redis layer with redis-py 8's defaults."""
+    """W006: rooms that end at the process. E007, W007: the core Redis layer with redis-py 8's defaults."""
     layer = (getattr(settings, "CHANNEL_LAYERS", None) or {}).get("default")
     backend = layer.get("BACKEND", "") if layer else None
     if not settings.DEBUG and backend in (None, "channels.layers.InMemoryChannelLayer"):
@@ -99,13 +132,26 @@ def check_channel_layer() -> Iterator[CheckMessage]:
     if backend == "channels_redis.core.RedisChannelLayer" and _redis_major() >= 8:
         unsafe = [host for host in _hosts(layer) if _is_cut_short(host)]
         if unsafe:
-            yield Error(
-                "The core Redis layer loses idle consumers with redis-py 8: its reads time out after 5 seconds, just "
-                "when the layer's own waiting ends.",
-                hint='Give every host "socket_timeout": None (and "max_connections"), or use '
-                "django_fastws.layer.RedisChannelLayer.",
-                id="fastws.E007",
-            )
+            yield _cut_short(is_fatal=_has_consumers())
+
+
+def _has_consumers() -> bool:
+    """Whether a route is a consumer class: its own reading of the layer fails, where that of our rooms goes on."""
+    return any(route.signature is None for route in registry)
+
+
+def _cut_short(*, is_fatal: bool) -> CheckMessage:
+    what = (
+        "The core Redis layer ends idle consumers with redis-py 8"
+        if is_fatal
+        else "The core Redis layer would end idle consumers of Channels with redis-py 8, and reads anew for our rooms"
+    )
+    return (Error if is_fatal else Warning)(
+        f"{what}: its reads time out after 5 seconds, just when the layer's own waiting ends.",
+        hint='Give every host "socket_timeout": None (and "max_connections"), or use '
+        "django_fastws.layer.RedisChannelLayer.",
+        id="fastws.E007" if is_fatal else "fastws.W007",
+    )
 
 
 def _redis_major() -> int:
@@ -276,7 +322,11 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_origins(value: Any) -> bool:
-    return value is None or (isinstance(value, (list, tuple, set)) and all(isinstance(item, str) for item in value))
+    return value is None or (isinstance(value, (list, tuple, set)) and all(map(_is_origin, value)))
+
+
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and (value in ("*", "null") or parse_pattern(value) is not None)
 
 
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -288,7 +338,10 @@ _TIME_LIMIT = (_or_none(conf.is_timeout), "None or a positive number of seconds"
 _RATE = (_or_none(conf.is_rate), "None or a rate such as '20/s' or '100/m burst 20'")
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "FASTWS_ALLOWED_ORIGINS": (_is_origins, "None or a list of origins such as 'https://example.com'"),
+    "FASTWS_ALLOWED_ORIGINS": (
+        _is_origins,
+        "None or a list of origins such as 'https://example.com' or 'https://*.example.com'",
+    ),
     "FASTWS_CLIENT_BACKOFF_BASE": (conf.is_seconds, "a positive number"),
     "FASTWS_CLIENT_BACKOFF_CAP": (conf.is_seconds, "a positive number of seconds"),
     "FASTWS_CLIENT_BACKOFF_JITTER": (_is_fraction, "a number from 0 to 1"),

@@ -1,8 +1,11 @@
 """The system checks: for each, a test that provokes it and one that shows it absent."""
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import ProtocolTypeRouter
 from django.apps import apps
 from django.core import checks
+from django.core.handlers.asgi import ASGIHandler
 from django.test import override_settings
 
 from django_fastws import FastWS, conf
@@ -83,6 +86,10 @@ PROVOKED = [
         "FASTWS_ALLOWED_ORIGINS = 'https://example.com'",
     ),
     ("fastws.E020", {"FASTWS_ALLOWED_ORIGINS": [5]}, "FASTWS_ALLOWED_ORIGINS = [5]"),
+    *[
+        ("fastws.E020", {"FASTWS_ALLOWED_ORIGINS": [pattern]}, "or 'https://*.example.com'")
+        for pattern in ("", "https://", "https://w*.example.com", "https://*", "https://a b.example", "https://[::1")
+    ],
     ("fastws.E020", {"FASTWS_CONSUMERS_MODULE": "a b"}, "FASTWS_CONSUMERS_MODULE = 'a b'"),
     ("fastws.E020", {"FASTWS_CONSUMERS_MODULE": None}, "FASTWS_CONSUMERS_MODULE = None"),
     ("fastws.E020", {"FASTWS_CONSUMERS_MODULE": ""}, "FASTWS_CONSUMERS_MODULE = ''"),
@@ -117,7 +124,17 @@ PROVOKED = [
         for value in ("", "fast", "0/s", 20, True, [])
     ],
     *[("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": value}, "True, False or 'session'") for value in (None, 1, "yes")],
-    ("fastws.W021", {"FASTWS_MAX_MESAGE_BYTES": 1}, "There is no setting FASTWS_MAX_MESAGE_BYTES"),
+    *[
+        ("fastws.W021", {name: 1}, f"There is no setting {name}. Did you mean {meant}?")
+        for name, meant in [
+            ("FASTWS_MAX_MESAGE_BYTES", "FASTWS_MAX_MESSAGE_BYTES"),
+            ("FASTWS_IDLETIMEOUT", "FASTWS_IDLE_TIMEOUT"),
+            ("FAST_WS_IDLE_TIMEOUT", "FASTWS_IDLE_TIMEOUT"),
+            ("FATSWS_IDLE_TIMEOUT", "FASTWS_IDLE_TIMEOUT"),
+            ("DJANGO_FASTWS_IDLE_TIMEOUT", "FASTWS_IDLE_TIMEOUT"),
+        ]
+    ],
+    ("fastws.W021", {"FASTWS_FROBNICATE": 1}, "The settings are FASTWS_ALLOWED_ORIGINS, "),
 ]
 
 
@@ -168,6 +185,11 @@ ABSENT = [
     ("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": "session", "FASTWS_DRAIN_SECONDS": 0}),
     ("fastws.E020", {"FASTWS_HANDSHAKE_RATE": "5/10s", "FASTWS_MESSAGE_RATE": "100/m burst 20"}),
     ("fastws.E020", {"FASTWS_MAX_LIFETIME": None, "FASTWS_MESSAGE_RATE": None, "FASTWS_MAX_CONNECTIONS": None}),
+    *[
+        ("fastws.W021", {name: 1})
+        for name in ("WS_URL", "NEWS_PER_PAGE", "FAST_CACHE", "AWS_REGION", "VIEWS_IDLE_TIMEOUT")
+    ],
+    ("fastws.E020", {"FASTWS_ALLOWED_ORIGINS": ["*", "null", "chrome-extension://abc", "https://*.bücher.example"]}),
     ("fastws.W021", {f"{name}": getattr(conf.conf, name[7:].lower()) for name in sorted(conf.NAMES)}),
 ]
 
@@ -205,22 +227,67 @@ def test_every_setting_of_the_contract_is_known(name):
 def test_the_core_layer_with_redis_pys_defaults(monkeypatch, version, layers, is_found):
     monkeypatch.setattr("redis.__version__", version)
     messages = found(CHANNEL_LAYERS=layers)
-    assert list(messages) == (["fastws.E007"] if is_found else [])
+    assert list(messages) == (["fastws.W007"] if is_found else [])
     if is_found:
-        assert '"socket_timeout": None' in messages["fastws.E007"].hint
-        assert "django_fastws.layer.RedisChannelLayer" in messages["fastws.E007"].hint
+        assert '"socket_timeout": None' in messages["fastws.W007"].hint
+        assert "django_fastws.layer.RedisChannelLayer" in messages["fastws.W007"].hint
 
 
 def test_the_core_layer_with_a_timeout_as_short_as_its_own_waiting(monkeypatch):
     monkeypatch.setattr("redis.__version__", "8.1.0")
-    assert "fastws.E007" in found(CHANNEL_LAYERS=core(socket_timeout=5))
+    assert "fastws.W007" in found(CHANNEL_LAYERS=core(socket_timeout=5))
 
 
 @pytest.mark.parametrize("hosts", ["redis://redis.example", None, [], [("redis.example", 6379)], [{"sentinels": []}]])
 def test_any_shape_of_hosts_can_be_checked(monkeypatch, hosts):
     monkeypatch.setattr("redis.__version__", "8.1.0")
     layers = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": hosts}}}
-    assert set(found(CHANNEL_LAYERS=layers)) <= {"fastws.E007"}
+    assert set(found(CHANNEL_LAYERS=layers)) <= {"fastws.W007"}
+
+
+def test_the_core_layers_defaults_are_fatal_for_consumer_classes(monkeypatch):
+    monkeypatch.setattr("redis.__version__", "8.1.0")
+    FastWS().websocket("/x")(AsyncWebsocketConsumer)
+    assert list(found(CHANNEL_LAYERS=core())) == ["fastws.E007"]
+
+
+# Applications that serve no WebSockets
+
+PLAIN = ASGIHandler()
+HTTP_ONLY = ProtocolTypeRouter({"http": PLAIN})
+COMPOSED = ProtocolTypeRouter({"http": PLAIN, "websocket": PLAIN})
+
+
+@pytest.mark.parametrize(
+    ("name", "is_found"),
+    [
+        ("tests.test_checks.PLAIN", True),
+        ("tests.test_checks.HTTP_ONLY", True),
+        ("tests.test_checks.COMPOSED", False),
+        ("tests.site.asgi.application", False),
+        ("tests.nowhere.application", False),
+        ("no path", False),
+    ],
+)
+def test_an_application_that_serves_no_websockets(name, is_found):
+    assert found(ASGI_APPLICATION=name) == {}  # there are no routes
+    FastWS().websocket("/x")(one)
+    assert list(found(ASGI_APPLICATION=name)) == (["fastws.W009"] if is_found else [])
+
+
+# Apps before daphne whose runserver is made from daphne's
+
+
+@pytest.mark.parametrize(
+    ("apps_", "is_found"),
+    [
+        (["tests.site.runserver", "daphne", "channels", "django_fastws"], False),
+        (["tests.site.runserver", "daphne", "django.contrib.staticfiles", "channels", "django_fastws"], False),
+        (["django.contrib.staticfiles", "tests.site.runserver", "daphne", "channels", "django_fastws"], True),
+    ],
+)
+def test_a_runserver_that_is_made_from_daphnes_may_come_first(apps_, is_found):
+    assert list(found(INSTALLED_APPS=apps_)) == (["fastws.E003"] if is_found else [])
 
 
 # Routes

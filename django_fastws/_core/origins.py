@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Origin", "matches_any", "parse_origin", "same_host"]
+import idna
+
+__all__ = ["Origin", "Pattern", "matches_any", "parse_origin", "parse_pattern", "same_host", "to_ascii"]
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -42,37 +45,75 @@ def parse_origin(value: str) -> Origin | None:
     return Origin(scheme, host, _PORTS.get(scheme) if port is None else port)
 
 
+class Pattern(NamedTuple):
+    """What lets origins in.
+
+    Attributes:
+        scheme, port: of the origin; None where any fits.
+        host: in ASCII; with a dot in front, the host and all below it.
+    """
+
+    scheme: str | None
+    host: str
+    port: int | None
+
+
 def matches_any(origin: Origin, patterns: Iterable[str]) -> bool:
     """Whether an origin matches one of the patterns.
 
-    A pattern is ``*``, a host (``example.com``), a domain with all below it (``.example.com``), or one of these
-    with a scheme and perhaps a port (``https://example.com:8443``). Without a scheme it fits any scheme, and
-    without a port and a scheme any port.
+    A pattern is ``*``, a host (``example.com``), a domain with all below it (``.example.com`` or ``*.example.com``),
+    or one of these with a scheme and perhaps a port (``https://*.example.com:8443``). Without a scheme it fits any
+    scheme, and without a port and a scheme any port. A host may have letters that are not ASCII.
     """
-    return any(_matches(origin, pattern.lower()) for pattern in patterns)
+    return any(_matches(origin, pattern) for pattern in patterns)
 
 
 def _matches(origin: Origin, pattern: str) -> bool:
     if pattern == "*":
         return True
-    scheme, separator, rest = pattern.rpartition("://")
+    parsed = parse_pattern(pattern)
+    if parsed is None:
+        return False
+    scheme, host, port = parsed
+    if (scheme is not None and scheme != origin.scheme) or (port is not None and port != origin.port):
+        return False
+    return origin.host == host.removeprefix(".") or (host.startswith(".") and origin.host.endswith(host))
+
+
+@lru_cache(maxsize=1024)
+def parse_pattern(pattern: str) -> Pattern | None:
+    """Read a pattern other than ``*``; None for what is none and matches nothing."""
+    scheme, separator, rest = pattern.lower().rpartition("://")
+    if rest.startswith("*."):  # as in CSRF_TRUSTED_ORIGINS
+        rest = rest[1:]
     try:
         parts = urlsplit(f"//{rest}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        return False
-    if not host:
-        return False
-    if separator:
-        port = _PORTS.get(scheme) if port is None else port
-        if scheme != origin.scheme:
-            return False
-    if port is not None and port != origin.port:
-        return False
-    host = host.rstrip(".")
-    if host.startswith("."):
-        return origin.host == host[1:] or origin.host.endswith(host)
-    return origin.host == host
+        return None
+    if not host or "@" in parts.netloc or (separator and not scheme):
+        return None
+    encoded = to_ascii(host.rstrip("."))
+    if not encoded or any(char in encoded for char in "*, ") or encoded == ".":
+        return None
+    if separator and port is None:
+        port = _PORTS.get(scheme)
+    return Pattern(scheme if separator else None, encoded, port)
+
+
+def to_ascii(host: str) -> str | None:
+    """A host as browsers and DNS spell it: letters that are not ASCII in Punycode (UTS 46); None for no host.
+
+    >>> to_ascii(".bücher.example")
+    '.xn--bcher-kva.example'
+    """
+    if host.isascii():
+        return host
+    dot = "." if host.startswith(".") else ""
+    try:
+        return dot + idna.encode(host.removeprefix("."), uts46=True).decode()
+    except idna.IDNAError:
+        return None
 
 
 def same_host(origin: Origin, host_header: str, *, secure: bool | None = None) -> bool:

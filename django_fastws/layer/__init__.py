@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from .hosts import has_redis, redis_client
 from .link import Link
+from .local import expect_members
 from .outages import LayerStatus
 from .publishing import apublish, publish
 from .redis import RedisChannelLayer
@@ -26,6 +27,7 @@ __all__ = [
     "RedisChannelLayer",
     "apublish",
     "check_layer",
+    "expect_members",
     "has_redis",
     "layer_status",
     "link",

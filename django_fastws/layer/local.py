@@ -6,15 +6,19 @@ It reaches every thread and event loop, and has no capacity of 100 messages as t
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
+from django.core import mail
 
 from .link import Deliver, Envelope, Link
 
-__all__ = ["LocalLink", "is_local", "publish_locally"]
+__all__ = ["LocalLink", "expect_members", "is_local", "publish_locally"]
+
+logger = logging.getLogger("django_fastws.layer")
 
 
 def is_local(layer: Any) -> bool:
@@ -33,6 +37,7 @@ class LocalLink(Link):
         self.is_held = False
 
     async def subscribe(self, group: str) -> None:
+        expect_members()
         with _lock:
             _links.setdefault(group, {})[self] = self._loop
 
@@ -55,6 +60,23 @@ class LocalLink(Link):
 
 _links: dict[str, dict[LocalLink, asyncio.AbstractEventLoop]] = {}
 _lock = threading.Lock()
+_expects_members = False
+
+
+def expect_members() -> None:
+    """Note that this process serves sockets, so that a broadcast which nobody hears is no mistake."""
+    global _expects_members
+    _expects_members = True
+
+
+def _warn_once() -> None:
+    """Say that nobody can hear what is published, in a process such as a shell that will never serve a socket."""
+    expect_members()
+    if not hasattr(mail, "outbox"):  # Django's test runner, which nobody expects to serve
+        logger.warning(
+            "Nobody can hear what this process broadcasts: it serves no sockets, and CHANNEL_LAYERS has no layer "
+            "that reaches other processes. Configure django_fastws.layer.RedisChannelLayer"
+        )
 
 
 def publish_locally(group: str, envelope: Envelope) -> list[LocalLink]:
@@ -69,6 +91,8 @@ def publish_locally(group: str, envelope: Envelope) -> list[LocalLink]:
         here = None
     with _lock:
         links = list(_links.get(group, {}).items())
+    if not _expects_members:
+        _warn_once()
     for subscriber, loop in links:
         if loop is here:
             subscriber.deliver(envelope)

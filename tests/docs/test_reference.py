@@ -280,6 +280,8 @@ def test_the_defaults_of_the_servers():
         ("example.com", ["https://example.com", "http://example.com:8000"], ["https://a.example.com"]),
         (".example.com", ["https://example.com", "http://a.example.com"], ["https://notexample.com"]),
         ("https://.example.com", ["https://a.example.com"], ["http://a.example.com"]),
+        ("https://*.example.com", ["https://a.example.com", "https://example.com"], ["http://a.example.com"]),
+        ("https://bücher.example", ["https://xn--bcher-kva.example"], ["https://bucher.example"]),
         ("*", ["https://example.com", "null"], []),
     ],
 )
@@ -302,4 +304,4 @@ async def test_origins_are_let_in_as_the_table_says(pattern, let_in, refused, ro
 
 
 def test_every_pattern_of_the_table_is_tested():
-    assert len(rows("settings", "FASTWS_ALLOWED_ORIGINS")) == 6
+    assert len(rows("settings", "FASTWS_ALLOWED_ORIGINS")) == 8
