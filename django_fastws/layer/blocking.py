@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from weakref import WeakSet
 import redis
 from channels_redis.utils import _consistent_hash
 
+from .._core.forks import after_fork_in_child
 from .._core.resp import Refusal, ReplyReader, command, publish_command
 from .._core.sequences import Numbered
 from ..conf import conf
@@ -236,4 +236,4 @@ def _after_fork() -> None:
         publisher._reset()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

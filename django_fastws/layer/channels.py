@@ -13,6 +13,7 @@ from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from .._core.forks import after_fork_in_child
 from ..exceptions import WebSocketConnectionError
 from .errors import is_timeout, translated
 from .link import Deliver, Link
@@ -165,4 +166,4 @@ def _after_fork() -> None:
     _bridge_lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer
 from django.core import mail
 
+from .._core.forks import after_fork_in_child
 from .link import Deliver, Envelope, Link
 
 __all__ = ["LocalLink", "expect_members", "is_local", "publish_locally"]
@@ -110,4 +110,4 @@ def _after_fork() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Hashable
@@ -14,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from django.dispatch import Signal
 
+from .._core.forks import after_fork_in_child
 from ..signals import layer_lost, layer_restored
 
 __all__ = ["LayerStatus", "Outage", "Server", "outage_of"]
@@ -185,4 +185,4 @@ def _after_fork() -> None:
         outage._reset()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+after_fork_in_child(_after_fork)
