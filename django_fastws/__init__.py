@@ -16,6 +16,7 @@ import typing as _typing
 from ._core.parameters import Query
 from .exceptions import (
     MessageTooBig,
+    Reconnect,
     WebSocketConnectionError,
     WebSocketDisconnect,
     WebSocketError,
@@ -35,6 +36,7 @@ __all__ = [
     "FastWS",
     "MessageTooBig",
     "Query",
+    "Reconnect",
     "Response",
     "Room",
     "WebSocket",

@@ -4,6 +4,7 @@
     ├── WebSocketConnectionError(WebSocketError, ConnectionError)  refused, lost, timed out; on either end
     │   └── WebSocketDisconnect                                    .code .reason
     ├── WebSocketException                                         .code .reason: raised, it closes the socket
+    │   └── Reconnect                                              .delay: and an outbound route connects again
     ├── WebSocketStateError(WebSocketError, RuntimeError)          a call in the wrong state; says the remedy
     └── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
 
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 __all__ = [
     "MessageTooBig",
+    "Reconnect",
     "WebSocketConnectionError",
     "WebSocketDisconnect",
     "WebSocketError",
@@ -79,6 +81,28 @@ class WebSocketException(WebSocketError):
 
     def __str__(self) -> str:
         return f"{self.code} {self.reason}".rstrip()
+
+
+class Reconnect(WebSocketException):
+    """Raise it in the handler of an outbound route, and the connection is closed and made again.
+
+    It is planned, so it is no failure: it needs no ``reconnect=True``, and ``max_retries`` does not count it. In the
+    handler of a socket that came in it closes the socket, as any ``WebSocketException``.
+
+    Args:
+        delay: seconds until the next attempt; None waits as after a lost connection, longer each time.
+        code: what the connection is closed with, if it is open.
+        reason: at most 123 bytes of UTF-8.
+    Raises:
+        ValueError: the delay is no number of seconds from 0, or the code or the reason cannot be sent.
+    """
+
+    def __init__(self, delay: float | None = None, *, code: int = 1000, reason: str = "") -> None:
+        is_number = isinstance(delay, (int, float)) and not isinstance(delay, bool)
+        if delay is not None and not (is_number and 0 <= delay < float("inf")):
+            raise ValueError(f"delay={delay!r} is neither a number of seconds from 0 nor None")
+        super().__init__(code, reason)
+        self.delay = delay
 
 
 class WebSocketStateError(WebSocketError, RuntimeError):

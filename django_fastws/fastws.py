@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from ssl import SSLContext
-from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
 
-from ._core.headers import header_pairs, is_token
 from ._core.paths import Path, join, parse
 from ._core.urls import check_url
 from .access import Access, Permission
 from .admission import Admission
+from .client_options import RequestOptions, check_request, check_socket, kept, request_options, statuses
 from .consumer import ConsumerEndpoint
 from .endpoint import Endpoint
 from .limits import FROM_SETTINGS, FromSettings, Limits
@@ -34,18 +34,6 @@ Result_co = TypeVar("Result_co", covariant=True)
 Outgoing = TypeVar("Outgoing", bound=Callable[..., Coroutine[Any, Any, Any]])
 #: A URL, or a callable, sync or async, that returns one.
 Url = str | Callable[[], str | Awaitable[str]]
-
-
-class RequestOptions(TypedDict, total=False):
-    """What ``FastWS.get`` and its likes take besides the URL."""
-
-    tags: Iterable[str] | None
-    name: str | None
-    params: Any
-    headers: Any
-    json: Any
-    data: Any
-    timeout: float | None
 
 
 class WebSocketHandler(Protocol[Arguments, Result_co]):
@@ -198,6 +186,8 @@ class FastWS:
         reconnect: bool = False,
         max_retries: int = 0,
         retry_on_error: bool = False,
+        restart_on_end: bool = False,
+        retry_on_status: Iterable[int] | None = None,
         tags: Iterable[str] | None = None,
         name: str | None = None,
         headers: Any = None,
@@ -218,8 +208,9 @@ class FastWS:
 
         A handler that returns while the connection is open ends its route: closed with 1000, done. With
         ``reconnect``, a connection that failed, was lost or was closed by the peer is made again, after a delay that
-        grows (``FASTWS_CLIENT_BACKOFF_*``). What cannot pass ends the route at once: HTTP 400, 401, 403, 404 or 410,
-        a bad certificate, an invalid URL. An exception that is no connection error is logged with its traceback.
+        grows (``FASTWS_CLIENT_BACKOFF_*``); and ``raise Reconnect()`` asks for a new one. What cannot pass ends the
+        route at once: HTTP 400, 401, 403, 404, 410 or 451, a bad certificate, an invalid URL. An exception that is no
+        connection error is logged with its traceback. Every end of a route is logged.
 
         Args:
             url: ws:// or wss://; or a callable, sync or async, that returns it and is asked at every attempt.
@@ -227,9 +218,13 @@ class FastWS:
             max_retries: how often in a row; -1 is without end. The count starts again after a connection that stayed
                 up for ``FASTWS_CLIENT_STABLE_SECONDS``.
             retry_on_error: connect again also after an exception of the handler.
+            restart_on_end: connect again also after a handler has returned, or closed the connection itself.
+            retry_on_status: HTTP statuses that may pass besides 408, 425, 429 and 5xx. None is 401, 403, 404 and 451
+                where the URL or the headers are a callable, which may give another token next time, else none.
             tags: labels, for ``--tag`` and ``ws.tags``.
             name: what ``--route`` finds it by; unique. The handler's own name where it is None.
-            headers: of the handshake: a mapping or pairs; or a callable, sync or async, asked at every attempt.
+            headers: of the handshake: a mapping or pairs; or a callable, sync or async, asked at every attempt. They
+                replace what would be sent under the same name, and do not follow a redirect to another origin.
             subprotocols: a list, offered in order of preference.
             ssl: an ``ssl.SSLContext`` for wss://; None makes Python's default one.
             proxy: True takes the system's, None or False none, a str is the proxy's URL.
@@ -248,8 +243,9 @@ class FastWS:
         Raises:
             RouteError: (a TypeError and ValueError) the handler is not async, or an option cannot be.
         """
+        again_on = kept(retry_on_status)
         options: dict[str, Any] = {
-            "headers": _kept(headers),
+            "headers": kept(headers),
             "subprotocols": subprotocols if isinstance(subprotocols, str) else list(subprotocols or ()) or None,
             "ssl": ssl,
             "proxy": proxy or None,
@@ -268,14 +264,9 @@ class FastWS:
             check_handler(handler, "ws")
             if type(max_retries) is not int or max_retries < -1:
                 raise RouteError(f"{label}: max_retries={max_retries!r} is neither a count nor -1 (without end)")
-            for option in ("open_timeout", "ping_interval", "ping_timeout", "close_timeout", "max_size", "max_queue"):
-                _check_positive(label, option, options[option])
-            if compression not in (None, "deflate"):
-                raise RouteError(f'{label}: compression={compression!r} is neither "deflate" nor None')
-            if ssl is not None and not isinstance(ssl, SSLContext):
-                raise RouteError(f"{label}: ssl={ssl!r} is neither an ssl.SSLContext nor None")
-            _check_headers(label, options["headers"])
-            _check_subprotocols(label, options["subprotocols"])
+            if restart_on_end and not reconnect:
+                raise RouteError(f"{label}: restart_on_end=True needs reconnect=True")
+            check_socket(label, options)
             self._add_outbound(
                 url,
                 handler,
@@ -285,6 +276,8 @@ class FastWS:
                 reconnect=reconnect,
                 max_retries=max_retries,
                 retry_on_error=retry_on_error,
+                restart_on_end=restart_on_end,
+                retry_on_status=statuses(label, again_on),
                 lease=lease,
                 options=options,
             )
@@ -307,10 +300,18 @@ class FastWS:
             tags: labels, for ``--tag``.
             name: what ``--route`` finds it by; unique. The handler's own name where it is None.
             params: of the query string.
-            headers: a mapping or pairs; or a callable, sync or async.
+            headers: a mapping or pairs; or a callable, sync or async. They replace what would be sent under the same
+                name, and do not follow a redirect to another origin.
             json: the body, sent as JSON of any size.
             data: the body, sent as a form; str or bytes are sent as they are.
-            timeout: in seconds, for the whole request; None disables it.
+            timeout: in seconds, for the whole request; with ``stream`` until the handler is called, and then for each
+                piece. None disables it.
+            ssl: an ``ssl.SSLContext`` for https://; None makes a default one.
+            proxy: True takes the system's, None or False none, a str is the proxy's URL.
+            follow_redirects: False gives the handler the redirect itself.
+            max_size: of the body of the answer, in bytes, unpacked; a larger one is an error. None disables it.
+            stream: give the handler the response before its body is read, however large: it reads
+                ``response.aiter_bytes()``.
         Raises:
             RouteError: (a TypeError and ValueError) the handler is not async, or an option cannot be.
         """
@@ -351,15 +352,12 @@ class FastWS:
             if option not in RequestOptions.__annotations__:
                 raise unknown_option(method.lower(), option, RequestOptions.__annotations__)
 
-        sent = {key: options.get(key) for key in ("params", "headers", "json", "data")}
-        sent["headers"] = _kept(sent["headers"])
-        sent["timeout"] = options.get("timeout", 10)
+        sent = request_options(options)
 
         def decorate(handler: Outgoing) -> Outgoing:
             label = label_of(handler)
             check_handler(handler, "resp")
-            _check_positive(label, "timeout", sent["timeout"])
-            _check_headers(label, sent["headers"])
+            check_request(label, sent)
             name, tags = options.get("name"), options.get("tags")
             self._add_outbound(url, handler, name, tags, ("http", "https"), method=method, options=sent)
             return handler
@@ -441,32 +439,6 @@ def _pattern(label: str, path: str) -> Path:
 def _check_name(label: str, name: Any) -> None:
     if name is not None and (not isinstance(name, str) or not name or ":" in name):
         raise RouteError(f"{label}: name={name!r} is no name: use a str without a colon")
-
-
-def _check_positive(label: str, option: str, value: Any) -> None:
-    if value is not None and (type(value) not in (int, float) or not value > 0):
-        raise RouteError(f"{label}: {option}={value!r} is neither a positive number nor None")
-
-
-def _kept(option: Any) -> Any:
-    """An option that could be read only once, as a list, for each attempt reads it."""
-    return list(option) if isinstance(option, Iterator) else option
-
-
-def _check_headers(label: str, headers: Any) -> None:
-    if not callable(headers):
-        try:
-            header_pairs(headers)
-        except (TypeError, ValueError) as error:
-            raise RouteError(f"{label}: {error}") from None
-
-
-def _check_subprotocols(label: str, subprotocols: Any) -> None:
-    if isinstance(subprotocols, str):
-        raise RouteError(f"{label}: subprotocols={subprotocols!r} is one str: write subprotocols=[{subprotocols!r}]")
-    for subprotocol in subprotocols or ():
-        if not is_token(subprotocol):
-            raise RouteError(f"{label}: subprotocol {subprotocol!r} is not a str such as 'chat.v1', without spaces")
 
 
 def _tags(tags: Iterable[str] | None) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ class OutboundRoute:
         tags: those of the FastWS and its own.
         place: where it was declared.
         method: of the HTTP request; None for a WebSocket.
-        reconnect, max_retries, retry_on_error, lease: as ``FastWS.ws`` takes them.
+        reconnect, max_retries, retry_on_error, restart_on_end, retry_on_status, lease: as ``FastWS.ws`` takes them.
         options: the rest, for the library that makes the connection.
     """
 
@@ -102,6 +102,8 @@ class OutboundRoute:
     reconnect: bool = False
     max_retries: int = 0
     retry_on_error: bool = False
+    restart_on_end: bool = False
+    retry_on_status: frozenset[int] | None = None
     lease: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     direction: str = field(default="out", init=False)

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-__all__ = ["delays", "retry_after"]
+__all__ = ["LONGEST_RETRY_AFTER", "delays", "retry_after"]
+
+#: Seconds that are waited at most because a server says so: longer, and a mistake of its would be the route's end.
+LONGEST_RETRY_AFTER = 3600.0
 
 
 def delays(
@@ -45,18 +48,18 @@ def retry_after(value: str | None, now: float) -> float | None:
         value: a number of seconds or a date; None if there is no such header.
         now: the present, in seconds since the epoch.
     Returns:
-        Seconds to wait, or None if the header is missing or means nothing.
+        Seconds to wait, an hour at most; or None if the header is missing or means nothing.
     """
     if value is None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
         seconds = float(value)
-        return seconds if math.isfinite(seconds) else None
+        return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(value)
         if date.tzinfo is None:  # one of the two obsolete forms, which are in UTC too (section 5.6.7)
             date = date.replace(tzinfo=UTC)
-        return max(0.0, date.timestamp() - now)
+        return min(max(0.0, date.timestamp() - now), LONGEST_RETRY_AFTER)
     except (ValueError, OverflowError, OSError):
         return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["BINARY", "CLOSE", "TEXT", "close_frame", "frame"]
+__all__ = ["BINARY", "CLOSE", "PONG", "TEXT", "close_frame", "frame"]
 
 TEXT = 0x1
 BINARY = 0x2
 CLOSE = 0x8
+PONG = 0xA
 _FINAL = 0x80
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["status_may_pass"]
+__all__ = ["RENEWABLE", "status_may_pass"]
+
+#: What a server may answer to a token or a URL that is over, and not to the next one.
+RENEWABLE = frozenset({401, 403, 404, 451})
 
 
 def status_may_pass(status: int) -> bool:

@@ -7,7 +7,7 @@ import logging
 import time
 
 from .._core.urls import mask, mask_in
-from ..exceptions import WebSocketDisconnect, WebSocketException
+from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routes import OutboundRoute
 from ..websocket import WebSocket
 from ..wires.outbound import OutboundWire
@@ -29,18 +29,18 @@ async def run_handler(route: OutboundRoute, wire: OutboundWire, sockets: set[Web
     sockets.add(ws)
     opened = time.monotonic()
     try:
-        how, why = await _call(route, ws, wire)
+        how, why, wait = await _call(route, ws, wire)
     finally:
         sockets.discard(ws)
         wire.abort()  # it is open only after a cancellation
         ws.release()
     reason = f"{wire.ending()}: {why}" if why else wire.ending()
-    return Ending(how, mask_in(reason, wire.url), up_seconds=time.monotonic() - opened)
+    return Ending(how, mask_in(reason, wire.url), wait, up_seconds=time.monotonic() - opened)
 
 
-async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tuple[How, str]:
-    """Call the handler, then close; how it ended, and why where codes do not tell."""
-    how, why = How.DONE, ""
+async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tuple[How, str, float | None]:
+    """Call the handler, then close; how it ended, why where codes do not tell, and the wait that it asked for."""
+    how, why, wait = How.DONE, "", None
     try:
         await route.handler(ws)
     except asyncio.CancelledError:
@@ -54,20 +54,22 @@ async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tupl
         error = _significant(raised)
         if isinstance(error, WebSocketException):
             await ws.close(error.code, error.reason)
+            if isinstance(error, Reconnect):
+                how, wait = How.PLANNED, error.delay
         elif not isinstance(error, ConnectionError):
             logger.error("%s() failed on %s", route.handler_name, mask(wire.url), exc_info=error)
             how, why = How.FAILED, f"{type(error).__name__}: {error}"
         elif wire.is_open or not isinstance(error, WebSocketDisconnect):
             # Of another connection that the handler uses, such as that of the channel layer.
             how, why = How.LOST if wire.is_open else How.DONE, f"{type(error).__name__}: {error}"
-    if how is not How.DONE:
+    if how not in (How.DONE, How.PLANNED):
         await ws.close(1011, "internal error")
     was_open = wire.is_open
     await ws.close()
     await wire.close(1000, "")  # in case that the handler gave up closing
-    if how is How.DONE and not was_open and wire.own_close is None:
-        how = How.LOST if wire.lost() else How.CLOSED
-    return how, why
+    if how is How.DONE and not was_open:
+        how = How.LEFT if wire.own_close is not None else How.LOST if wire.lost() else How.CLOSED
+    return how, why, wait
 
 
 def _significant(error: Exception) -> Exception:

@@ -12,6 +12,8 @@ class How(Enum):
     """How an attempt ended."""
 
     DONE = "done"  # the handler returned while the connection was open
+    LEFT = "left"  # the handler closed it, or raised WebSocketException
+    PLANNED = "planned"  # the handler raised Reconnect
     CLOSED = "closed"  # the peer closed it
     LOST = "lost"  # it was cut, or the peer did not answer pings
     REFUSED = "refused"  # it was not opened, which may pass
@@ -25,7 +27,7 @@ class Ending(NamedTuple):
     Attributes:
         how: the kind of ending.
         reason: in words, without secrets.
-        wait: seconds that the peer asked for before another attempt, or None.
+        wait: seconds that the peer, or the handler, asked for before another attempt, or None.
         up_seconds: how long the connection was open.
     """
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from ssl import SSLContext
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import httpx2
 
-from .._core.headers import header_pairs
 from .._core.urls import check_url, mask, mask_in
 from ..conf import conf
 from ..encoding import json_bytes
 from ..routes import OutboundRoute
 from ..threads import Threads
+from .fetching import fetch
 from .options import asked
 
 __all__ = ["send_request"]
@@ -36,35 +34,40 @@ async def send_request(route: OutboundRoute, threads: Threads, on_slow: Callable
         Whether it succeeded: it was answered with a status under 400, and the handler raised nothing. Why not is
         logged.
     """
-    method, url = str(route.method), route.shown_url
     with threads.assigned(route.scope):
-        asked_url = ""
-        try:
-            asked_url = check_url(await asked(route.url), ("http", "https"))
-            url = mask(asked_url)
-            response = await _response(route, asked_url)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            logger.error("✘ %s %s failed: %s", method, url, mask_in(str(error), asked_url) or type(error).__name__)
-            return False
-        except Exception:
-            logger.exception("✘ %s %s failed", method, url)
-            return False
-        try:
-            with _watched(route, on_slow):
-                result = await route.handler(response)
-        except httpx2.HTTPError as error:  # above all that of raise_for_status(), which repeats the URL
-            logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
-            return False
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Not the request was cancelled, but something that the handler has waited for.
-            logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
-            return False
-        except Exception:
-            logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
-            return False
+        async with AsyncExitStack() as stack:
+            return await _send(route, stack, on_slow)
+
+
+async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[], None]) -> bool:
+    method, url = str(route.method), route.shown_url
+    asked_url = ""
+    try:
+        asked_url = check_url(await asked(route.url), ("http", "https"))
+        url = mask(asked_url)
+        response = await fetch(route, asked_url, stack)
+    except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
+        logger.error("✘ %s %s failed: %s", method, url, mask_in(str(error), asked_url) or type(error).__name__)
+        return False
+    except Exception:
+        logger.exception("✘ %s %s failed", method, url)
+        return False
+    try:
+        with _watched(route, on_slow):
+            result = await route.handler(response)
+    except httpx2.HTTPError as error:  # above all that of raise_for_status(), which repeats the URL
+        logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
+        return False
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Not the request was cancelled, but something that the handler has waited for.
+        logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
+        return False
+    except Exception:
+        logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
+        return False
     shown = "" if result is None else f": {_shown(result)}"
     if response.status_code >= 400:
         phrase = mask_in(response.reason_phrase)
@@ -93,36 +96,6 @@ def _watched(route: OutboundRoute, on_slow: Callable[[], None]) -> Iterator[None
         yield
     finally:
         timer.cancel()
-
-
-async def _response(route: OutboundRoute, url: str) -> httpx2.Response:
-    options = dict(route.options)
-    headers, data = _headers(await asked(options.pop("headers"))), options.pop("data")
-    body = {"content": data} if isinstance(data, (str, bytes)) else {"data": data}
-    json = options.pop("json")
-    if json is not None:
-        body = {"content": json_bytes(json)}
-        headers.setdefault("content-type", "application/json")
-    timeout, params = options.pop("timeout"), options.pop("params")
-    # Given to the client they would replace the query of the URL.
-    target = httpx2.URL(url) if params is None else httpx2.URL(url).copy_merge_params(params)
-    try:
-        client = httpx2.AsyncClient(verify=_context(), follow_redirects=True, timeout=None)
-        async with asyncio.timeout(timeout), client:
-            return await client.request(str(route.method), target, headers=headers, **body)
-    except TimeoutError:
-        raise httpx2.TimeoutException(f"no answer within {timeout:g} seconds") from None
-
-
-def _headers(headers: Any) -> httpx2.Headers:
-    # The library would take ASCII only.
-    return httpx2.Headers([(name.encode(), value.encode("latin-1")) for name, value in header_pairs(headers)])
-
-
-@lru_cache(maxsize=1)
-def _context() -> SSLContext:
-    """One for all requests: each would take tens of milliseconds, in which no other is sent."""
-    return httpx2.create_ssl_context()
 
 
 def _raised(error: Exception, url: str) -> str:

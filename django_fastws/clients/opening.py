@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import (
     InvalidHandshake,
     InvalidHeader,
@@ -20,11 +20,10 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
-from websockets.http11 import USER_AGENT
 
 from .._core.backoff import retry_after
-from .._core.headers import header_pairs
-from .._core.retries import status_may_pass
+from .._core.outgoing import handshake_headers
+from .._core.retries import RENEWABLE, status_may_pass
 from .._core.urls import check_url, mask, mask_in
 from ..routes import OutboundRoute
 from ..wires.cutter import CutterConnection
@@ -33,6 +32,7 @@ from ..wires.outbound import OutboundWire
 from .endings import Ending, How
 from .library import Choice, Unsuited, picows
 from .options import asked
+from .redirects import connect
 
 __all__ = ["Opened", "Opener"]
 
@@ -89,13 +89,13 @@ class Opener:
             return Ending(How.IMPOSSIBLE, str(error))
         on_url(mask(url))
         try:
-            pairs = header_pairs(headers)
+            pairs = handshake_headers(headers)
         except (TypeError, ValueError) as error:
             return Ending(How.IMPOSSIBLE, str(error))
         try:
             return Opened(await self._connect(url, self._options(url, pairs)), url)
         except Exception as error:
-            ending = _refusal(error, url)
+            ending = _refusal(error, url, self._may_pass)
             if ending is None:
                 logger.exception("%s: could not connect to %s", route.handler_name, mask(url))
                 return Ending(How.IMPOSSIBLE, type(error).__name__)
@@ -113,15 +113,22 @@ class Opener:
                 raise
             except Unsuited as obstacle:
                 self._choice.leave_to_websockets(url, str(obstacle))
-        eager: Any = partial(CutterConnection, max_size=options["max_size"]) if is_eager else None
-        return await connect(url, create_connection=eager, **options)
+        kind: Any = partial(CutterConnection, max_size=options["max_size"]) if is_eager else ClientConnection
+        headers = options.pop("additional_headers")
+        return await connect(url, headers, kind, **options)
+
+    def _may_pass(self, status: int) -> bool:
+        """Whether a handshake that the server answered with this status may succeed with what is asked for anew."""
+        again_on = self._route.retry_on_status
+        if again_on is None:
+            is_asked = callable(self._route.url) or callable(self._route.options["headers"])
+            again_on = RENEWABLE if is_asked else frozenset()
+        return status in again_on
 
     def _options(self, url: str, headers: list[tuple[str, str]]) -> dict[str, Any]:
         """What the library's ``connect`` takes besides the URL."""
         options = {key: value for key, value in self._route.options.items() if key not in ("headers", "ssl")}
-        has_agent = any(name.lower() == "user-agent" for name, _ in headers)
         options["additional_headers"] = headers
-        options["user_agent_header"] = None if has_agent else USER_AGENT
         options["logger"] = _quiet
         context = self._route.options["ssl"]
         if context is None and url[:4].lower() == "wss:":
@@ -141,14 +148,19 @@ def _default_context(period: int) -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _refusal(error: Exception, url: str) -> Ending | None:
-    """What a failed attempt means; None for an error that nobody foresaw."""
+def _refusal(error: Exception, url: str, may_pass: Callable[[int], bool]) -> Ending | None:
+    """What a failed attempt means; None for an error that nobody foresaw.
+
+    Args:
+        may_pass: says of the status of a server's answer that another attempt may succeed for a reason of the route.
+    """
     reason = mask_in(str(error), url) or type(error).__name__
     if isinstance(error, (InvalidStatus, InvalidProxyStatus)):
         response = error.response
         who = "proxy" if isinstance(error, InvalidProxyStatus) else "server"
         reason = mask_in(f"the {who} answered {response.status_code} {response.reason_phrase}".rstrip(), url)
-        if not status_may_pass(response.status_code):
+        is_renewable = who == "server" and may_pass(response.status_code)
+        if not (status_may_pass(response.status_code) or is_renewable):
             return Ending(How.IMPOSSIBLE, reason)
         return Ending(How.REFUSED, reason, retry_after(response.headers.get("Retry-After"), time.time()))
     if isinstance(error, InvalidHeader):  # its text repeats the value, which may be a token

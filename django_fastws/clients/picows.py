@@ -18,11 +18,12 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException
 from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
-from websockets.http11 import Response
+from websockets.http11 import USER_AGENT, Response
 from websockets.uri import WebSocketURI, parse_uri
 
 from ..wires.picows import PicowsConnection, PicowsListener
 from .endings import Unsuited
+from .redirects import apply_headers
 
 __all__ = ["connect"]
 
@@ -92,10 +93,8 @@ def _prepare(uri: WebSocketURI, options: dict[str, Any]) -> PicowsConnection:
     )
     limits = ("ping_interval", "ping_timeout", "close_timeout", "max_size", "max_queue")
     connection = PicowsConnection(protocol, **{name: options[name] for name in limits})
-    connection.request = protocol.connect()
-    connection.request.headers.update(options["additional_headers"])
-    if options["user_agent_header"] is not None:
-        connection.request.headers["User-Agent"] = options["user_agent_header"]
+    connection.request = apply_headers(protocol.connect(), options["additional_headers"])
+    connection.request.headers.setdefault("User-Agent", USER_AGENT)
     return connection
 
 

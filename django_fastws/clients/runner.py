@@ -81,6 +81,11 @@ class Runner:
                 await self._run()
         except Stopped:
             self.state = "stopped"
+            logger.info("Route %s was stopped", self.route.key)
+        except asyncio.CancelledError:
+            self.state = "stopped"
+            logger.info("Route %s was stopped, and its handler cancelled", self.route.key)
+            raise
         except Exception:
             logger.exception("Route %s failed", self.route.key)
             self._fail("internal error")
@@ -111,6 +116,12 @@ class Runner:
                 return
             if ending.up_seconds >= conf.client_stable_seconds:
                 self.attempt, waits = 0, self._delays()
+            if ending.how is How.PLANNED:  # no retry: it begins anew
+                self.attempt = 0
+                if ending.wait is not None:
+                    waits = self._delays()
+                await self._pause(next(waits) if ending.wait is None else ending.wait)
+                continue
             if self.route.max_retries != -1 and self.attempt >= self.route.max_retries:
                 self._fail(f"gave up after {self.attempt} attempts to connect again: {ending.reason}")
                 return
@@ -164,9 +175,12 @@ class Runner:
 
     def _again(self, ending: Ending) -> bool:
         """Whether the route goes on after such an ending; if not, it is done or has failed."""
-        if ending.how is How.DONE:
-            self.state = "done"
-            return False
+        if ending.how is How.PLANNED:
+            return True
+        if ending.how in (How.DONE, How.LEFT):
+            if not self.route.restart_on_end:
+                self._end(ending)
+            return self.route.restart_on_end
         self.last_error = ending.reason
         if ending.how is How.IMPOSSIBLE:
             self._fail(ending.reason)
@@ -176,11 +190,26 @@ class Runner:
             return False
         if not self.route.reconnect:
             if ending.how is How.CLOSED:
-                self.state = "done"
+                self._end(ending)
             else:
                 self._fail(ending.reason)
             return False
         return True
+
+    def _end(self, ending: Ending) -> None:
+        """The route is over without an error; of one that was to connect again that is worth a warning."""
+        self.state = "done"
+        if not self.route.reconnect:  # it ends with its only connection, of which the log tells
+            return
+        # To return is the way to say that the work is done; nobody closes a socket to say that.
+        self.failed = ending.how is How.LEFT and self.route.max_retries == -1
+        logger.warning(
+            "Route %s has ended: %s (%s). It does not connect again: for that, raise Reconnect() or give it "
+            "restart_on_end=True",
+            self.route.key,
+            "its handler has closed the connection" if ending.how is How.LEFT else "its handler has returned",
+            ending.reason,
+        )
 
     def _fail(self, reason: str) -> None:
         self.state, self.failed, self.last_error = "failed", True, reason

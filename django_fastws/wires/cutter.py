@@ -16,6 +16,8 @@ _BUFFER_BYTES = 256 * 1024  # as much as asyncio reads at a time
 _LONGEST_KEPT = 4096  # bytes of an incomplete frame that wait here for the rest: each read copies them
 _END_OF_HEADERS = b"\r\n\r\n"
 _PLAIN = _TEXT, _BINARY = 0x81, 0x82  # how whole messages begin: final, and without an extension's bits
+_PING = 0x89
+_PARTS_PER_TURN = 256  # for the library, before other connections have their turn
 
 
 class _Buffer(threading.local):
@@ -60,7 +62,11 @@ class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
             start = self._shake_hands(data, end)
             if not self._has_shaken_hands:
                 return
+        self.passed_on = 0
         while start < end and not self.is_over:
+            if self.passed_on >= _PARTS_PER_TURN:
+                self._read_on_later()
+                break
             if not self._rest:
                 start = self._cut(data, start, end)
                 size = _frame_size(data, start, end)
@@ -73,6 +79,17 @@ class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
             start = stop
         self._kept = b"" if self.is_over else bytes(data[start:end])
         self.has_read()
+
+    def _read_on_later(self) -> None:
+        """Let others have their turn before the rest of what came is read."""
+        self.hold()
+        self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self.unhold()
+        if self.state is not State.CLOSED:
+            data, self._kept = self._kept, b""
+            self._read(data, len(data))
 
     def _shake_hands(self, data: bytes | bytearray, end: int) -> int:
         """Pass the server's answer on, up to the end of its headers; returns where that is."""
@@ -110,11 +127,13 @@ class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
                     append(data[begin:stop].decode())
                 elif first == _BINARY:
                     append(bytes(data[begin:stop]))
+                elif first == _PING and size < 126:
+                    self.pinged(bytes(data[begin:stop]))
                 else:
                     break
                 start = stop
         except UnicodeDecodeError as error:
-            self.fail(error)
+            self.refuse_text(error)
         return start
 
 

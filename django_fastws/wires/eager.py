@@ -20,12 +20,15 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from .._core.frames import BINARY, TEXT
+from .._core.frames import BINARY, PONG, TEXT
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
+from .bounded import BoundedConnection
 from .outbound import OutboundWire
 
 __all__ = ["EagerConnection", "EagerWire", "is_possible"]
+
+_PINGS_AT_ONCE = 16  # that are answered one by one
 
 #: What the library must have inside, besides what its documentation describes.
 _RELIED_ON = ("data_received", "connection_lost", "pause_writing", "resume_writing", "process_event", "send_data")
@@ -37,7 +40,7 @@ def is_possible() -> bool:
     return _apply_mask is not None and all(callable(getattr(ClientConnection, name, None)) for name in _RELIED_ON)
 
 
-class EagerConnection(ClientConnection):
+class EagerConnection(BoundedConnection):
     """A connection that decodes messages as they come. A subclass reads, and puts into ``messages`` what is plain.
 
     Args:
@@ -47,24 +50,25 @@ class EagerConnection(ClientConnection):
 
     Attributes:
         messages: what was received and not taken yet, always the same deque.
-        is_full: whether so much waits to be sent that a sender should wait.
         is_fragmented: whether more fragments of a message are to come, so that no frame is plain.
         is_over: whether what else the peer sends is of no interest.
+        passed_on: parts that the library has read, each of which takes as long as many plain messages.
     """
 
     def __init__(self, *args: Any, max_size: int | None, max_queue: int | None, **options: Any) -> None:
         super().__init__(*args, max_queue=max_queue, **options)
         self.messages: deque[str | bytes] = deque()
-        self.is_full = False
         self.is_fragmented = False
         self.is_over = False
         self.longest = float("inf") if max_size is None else max_size
         self._most = float("inf") if max_queue is None else max_queue
         self.fewest = self._most // 4
         self.is_paused = False
+        self._is_held = False
         self._is_discarding = False
         self._waiter: asyncio.Future[None] | None = None
-        self._giving_up: asyncio.TimerHandle | None = None
+        self.passed_on = 0
+        self._pings: list[bytes] = []
         self._fragments = bytearray()
         self._is_text = False
 
@@ -104,32 +108,53 @@ class EagerConnection(ClientConnection):
 
     def pass_on(self, data: bytes) -> None:
         """Have the library read a part of what was received."""
+        self.passed_on += 1
         super().data_received(data)
         protocol = self.protocol
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self.end()
 
-    def fail(self, error: UnicodeDecodeError) -> None:
+    def pinged(self, payload: bytes) -> None:
+        """Take a ping. Of very many that came at once only the latest is answered (RFC 6455 section 5.5.3)."""
+        if len(self._pings) < _PINGS_AT_ONCE:
+            self._pings.append(payload)
+        else:
+            self._pings[-1] = payload
+
+    def refuse_text(self, error: UnicodeDecodeError) -> None:
         """A text is not UTF-8 (RFC 6455 section 8.1)."""
-        self.protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-        self.send_data()
+        self.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+
+    def fail(self, code: CloseCode, reason: str) -> None:
+        super().fail(code, reason)
         self.end()
 
     def end(self) -> None:
-        """Read no more. It is for the server to close TCP (RFC 6455 section 7.1.1), but it must not take for ever."""
+        """Read no more."""
         self.is_over = True
-        if self._giving_up is None and self.close_timeout is not None:
-            self._giving_up = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self.abort_later()
 
     def has_read(self) -> None:
         """All that came at once was read."""
+        if self._pings:
+            self._answer_pings()
         if self._is_discarding:
             self.messages.clear()
         elif self.messages:
             self._wake()
             if len(self.messages) > self._most and not self.is_paused:
                 self.is_paused = True
-                self.transport.pause_reading()
+                self._set_reading()
+
+    def _answer_pings(self) -> None:
+        pings, self._pings = self._pings, []
+        if self.protocol.state is not State.OPEN or self.transport.is_closing():
+            return
+        pongs = [_client_frame(PONG, ping) for ping in (pings[-1:] if self.is_full else pings)]
+        if self.is_full:
+            self.owe(pongs[0])
+        else:
+            self.transport.write(b"".join(pongs))
 
     # What the library calls, or the transport
 
@@ -137,6 +162,8 @@ class EagerConnection(ClientConnection):
         """Take what the library has read."""
         if not isinstance(event, Frame) or event.opcode >= Opcode.CLOSE:
             super().process_event(event)
+            return
+        if not self.may_take(event):
             return
         if event.opcode is not Opcode.CONT:
             self._is_text = event.opcode is Opcode.TEXT
@@ -149,25 +176,31 @@ class EagerConnection(ClientConnection):
             try:
                 self.messages.append(data.decode() if self._is_text else data)
             except UnicodeDecodeError as error:
-                self.fail(error)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.is_full = True
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.is_full = False
+                self.refuse_text(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._giving_up is not None:
-            self._giving_up.cancel()
         self._wake()
+
+    def hold(self) -> None:
+        """Read nothing until ``unhold()``, however few messages wait."""
+        self._is_held = True
+        self._set_reading()
+
+    def unhold(self) -> None:
+        """Read again, unless too many messages wait."""
+        self._is_held = False
+        self._set_reading()
 
     def _resume(self) -> None:
         if self.is_paused:
             self.is_paused = False
+            self._set_reading()
+
+    def _set_reading(self) -> None:
+        if self.is_paused or self._is_held:
+            self.transport.pause_reading()
+        else:
             self.transport.resume_reading()
 
     def _wake(self) -> None:

@@ -13,8 +13,11 @@ from .eager import EagerConnection
 
 __all__ = ["PicowsConnection", "PicowsListener"]
 
-_TEXT, _BINARY = WSMsgType.TEXT, WSMsgType.BINARY
+_TEXT, _BINARY, _PING = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING
 _READ_BYTES = 64 * 1024
+# The library takes long over each frame. After a portion with many small ones for it the next is small, too.
+_FEW_BYTES = 1024
+_SMALL_FRAME = 64
 
 
 class PicowsConnection(EagerConnection):
@@ -67,13 +70,15 @@ class PicowsListener(WSListener):
         if connection.is_over:
             return
         kind = frame.msg_type
-        if not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3 or connection.is_fragmented:
+        if kind is _PING and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            connection.pinged(frame.get_payload_as_bytes())
+        elif not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3 or connection.is_fragmented:
             connection.pass_on(_as_it_came(frame))
         elif kind is _TEXT:
             try:
                 self._append(frame.get_payload_as_utf8_text())
             except UnicodeDecodeError as error:
-                connection.fail(error)
+                connection.refuse_text(error)
         elif kind is _BINARY:
             self._append(frame.get_payload_as_bytes())
         else:
@@ -98,13 +103,17 @@ class _Portions(asyncio.BufferedProtocol):
     def __init__(self, protocol: Any, connection: PicowsConnection) -> None:
         self._protocol = protocol
         self._connection = connection
+        self._is_dense = False
 
     def get_buffer(self, sizehint: int) -> memoryview:
         view: memoryview = self._protocol.get_buffer(sizehint)
-        return view[:_READ_BYTES]
+        return view[: _FEW_BYTES if self._is_dense else _READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._connection.passed_on = 0
         self._protocol.buffer_updated(nbytes)
+        parts = self._connection.passed_on
+        self._is_dense = parts > 1 and parts * _SMALL_FRAME > nbytes
         self._connection.has_read()
 
     def eof_received(self) -> bool | None:

@@ -75,6 +75,9 @@ def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("Sun Sep  9 01:46:50 2001", 10),
         ("Sun, 09 Sep 2001 01:46:30 GMT", 0),  # it is over
         (formatdate(NOW + 3600, usegmt=True), 3600),
+        (formatdate(NOW + 86400, usegmt=True), 3600),
+        ("3601", 3600),
+        ("99999999999999", 3600),
         ("", None),
         ("soon", None),
         ("-5", None),

@@ -432,10 +432,10 @@ class Proxy:
 async def test_a_proxy_is_used(app, peer, raw_peer):
     server, proxy = await peer(), Proxy()
     door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"http://ada:opensesame@{HOST}:{door.port}")(once)
+    app.ws(server.url, proxy=f"http://ada:open%40sesame%3A@{HOST}:{door.port}")(once)
     assert await run(app)
     assert proxy.requests[0].startswith(f"CONNECT {HOST}:{server.port} HTTP/1.1\r\n")
-    assert base64.b64encode(b"ada:opensesame").decode() in proxy.requests[0]
+    assert base64.b64encode(b"ada:open@sesame:").decode() in proxy.requests[0]
     assert len(server.visits) == 1
 
 

@@ -8,7 +8,8 @@ from email.utils import formatdate
 
 import pytest
 
-from django_fastws import WebSocketDisconnect, WebSocketException
+from django_fastws import Reconnect, WebSocketDisconnect, WebSocketException
+from django_fastws.signatures import RouteError
 
 from .conftest import run, running
 from .peers import closing, frame, read_frame, shake_hands, soon
@@ -275,6 +276,61 @@ async def test_a_status_that_cannot_pass_ends_the_route_with_the_reason(app, pee
     assert log.starting("Route ") == [f"Route feed has failed: {log.endings[0]}"]
 
 
+RENEWABLE = [401, 403, 404, 451]
+
+
+@pytest.mark.parametrize("status", RENEWABLE)
+async def test_a_callable_is_asked_for_another_token_after_a_refusal(app, peer, status):
+    server = await peer(refuse=[(status, {})] * 2)
+    tokens = iter(("old", "older", "new"))
+    app.ws(server.url, headers=lambda: {"X-Token": next(tokens)}, reconnect=True, max_retries=-1)(once)
+    assert await run(app)
+    assert [visit.headers["X-Token"] for visit in server.visits] == ["new"]
+
+
+async def test_a_callable_for_the_url_too(app, peer):
+    server = await peer(refuse=[(403, {})])
+    tokens = iter(("old", "new"))
+    app.ws(lambda: f"{server.url}/?token={next(tokens)}", reconnect=True, max_retries=-1)(once)
+    assert await run(app)
+    assert server.visits[0].path == "/?token=new"
+
+
+async def test_retry_on_status_needs_no_callable(app, peer):
+    server = await peer(refuse=[(401, {}), (410, {})])
+    app.ws(server.url, retry_on_status=iter((401, 410)), reconnect=True, max_retries=-1)(once)
+    assert await run(app)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("options", [{"retry_on_status": ()}, {"retry_on_status": [403]}, {"reconnect": False}])
+async def test_retry_on_status_says_which(app, peer, options):
+    server = await peer(refuse=[(401, {})])
+    app.ws(server.url, headers=lambda: None, **{"reconnect": True, "max_retries": -1, **options})(once)
+    assert not await run(app)
+    assert len(server.asked) == 1
+
+
+async def test_refusals_of_tokens_are_counted(app, peer):
+    server = await peer(refuse=[(401, {})] * 9)
+    app.ws(server.url, headers=lambda: None, reconnect=True, max_retries=2)(once)
+    assert not await run(app)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("given", [401, "401", ["401"], [200], [True], [600]])
+def test_retry_on_status_that_cannot_be(app, given):
+    with pytest.raises(RouteError, match="retry_on_status"):
+        app.ws("ws://example.com", retry_on_status=given)(once)
+
+
+async def test_a_server_cannot_put_a_route_to_sleep_for_ever(app, peer, log):
+    server = await peer(refuse=[(503, {"Retry-After": "99999999999999"})])
+    app.ws(server.url, reconnect=True, max_retries=-1)(once)
+    async with running(app):
+        await soon(lambda: log.starting("WebSocket connecting again in 3600.0 seconds"))
+
+
 async def test_a_server_that_speaks_no_http_ends_the_route(app, raw_peer, library):
     async def behave(reader, writer, number):
         writer.write(b"220 mail.example.com ESMTP\r\n")
@@ -368,36 +424,135 @@ async def test_the_settings_change_base_cap_and_jitter_of_the_delay(app, peer, l
 # The handler
 
 
-async def test_a_handler_that_returns_ends_its_route(app, peer, log):
+async def test_a_handler_that_returns_ends_its_route_and_a_warning_says_so(app, peer, log):
     server = await peer()
-    app.ws(server.url, reconnect=True, max_retries=-1)(once)
+    app.ws(server.url, reconnect=True, max_retries=-1, name="feed")(once)
     assert await run(app)
+    (warning,) = [record for record in log.records if record.levelname == "WARNING"]
+    assert warning.getMessage().startswith("Route feed has ended: its handler has returned (1000).")
     visit = await server.visits[0].ended()
     assert (visit.close_code, visit.close_reason) == (1000, "")
     assert (len(server.asked), log.endings) == (1, ["1000"])
 
 
-async def test_a_handler_that_closes_ends_its_route(app, peer, log):
+async def leave_by_close(ws):
+    await ws.close(4000, "enough")
+    await asyncio.sleep(0)
+
+
+async def leave_by_exception(ws):
+    raise WebSocketException(4000, "enough")
+
+
+async def leave_by_exception_in_a_task(ws):
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(leave_by_exception(ws))
+
+
+LEAVING = [leave_by_close, leave_by_exception, leave_by_exception_in_a_task]
+
+
+@pytest.mark.parametrize("leave", LEAVING, ids=lambda it: it.__name__)
+async def test_a_handler_that_closes_an_endless_route_ends_it_loudly(app, peer, log, leave):
     server = await peer()
-
-    @app.ws(server.url, reconnect=True, max_retries=-1)
-    async def leave(ws):
-        await ws.close(4000, "enough")
-        await asyncio.sleep(0)
-
-    assert await run(app)
+    app.ws(server.url, reconnect=True, max_retries=-1, name="feed")(leave)
+    assert not await run(app)
     assert (len(server.asked), log.endings) == (1, ["4000 enough"])
+    (warning,) = [record for record in log.records if record.levelname == "WARNING"]
+    assert warning.getMessage().startswith("Route feed has ended: its handler has closed the connection (4000")
+    assert "restart_on_end=True" in warning.getMessage()
 
 
-async def test_a_handler_that_asks_for_a_close_ends_its_route(app, peer):
+@pytest.mark.parametrize("leave", LEAVING, ids=lambda it: it.__name__)
+async def test_a_handler_that_closes_a_route_with_an_end_has_not_failed(app, peer, log, leave):
     server = await peer()
+    app.ws(server.url, reconnect=True, max_retries=5)(leave)
+    app.ws(server.url, name="only once")(leave)
+    assert await run(app)
+    assert len(log.starting("Route tests.clients.test_reconnect.leave")) == 1
 
-    @app.ws(server.url, reconnect=True, max_retries=-1)
-    async def leave(ws):
-        raise WebSocketException(4000)
+
+@pytest.mark.parametrize("leave", [*LEAVING, once], ids=lambda it: it.__name__)
+async def test_restart_on_end_connects_again_after_the_handlers_own_end(app, peer, leave):
+    server = await peer()
+    app.ws(server.url, reconnect=True, max_retries=-1, restart_on_end=True)(leave)
+    async with running(app) as it:
+        await soon(lambda: len(server.asked) > 3)
+        it.stop()
+        assert await it.ended()
+
+
+async def test_restart_on_end_counts_retries(app, peer):
+    server = await peer()
+    app.ws(server.url, reconnect=True, max_retries=2, restart_on_end=True)(once)
+    assert not await run(app)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"reconnect": True, "max_retries": -1}, {"reconnect": True}])
+async def test_a_planned_reconnect_needs_no_option_and_is_no_retry(app, peer, log, options):
+    server = await peer()
+    attempts = []
+
+    @app.ws(server.url, **options)
+    async def handler(ws):
+        attempts.append(ws.attempt)
+        if len(attempts) < 4:
+            raise Reconnect(delay=0, reason="new token")
 
     assert await run(app)
+    assert attempts == [0] * 4
+    assert [(await visit.ended()).close_code for visit in server.visits] == [1000] * 4
+    assert server.visits[0].close_reason == "new token"
+
+
+async def test_a_planned_reconnect_waits_as_long_as_it_says(app, peer, log):
+    server = await peer()
+
+    @app.ws(server.url)
+    async def handler(ws):
+        raise Reconnect(delay=300)
+
+    async with running(app):
+        await soon(lambda: log.starting("WebSocket connecting again in 300.0 seconds"))
     assert len(server.asked) == 1
+
+
+async def test_a_planned_reconnect_after_the_peer_has_closed(app, peer):
+    server = await peer(closing(1001, 1001))
+
+    @app.ws(server.url)
+    async def handler(ws):
+        try:
+            await ws.receive_text()
+            await ws.receive_text()
+        except WebSocketDisconnect:
+            raise Reconnect from None
+
+    async with running(app):
+        await server.visit(2)
+
+
+@pytest.mark.parametrize("delay", [-1, float("inf"), float("nan"), "5", True])
+def test_a_delay_that_cannot_be(delay):
+    with pytest.raises(ValueError, match="neither a number of seconds from 0 nor None"):
+        Reconnect(delay)
+
+
+def test_restart_on_end_without_reconnect_is_a_mistake(app):
+    with pytest.raises(RouteError, match="restart_on_end=True needs reconnect=True"):
+        app.ws("ws://example.com", restart_on_end=True)(once)
+
+
+async def test_a_stop_is_an_end_that_was_asked_for(app, peer, log):
+    server = await peer()
+    app.ws(server.url, reconnect=True, max_retries=-1, name="feed")(by_async_for)
+    async with running(app) as it:
+        await server.visit()
+        it.stop()
+        assert await it.ended()
+    assert log.starting("Route ") == ["Route feed was stopped"]
+    assert {record.levelname for record in log.records} == {"INFO"}
 
 
 async def test_an_error_of_the_handler_fails_its_route_and_no_other(app, peer, log):

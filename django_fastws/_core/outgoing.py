@@ -1,0 +1,89 @@
+"""Headers of requests that go out: which of two wins, which a handshake owns, which follow a redirect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .headers import header_pairs
+
+__all__ = ["carried", "handshake_headers", "merged"]
+
+Pair = tuple[str, str]
+
+# What makes a request a handshake (RFC 6455 section 4.1), or says where its body ends.
+_OWNED = {
+    "connection": "",
+    "content-length": "",
+    "sec-websocket-accept": "",
+    "sec-websocket-extensions": ": use compression=",
+    "sec-websocket-key": "",
+    "sec-websocket-protocol": ": use subprotocols=",
+    "sec-websocket-version": "",
+    "transfer-encoding": "",
+    "upgrade": "",
+}
+# A request has each of them once (RFC 9110 sections 7.2, 10.1.5, 11.6.2; RFC 6454 section 7.3).
+_SINGLE = frozenset({"authorization", "host", "origin", "user-agent"})
+# What says nothing of who asks. Everything else may be a secret, whatever it is called.
+_HARMLESS = frozenset(
+    {
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "origin",
+        "pragma",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+
+
+def handshake_headers(headers: Any) -> list[Pair]:
+    """Check the headers of a WebSocket handshake that goes out, as ``header_pairs`` does.
+
+    Raises:
+        TypeError, ValueError: they cannot be sent, or the handshake sets one of them itself.
+    """
+    pairs = header_pairs(headers)
+    for name, _ in pairs:
+        hint = _OWNED.get(name.lower())
+        if hint is not None:
+            raise ValueError(f"the header {name!r} is the handshake's to set{hint}")
+    return pairs
+
+
+def merged(library: Iterable[Pair], own: Iterable[Pair]) -> list[Pair]:
+    """The headers of a request: the user's own replace those of the library that have the same name.
+
+    >>> merged([("Host", "a"), ("Origin", "b")], [("X-One", "1"), ("host", "c")])
+    [('Host', 'c'), ('Origin', 'b'), ('X-One', '1')]
+    """
+    theirs, own = list(library), list(own)
+    last = {name.lower(): value for name, value in own}
+    result = [(name, last.get(name.lower(), value)) for name, value in theirs]
+    done = {name.lower() for name, _ in theirs}
+    for name, value in own:
+        key = name.lower()
+        if key in done:
+            continue
+        if key in _SINGLE:
+            done.add(key)
+            value = last[key]
+        result.append((name, value))
+    return result
+
+
+def carried(headers: Iterable[Pair]) -> list[Pair]:
+    """The headers that may follow a redirect to another origin (RFC 6454): what cannot be a secret.
+
+    >>> carried([("User-Agent", "feed"), ("X-Api-Key", "opensesame")])
+    [('User-Agent', 'feed')]
+    """
+    return [(name, value) for name, value in headers if name.lower() in _HARMLESS]

@@ -1,0 +1,218 @@
+"""Own headers: which go out, how often, and which follow a redirect to another origin."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from tests.ids import shown
+
+from .conftest import run
+from .peers import HOST, read_request
+from .test_options import once
+from .web import Answer, Web
+
+SECRETS = {
+    "Authorization": "Bearer opensesame",
+    "Cookie": "sessionid=opensesame",
+    "Proxy-Authorization": "Basic opensesame",
+    "X-Api-Key": "opensesame",
+    "x-amz-security-token": "opensesame",
+    "Private-Token": "opensesame",
+}
+HARMLESS = {"User-Agent": "feed/1", "Accept-Language": "eo"}
+
+
+async def take(response):
+    pass
+
+
+@pytest.fixture
+def redirecting(library):
+    """Refusals of a peer that lead elsewhere. picows follows none: websockets asks again."""
+    return lambda target: [(307, {"Location": target})] * (2 if library == "picows" else 1)
+
+
+async def test_no_secret_follows_a_redirect_of_a_socket_to_another_origin(app, peer, redirecting):
+    other = await peer()
+    first = await peer(refuse=redirecting(f"{other.url}/there"))
+    url, headers = first.url.replace("//", "//user:opensesame@"), {**SECRETS, **HARMLESS, "Host": "inner.example"}
+    app.ws(url, headers=headers)(once)
+    assert await run(app)
+    sent = other.visits[0].headers
+    assert "opensesame" not in str(sent)
+    assert {name: sent[name] for name in HARMLESS} == HARMLESS
+    assert sent["Host"] == f"{HOST}:{other.port}"
+
+
+async def test_secrets_stay_behind_also_when_it_leads_back(app, peer, redirecting):
+    other, first = await peer(), await peer()
+    first._refuse, other._refuse = redirecting(other.url), redirecting(f"{first.url}/back")[:1]
+    app.ws(first.url, headers=SECRETS)(once)
+    assert await run(app)
+    assert "opensesame" not in str(first.visits[0].headers)
+
+
+async def test_headers_follow_a_redirect_of_a_socket_within_the_origin(app, peer, redirecting):
+    server = await peer(refuse=redirecting("/there"))
+    app.ws(server.url, headers=SECRETS)(once)
+    assert await run(app)
+    sent = server.visits[0].headers
+    assert {name: sent[name] for name in SECRETS} == SECRETS
+
+
+async def test_a_redirect_from_tls_to_none_is_not_followed(app, peer, redirecting, certificates):
+    other = await peer()
+    first = await peer(ssl=certificates.server(), refuse=redirecting(other.url))
+    app.ws(first.url, headers=SECRETS, ssl=certificates.client())(once)
+    assert not await run(app)
+    assert other.asked == []
+
+
+# HTTP
+
+
+def leading_to(target, status=302):
+    async def behave(request):
+        return Answer(status, b"", (f"Location: {target()}",)) if request.path == "/here" else Answer()
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_secret_follows_a_redirect_of_a_request_to_another_origin(app, status):
+    async with Web() as other, Web(leading_to(lambda: f"{other.url}/there", status)) as first:
+        url = first.url.replace("//", "//user:opensesame@")
+        headers = {**SECRETS, **HARMLESS, "Host": "inner.example"}
+        app.post(f"{url}/here", headers=headers, data="hello")(take)
+        assert await run(app)
+    (request,) = other.requests
+    assert "opensesame" not in str(request.headers)
+    assert {name: request.headers[name.lower()] for name in HARMLESS} == HARMLESS
+    assert request.headers["host"] == f"{HOST}:{other.port}"
+    assert request.body == (b"hello" if status in (307, 308) else b"")
+
+
+async def test_headers_follow_a_redirect_of_a_request_within_the_origin(app):
+    async with Web(leading_to(lambda: "/there")) as web:
+        app.get(f"{web.url}/here", headers=SECRETS)(take)
+        assert await run(app)
+    sent = web.requests[1].headers
+    # A cookie that was set on the way would be lost if one's own stood in its place.
+    assert {name for name in SECRETS if name.lower() in sent} == SECRETS.keys() - {"Cookie"}
+
+
+async def test_a_request_is_not_led_from_tls_to_none(app, certificates, log):
+    async with Web() as other, SecureWeb(certificates, leading_to(lambda: f"{other.url}/there")) as first:
+        app.get(f"{first.url}/here", headers=SECRETS, ssl=certificates.client())(take)
+        assert not await run(app)
+    assert other.requests == []
+    assert "redirects from https:// to http://" in log.starting("✘")[0]
+
+
+class SecureWeb(Web):
+    """A web server with TLS."""
+
+    def __init__(self, certificates, behave=None):
+        super().__init__(behave)
+        self._options["ssl"] = certificates.server()
+
+    @property
+    def url(self):
+        return super().url.replace("http:", "https:")
+
+
+async def test_redirects_without_end_are_an_error(app, log):
+    async with Web(leading_to(lambda: "/here")) as web:
+        app.get(f"{web.url}/here")(take)
+        assert not await run(app)
+    assert len(web.requests) == 21
+    assert "more than 20 redirects" in log.starting("✘")[0]
+
+
+async def test_follow_redirects_false_gives_the_redirect_itself(app):
+    got = []
+    async with Web(leading_to(lambda: "/there")) as web:
+
+        @app.get(f"{web.url}/here", follow_redirects=False)
+        async def handle(resp):
+            got.append((resp.status_code, resp.headers["location"]))
+
+        assert await run(app)
+    assert got == [(302, "/there")]
+
+
+async def test_a_request_over_tls_with_an_authority_of_its_own(app, certificates):
+    async with SecureWeb(certificates) as web:
+        app.get(web.url, ssl=certificates.client(), name="trusts")(take)
+        assert await run(app)
+        app.outbound.clear()
+        app.get(web.url)(take)
+        assert not await run(app)
+
+
+async def test_a_request_through_a_proxy_of_its_own(app, monkeypatch):
+    async with Web() as proxy, Web() as systems:
+        monkeypatch.setenv("http_proxy", systems.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        app.get("http://inner.invalid/", proxy=proxy.url.replace("//", "//ada:p%40ss@"))(take)
+        app.get("http://outer.invalid/")(take)
+        assert await run(app)
+    (request,) = proxy.requests
+    assert request.headers["host"] == "inner.invalid"
+    assert request.headers["proxy-authorization"] == f"Basic {base64.b64encode(b'ada:p@ss').decode()}"
+    assert [request.headers["host"] for request in systems.requests] == ["outer.invalid"]
+
+
+@pytest.mark.parametrize("proxy", [None, False])
+async def test_a_request_past_the_systems_proxy(app, monkeypatch, proxy):
+    async with Web() as systems, Web() as web:
+        monkeypatch.setenv("http_proxy", systems.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        app.get(web.url, proxy=proxy)(take)
+        assert await run(app)
+    assert (len(systems.requests), len(web.requests)) == (0, 1)
+
+
+# Once, and the user's wins
+
+OWN = {
+    "Host": "inner.example",
+    "Authorization": "Bearer mine",
+    "User-Agent": "mine/1",
+    "Origin": "https://mine.example",
+}
+
+
+@pytest.mark.parametrize("write", [str, str.lower, str.upper], ids=shown)
+async def test_own_headers_of_a_handshake_go_out_once(app, raw_peer, write):
+    seen = []
+
+    async def behave(reader, writer, number):
+        seen.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    server = await raw_peer(behave)
+    url = server.url.replace("//", "//user:password@")
+    app.ws(url, headers={write(name): value for name, value in OWN.items()}, origin="https://other.example")(once)
+    await run(app)
+    (request,) = seen
+    assert {name: re.findall(rf"(?im)^{name}: (.*?)\r$", request) for name in OWN} == {
+        name: [value] for name, value in OWN.items()
+    }
+
+
+async def test_own_headers_of_a_request_win(app):
+    async with Web() as web:
+        app.get(web.url.replace("//", "//user:password@"), headers=OWN)(take)
+        assert await run(app)
+    assert {name: web.requests[0].headers[name.lower()] for name in OWN} == OWN
+
+
+@pytest.mark.parametrize("name", ["Upgrade", "connection", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"])
+def test_what_the_handshake_sets_cannot_be_set(app, name):
+    with pytest.raises(TypeError, match=f"the header '{name}' is the handshake's to set"):
+        app.ws("ws://example.com", headers={name: "x"})(once)
