@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from ._core.handshake import refusal
 from ._core.origins import matches_any, parse_origin, same_host
+from .activation import Activation
 from .admission import BEGAN
 from .conf import conf
 from .database import check_setup
@@ -130,7 +131,8 @@ class Handshake:
     """The outermost WebSocket middleware: finds the wire, and refuses handshakes that are malformed or too many.
 
     What is inside gets the wire's own ``receive`` and ``send``, in which the server's mistakes are mended. Its sync
-    code runs in one of the ``FASTWS_DB_THREADS`` threads.
+    code runs in one of the ``FASTWS_DB_THREADS`` threads. Django's script prefix is set, and the language if
+    ``LocaleMiddleware`` is in ``MIDDLEWARE``.
     """
 
     def __init__(self, inner: ASGIApp) -> None:
@@ -150,7 +152,7 @@ class Handshake:
             return
         wire.scope[BEGAN] = asyncio.get_running_loop().time()
         try:
-            with threads.assigned(wire.scope):
+            with Activation(wire.scope), threads.assigned(wire.scope):
                 await self._inner(wire.scope, wire.receive, wire.send)
         except WebSocketDisconnect:
             pass

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
+from asgiref.sync import markcoroutinefunction
+
+from .activation import activated
 from .admission import Admission, NotAdmitted
 from .seats import Seat
 from .types import ASGIApp, Message, Receive, Scope, Send
@@ -29,22 +32,25 @@ class ConsumerEndpoint:
         self._tags = tuple(tags)
         functools.update_wrapper(self, application)  # for those who look at URL patterns
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "websocket":
-            await self._application(scope, receive, send)
-            return
+            return self._application(scope, receive, send)
         wire = find_wire(scope, receive, send)
+        return activated(wire.scope, self._serve(wire))
+
+    async def _serve(self, wire: Wire) -> None:
         event = await wire.receive()
         if event["type"] != "websocket.connect":
             return  # gone before it was served
-        path_params = dict(scope.get("url_route", {}).get("kwargs", {}))
+        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
         ws = WebSocket(wire, path_params=path_params, tags=self._tags)
         try:
             seat = await self._admission.admit(ws, wire, functools.partial(_close, wire))
         except NotAdmitted:
             return
         relay = _Relay(wire, seat, event)
-        del scope, receive, send, ws, event
+        del ws, event
         try:
             await self._application(wire.scope, relay.receive, relay.send)
         finally:

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
+from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -17,6 +18,7 @@ from ._core.parameters import ParameterError
 from ._core.query import QueryError
 from ._core.states import ClientState
 from .access import Access
+from .activation import activated
 from .admission import Admission, NotAdmitted
 from .exceptions import WebSocketDisconnect, WebSocketException, mistake_in
 from .limits import Limits
@@ -54,11 +56,14 @@ class Endpoint:
         self.tags = tuple(tags)
         functools.update_wrapper(self, handler, updated=())  # for those who look at URL patterns
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] != "websocket":
             raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
         wire = find_wire(scope, receive, send)
-        del scope, receive, send  # which would be held for as long as the connection is open
+        return activated(wire.scope, self._serve(wire))  # no frame that holds the scope while the connection is open
+
+    async def _serve(self, wire: Wire) -> None:
         begun = await self._begin(wire)
         if begun is None:
             return

@@ -6,12 +6,15 @@ import logging
 from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, cast
+from urllib.parse import quote
 
 from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix, path
 from django.urls.resolvers import RegexPattern
+from django.utils.http import escape_leading_slashes
 
+from .activation import path_of
 from .routes import Route, registry
 from .threads import with_thread
 from .types import Receive, Scope, Send
@@ -56,6 +59,26 @@ def start_up_problems() -> list[str]:
     return problems
 
 
+def servable(routes: list[Route], first: list[Route]) -> list[Route]:
+    """Those routes that can be served beside each other, in their order.
+
+    Args:
+        first: those that are served before any other that has the same path or name.
+    """
+    places = {id(route): place for place, route in enumerate(first)}
+    shapes: set[str] = set()
+    names: set[str] = set()
+    chosen: set[int] = set()
+    for route in sorted(routes, key=lambda route: places.get(id(route), len(places))):
+        if route.missing_parameters or route.shape in shapes or (route.is_named and route.name in names):
+            continue
+        chosen.add(id(route))
+        shapes.add(route.shape)
+        if route.is_named:
+            names.add(route.name)
+    return [route for route in routes if id(route) in chosen]
+
+
 def reverse_ws(viewname: Any, /, *args: Any, **kwargs: Any) -> str:
     """The path of a route, as Django's ``reverse()`` gives it.
 
@@ -83,7 +106,7 @@ def reverse_ws(viewname: Any, /, *args: Any, **kwargs: Any) -> str:
             found[_reverse(route, args, kwargs)] = route
         except NoReverseMatch as error:
             problem = error
-    if len(found) > 1 and isinstance(viewname, str):
+    if len(found) > 1 and isinstance(viewname, str) and not routes[0].is_named:
         places = " and ".join(route.place for route in found.values())
         raise NoReverseMatch(
             f"Several routes share the name {viewname!r}: {places}. Give each a name=, or pass the handler."
@@ -103,7 +126,8 @@ def _called(viewname: Any) -> str:
 def _reverse(route: Route, args: Any, kwargs: Any) -> str:
     url = str(_resolver(route).reverse(_NAME, *args, **kwargs)).lstrip("/")
     # Django leaves semicolons as they are, and clients and servers that use urlparse() cut the path there.
-    return get_script_prefix() + url.replace(";", "%3B")
+    prefix = quote(get_script_prefix(), safe="/~:@!$&'()*+,;=")
+    return escape_leading_slashes(prefix + url.replace(";", "%3B"))
 
 
 @lru_cache(maxsize=1024)
@@ -133,6 +157,8 @@ class WebSocketRouter:
     def __init__(self) -> None:
         self._version = -1
         self._patterns: list[URLPattern] = []
+        self._routes: list[Route] = []
+        self._told: set[str] = set()
         self.load()
 
     def load(self) -> None:
@@ -143,6 +169,26 @@ class WebSocketRouter:
         """
         version = registry.version
         self._patterns = websocket_urlpatterns()
+        self._routes = list(registry)
+        self._version = version
+
+    def _load_late(self) -> None:
+        """Serve routes that were declared while others are served already, but for those that cannot be.
+
+        A module that repeats a path must not take the place of what clients are connected to, nor end it.
+        """
+        version, routes = registry.version, list(registry)
+        problems = start_up_problems()
+        if problems:
+            routes = servable(routes, first=self._routes)
+            told = [problem for problem in problems if problem not in self._told]
+            self._told.update(told)
+            for problem in told:
+                logger.error(
+                    "Not every WebSocket route is served; those that were served before still are. %s", problem
+                )
+        self._patterns = [_url_pattern(route, route.name) for route in routes]
+        self._routes = routes
         self._version = version
 
     @markcoroutinefunction
@@ -152,12 +198,8 @@ class WebSocketRouter:
         It returns what that returns, and so keeps no frame alive for as long as the connection is open.
         """
         if self._version != registry.version:
-            self.load()
-        path: str | None = scope.get("path_remaining")  # inside a URLRouter
-        if path is None:
-            # A proxy may have stripped the prefix.
-            path = scope["path"].removeprefix(scope.get("root_path") or "")
-        path = path.lstrip("/")
+            self._load_late()
+        path = path_of(scope).lstrip("/")
         for url_pattern in self._patterns:
             match = url_pattern.pattern.match(path)
             if match:

@@ -376,14 +376,14 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
         assert ours[:6] == [
             "_Application.__call__",
             "Handshake.__call__",
-            "Endpoint.__call__",
+            "Endpoint._serve",
             "application.<locals>.echo_text",
             "WebSocket.__anext__",
             "Wire.receive_data",
         ]
-        for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint.__call__") + 1]:
+        for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint._serve") + 1]:
             assert set(coroutine.cr_frame.f_locals).isdisjoint({"scope", "receive", "send"})
-        wire = stack[names.index("Endpoint.__call__")].cr_frame.f_locals["wire"]
+        wire = stack[names.index("Endpoint._serve")].cr_frame.f_locals["wire"]
         assert wire._backlog._items == ()
         assert wire._writer is None
         if kind.server == "daphne":

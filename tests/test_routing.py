@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.urls.converters import REGISTERED_CONVERTERS, get_converters, register_converter
 
 from django_fastws import FastWS, WebSocket
-from django_fastws.routing import WebSocketRouter, websocket_urlpatterns
+from django_fastws.routing import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
 from tests.ids import shown
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -282,7 +282,13 @@ async def test_kwargs_get_the_parameters_that_the_handler_does_not_name():
 
 @pytest.mark.parametrize(
     ("root_path", "url", "found"),
-    [("", "/chat/x", True), ("/site", "/site/chat/x", True), ("/site", "/chat/x", True), ("/site", "/site/x", False)],
+    [
+        ("", "/chat/x", True),
+        ("/site", "/site/chat/x", True),
+        ("/site", "/chat/x", True),
+        ("/site", "/site/x", False),
+        ("/site", "/sitechat/x", False),
+    ],
 )
 async def test_a_root_path_is_no_part_of_the_path_whether_the_proxy_strips_it_or_not(root_path, url, found):
     serve("/chat/{room}")
@@ -303,6 +309,56 @@ async def test_a_route_that_is_added_later_is_served():
     assert (await denial("/late/x", router))[0] == 404
     serve("/late/{room}")
     assert await arguments("/late/x", router) == "'x'"
+
+
+def echo(text):
+    async def handler(ws, **params):
+        await ws.accept()
+        await ws.send(text)
+
+    return handler
+
+
+def repeated_path():
+    serve("/chat/{other}", echo("late"))
+
+
+def repeated_name():
+    FastWS().websocket("/late", name="chat")(echo("late"))
+
+
+def parameter_not_taken():
+    @FastWS().websocket("/late/{pk}")
+    async def late(ws): ...
+
+
+def a_whole_module_again():
+    FastWS().websocket("/chat/{room}", name="chat")(echo("late"))
+
+
+@pytest.mark.parametrize("late", [repeated_path, repeated_name, parameter_not_taken, a_whole_module_again])
+async def test_a_module_that_comes_late_and_repeats_something_ends_nothing_that_was_served(late, caplog):
+    FastWS().websocket("/chat/{room}", name="chat")(echo("first"))
+    router = WebSocketRouter()
+    late()
+    serve("/new/{room}", echo("new"))
+    for _ in range(3):
+        assert await arguments("/chat/x", router) == "first"
+        assert await arguments("/new/x", router) == "new"
+    assert reverse_ws("chat", room="x") == "/chat/x"
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors
+    assert len(set(errors)) == len(errors)
+    assert all("still are" in error and "test_routing" in error for error in errors)
+    with pytest.raises(ImproperlyConfigured):
+        WebSocketRouter()  # a process that starts with it is told
+
+
+async def test_of_two_that_come_late_with_one_path_the_first_is_served():
+    router = WebSocketRouter()
+    serve("/late", echo("one"))
+    serve("/late", echo("two"))
+    assert await arguments("/late", router) == "one"
 
 
 # Query parameters

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Param", "Path", "join", "parse"]
+__all__ = ["Param", "Path", "join", "parse", "without_prefix"]
 
 _PARAM = re.compile(r"\{([^{}<>]*)\}|<([^{}<>]*)>")
 _STRAY = re.compile(r"[{}<>?#]")
@@ -110,3 +110,17 @@ def _param(path: str, braces: str | None, angles: str | None) -> Param:
             "write {name}, {name:converter} or <converter:name>"
         )
     return Param(name, converter or None)
+
+
+def without_prefix(path: str, prefix: str) -> str | None:
+    """The rest of a path behind a script prefix; None if it does not begin with that.
+
+    >>> without_prefix("/app/ws/echo", "/app")
+    '/ws/echo'
+    >>> without_prefix("/appws/echo", "/app") is None
+    True
+    """
+    prefix = prefix.rstrip("/")
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        return path[len(prefix) :]
+    return None

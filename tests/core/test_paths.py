@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.paths import Param, Path, join, parse
+from django_fastws._core.paths import Param, Path, join, parse, without_prefix
 
 JOINED = [
     ("", "", "/"),
@@ -184,3 +184,24 @@ def test_a_joined_path_starts_with_one_slash(prefix, path):
     joined = join(prefix, path)
     assert joined.startswith("/")
     assert not joined.startswith("//")
+
+
+REST = [
+    ("/app/ws/echo", "/app", "/ws/echo"),
+    ("/app/ws/echo", "/app/", "/ws/echo"),
+    ("/app", "/app", ""),
+    ("/app/", "/app", "/"),
+    ("/app/app/x", "/app", "/app/x"),
+    ("/a/b/x", "/a/b", "/x"),
+    ("/appws/echo", "/app", None),
+    ("/ws/echo", "/app", None),
+    ("/ap", "/app", None),
+    ("/ws/echo", "", None),
+    ("/ws/echo", "/", None),
+    ("app/x", "/app", None),
+]
+
+
+@pytest.mark.parametrize(("path", "prefix", "rest"), REST)
+def test_what_is_left_behind_a_prefix(path, prefix, rest):
+    assert without_prefix(path, prefix) == rest

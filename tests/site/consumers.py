@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django_fastws import FastWS, WebSocket
 
-from . import ends, limited, members, patterns, queries, sockets  # noqa: F401 (their routes)
+from . import ends, limited, members, patterns, queries, request_state, sockets  # noqa: F401 (their routes)
 
 app = FastWS(prefix="/ws", tags=["site"])
 

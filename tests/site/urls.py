@@ -62,7 +62,7 @@ urlpatterns = [
     path("logout/", log_out),
     path("kick/", kick),
     path("statistics/", numbers),
-    path("hello/", hello),
+    path("hello/", hello, name="hello"),
     path("broadcast/", broadcast),
     path("abroadcast/", abroadcast),
 ]
