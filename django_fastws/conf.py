@@ -146,6 +146,26 @@ class Conf:
         return int(self._get("FASTWS_RECEIVE_BUFFER_BYTES", 1024 * 1024))
 
     @property
+    def max_body_bytes(self) -> int | None:
+        """The largest body of an HTTP request, in bytes; None for any."""
+        return self._count("FASTWS_MAX_BODY_BYTES")
+
+    @property
+    def max_spool_bytes(self) -> int | None:
+        """What the bodies of all HTTP requests may take together, in bytes; None for half of the free disk space."""
+        return self._count("FASTWS_MAX_SPOOL_BYTES")
+
+    @property
+    def max_pending_per_address(self) -> int | None:
+        """The most connections of one client address that have sent no complete request; None for any number."""
+        return self._count("FASTWS_MAX_PENDING_PER_ADDRESS", 256)
+
+    @property
+    def request_timeout(self) -> float | None:
+        """How long the head of an HTTP request may take, and its body be slow, in seconds; None for ever."""
+        return self._seconds("FASTWS_REQUEST_TIMEOUT", 60)
+
+    @property
     def health_path(self) -> str | None:
         """The path that says that the server lives; None for none."""
         value = self._get("FASTWS_HEALTH_PATH", "/healthz")
@@ -208,14 +228,14 @@ class Conf:
         value = self._get("FASTWS_CLOSE_ON_LOGOUT", True)
         return "session" if value == "session" else bool(value)
 
-    def _count(self, name: str) -> int | None:
-        value = self._get(name, None)
+    def _count(self, name: str, default: int | None = None) -> int | None:
+        value = self._get(name, default)
         if value is None or is_count(value):
             return value  # type: ignore[no-any-return]
         raise ImproperlyConfigured(f"{name} = {value!r} is neither a positive number nor None")
 
-    def _seconds(self, name: str) -> float | None:
-        value = self._get(name, None)
+    def _seconds(self, name: str, default: float | None = None) -> float | None:
+        value = self._get(name, default)
         if value is None or is_timeout(value):
             return value  # type: ignore[no-any-return]
         raise ImproperlyConfigured(f"{name} = {value!r} is neither a positive number of seconds nor None")

@@ -1,11 +1,12 @@
-"""Waiting until a client has taken what it was sent, on Twisted's transports."""
+"""Back-pressure on senders: waiting until a client has taken what it was sent, on Twisted's transports."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-__all__ = ["request_has_room", "tcp_below", "transport_has_room", "unsent_bytes"]
+from ..wires.producers import SharedProducer, until_drained
+
+__all__ = ["release_senders", "request_has_room", "tcp_below", "transport_has_room", "unsent_bytes"]
 
 
 def tcp_below(transport: Any) -> Any:
@@ -23,52 +24,47 @@ def unsent_bytes(tcp: Any) -> int:
 
 
 async def transport_has_room(transport: Any, limit: int) -> None:
-    """Wait until a WebSocket's transport holds no more than so many unsent bytes, or is closed."""
+    """Wait until a WebSocket's transport holds no more than so many unsent bytes, or is closed.
+
+    Any number of tasks may wait for one transport.
+    """
     tcp = tcp_below(transport)
     while tcp is not None and tcp.connected and unsent_bytes(tcp) > limit:
-        waiting = _Waiting(is_pull=True)
-        tcp.unregisterProducer()
-        tcp.registerProducer(waiting, False)
-        try:
-            await waiting.over
-        finally:
-            if tcp.producer is waiting:
-                tcp.unregisterProducer()
+        await until_drained(tcp)
 
 
 async def request_has_room(request: Any, limit: int) -> None:
-    """Wait until the transport of an HTTP request holds no more than so many unsent bytes, or is closed."""
-    while request.channel is not None and request.producer is None:
-        tcp = tcp_below(getattr(request.channel, "transport", None))
+    """Wait until the transport of an HTTP request holds no more than so many unsent bytes, or is closed.
+
+    Any number of tasks may wait for one request.
+    """
+    while (channel := getattr(request, "channel", None)) is not None:
+        tcp = tcp_below(getattr(channel, "transport", None))
         # Twisted tells of nothing below the size at which it begins to pause producers.
         if tcp is None or not tcp.connected or unsent_bytes(tcp) <= max(limit, tcp.bufferSize):
             return
-        waiting = _Waiting()
-        request.registerProducer(waiting, True)
+        producer = request.producer
+        if producer is None:
+            producer = SharedProducer()
+            request.registerProducer(producer, True)
+        elif not isinstance(producer, SharedProducer):
+            return  # somebody else's, who sees to the pace
         try:
-            await waiting.over
+            await producer.wait()
         finally:
-            if request.channel is not None:
-                request.unregisterProducer()
-            request.producer = None
+            if request.producer is producer and not producer.is_waited_for:
+                _unregister(request)
 
 
-class _Waiting:
-    """A Twisted producer that has nothing, but is told when a transport has sent all that it held."""
+def release_senders(request: Any) -> None:
+    """Wake whoever waits for a request that is answered: nothing more is sent for it."""
+    producer = request.producer
+    if isinstance(producer, SharedProducer):
+        _unregister(request)
+        producer.stopProducing()
 
-    def __init__(self, *, is_pull: bool = False) -> None:
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._is_registering = is_pull  # a pull producer is asked once while it is registered
 
-    def pauseProducing(self) -> None:
-        """Part of Twisted's interface."""
-
-    def resumeProducing(self) -> None:
-        if self._is_registering:
-            self._is_registering = False
-        else:
-            self.stopProducing()
-
-    def stopProducing(self) -> None:
-        if not self.over.done():
-            self.over.set_result(None)
+def _unregister(request: Any) -> None:
+    if getattr(request, "channel", None) is not None:
+        request.unregisterProducer()
+    request.producer = None

@@ -27,11 +27,16 @@ from ..stopping import OrderlyStop
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
 from .backpressure import request_has_room, tcp_below, transport_has_room, unsent_bytes
+from .channel import Channel, NegotiatingChannel
 from .drain import Drain
 from .forwarded import Forwarded
 from .health import Health
+from .inbox import Inbox
 from .lifespan import Lifespan
+from .pending import PendingRequests
 from .protocol import WebSocketProtocol
+from .requests import Request
+from .spool import Spools
 
 __all__ = ["DevelopmentServer", "Server"]
 
@@ -98,6 +103,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         self._drain_seconds = drain_seconds
         self._lifespan = Lifespan(application, lifespan)
         self._health = Health(lambda: self.is_draining)
+        self.spools = Spools()
+        self.pending = PendingRequests(reactor.callLater)
         self._channels: WeakSet[Any] = WeakSet()
         self._ports: list[Any] = []
         self._late: set[Any] = set()
@@ -123,6 +130,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         """What daphne calls between having made its factories and beginning to serve."""
         self.ws_factory.protocol = WebSocketProtocol
         self.ws_factory._batched_timer = _Timers()
+        self.http_factory.protocol = functools.partial(NegotiatingChannel, self._build_channel)
         build = self.http_factory.buildProtocol
 
         def build_and_remember(address: Any) -> Any:
@@ -146,6 +154,10 @@ class Server(DaphneServer):  # type: ignore[misc]
         reactor.callWhenRunning(self._spawn, announce_layer)
         if self._when_ready is not None:
             self._when_ready()
+
+    def _build_channel(self) -> Channel:
+        # Behind a proxy, one address stands for everybody.
+        return Channel(self.pending, counts_address=self._forwarded is None)
 
     def _spawn(self, function: Callable[[], Any]) -> None:
         task = asyncio.get_event_loop().create_task(function())
@@ -262,7 +274,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     # Connections
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
-        """Start the application for one connection; returns the queue for its events."""
+        """Start the application for one connection; returns the queue for the events of a socket."""
         is_websocket = scope["type"] == "websocket"
         scope["asgi"] = {"version": "3.0", "spec_version": "2.3"}
         scope["state"] = self._lifespan.state.copy()
@@ -271,10 +283,11 @@ class Server(DaphneServer):  # type: ignore[misc]
         elif not scope["path"].startswith("/"):
             _make_relative(scope)
         self._resolve_client(protocol, scope)
-        inbox: asyncio.Queue[Message] = protocol.open_inbox() if is_websocket else asyncio.Queue()
+        inbox: Inbox | None = protocol.open_inbox() if is_websocket else None
+        receive = protocol.open_events().receive if inbox is None else inbox.get
         send = functools.partial(self.handle_reply, protocol)
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(
-            self._serve(protocol, self._application_for(scope), scope, inbox.get, send)
+            self._serve(protocol, self._application_for(scope), scope, receive, send)
         )
         return inbox
 
@@ -306,6 +319,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         finally:
             details = self.connections.get(protocol, {"disconnected": 0})
             details.pop("application_instance", None)
+            if isinstance(protocol, Request) and protocol.events is not None:
+                protocol.events.abandon()
             if "disconnected" not in details:
                 _application_ended(protocol, failed=failed)
 
@@ -377,20 +392,6 @@ class _Timer:
         """Do not call it; no matter whether it has been."""
         if self._call.active():
             self._call.cancel()
-
-
-class Request(WebRequest):  # type: ignore[misc]
-    """One HTTP request, or the handshake of a WebSocket."""
-
-    def process(self) -> Any:
-        """Hand it to the application, or over to a WebSocket protocol."""
-        channel, transport = self.channel, self.transport  # which are gone afterwards
-        done = super().process()
-        protocol = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
-        if isinstance(protocol, WebSocketProtocol):
-            # The channel would keep what has come together with the handshake for the next request.
-            channel.rawDataReceived = protocol.dataReceived
-        return done
 
 
 class DevelopmentServer(Server):

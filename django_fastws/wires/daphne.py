@@ -21,6 +21,7 @@ from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
+from .producers import until_drained
 
 __all__ = ["DaphneWire"]
 
@@ -114,23 +115,6 @@ class _Request:
 
     def __init__(self, path: str) -> None:
         self.path = path
-
-
-class _Drain:
-    """A producer that has nothing, but is told when a Twisted transport has sent all that it held."""
-
-    def __init__(self, drained: asyncio.Future[None]) -> None:
-        self._drained = drained
-        self._is_registered = False
-
-    def resumeProducing(self) -> None:
-        if self._is_registered:
-            self.stopProducing()
-        self._is_registered = True  # the first call is part of the registration
-
-    def stopProducing(self) -> None:
-        if not self._drained.done():
-            self._drained.set_result(None)
 
 
 class DaphneWire(DirectWire):
@@ -291,17 +275,7 @@ class DaphneWire(DirectWire):
         tcp = self._tcp
         if tcp is None or not self._unsent():
             return
-        drained = asyncio.get_running_loop().create_future()
-        producer, former, is_streaming = _Drain(drained), tcp.producer, tcp.streamingProducer
-        tcp.unregisterProducer()
-        tcp.registerProducer(producer, False)
-        try:
-            await drained  # for ever, if autobahn ends the connection: it takes every producer off that
-        finally:
-            if tcp.producer is producer:
-                tcp.unregisterProducer()
-                if former is not None:
-                    tcp.registerProducer(former, is_streaming)
+        await until_drained(tcp)  # for ever, if autobahn ends the connection: it takes every producer off that
 
     def cut(self) -> None:
         if self._tcp is not None:

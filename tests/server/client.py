@@ -14,7 +14,7 @@ from urllib.parse import quote
 from tests.processes import HOST, ASGIServer
 from tests.site.client import LIMIT
 
-__all__ = ["Answer", "Frame", "RawClient", "fetch", "make_frame", "memory_kb", "scripted", "told"]
+__all__ = ["Answer", "Connection", "Frame", "RawClient", "fetch", "make_frame", "memory_kb", "scripted", "told"]
 
 
 class Answer(NamedTuple):
@@ -59,6 +59,47 @@ def memory_kb(server: ASGIServer) -> int:
     assert server.process is not None
     with open(f"/proc/{server.process.pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+class Connection:
+    """A TCP connection on which HTTP is written byte by byte."""
+
+    def __init__(self, server: ASGIServer) -> None:
+        self.server = server
+
+    async def __aenter__(self) -> Connection:
+        self.reader, self.writer = await asyncio.open_connection(HOST, self.server.port)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.writer.transport.abort()
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(LIMIT):
+            await self.writer.drain()
+
+    async def head(self, path: str, *lines: str, method: str = "POST", version: str = "HTTP/1.1") -> None:
+        await self.write("\r\n".join([f"{method} {path} {version}", f"Host: {HOST}", *lines, "", ""]).encode())
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of the next answer, which has a Content-Length."""
+        async with asyncio.timeout(LIMIT):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+            body = await self.reader.readexactly(int(lines.get(b"content-length", 0)))
+        return int(head.split(b" ", 2)[1]), body
+
+    async def facts(self) -> dict[str, object]:
+        status, body = await self.answer()
+        assert status == 200
+        return json.loads(body)
+
+    async def is_closed(self) -> bool:
+        async with asyncio.timeout(LIMIT):
+            with contextlib.suppress(ConnectionError):
+                return await self.reader.read() == b""
+        return True
 
 
 class Frame(NamedTuple):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import json
+import os
 import resource
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.site.reports import tell, told
+
+MEGABYTE = 1024 * 1024
 
 #: Everything that the lifespan has done so far.
 LIFE: list[str] = []
@@ -201,6 +206,70 @@ async def http_stream(scope: Any, receive: Any, send: Any, token: str, query: An
     tell(token, sent=sent)
     await pouring
     await send({"type": "http.response.body"})
+
+
+async def http_upload(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Takes a body, and answers with what came; with ``unread``, answers 413 without receiving anything.
+
+    With ``hold``, it receives one piece, tells so, and goes on when it is told to.
+    """
+    if "unread" in query:
+        await send({"type": "http.response.start", "status": 413, "headers": []})
+        await send({"type": "http.response.body"})
+        return
+    sizes, digest, more = [], hashlib.md5(usedforsecurity=False), True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            if token:
+                tell(f"gone {token}", **event)
+            return
+        sizes.append(len(event["body"]))
+        digest.update(event["body"])
+        more = event["more_body"]
+        if "hold" in query and len(sizes) == 1:
+            tell(token, pieces=1)
+            await told(f"go {token}")
+    facts = {"pieces": len(sizes), "largest": max(sizes), "bytes": sum(sizes), "md5": digest.hexdigest()}
+    await _answer(send, json.dumps(facts).encode())
+
+
+async def http_spools(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """How many temporary files the process has open."""
+    files = 0
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            files += os.readlink(f"/proc/self/fd/{name}").endswith(" (deleted)")
+    await _answer(send, json.dumps({"files": files}).encode())
+
+
+async def http_senders(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Several tasks send megabytes; tells when all have returned, and answers to the end."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    piece = {"type": "http.response.body", "body": b"x" * MEGABYTE, "more_body": True}
+    await _send_from_tasks(send, piece, token, query)
+    await send({"type": "http.response.body"})
+
+
+async def websocket_senders(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """The same, into a socket."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await _send_from_tasks(send, {"type": "websocket.send", "bytes": b"x" * MEGABYTE}, token, query)
+
+
+async def _send_from_tasks(send: Any, message: Any, token: str, query: Any) -> None:
+    async def pour() -> None:
+        for _ in range(int(query["megabytes"])):
+            await send(message)
+
+    tasks = [asyncio.create_task(pour()) for _ in range(int(query["tasks"]))]
+    await asyncio.wait(tasks, timeout=0.5)
+    tell(f"waiting {token}", waiting=sum(not task.done() for task in tasks))
+    if "cancel" in query:
+        tasks.pop(0).cancel()
+    await asyncio.gather(*tasks)
+    tell(token, returned=len(tasks))
 
 
 async def http_fail(scope: Any, receive: Any, send: Any, when: str, query: Any) -> None:

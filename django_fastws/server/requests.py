@@ -1,0 +1,182 @@
+"""HTTP requests: daphne's, with bodies that are bounded and fed to the application in pieces."""
+
+from __future__ import annotations
+
+import logging
+import time
+from io import BytesIO
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+
+from ..conf import conf
+from .backpressure import release_senders
+from .events import RequestEvents
+from .pending import MIN_PACE
+from .protocol import WebSocketProtocol
+from .spool import Spool, SpoolFull
+
+__all__ = ["Request"]
+
+logger = logging.getLogger("django_fastws.server")
+
+_HANDSHAKE_BYTES = 64 * 1024  # of the body of a handshake, which has none (RFC 6455 section 4.1)
+_NO_ROOM = "Service Unavailable: there is no room for the body"
+
+Refusal = tuple[int, str]
+
+
+class Request(WebRequest):  # type: ignore[misc]
+    """One HTTP request, or the handshake of a WebSocket.
+
+    Attributes:
+        body_size: how many bytes of the body have come.
+        events: what the application receives; None before it runs.
+    """
+
+    application_queue: Any
+    client_addr: list[Any] | None
+    content: Any
+    events: RequestEvents | None = None
+    body_size = 0
+
+    _limit: int | None = None
+    _refusal: Refusal | None = None
+    _since, _body_before = 0.0, 0  # when the present time window of the body began, and what had come then
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._parsePOSTFormSubmission = False  # Twisted would read the whole of a form into memory
+
+    # The body comes in
+
+    def refusal_of(self, length: int | None) -> Refusal | None:
+        """Why the body is not taken, as status and text; None if it is.
+
+        Args:
+            length: as the client has declared it; None for chunks.
+        """
+        self._limit = limit = self._body_limit()
+        if not length:
+            return None
+        if limit is not None and length > limit:
+            return _too_large(limit)
+        try:
+            self.server.spools.check(length)
+        except SpoolFull as full:
+            return _no_room(full)
+        return None
+
+    def _body_limit(self) -> int | None:
+        limit = conf.max_body_bytes
+        upgrades = self.requestHeaders.getRawHeaders(b"Upgrade") or [b""]
+        if upgrades[0].lower() == b"websocket":
+            limit = _HANDSHAKE_BYTES if limit is None else min(limit, _HANDSHAKE_BYTES)
+        return limit
+
+    def gotLength(self, length: int | None) -> None:
+        """Make room for a body of that length."""
+        if self.content is not None:
+            self.content.close()
+        self.content = BytesIO() if length == 0 else Spool(self.server.spools)
+        if self._is_multiplexed:
+            self._refusal = self.refusal_of(length)
+            self._since = time.monotonic()
+            self.server.pending.begin(self, None)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a part of the body, or refuse it."""
+        if self._refusal is not None or self.finished:
+            return
+        if self._limit is not None and self.body_size + len(data) > self._limit:
+            self._refuse(_too_large(self._limit))
+            return
+        try:
+            self.content.write(data)
+        except SpoolFull as full:
+            self._refuse(_no_room(full))
+        except OSError as error:
+            logger.error("Could not keep the body of a request: %s", error)
+            self._refuse((503, _NO_ROOM))
+        else:
+            self.body_size += len(data)
+
+    @property
+    def _is_multiplexed(self) -> bool:
+        """Whether this is HTTP/2, where a request shares its connection with others."""
+        return not hasattr(self.channel, "refuse")
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        self.content.close()
+        self.content = BytesIO()  # of HTTP/2, which is answered when the client is done
+        if not self._is_multiplexed:
+            self.channel.refuse(*refusal)
+
+    def answer_refusal(self, status: int, text: str) -> None:
+        """Answer for the application, which is not asked."""
+        if self.content is not None:
+            self.content.close()
+        self.request_start = getattr(self, "request_start", None) or time.time()
+        if self.client_addr is None and hasattr(self.client, "host"):
+            self.client_addr = [str(self.client.host), self.client.port]
+        body = text.encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        if status == 503:
+            headers.append((b"retry-after", b"10"))
+        if not self._is_multiplexed:
+            headers.append((b"connection", b"close"))
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.code_message = text.partition(":")[0].encode()  # Twisted's phrases are those of 1999
+        self.handle_reply({"type": "http.response.body", "body": body})
+
+    def check_pace(self, now: float, timeout: float) -> None:
+        """End a request of HTTP/2 whose body does not keep a minimum pace."""
+        if now - self._since >= timeout:
+            if self.body_size - self._body_before < MIN_PACE * timeout:
+                self.evict()
+            else:
+                self._since, self._body_before = now, self.body_size
+
+    def evict(self) -> None:
+        """End a request of HTTP/2, without an answer."""
+        self.server.pending.end(self)
+        self.channel.abortConnection()  # which is its stream
+
+    # The request is complete
+
+    def process(self) -> Any:
+        """Hand it to the application, or over to a WebSocket protocol."""
+        self.server.pending.end(self)
+        if self._refusal is not None:
+            return self.answer_refusal(*self._refusal)
+        channel, transport = self.channel, self.transport  # which are gone afterwards
+        done = super().process()
+        if self.events is not None:
+            self.application_queue = self.events
+        protocol = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)
+        if isinstance(protocol, WebSocketProtocol):
+            # The channel would keep what has come together with the handshake for the next request.
+            channel.rawDataReceived = protocol.dataReceived
+        return done
+
+    def open_events(self) -> RequestEvents:
+        """Where the application receives from. The caller gives daphne no queue: it would read the body into that."""
+        self.events = RequestEvents(self.content, self.body_size)
+        return self.events
+
+    def connectionLost(self, reason: Any) -> None:
+        self.server.pending.end(self)
+        super().connectionLost(reason)
+
+    def finish(self) -> None:
+        release_senders(self)
+        super().finish()
+
+
+def _too_large(limit: int) -> Refusal:
+    return 413, f"Content Too Large: the body is over {limit} bytes"
+
+
+def _no_room(full: SpoolFull) -> Refusal:
+    return (413, "Content Too Large: there is no room for the body") if full.is_alone else (503, _NO_ROOM)
