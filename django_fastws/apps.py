@@ -10,7 +10,7 @@ from django.core import checks
 from django.utils.module_loading import import_string, module_has_submodule
 
 from . import receivers
-from .checks import all_checks
+from .checks import all_checks, deploy_checks
 from .conf import conf
 from .routes import Problem, registry
 from .signatures import RouteError
@@ -28,6 +28,8 @@ class FastWSConfig(AppConfig):
         autodiscover()
         for check in all_checks:
             checks.register(check, "fastws")
+        for check in deploy_checks:
+            checks.register(check, "fastws", deploy=True)
         receivers.connect()
         if apps.is_installed("daphne"):
             serve_development()

@@ -20,11 +20,11 @@ from django.utils.module_loading import import_string
 from . import conf
 from ._core.origins import parse_pattern
 from .clients import library
-from .layer import has_redis
+from .layer import evicting_policy, has_redis
 from .routes import registry
 from .spelling import did_you_mean
 
-__all__ = ["all_checks"]
+__all__ = ["all_checks", "deploy_checks"]
 
 Check = Callable[..., list[CheckMessage]]
 
@@ -252,6 +252,25 @@ def check_outbound_routes() -> Iterator[CheckMessage]:
                 hint="Configure a Redis channel layer in CHANNEL_LAYERS, or leave lease out.",
                 id="fastws.E031",
             )
+
+
+def check_eviction(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """E034: a Redis that may forget leases. It asks Redis, so only ``check --deploy`` runs it."""
+    policy = evicting_policy() if any(route.lease for route in registry.outbound) else None
+    if policy is None:
+        return []
+    return [
+        Error(
+            f"The Redis of the channel layer has maxmemory-policy {policy}: in want of memory it forgets leases, "
+            "and two processes may run one outbound route.",
+            hint="Set maxmemory-policy to noeviction, or use a Redis of its own for the channel layer.",
+            id="fastws.E034",
+        )
+    ]
+
+
+#: Checks that ask other servers.
+deploy_checks: list[Check] = [check_eviction]
 
 
 @_check

@@ -13,59 +13,37 @@ import time
 import uuid
 from typing import Any
 
+from redis.exceptions import AskError, ClusterDownError, ClusterError, MovedError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from ..exceptions import WebSocketDisconnect
 from ..wires.outbound import OutboundWire
+from .lease_scripts import ACQUIRE, RELEASE, RENEW
 
 __all__ = ["Lease", "LeaseLost"]
 
 logger = logging.getLogger("django_fastws.clients")
 
-# KEYS: the lease, the counter of tokens. ARGV: the holder, milliseconds.
-# Returns the token, or minus the milliseconds after which it makes sense to ask again.
-# A Redis that has just started may have forgotten a lease in which its holder still believes, so it gives none.
-_ACQUIRE = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
-    local left = redis.call('PTTL', KEYS[1])
-    if left < 1 then left = 1 end
-    return -left
-end
-if not holder then
-    local info = redis.pcall('INFO', 'server')
-    local up = type(info) == 'string' and tonumber(string.match(info, 'uptime_in_seconds:(%d+)'))
-    local left = up and ARGV[2] - (up - 1) * 1000 -- the difference of two rounded times
-    if left and left > 0 then
-        return -left
-    end
-end
--- Seconds since the epoch: more than any token before, should Redis have forgotten it.
-redis.call('SET', KEYS[2], redis.call('TIME')[1], 'NX')
-local token = redis.call('INCR', KEYS[2])
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return token
-"""
-
-# KEYS: the lease. ARGV: the holder, milliseconds. Returns 1 if the holder still has it.
-# It has it also if Redis has forgotten it: nobody else can have had it since, see above.
-_RENEW = """
-local holder = redis.call('GET', KEYS[1])
-if not holder or holder == ARGV[1] then
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-    return 1
-end
-return 0
-"""
-
-# KEYS: the lease. ARGV: the holder.
-_RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-    return redis.call('DEL', KEYS[1])
-end
-return 0
-"""
+_OF_A_CLUSTER = (AskError, ClusterDownError, ClusterError, MovedError)
 
 # A suspended machine's monotonic clock stands still; this one does not.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+_RENEWAL_SECONDS = 1.0  # between two renewals, at most
+
+
+def _cause(error: Exception) -> str:
+    """Why Redis does not do what a lease needs."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, _OF_A_CLUSTER):
+        return (
+            f"the Redis is a node of a Redis Cluster and does not have its key ({type(error).__name__}: {said}); "
+            "name one that is no cluster first in the hosts of CHANNEL_LAYERS"
+        )
+    if isinstance(error, ResponseError) and not isinstance(error, RedisConnectionError):
+        return f"Redis refuses: {said}"
+    return f"Redis is out of reach: {said}"
 
 
 def _now() -> float:
@@ -86,6 +64,7 @@ class Lease:
         redis: an asyncio client of redis-py.
         key: the route's name, the same in every process.
         seconds: how long the lease outlives its holder.
+        prefix: of the keys in Redis, that of the channel layer.
 
     Attributes:
         token: grows with every holder; None without the lease.
@@ -93,12 +72,14 @@ class Lease:
 
     _LONGEST_PAUSE = 1.0  # seconds between two attempts to get it
 
-    def __init__(self, redis: Any, key: str, seconds: float) -> None:
+    def __init__(self, redis: Any, key: str, seconds: float, prefix: str = "asgi") -> None:
         self.token: int | None = None
         self._redis = redis
         self._key = key
-        self._keys = (f"fastws:lease:{{{key}}}", f"fastws:lease:{{{key}}}:token")
+        self._keys = (f"{prefix}:lease:{{{key}}}", f"{prefix}:lease:{{{key}}}:token")
         self._seconds = seconds
+        # What Redis has forgotten is back as soon as its holder renews it.
+        self._renewal_seconds = min(seconds / 10, _RENEWAL_SECONDS)
         self._holder = uuid.uuid4().hex
         self._valid_until = 0.0
         self._renewing: asyncio.Task[None] | None = None
@@ -137,7 +118,7 @@ class Lease:
         is_told = False
         while True:
             asked = _now()
-            answer = await self._ask(_ACQUIRE, self._keys, self._holder, int(self._seconds * 1000))
+            answer = await self._ask(ACQUIRE, self._milliseconds, int(self._renewal_seconds * 1000))
             if answer is not None and answer > 0:
                 self.token = answer
                 self._valid_until = asked + self._seconds * 0.9  # clocks of two machines do not run alike
@@ -152,9 +133,13 @@ class Lease:
     async def release(self) -> None:
         """Give the lease back, so that another process has it at once."""
         await self._stop_renewing()
-        self.token = None
+        token, self.token = self.token, None
         # Also without a token: an answer of Redis may have been lost, or given up on.
-        await self._ask(_RELEASE, self._keys[:1], self._holder)
+        await self._ask(RELEASE, -1 if token is None else token)
+
+    @property
+    def _milliseconds(self) -> int:
+        return int(self._seconds * 1000)
 
     async def _stop_renewing(self) -> None:
         renewing, self._renewing = self._renewing, None
@@ -164,11 +149,11 @@ class Lease:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(min(self._seconds / 3, max(0.0, self._valid_until - _now())))
+            await asyncio.sleep(min(self._renewal_seconds, max(0.0, self._valid_until - _now())))
             asked = _now()
             answer = None
-            if asked < self._valid_until:
-                answer = await self._ask(_RENEW, self._keys[:1], self._holder, int(self._seconds * 1000))
+            if asked < self._valid_until and self.token is not None:
+                answer = await self._ask(RENEW, self._milliseconds, self.token)
             if answer == 1 and _now() < self._valid_until:
                 self._valid_until = asked + self._seconds * 0.9
             elif answer == 0 or _now() >= self._valid_until:
@@ -178,19 +163,17 @@ class Lease:
             else:
                 await asyncio.sleep(min(0.2, self._seconds / 20))
 
-    async def _ask(self, script: str, keys: tuple[str, ...], *arguments: Any) -> int | None:
-        """Run a script in Redis; None if it cannot be reached in time."""
+    async def _ask(self, script: str, *arguments: int) -> int | None:
+        """Run a script in Redis for this holder; None if it cannot be reached in time, or refuses."""
         try:
             async with asyncio.timeout(max(0.05, self._seconds / 3)):
-                answer = int(await self._redis.eval(script, len(keys), *keys, *arguments))
+                answer = int(await self._redis.eval(script, 2, *self._keys, self._holder, *arguments))
         except asyncio.CancelledError:
             raise
         except Exception as error:
             if not self._troubled:
                 self._troubled = True
-                logger.warning(
-                    "A lease cannot be kept, for Redis is out of reach: %s", str(error) or type(error).__name__
-                )
+                logger.warning("A lease cannot be kept, for %s", _cause(error))
             return None
         self._troubled = False
         return answer

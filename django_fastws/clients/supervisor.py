@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..conf import conf
-from ..layer import redis_client
+from ..layer import redis_client, redis_prefix
 from ..routes import OutboundRoute
 from ..threads import Threads
 from .http import send_request
@@ -157,7 +157,7 @@ async def _cancel(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> None:
 
 
 def _lease(route: OutboundRoute, redis: Any) -> Lease | None:
-    return Lease(redis, route.key, conf.client_lease_seconds) if route.lease else None
+    return Lease(redis, route.key, conf.client_lease_seconds, redis_prefix()) if route.lease else None
 
 
 def _status_row(runner: Runner) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ keys that they do not know.
 
 from __future__ import annotations
 
-from .hosts import has_redis, redis_client
+from .eviction import evicting_policy
+from .hosts import has_redis, redis_client, redis_prefix
 from .link import Link
 from .local import expect_members
 from .outages import LayerStatus
@@ -27,10 +28,12 @@ __all__ = [
     "RedisChannelLayer",
     "apublish",
     "check_layer",
+    "evicting_policy",
     "expect_members",
     "has_redis",
     "layer_status",
     "link",
     "publish",
     "redis_client",
+    "redis_prefix",
 ]

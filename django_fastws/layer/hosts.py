@@ -13,14 +13,22 @@ from redis import asyncio as aioredis
 from redis.connection import parse_url
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
-__all__ = ["create_blocking_pool", "create_pool", "describe", "has_redis", "make_connection", "redis_client"]
+__all__ = [
+    "create_blocking_pool",
+    "create_pool",
+    "describe",
+    "has_redis",
+    "make_connection",
+    "redis_client",
+    "redis_prefix",
+]
 
 Host = dict[str, Any]
 
 
 def has_redis() -> bool:
     """Whether the default layer has a Redis."""
-    return bool(_redis_hosts())
+    return bool(layer_hosts())
 
 
 def redis_client() -> Any:
@@ -29,11 +37,20 @@ def redis_client() -> Any:
     Returns:
         A client, whose pool is the caller's to close; None if the layer has no Redis.
     """
-    hosts = _redis_hosts()
+    hosts = layer_hosts()
     return aioredis.Redis(connection_pool=create_pool(hosts[0])) if hosts else None
 
 
-def _redis_hosts() -> list[Host]:
+def redis_prefix() -> str:
+    """The prefix of the default layer, with which every key begins that this package writes into its Redis."""
+    layer = get_channel_layer()
+    if isinstance(layer, RedisPubSubChannelLayer):  # its own attribute needs an event loop
+        return str(layer._kwargs.get("prefix", "asgi"))
+    return str(getattr(layer, "prefix", "asgi"))
+
+
+def layer_hosts() -> list[Host]:
+    """The Redis servers of the default layer; none if it has none."""
     layer = get_channel_layer()
     if isinstance(layer, RedisPubSubChannelLayer):
         return list(decode_hosts(layer._kwargs.get("hosts")))

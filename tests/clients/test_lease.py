@@ -10,10 +10,12 @@ from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import MovedError
 
 from django_fastws import WebSocketDisconnect
+from django_fastws.checks import check_eviction
 from django_fastws.clients.lease import Lease, LeaseLost, _now
-from tests.processes import RedisServer, stopped
+from tests.processes import RedisServer, free_port, stopped
 
 from .conftest import running
 from .peers import closing, listen, soon
@@ -172,6 +174,119 @@ async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, red
     assert (await redis.get(one._keys[0])).decode() == one._holder
 
 
+async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_its_time(lease, redis):
+    """Its holder cannot renew it: nobody knows whether it lives."""
+    one, two = lease(), lease()
+    await one.acquire()
+    await one._stop_renewing()
+    ends = one._valid_until
+    await redis.delete(one._keys[0])
+    await asyncio.wait_for(two.acquire(), SECONDS + 5)
+    assert _now() > ends
+
+
+async def test_a_redis_that_has_forgotten_all_gives_no_lease_whose_holder_lives(lease, redis):
+    one, two = lease(), lease()
+    await one.acquire()
+    asking = asyncio.create_task(two.acquire())
+    for _ in range(3):
+        await redis.delete(*one._keys)
+        await asyncio.sleep(SECONDS / 3)
+    assert (one.is_valid(), asking.done()) == (True, False)
+    asking.cancel()
+
+
+async def test_a_lease_that_another_had_meanwhile_is_not_renewed(lease, redis):
+    """A failover to a replica that had not heard of the first holder."""
+    one, two = lease(), lease()
+    await one.acquire()
+    await redis.delete(*one._keys)
+    await redis.hset(two._keys[1], mapping={"token": one.token - 1, "until": 0})
+    await two.acquire()
+    await two.release()
+    await soon(lambda: not one.is_valid())
+    assert one.token is None
+
+
+async def test_tokens_do_not_repeat_after_a_failover_to_a_replica_that_lags(lease, redis):
+    one, two = lease(), lease()
+    await one.acquire()
+    before = await redis.dump(one._keys[1])
+    token = one.token
+    await one.release()
+    await two.acquire()
+    newest = two.token
+    await two.release()
+    await redis.restore(one._keys[1], 0, before, replace=True)  # the replica never heard of the second
+    await redis.hset(one._keys[1], "until", 0)
+    three = lease()
+    await three.acquire()
+    assert token < newest < three.token
+
+
+async def test_two_installations_with_prefixes_of_their_own_do_not_meet(redis, key):
+    one, two = Lease(redis, key, SECONDS, "production"), Lease(redis, key, SECONDS, "staging")
+    await asyncio.wait_for(asyncio.gather(one.acquire(), two.acquire()), 5)
+    assert all(name.startswith("production:lease:{") for name in one._keys)
+    await asyncio.gather(one.release(), two.release())
+
+
+async def test_a_redis_user_that_may_touch_the_prefix_alone_suffices(redis, redis_server, key):
+    await redis.execute_command(
+        "ACL",
+        "SETUSER",
+        "limited",
+        "reset",
+        "on",
+        ">secret",
+        "~staging*",
+        "resetchannels",
+        "&staging*",
+        "+@all",
+        "-@admin",
+    )
+    try:
+        async with Redis.from_url(redis_server.url, username="limited", password="secret") as client:
+            one, two = Lease(client, key, SECONDS, "staging"), Lease(client, key, SECONDS, "staging")
+            await asyncio.wait_for(one.acquire(), 5)
+            await asyncio.sleep(SECONDS / 2)
+            await one.release()
+            await asyncio.wait_for(two.acquire(), 5)
+            assert two.is_valid()
+            await two.release()
+    finally:
+        await redis.execute_command("ACL", "DELUSER", "limited")
+
+
+async def test_the_cause_is_named_where_redis_refuses(redis, redis_server, key, log):
+    await redis.execute_command("ACL", "SETUSER", "barred", "reset", "on", ">secret", "~else*", "+@all")
+    try:
+        async with Redis.from_url(redis_server.url, username="barred", password="secret") as client:
+            asking = asyncio.create_task(Lease(client, key, SECONDS).acquire())
+            await soon(lambda: log.starting("A lease cannot be kept, for Redis refuses: "))
+            asking.cancel()
+    finally:
+        await redis.execute_command("ACL", "DELUSER", "barred")
+
+
+async def test_a_node_of_a_cluster_is_named_as_the_cause(key, log):
+    with RedisServer("--cluster-enabled", "yes") as server:
+        async with Redis.from_url(server.url) as client:
+            asking = asyncio.create_task(Lease(client, key, SECONDS).acquire())
+            await soon(lambda: log.starting("A lease cannot be kept, for the Redis is a node of a Redis Cluster"))
+            asking.cancel()
+
+
+async def test_another_node_of_a_cluster_is_named_as_the_cause(key, log):
+    class Node:
+        async def eval(self, *args):
+            raise MovedError("12520 127.0.0.1:7001")
+
+    asking = asyncio.create_task(Lease(Node(), key, SECONDS).acquire())
+    await soon(lambda: log.starting("A lease cannot be kept, for the Redis is a node of a Redis Cluster"))
+    asking.cancel()
+
+
 async def test_each_route_has_a_lease_of_its_own(redis, key):
     one, two = Lease(redis, f"{key} one", SECONDS), Lease(redis, f"{key} two", SECONDS)
     await asyncio.wait_for(asyncio.gather(one.acquire(), two.acquire()), 5)
@@ -278,6 +393,18 @@ async def test_a_route_that_is_done_gives_its_lease_back(app, peer, leasing):
     visits = [await visit.ended() for visit in server.visits]
     check_one_after_the_other(visits)
     assert len(visits) == 2
+
+
+async def test_its_keys_have_the_prefix_of_the_layer(app, peer, leasing, redis_layer, settings, redis):
+    prefix = f"prefix of {leasing['name']}"
+    settings.CHANNEL_LAYERS = {"default": {**redis_layer, "CONFIG": {**redis_layer["CONFIG"], "prefix": prefix}}}
+    server = await peer(listen)
+    app.ws(server.url, **leasing)(tell_token)
+    async with running(app):
+        await server.visit()
+        keys = {name.decode() async for name in redis.scan_iter(f"{prefix}*".replace("[", "\\["))}
+    name = f"{prefix}:lease:{{{leasing['name']}}}"
+    assert keys == {name, f"{name}:token"}
 
 
 async def test_a_route_without_a_lease_has_no_token(app, peer, leasing):
@@ -471,3 +598,38 @@ async def test_a_process_that_is_stopped_or_killed_is_replaced_and_never_two_hol
 def server_time(visit):
     """When a connection was opened, by the clock of the wall."""
     return time.time() - (time.monotonic() - visit.opened)
+
+
+# Eviction
+
+
+@pytest.mark.parametrize(
+    ("limit", "policy", "is_refused"),
+    [
+        ("100mb", "allkeys-lru", True),
+        ("100mb", "volatile-ttl", True),
+        ("100mb", "noeviction", False),
+        ("0", "allkeys-lru", False),
+    ],
+)
+async def test_a_redis_that_may_forget_leases_is_refused(app, leasing, own_redis, log, limit, policy, is_refused):
+    app.ws("ws://example.com", **leasing)(tell_token)
+    async with Redis.from_url(own_redis.url) as client:
+        await client.config_set("maxmemory", limit)
+        await client.config_set("maxmemory-policy", policy)
+    found = await asyncio.to_thread(check_eviction)
+    assert [(error.id, policy in error.msg) for error in found] == [("fastws.E034", True)] * is_refused
+    app.outbound.clear()
+    app.ws("ws://example.com")(tell_token)
+    assert check_eviction() == []
+
+
+async def test_a_redis_out_of_reach_is_not_accused(app, leasing, settings):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "django_fastws.layer.RedisChannelLayer",
+            "CONFIG": {"hosts": [f"redis://127.0.0.1:{free_port()}"]},
+        }
+    }
+    app.ws("ws://example.com", **leasing)(tell_token)
+    assert check_eviction() == []

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from django_fastws.checks import check_eviction
 from django_fastws.clients import library, reloader
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.supervisor import Supervisor
@@ -59,6 +60,8 @@ class Command(BaseCommand):
             return
         if not routes:
             raise CommandError("There is no outbound route to run. Declare one with @app.ws or @app.get.")
+        for message in check_eviction() if any(route.lease for route in routes) else ():
+            logger.error("%s %s", message.msg, message.hint)
         for obstacle in library.obstacles(routes):
             raise CommandError(obstacle)
         log_to_stderr()
