@@ -35,6 +35,7 @@ from tests.docs import (
     test_deploy,
     test_examples,
     test_followed,
+    test_integrations,
     test_outbound,
     test_servers_table,
 )
@@ -57,6 +58,10 @@ FOLLOWED = {
     "docs/tutorial/6-two-processes.md": "test_tutorial",
     "docs/howto/compose-routing.md": "test_middleware_by_its_path",
     "docs/howto/test.md": "test_how_to_test",
+    "docs/howto/htmx.md": "test_htmx",
+    "docs/howto/live-tests.md": "test_live_tests",
+    "docs/howto/sentry.md": "test_sentry",
+    "docs/howto/opentelemetry.md": "test_opentelemetry",
 }
 CONSOLE = FOLLOWED | {
     "docs/howto/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
@@ -119,7 +124,7 @@ def runner(block: Block) -> str | None:
 
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
-    tests += (test_container, test_proxying, test_systemd, test_catching_up)
+    tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost

@@ -67,11 +67,17 @@ RUN_ELSEWHERE = {
     "composed": "test_an_application_composed_by_hand",
     "catching_up": "test_nothing_is_missed",
     "catching_up_models": "test_nothing_is_missed",
+    "htmx": "test_htmx",
+    "live_tests": "test_live_tests",
+    "sentry": "test_sentry",
+    "tracing": "test_opentelemetry",
 }
 
 
 def test_those_that_run_elsewhere_do():
-    source = "".join(HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in ("followed", "catching_up"))
+    source = "".join(
+        HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in ("followed", "catching_up", "integrations")
+    )
     assert all(f"def {test}(" in source for test in RUN_ELSEWHERE.values())
 
 
