@@ -10,10 +10,13 @@ from ._core.addresses import address_key
 from ._core.counts import Counts
 from ._core.rates import Bucket, Rate
 from .access import Access
+from .authentication import is_loaded, load_session
+from .identity import Identity
 from .limits import Limits, host_of, process, too_often
 from .refusals import Refusal, count_refused
 from .seats import Meter, Seat
-from .users import current_users, session_hash, user_key
+from .threads import threads
+from .users import current_users
 from .websocket import ClientState, WebSocket
 from .wires import Wire
 
@@ -55,16 +58,19 @@ class Admission:
             NotAdmitted: it was refused, and has been answered.
         """
         scope = wire.scope
-        user = user_key(scope.get("user"))
-        session = session_hash(scope.get("session")) if user else ""
+        if not is_loaded(scope.get("session")):  # what a handler reads in async code
+            with threads.assigned(scope):
+                await load_session(scope)
         began = scope.pop(BEGAN, None) or asyncio.get_running_loop().time()
-        seat = Seat(wire, close, user=user, session=session, began=began)
+        seat = Seat(wire, close, identity=Identity.of(scope), began=began)
         try:
+            if seat.identity.user:
+                current_users().add(seat)
             refusal = (
                 self._for_the_route(seat, wire)
                 or await self.access.refusal(ws)
                 or self._for_the_user(seat)
-                or await self._listed(seat)
+                or await self._ended(seat)
             )
             if refusal is None and not ws.closed:
                 return self._opened(seat, wire)
@@ -83,7 +89,7 @@ class Admission:
     def leave(self, seat: Seat | None) -> None:
         """The connection is over, or was not let in."""
         if seat is not None:
-            if seat.user:
+            if seat.identity.user:
                 current_users().discard(seat)
             seat.leave()
 
@@ -106,19 +112,20 @@ class Admission:
     def _for_the_user(self, seat: Seat) -> Refusal | None:
         kind = "max_connections_per_user"
         most = self.limits.get(kind)
-        if most is not None and seat.user:
+        user = seat.identity.user
+        if most is not None and user:
             counts = self._by_user if self.limits.is_own(kind) else process.by_user
-            if not seat.hold(counts, seat.user, most):
-                detail = f"{kind}={most} is reached by {seat.user}"
+            if not seat.hold(counts, user, most):
+                detail = f"{kind}={most} is reached by {user}"
                 return Refusal(kind, 429, "too many connections of this user", detail)
         return None
 
-    async def _listed(self, seat: Seat) -> Refusal | None:
-        ended = await current_users().add(seat) if seat.user else None
+    async def _ended(self, seat: Seat) -> Refusal | None:
+        ended = await current_users().admitted(seat) if seat.identity.user else None
         ended = ended or seat.ended
         if ended is None:
             return None
-        return Refusal("disconnect", 403, ended[1], f"{seat.user} was disconnected meanwhile")
+        return Refusal("disconnect", 403, ended[1], f"{seat.identity.user} was disconnected meanwhile")
 
     def _opened(self, seat: Seat, wire: Wire) -> Seat | None:
         get = self.limits.get

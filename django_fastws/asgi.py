@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
-from channels.auth import get_user
 from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application as get_django_application
@@ -21,6 +20,7 @@ from ._core.handshake import refusal
 from ._core.origins import matches_any, parse_origin, same_host
 from .activation import Activation
 from .admission import BEGAN
+from .authentication import is_loaded, load_session, load_user
 from .conf import conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
@@ -28,8 +28,10 @@ from .layer import expect_members
 from .limits import check_settings, process
 from .refusals import count_refused
 from .routing import WebSocketRouter
+from .sessions import watched
 from .threads import threads
 from .types import ASGIApp, Receive, Scope, Send
+from .users import current_users
 from .wires import Wire, find_wire
 
 __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
@@ -65,9 +67,7 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
 def _with_users(inner: Any) -> Any:
     if not apps.is_installed("django.contrib.sessions"):
         return inner
-    if apps.is_installed("django.contrib.auth"):
-        inner = AuthMiddleware(inner)
-    return SessionMiddleware(inner)
+    return SessionMiddleware(AuthMiddleware(inner) if apps.is_installed("django.contrib.auth") else _Loading(inner))
 
 
 # What stands between the handshake and the handler stays on the stack as long as the connection lives. So these
@@ -93,9 +93,29 @@ class SessionMiddleware:
                 values = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"cookie"]
                 cookies = parse_cookie("; ".join(values)) if values else {}
             engine: Any = import_module(settings.SESSION_ENGINE)
-            session = engine.SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
+            session = watched(engine.SessionStore)(cookies.get(settings.SESSION_COOKIE_NAME))
             scope = {**scope, "cookies": cookies, "session": session}
         return self._inner(scope, receive, send)
+
+
+class _Loading:
+    """Loads the session in a thread, if there is one to load, so that async code can read it."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if is_loaded(scope.get("session")):
+            return self._inner(scope, receive, send)
+        return self._with_session(scope, receive, send)
+
+    async def _with_session(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with threads.assigned(scope):
+            await load_session(scope)
+            running = self._inner(scope, receive, send)
+            del scope, receive, send
+            await running
 
 
 class _Application:
@@ -220,19 +240,20 @@ class OriginCheck:
 
 
 class AuthMiddleware:
-    """Puts the session's user into the scope, as Channels' middleware of this name does.
+    """Puts the session's user into the scope, as Django's middleware of this name puts it into a request.
 
     It needs ``SessionMiddleware`` around it. Where there is no session there is no detour to the database: the user
-    is an AnonymousUser. A user that is in the scope already is left alone.
+    is an AnonymousUser. A user that is in the scope already is left alone; the session is loaded all the same.
     """
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
+        self._loading = _Loading(inner)
 
     @markcoroutinefunction
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if "user" in scope:  # set by middleware around this one, or by a test
-            return self._inner(scope, receive, send)
+            return self._loading(scope, receive, send)
         if "session" not in scope:
             raise ValueError("AuthMiddleware finds no session in the scope: put SessionMiddleware around it")
         if getattr(scope["session"], "session_key", None) is None:
@@ -242,12 +263,22 @@ class AuthMiddleware:
         return self._with_user(scope, receive, send)
 
     async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with threads.assigned(scope):
-            # Not get_user() itself: it closes connections, which may be in use, and the threads do so in time.
-            user = await sync_to_async(get_user.func)(scope)
-            running = self._inner({**scope, "user": user}, receive, send)
-            del scope, receive, send, user
-            await running
+        users = current_users()
+        is_expected = True
+        users.expect()
+        try:
+            await users.listening()
+            with threads.assigned(scope):
+                user = await sync_to_async(load_user)(scope["session"])
+                if not user.is_authenticated:
+                    is_expected = False
+                    users.unexpect()
+                running = self._inner({**scope, "user": user}, receive, send)
+                del scope, receive, send, user
+                await running
+        finally:
+            if is_expected:
+                users.unexpect()
 
 
 async def refuse(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:

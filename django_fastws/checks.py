@@ -407,6 +407,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FASTWS_RECEIVE_BUFFER_MESSAGES": (conf.is_count, "a positive number of messages"),
     "FASTWS_REQUEST_TIMEOUT": _TIME_LIMIT,
     "FASTWS_SEND_BUFFER_BYTES": (conf.is_count, "a positive number of bytes"),
+    "FASTWS_SESSION_CHECK_SECONDS": _TIME_LIMIT,
     "FASTWS_SLOW_CONSUMER": (
         lambda value: value in conf.SLOW_CONSUMER_POLICIES,
         "one of " + ", ".join(map(repr, conf.SLOW_CONSUMER_POLICIES)),

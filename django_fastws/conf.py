@@ -228,6 +228,11 @@ class Conf:
         value = self._get("FASTWS_CLOSE_ON_LOGOUT", True)
         return "session" if value == "session" else bool(value)
 
+    @property
+    def session_check_seconds(self) -> float | None:
+        """How often the sessions and users of open sockets are looked at again, in seconds; None is never."""
+        return self._seconds("FASTWS_SESSION_CHECK_SECONDS", 60)
+
     def _count(self, name: str, default: int | None = None) -> int | None:
         value = self._get(name, default)
         if value is None or is_count(value):

@@ -90,12 +90,13 @@ def _checked(name: str, value: Any) -> Any:
 
 
 def check_settings() -> None:
-    """Read every limit that is a setting.
+    """Read every limit and every time that is a setting.
 
     Raises:
         ImproperlyConfigured: one of them is none.
     """
-    for name in (*_SETTINGS.values(), "max_connections", "handshake_rate", "handshake_rate_per_address"):
+    others = "max_connections", "handshake_rate", "handshake_rate_per_address", "session_check_seconds"
+    for name in (*_SETTINGS.values(), *others):
         getattr(conf, name)
 
 
@@ -157,7 +158,7 @@ class Statistics:
         connections: WebSockets that are being served, from the handshake to the end of the handler.
         users: users who are logged in on one of them.
         refused: handshakes that a limit or a rule has refused, by its name.
-        closed: sockets that were closed because of a limit, or by ``disconnect()``, by its name.
+        closed: sockets that were closed because of a limit, by ``disconnect()``, or with their session, by its name.
     """
 
     connections: int

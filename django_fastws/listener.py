@@ -24,11 +24,19 @@ class Listener:
     Args:
         group: of the layer; not a room's.
         deliver: is called with what is published; must not raise.
+        begun: is called when it begins to listen, for what was published before and not heard; must not raise.
     """
 
-    def __init__(self, group: str, deliver: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        group: str,
+        deliver: Callable[[Mapping[str, Any]], None],
+        begun: Callable[[], None] | None = None,
+    ) -> None:
         self._group = group
         self._deliver = deliver
+        self._begun = begun
+        self._is_deaf = True  # other than _listens: not while a subscription is refreshed
         self._is_wanted = self._listens = False
         self._link: Link | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -85,11 +93,15 @@ class Listener:
         if self._delays is not None:
             self._delays = None
             logger.warning("disconnect() is heard of again")
+        if self._is_deaf:
+            self._is_deaf = False
+            if self._begun is not None:
+                self._begun()
         self._refresh_later()
 
     async def _unsubscribe(self) -> None:
         former, self._link = self._link, None
-        self._listens, self._delays = False, None
+        self._listens, self._is_deaf, self._delays = False, True, None
         if former is not None:
             try:
                 await former.unsubscribe(self._group)
@@ -98,6 +110,7 @@ class Listener:
             await former.close()
 
     def _failed(self, error: Exception) -> None:
+        self._is_deaf = True
         if self._delays is None:
             self._delays = delays(base=1.5)
             logger.warning(

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
-from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from .conf import conf
-from .users import disconnect_behind, key_of, session_hash, user_key
+from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED
+from .rechecks import CODE
+from .sessions import note_told, watched
+from .users import Ending, end_after_commit, end_behind, key_of, session_hash, user_key
 
 __all__ = ["connect"]
 
 logger = logging.getLogger("django_fastws.users")
 
-#: "Log in again": of the codes for applications (RFC 6455 section 7.4.2), the one that is like HTTP's 401.
-CODE = 4401
+# In the state of an instance, which is Django's place for what is not of the model:
+_PASSWORD = "fastws_password"  # as it was loaded or saved last
+_WAS_ACTIVE = "fastws_was_active"  # whether the row said so before it was saved
 
 
 def connect() -> None:
     """Connect them, if there are users. Whether they do anything, ``FASTWS_CLOSE_ON_LOGOUT`` says each time."""
     if not apps.is_installed("django.contrib.auth"):
         return
+    if apps.is_installed("django.contrib.sessions"):
+        watched(import_module(settings.SESSION_ENGINE).SessionStore)
     user_logged_out.connect(logged_out, dispatch_uid="django_fastws.logged_out")
     user_model = apps.get_model(settings.AUTH_USER_MODEL)
     for model in apps.get_models():
         # Not for every sender: a receiver of post_delete makes deletions slow.
         if issubclass(model, user_model):
+            post_init.connect(loaded, model, dispatch_uid="django_fastws.loaded")
+            pre_save.connect(saving, model, dispatch_uid="django_fastws.saving")
             post_save.connect(saved, model, dispatch_uid="django_fastws.saved")
             post_delete.connect(deleted, model, dispatch_uid="django_fastws.deleted")
 
@@ -41,8 +49,9 @@ def logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     try:
         if conf.close_on_logout:
             key = user_key(user) or ("" if session is None else _user_of(session))
-            others = conf.close_on_logout != "session"
-            disconnect_behind(key, CODE, "logged out", session_hash(session), others=others)
+            name = session_hash(session)
+            end_behind([Ending(key, CODE, "logged out", name, others=not name or conf.close_on_logout != "session")])
+            note_told(session)
     except Exception:
         logger.exception("The sockets of a user who has logged out could not be closed")
 
@@ -53,21 +62,61 @@ def _user_of(session: Any) -> str:
     return "" if pk is None else key_of(pk)
 
 
-def saved(sender: Any, instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any) -> None:  # noqa: FBT001 (Django's)
-    """Close all sockets of a user who is no longer active, once that is committed."""
-    was_saved = update_fields is None or "is_active" in update_fields
-    if created or not was_saved or "is_active" in instance.get_deferred_fields() or not conf.close_on_logout:
+def loaded(sender: Any, instance: Any, **kwargs: Any) -> None:
+    """Note the password of a user who is loaded, to see later whether it is saved as another. It is a hash."""
+    setattr(instance._state, _PASSWORD, instance.__dict__.get("password"))
+
+
+def saving(sender: Any, instance: Any, using: str, update_fields: Any = None, **kwargs: Any) -> None:
+    """Note whether a user who will not be active was active before: only that is a change."""
+    if instance._state.adding and instance.pk is None:
         return
-    if not getattr(instance, "is_active", True):
-        _after_commit(instance, "the account is not active", using)
+    if conf.close_on_logout and _is_written(instance, "is_active", update_fields) and not _is_active(instance):
+        # The row, not the instance: that may have been loaded long ago, or never; and is_active may be a property.
+        row = sender._base_manager.using(using).filter(pk=instance.pk).first()
+        setattr(instance._state, _WAS_ACTIVE, row is not None and _is_active(row))
+
+
+def saved(sender: Any, instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any) -> None:  # noqa: FBT001 (Django's)
+    """Close all sockets of a user who is not active any more or has another password, once that is committed."""
+    was_active = instance._state.__dict__.pop(_WAS_ACTIVE, False)
+    former = getattr(instance._state, _PASSWORD, None)
+    if _is_written(instance, "password", update_fields):
+        loaded(sender, instance)
+    if created or not conf.close_on_logout:
+        return
+    if was_active and not _is_active(instance):
+        _after_commit(instance, ACCOUNT_INACTIVE, using)
+    elif _has_another_password(instance, former, update_fields):
+        _after_commit(instance, PASSWORD_CHANGED, using)
+
+
+def _is_active(user: Any) -> bool:
+    return bool(getattr(user, "is_active", True))
+
+
+def _is_written(user: Any, field: str, update_fields: Any) -> bool:
+    if field in user.get_deferred_fields():
+        return False
+    is_property = not any(one.attname == field for one in user._meta.concrete_fields)  # made of other fields
+    return update_fields is None or field in update_fields or (is_property and bool(update_fields))
+
+
+def _has_another_password(user: Any, former: str | None, update_fields: Any) -> bool:
+    if not _is_written(user, "password", update_fields):
+        return False
+    if former is None:  # it was not loaded with the user
+        return getattr(user, "_password", None) is not None or update_fields is not None
+    return bool(user.__dict__.get("password") != former)
 
 
 def deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
     """Close all sockets of a user who is deleted, once that is committed."""
     if conf.close_on_logout:
-        _after_commit(instance, "the account is deleted", using)
+        _after_commit(instance, ACCOUNT_DELETED, using)
 
 
 def _after_commit(user: Any, reason: str, using: str) -> None:
-    key = user_key(user)  # now, for a user who was deleted has no primary key afterwards
-    transaction.on_commit(lambda: disconnect_behind(key, CODE, reason), using=using)
+    # The key now, for a user who was deleted has no primary key afterwards.
+    if key := user_key(user):
+        end_after_commit(Ending(key, CODE, reason), using)

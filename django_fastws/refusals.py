@@ -20,9 +20,10 @@ _LOGGERS = {
     "login_required": logging.getLogger("django_fastws.access"),
     "permission": logging.getLogger("django_fastws.access"),
     "disconnect": logging.getLogger("django_fastws.users"),
+    "session": logging.getLogger("django_fastws.users"),
 }
 _limits_logger = logging.getLogger("django_fastws.limits")
-_QUIET = frozenset({"disconnect", "idle_timeout", "max_lifetime"})  # nobody did anything wrong
+_QUIET = frozenset({"disconnect", "session", "idle_timeout", "max_lifetime"})  # nobody did anything wrong
 
 
 class Refusal(NamedTuple):

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from ._core.counts import Counts
 from ._core.rates import Bucket, Rate
+from .identity import Identity
 from .refusals import count_closed
-from .types import Message, Receive
+from .types import Message, Receive, Scope
 from .wires import Wire
 
 __all__ = ["Meter", "Seat"]
@@ -19,6 +20,7 @@ __all__ = ["Meter", "Seat"]
 logger = logging.getLogger("django_fastws.limits")
 
 _PATIENCE = 1.0  # seconds for a client to take its close frame
+_NOBODY = Identity()
 _PAUSE = 0.05  # seconds; what came sooner may have waited somewhere, if only in the server
 
 
@@ -31,8 +33,7 @@ class Seat:
     Args:
         wire: of the connection.
         close: closes it as its handler would, with a code and a reason.
-        user: whose it is, as ``users.user_key`` has it; "" where nobody is logged in.
-        session: of which session, as ``users.session_hash`` has it.
+        identity: its user and session; None where nobody is logged in.
         began: when the handshake came, in the loop's time.
 
     Attributes:
@@ -53,9 +54,8 @@ class Seat:
         "began",
         "ended",
         "heard",
+        "identity",
         "meter",
-        "session",
-        "user",
     )
 
     def __init__(
@@ -63,8 +63,7 @@ class Seat:
         wire: Wire,
         close: Callable[[int, str], Awaitable[None]],
         *,
-        user: str = "",
-        session: str = "",
+        identity: Identity | None = None,
         began: float = 0.0,
     ) -> None:
         self._wire = wire
@@ -75,7 +74,8 @@ class Seat:
         self._timer: asyncio.TimerHandle | None = None
         self._idle_timeout: float | None = None
         self._lives_until: float | None = None
-        self.user, self.session, self.began = user, session, began
+        self.identity = identity or _NOBODY
+        self.began = began
         self.heard = began
         self.ended: tuple[int, str] | None = None
         self.meter: Meter | None = None
@@ -137,7 +137,12 @@ class Seat:
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do when the connection is over, or to end it before."""
-        return bool(self.user or self._held or self._timer)
+        return bool(self.identity.user or self._held or self._timer)
+
+    @property
+    def scope(self) -> Scope:
+        """Of the connection."""
+        return self._wire.scope
 
     @property
     def is_mute(self) -> bool:
@@ -165,7 +170,7 @@ class Seat:
         """Close it, and have whoever waits for a message learn of it; returns after a second at the latest.
 
         Args:
-            kind: of what it is counted as: the limit that it is over, or "disconnect".
+            kind: of what it is counted as: the limit that it is over, "disconnect", or "session".
         """
         if self.ended is not None or self._wire.gone is not None:
             return

@@ -7,31 +7,38 @@ costs one subscription for each process, however many users there are, and one m
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import atexit
+import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import transaction
 
+from ._core.control import Ending, decode, encode, is_control
 from .exceptions import check_close
+from .identity import session_hash, user_key, user_model
 from .layer import apublish
 from .listener import Listener
-from .publishing import check_no_loop, publish_behind, publish_sync
+from .publishing import Publisher, check_no_loop, publish_sync
+from .rechecks import Rechecks, Seat
+from .signals import layer_restored
 
 __all__ = [
     "GROUP",
+    "Ending",
     "Users",
     "adisconnect",
     "count",
     "current_users",
     "disconnect",
-    "disconnect_behind",
+    "end_after_commit",
+    "end_behind",
     "key_of",
     "session_hash",
     "user_key",
@@ -41,46 +48,21 @@ logger = logging.getLogger("django_fastws.users")
 
 #: No room's name becomes this.
 GROUP = "fastws.c.users"
-_TYPE = "fastws.control"
-_VERSION = "1"
 
 _MEMORY_SECONDS = 60.0  # for handshakes that began before, or that come with the cookie of a session that has ended
 _MEMORY_SIZE = 10_000
+_HOOKS = 20  # of a transaction, among the last of which one of ours is looked for
+_SHOWN = 5  # users, in the log
+_SPREAD = 5.0  # seconds over which processes ask the database after an outage of the layer
 
 
-class Sitter(Protocol):
+class Sitter(Seat, Protocol):
     """What is needed of a socket's seat."""
 
-    user: str
-    session: str
     began: float
-
-    def end(self, kind: str, code: int, reason: str) -> None:
-        """Close the socket, soon."""
 
 
 # Who is meant
-
-
-def user_key(user: Any) -> str:
-    """What a user is called here: the model and the primary key; "" for nobody, and for a user without one."""
-    pk = getattr(user, "pk", None)
-    return "" if pk is None or not getattr(user, "is_authenticated", True) else f"{_label_of(user)}:{pk}"
-
-
-def _label_of(user: Any) -> str:
-    # Proxies and children of the user model stand for the same user.
-    if apps.is_installed("django.contrib.auth") and isinstance(user, _user_model()):
-        return settings.AUTH_USER_MODEL.lower()
-    meta = getattr(user, "_meta", None)
-    if meta is not None:
-        return str(meta.concrete_model._meta.label_lower)
-    cls = user.__class__
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _user_model() -> Any:
-    return apps.get_model(settings.AUTH_USER_MODEL, require_ready=False)
 
 
 def key_of(user: Any) -> str:
@@ -103,18 +85,10 @@ def key_of(user: Any) -> str:
             "this primary key; pass an object that has it as its pk"
         )
     try:
-        pk = _user_model()._meta.pk.to_python(user)
+        pk = user_model()._meta.pk.to_python(user)
     except (ValidationError, TypeError, ValueError, OverflowError):
         raise ValueError(f"disconnect(user={user!r}): that is no primary key of {settings.AUTH_USER_MODEL}") from None
     return f"{settings.AUTH_USER_MODEL.lower()}:{pk}"
-
-
-def session_hash(session: Any) -> str:
-    """What a session is called here, from which its key cannot be found; "" for none, and for one without a name."""
-    key = getattr(session, "session_key", None)
-    if not key or isinstance(session, CookieSession):  # whose key is all that it holds, and changes with it
-        return ""
-    return hashlib.sha256(f"django_fastws.session:{key}".encode()).hexdigest()
 
 
 # Sockets of one event loop
@@ -125,72 +99,120 @@ class Users:
 
     def __init__(self) -> None:
         self._sitters: dict[str, dict[Sitter, None]] = {}
+        self._expected = 0
         #: What was ended of late, by user and session: when, and how.
         self._ended: OrderedDict[tuple[str, str], tuple[float, int, str]] = OrderedDict()
-        self._listener = Listener(GROUP, self.deliver)
+        self._rechecks = Rechecks(self._all)
+        self._listener = Listener(GROUP, self.deliver, self._rechecks.soon)
         self._saw_garbage = False
 
     def __len__(self) -> int:
         """How many users there are."""
         return len(self._sitters)
 
-    async def add(self, sitter: Sitter) -> tuple[int, str] | None:
-        """Add a socket; returns when other processes can close it. If the layer is away, that is not waited for.
+    def _all(self) -> list[Sitter]:
+        return [sitter for sitters in self._sitters.values() for sitter in sitters]
+
+    # Whoever looks up a user has to listen before: what ends the user after the look is heard, and before, is seen.
+
+    def expect(self) -> None:
+        """Somebody may be logged in: listen from now on, before looking who that is, until ``unexpect()``."""
+        self._expected += 1
+        self._listener.start()
+
+    async def listening(self) -> None:
+        """Wait until other processes can close sockets here. If the layer is away, that is not waited for."""
+        await self._listener.wait()
+
+    def unexpect(self) -> None:
+        """Nobody is logged in after all, or the socket is over."""
+        self._expected -= 1
+        self._stop_if_idle()
+
+    def add(self, sitter: Sitter) -> None:
+        """Add a socket. From now on it is ended with its user; before it is open, that is only remembered."""
+        self._sitters.setdefault(sitter.identity.user, {})[sitter] = None
+        self._listener.start()  # if it has to begin only now, the socket is looked at again then
+        self._rechecks.start()
+
+    async def admitted(self, sitter: Sitter) -> tuple[int, str] | None:
+        """Wait until other processes can close a socket that was added.
 
         Returns:
             Close code and reason, if it was ended while its handshake was on its way; None if it may go on.
         """
-        self._sitters.setdefault(sitter.user, {})[sitter] = None
-        self._listener.start()
-        await self._listener.wait()
+        await self.listening()
         return self._ended_for(sitter)
 
     def discard(self, sitter: Sitter) -> None:
         """Remove a socket, if it is there."""
-        sitters = self._sitters.get(sitter.user)
+        user = sitter.identity.user
+        sitters = self._sitters.get(user)
         if sitters is not None:
             sitters.pop(sitter, None)
             if not sitters:
-                del self._sitters[sitter.user]
-                if not self._sitters:
-                    self._listener.stop()
+                del self._sitters[user]
+                self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
+        if not self._sitters:
+            self._rechecks.stop()
+            if not self._expected:
+                self._listener.stop()
 
     async def settled(self) -> None:
         """Wait until the layer's subscription, if nobody is left, is given back."""
+        await self._rechecks.settled()
         await self._listener.settled()
 
     def _ended_for(self, sitter: Sitter) -> tuple[int, str] | None:
-        at, code, reason = self._ended.get((sitter.user, ""), (-1.0, 0, ""))
+        user, session = sitter.identity.user, sitter.identity.session
+        at, code, reason = self._ended.get((user, ""), (-1.0, 0, ""))
         if at >= sitter.began:
             return code, reason
         # A session that has ended never comes back, so whoever still has its cookie was quicker than the log-out.
-        ended = self._ended.get((sitter.user, sitter.session)) if sitter.session else None
+        ended = self._ended.get((user, session)) if session else None
         return None if ended is None else ended[1:]
+
+    def recheck(self, within: float) -> None:
+        """Look at sessions and users again, within so many seconds."""
+        self._rechecks.soon(within)
 
     def deliver(self, crossing: Mapping[str, Any]) -> None:
         """Close whom a message is about. Never raises: this is called by the layer."""
-        if crossing.get("type") != _TYPE or crossing.get("v") != _VERSION or crossing.get("do") != "disconnect":
+        if not is_control(crossing):
             return  # of another release
         try:
-            code, reason = int(crossing["code"]), str(crossing["reason"])
-            check_close(code, reason)
-            session = str(crossing.get("session", ""))
-            self._end(str(crossing["user"]), session, code, reason, others=not session or "others" in crossing)
+            for ending in decode(crossing):
+                check_close(ending.code, ending.reason)
+                self._end(ending)
         except Exception:
             if not self._saw_garbage:
                 self._saw_garbage = True
                 logger.warning("Ignoring messages about users that make no sense", exc_info=True)
 
-    def _end(self, user: str, session: str, code: int, reason: str, *, others: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        for ended in {session, ""} if others else {session}:
-            self._ended[user, ended] = (now, code, reason)
-            self._ended.move_to_end((user, ended))
+    def _end(self, ending: Ending) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for ended in {ending.session, ""} if ending.others else {ending.session}:
+            self._ended[ending.user, ended] = (now, ending.code, ending.reason)
+            self._ended.move_to_end((ending.user, ended))
         while len(self._ended) > _MEMORY_SIZE or next(iter(self._ended.values()))[0] < now - _MEMORY_SECONDS:
             self._ended.popitem(last=False)
-        for sitter in list(self._sitters.get(user, ())):
-            if others or sitter.session == session:
-                sitter.end("disconnect", code, reason)
+        meant = [
+            sitter
+            for sitter in self._sitters.get(ending.user, ())
+            if ending.others or sitter.identity.session == ending.session
+        ]
+        if ending.delay and meant:
+            loop.call_later(ending.delay, _end_all, meant, ending)
+        else:
+            _end_all(meant, ending)
+
+
+def _end_all(sitters: Iterable[Sitter], ending: Ending) -> None:
+    for sitter in sitters:
+        sitter.end("disconnect", ending.code, ending.reason)
 
 
 _users: WeakKeyDictionary[asyncio.AbstractEventLoop, Users] = WeakKeyDictionary()
@@ -208,6 +230,16 @@ def current_users() -> Users:
 def count() -> int:
     """How many users have a socket in this process."""
     return len({key for users in list(_users.values()) for key in list(users._sitters)})
+
+
+def _heard_again(**kwargs: Any) -> None:
+    """The layer is back: what was published meanwhile was not heard."""
+    for loop, users in list(_users.items()):
+        with contextlib.suppress(RuntimeError):  # of a loop that is closed
+            loop.call_soon_threadsafe(users.recheck, _SPREAD)
+
+
+layer_restored.connect(_heard_again, dispatch_uid="django_fastws.users")
 
 
 # From anywhere
@@ -246,24 +278,51 @@ async def adisconnect(*, user: Any, code: int = 4401, reason: str = "") -> None:
     await apublish(GROUP, _envelope(key_of(user), code, reason))
 
 
-def disconnect_behind(key: str, code: int, reason: str, session: str = "", *, others: bool = True) -> None:
-    """Close the sockets of a user, for receivers of signals: it never raises, and never waits for long.
+def end_behind(endings: Iterable[Ending]) -> None:
+    """Close sockets, for receivers of signals: it never raises, and never waits for long. "" is nobody's user key."""
+    if named := [ending for ending in endings if ending.user]:
+        _publisher.publish(named)
 
-    Args:
-        key: the ``user_key``; "" is nobody's.
-        session: the ``session_hash`` of the one that ends, with which nobody comes back; "" for none.
-        others: whether the user's other sockets are closed, too. Without a session, all are.
+
+def end_after_commit(ending: Ending, using: str) -> None:
+    """The same once the open transaction of a database commits, and not at all if it is rolled back.
+
+    What belongs to one transaction is published together.
     """
-    if key:
-        crossing = _envelope(key, code, reason)
-        if session:
-            crossing["session"] = session
-            if others:
-                crossing["others"] = "1"
-        publish_behind(GROUP, crossing, f"Disconnecting {key}", logger)
+    connection = transaction.get_connection(using)
+    if not connection.in_atomic_block:
+        end_behind([ending])
+        return
+    # As Django notes it: whatever is registered within the same savepoints is run, or is not, together.
+    within = set(connection.savepoint_ids)
+    for savepoints, hook, *_ in connection.run_on_commit[-_HOOKS:]:
+        if isinstance(hook, _Batch) and savepoints == within:
+            hook.endings.append(ending)
+            return
+    transaction.on_commit(_Batch(ending), using=using)
+
+
+class _Batch:
+    """What a transaction ends when it commits."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.endings = [ending]
+
+    def __call__(self) -> None:
+        end_behind(self.endings)
+
+
+def _describe(endings: list[Ending]) -> str:
+    users = list(dict.fromkeys(ending.user for ending in endings))
+    more = f" and {len(users) - _SHOWN} more" if len(users) > _SHOWN else ""
+    return f"Disconnecting {', '.join(users[:_SHOWN])}{more}"
+
+
+_publisher = Publisher(GROUP, encode, _describe, logger)
+atexit.register(_publisher.drain)
 
 
 def _envelope(key: str, code: int, reason: str) -> dict[str, str | bytes]:
     check_close(code, reason)
-    crossing: dict[str, str | bytes] = {"type": _TYPE, "v": _VERSION, "do": "disconnect", "user": key}
-    return crossing | {"code": str(int(code)), "reason": reason}
+    ((crossing, _),) = encode([Ending(key, int(code), reason)])
+    return crossing

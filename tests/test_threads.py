@@ -17,6 +17,7 @@ from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection, transaction
 from django.test import SimpleTestCase, override_settings
 from django.urls import path
@@ -524,7 +525,12 @@ async def test_a_handler_that_is_mounted_is_assigned_a_thread(routes):
 async def test_the_user_is_loaded_in_the_handlers_thread(routes, monkeypatch):
     FastWS().websocket("/asked")(asked)
     users: list[str] = []
-    monkeypatch.setattr(asgi, "get_user", SimpleNamespace(func=lambda scope: users.append(name_of_thread())))
+
+    def load_user(session: Any) -> AnonymousUser:
+        users.append(name_of_thread())
+        return AnonymousUser()
+
+    monkeypatch.setattr(asgi, "load_user", load_user)
     session = SimpleNamespace(session_key="abc")
     name = await answer(AuthMiddleware(URLRouter(websocket_urlpatterns())), scope(session=session))
     assert users == [name]

@@ -181,6 +181,7 @@ def test_children_and_proxies_of_the_user_model_are_the_user(run):
             except HandshakeDenied as denied:
                 print(denied)
         for user in (boss, visitor):
+            await Person.objects.filter(pk=boss.pk).aupdate(state="in")
             user.state = "out"
             async with connect("/x", user=Person(pk=boss.pk)) as ws:
                 await user.asave()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django_fastws import FastWS, WebSocket
 
-from . import ends, limited, members, patterns, queries, request_state, sockets  # noqa: F401 (their routes)
+from . import (  # noqa: F401 (their routes)
+    ends,
+    identity,
+    limited,
+    members,
+    patterns,
+    queries,
+    request_state,
+    sockets,
+)
 
 app = FastWS(prefix="/ws", tags=["site"])
 

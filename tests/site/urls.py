@@ -7,6 +7,7 @@ from django.urls import path
 
 from django_fastws import Room, disconnect
 from django_fastws.limits import statistics
+from tests.site.identity import change
 
 
 def hello(request: HttpRequest) -> HttpResponse:
@@ -61,6 +62,7 @@ urlpatterns = [
     path("login/", log_in),
     path("logout/", log_out),
     path("kick/", kick),
+    path("change/", change),
     path("statistics/", numbers),
     path("hello/", hello, name="hello"),
     path("broadcast/", broadcast),
