@@ -16,23 +16,24 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import parse_cookie
 from django.utils.module_loading import import_string
 
-from ._core.handshake import refusal
+from ._core.handshake import offered, refusal
 from ._core.origins import matches_any, parse_origin, same_host
 from .activation import Activation
 from .admission import BEGAN
+from .allowed_hosts import host_problem
 from .authentication import is_loaded, load_session, load_user
 from .conf import conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
 from .limits import check_settings, process
-from .refusals import count_refused
+from .refusals import Refusal, count_refused
 from .routing import WebSocketRouter
 from .sessions import watched
 from .threads import threads
 from .types import ASGIApp, Receive, Scope, Send
 from .users import current_users
-from .wires import Wire, find_wire
+from .wires import Wire, find_wire, served_scope
 
 __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
 
@@ -93,7 +94,9 @@ class SessionMiddleware:
                 values = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"cookie"]
                 cookies = parse_cookie("; ".join(values)) if values else {}
             engine: Any = import_module(settings.SESSION_ENGINE)
-            session = watched(engine.SessionStore)(cookies.get(settings.SESSION_COOKIE_NAME))
+            key = cookies.get(settings.SESSION_COOKIE_NAME)
+            # No session is called so, and databases refuse to look for it, with an error.
+            session = watched(engine.SessionStore)(None if key and "\0" in key else key)
             scope = {**scope, "cookies": cookies, "session": session}
         return self._inner(scope, receive, send)
 
@@ -134,7 +137,15 @@ class _Application:
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
-            await self._http(scope, receive, send)
+            await self._http(_trusted(served_scope(scope, send)), receive, send)
+
+
+def _trusted(scope: Scope) -> Scope:
+    """A scope without headers that have an underscore in their name, which Django up to 5.2.12 takes for a hyphen."""
+    headers = scope.get("headers") or ()
+    if not any(b"_" in name for name, _ in headers):
+        return scope
+    return {**scope, "headers": [(name, value) for name, value in headers if b"_" not in name]}
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -165,7 +176,12 @@ class Handshake:
         if problem is not None:
             await refuse(wire, 400, problem)
             return
-        refused = process.enter(wire.scope)
+        wire.scope["subprotocols"] = offered(wire.scope.get("subprotocols"))
+        problem = host_problem(wire.scope)
+        if problem is None:
+            refused = process.enter(wire.scope)
+        else:
+            refused = Refusal("host", 400, "Bad Request: this host is not allowed", problem)
         if refused is not None:
             count_refused(refused, wire.scope)
             await refuse(wire, refused.status, refused.text, refused.headers)

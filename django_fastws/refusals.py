@@ -20,6 +20,7 @@ _LOGGERS = {
     "login_required": logging.getLogger("django_fastws.access"),
     "permission": logging.getLogger("django_fastws.access"),
     "disconnect": logging.getLogger("django_fastws.users"),
+    "host": logging.getLogger("django_fastws.handshake"),
     "session": logging.getLogger("django_fastws.users"),
 }
 _limits_logger = logging.getLogger("django_fastws.limits")
@@ -56,7 +57,7 @@ class Refusal(NamedTuple):
 
 def count_refused(refusal: Refusal, scope: Scope) -> None:
     """Count a refusal, and log it: a kind at most once a second, with how many there were."""
-    line = "Refused a WebSocket on %.200r from %.100r with %s: %s"
+    line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
     why = refusal.detail or refusal.text
     _count(refused, refusal.kind, line, (scope.get("path"), _client(scope), refusal.status, why))
 

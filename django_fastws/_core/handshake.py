@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .headers import is_token
 from .query import QueryError, parse_query
 
-__all__ = ["refusal"]
+__all__ = ["offered", "refusal"]
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _MAX_SUBPROTOCOLS = 100
-# A quoted cookie may hold escapes such as \000, which databases refuse with an error of their own.
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|\\0[0-3][0-7]|\\177")
+# What no field value may hold (RFC 9110 section 5.5). Everything else is the cookie's own affair: browsers send what
+# they were given, and Django writes a line break as \012 in a quoted cookie.
+_BREAK = re.compile(rb"[\0\r\n]")
 
 
 def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
@@ -28,9 +29,14 @@ def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
     except QueryError as error:
         return str(error)
     for name, value in scope.get("headers") or ():
-        if name == b"cookie" and _CONTROL.search(value):
-            return "the Cookie header is malformed"
+        if _BREAK.search(value):
+            return f"the {name.decode('latin-1').title()} header is malformed"
     subprotocols = list(scope.get("subprotocols") or ())
-    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(map(_TOKEN.fullmatch, subprotocols)):
+    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(is_token(name) for name in subprotocols if name):
         return "the Sec-WebSocket-Protocol header is malformed"
     return None
+
+
+def offered(subprotocols: Iterable[str] | None) -> list[str]:
+    """The subprotocols that a client offered; empty elements of the list are none (RFC 9110 section 5.6.1.2)."""
+    return [name for name in subprotocols or () if name]

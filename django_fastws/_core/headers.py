@@ -6,22 +6,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["HANDSHAKE_HEADERS", "HeaderMap", "encode_headers", "header_pairs", "is_token"]
+__all__ = ["HANDSHAKE_HEADERS", "MESSAGE_HEADERS", "HeaderMap", "encode_headers", "header_pairs", "is_token"]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# RFC 6455 section 4.2.2: these belong to the server; subprotocol= is the way to the last of them.
-HANDSHAKE_HEADERS = frozenset(
-    {
-        b"connection",
-        b"upgrade",
-        b"sec-websocket-accept",
-        b"sec-websocket-extensions",
-        b"sec-websocket-protocol",
-        b"content-length",
-        b"transfer-encoding",
-    }
+_BREAK = re.compile(rb"[\0\r\n]")  # what RFC 9110 section 5.5 calls invalid and dangerous
+#: How a message is framed, and what becomes of its connection (RFC 9110 section 7.6.1, RFC 9112 section 6).
+MESSAGE_HEADERS = frozenset(
+    {b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding"}
 )
+# RFC 6455 section 4.2.2: these belong to the server; subprotocol= is the way to the last of them.
+HANDSHAKE_HEADERS = MESSAGE_HEADERS | {
+    b"upgrade",
+    b"sec-websocket-accept",
+    b"sec-websocket-extensions",
+    b"sec-websocket-protocol",
+}
 
 
 class HeaderMap(Mapping[str, str]):
@@ -64,31 +64,40 @@ class HeaderMap(Mapping[str, str]):
 
 
 def encode_headers(
-    headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]], refused: frozenset[bytes] = frozenset()
+    headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]],
+    refused: frozenset[bytes] = frozenset(),
+    *,
+    allows_controls: bool = False,
 ) -> list[tuple[bytes, bytes]]:
     """Check and encode headers.
 
     Args:
         headers: a mapping or pairs; names and values are str (latin-1) or bytes. None means no headers.
         refused: lower-case names that may not be among them.
+        allows_controls: whether values may hold control characters other than NUL, CR and LF.
     Returns:
         Pairs of lower-case name and value, as ASGI wants them.
     Raises:
         TypeError: a name or value is neither str nor bytes.
         ValueError: a name is no token, a value holds control characters, or a name is refused.
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    if isinstance(headers, (str, bytes)) or not isinstance(headers or (), Iterable):
+        raise TypeError(f"headers are a mapping or pairs of name and value, not {type(headers).__name__}")
     encoded = []
-    for pair in pairs:
+    for pair in headers.items() if isinstance(headers, Mapping) else headers or ():
         try:
+            if isinstance(pair, (str, bytes)):  # of two characters, it would be taken apart
+                raise TypeError
             name, value = pair
         except (TypeError, ValueError):
             raise TypeError(f"headers are pairs of name and value, not {pair!r}") from None
-        encoded.append((_encode(name, "name").strip().lower(), _encode(value, "value").strip()))
+        # Spaces around a value are no part of it (RFC 9110 section 5.5); a line break there is a mistake like any.
+        encoded.append((_encode(name, "name").lower(), _encode(value, "value").strip(b" \t")))
+    bad_value = _BREAK if allows_controls else _BAD_VALUE
     for name, value in encoded:
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name!r} is not a header name")
-        if _BAD_VALUE.search(value):
+        if bad_value.search(value):
             raise ValueError(f"the value of header {name.decode()!r} holds control characters")
         if name in refused:
             raise ValueError(

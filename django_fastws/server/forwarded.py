@@ -24,13 +24,14 @@ class Forwarded:
     Args:
         hops: how many proxies stand in front of the server; at least 1.
         address_header: lower-case name of the header with the addresses.
-        port_header: likewise with the client's port, for proxies that put it there; None looks for none.
+        port_header: likewise with the client's port, for proxies that put it there; None looks for none. That is not
+            X-Forwarded-Port, which tells the port that the client asked for.
         proto_header: likewise with the scheme; None looks for none.
     """
 
     hops: int = 1
     address_header: bytes = b"x-forwarded-for"
-    port_header: bytes | None = b"x-forwarded-port"
+    port_header: bytes | None = None
     proto_header: bytes | None = b"x-forwarded-proto"
 
     def client(self, headers: Headers) -> list[str | int] | None:

@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 from autobahn.websocket.types import ConnectionDeny
 from daphne.server import reactor
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+from twisted.internet.interfaces import ISSLTransport
 
+from .._core.answers import Denial, checked_accept
 from .._core.frames import BINARY, TEXT, frame
-from .._core.headers import HANDSHAKE_HEADERS, encode_headers
+from .._core.handshake import offered
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
 from ..types import Message, Scope
@@ -58,8 +60,7 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
     client_addr: list[Any] | None = None
     path = b""
 
-    _denial: Message | None = None
-    _denial_body = b""
+    _denial: Denial | None = None
     _answer: tuple[int, HeaderList, bytes] | None = None
     #: Code and reason of a close that this end decided on, whatever the client may answer.
     _ending: tuple[int, str] | None = None
@@ -139,12 +140,13 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
         scope.update(path=unquote(path), raw_path=path.encode("ascii"))
         scope["http_version"] = "1.1"
         scope["scheme"] = "wss" if self._is_secure else "ws"
-        scope["subprotocols"] = [name for name in self.websocket_protocols if name]
+        scope["headers"] = self.factory.received_headers
+        scope["subprotocols"] = offered(self.websocket_protocols)
         scope["extensions"] = {"websocket.http.response": {}}
 
     @property
     def _is_secure(self) -> bool:
-        return tcp_below(self.transport) is not self.transport
+        return bool(ISSLTransport.providedBy(self.transport))  # not for any wrapper: the PROXY protocol is one, too
 
     def open_inbox(self) -> Inbox:
         """Where the events of the connection wait for the application."""
@@ -212,19 +214,13 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
             raise ValueError("websocket.accept: the handshake was accepted before")
         if not self._is_waiting:
             return  # gone meanwhile
-        subprotocol = message.get("subprotocol")
-        if subprotocol is not None and subprotocol not in self.websocket_protocols:
-            offered = ", ".join(map(repr, filter(None, self.websocket_protocols))) or "none"
-            raise ValueError(
-                f"websocket.accept: the client offered {offered} and not the subprotocol {subprotocol!r}; "
-                "accept one that was offered, or None"
-            )
+        checked = checked_accept(message, offered(self.websocket_protocols))
         headers: dict[str, list[str]] = {}
-        for name, value in encode_headers(message.get("headers") or (), refused=HANDSHAKE_HEADERS):
+        for name, value in checked["headers"]:
             headers.setdefault(name.decode("ascii"), []).append(_as_autobahn_sends(value))
         handshake = self.handshake_deferred
         del self.handshake_deferred
-        handshake.callback((subprotocol, headers))
+        handshake.callback((checked["subprotocol"], headers))
 
     def _handle_send(self, message: Message) -> None:
         if self.state == self.STATE_CONNECTING:
@@ -256,19 +252,13 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
     def _handle_denial_start(self, message: Message) -> None:
         if self.state == self.STATE_OPEN:
             raise ValueError("websocket.http.response.start: the handshake was accepted before")
-        status = message.get("status")
-        if not isinstance(status, int) or not 200 <= status <= 599:
-            raise ValueError(f"websocket.http.response.start: {status!r} is no HTTP status of a response")
-        encode_headers(message.get("headers") or ())  # raises where one cannot be sent
-        self._denial, self._denial_body = message, b""
+        self._denial = Denial(message)
 
     def _handle_denial_body(self, message: Message) -> None:
         if self._denial is None:
             raise ValueError("websocket.http.response.body: send websocket.http.response.start first")
-        self._denial_body += message.get("body") or b""
-        if not message.get("more_body") and self._is_waiting:
-            headers = encode_headers(self._denial.get("headers") or ())
-            self._deny(self._denial["status"], headers, self._denial_body)
+        if self._denial.add(message) and self._is_waiting:
+            self._deny(*self._denial.parts)
 
     _REPLIES: ClassVar[dict[str, Callable[[WebSocketProtocol, Message], None]]] = {
         "websocket.accept": _handle_accept,

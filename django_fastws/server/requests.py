@@ -14,6 +14,7 @@ from .backpressure import release_senders
 from .events import RequestEvents
 from .pending import MIN_PACE
 from .protocol import WebSocketProtocol
+from .request_headers import take_headers
 from .spool import Spool, SpoolFull
 
 __all__ = ["Request"]
@@ -32,6 +33,7 @@ class Request(WebRequest):  # type: ignore[misc]
     Attributes:
         body_size: how many bytes of the body have come.
         events: what the application receives; None before it runs.
+        received_headers: those of its scope.
     """
 
     application_queue: Any
@@ -39,6 +41,7 @@ class Request(WebRequest):  # type: ignore[misc]
     content: Any
     events: RequestEvents | None = None
     body_size = 0
+    received_headers: list[tuple[bytes, bytes]]
 
     _limit: int | None = None
     _refusal: Refusal | None = None
@@ -151,7 +154,11 @@ class Request(WebRequest):  # type: ignore[misc]
         if self._refusal is not None:
             return self.answer_refusal(*self._refusal)
         channel, transport = self.channel, self.transport  # which are gone afterwards
+        self.received_headers = take_headers(self.requestHeaders)
+        factory = self.server.ws_factory
+        factory.received_headers = self.received_headers  # for the protocol that is made in here, if one is
         done = super().process()
+        factory.received_headers = ()
         if self.events is not None:
             self.application_queue = self.events
         protocol = getattr(transport, "wrappedProtocol", None) or getattr(transport, "protocol", None)

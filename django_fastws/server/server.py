@@ -20,6 +20,7 @@ from twisted.internet import defer
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.web.http_headers import Headers
 
+from .._core.answers import checked_body, checked_response
 from ..conf import conf
 from ..hub import current_hub
 from ..reachability import announce_layer
@@ -49,6 +50,8 @@ _SETTLE_SECONDS = 5.0  # of the drain's time that is left over, for a layer that
 _FD = re.compile(r"fd:fileno=\d+")
 #: What daphne takes for the largest message where nothing else is said.
 _DAPHNE_MAX_SIZE = 1024 * 1024
+#: Where proxies tell which port the client asked for. daphne takes it for the client's own, unless told of another.
+_PORT_ASKED_FOR = b"x-forwarded-port"
 
 
 class Server(DaphneServer):  # type: ignore[misc]
@@ -280,8 +283,10 @@ class Server(DaphneServer):  # type: ignore[misc]
         scope["state"] = self._lifespan.state.copy()
         if is_websocket:
             protocol.complete_scope(scope)
-        elif not scope["path"].startswith("/"):
-            _make_relative(scope)
+        else:
+            scope["headers"] = protocol.received_headers
+            if not scope["path"].startswith("/"):
+                _make_relative(scope)
         self._resolve_client(protocol, scope)
         inbox: Inbox | None = protocol.open_inbox() if is_websocket else None
         receive = protocol.open_events().receive if inbox is None else inbox.get
@@ -331,6 +336,10 @@ class Server(DaphneServer):  # type: ignore[misc]
             protocol.channel.persistent = 0
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        if message["type"] == "http.response.start":
+            message = checked_response(message)  # Twisted mends some of what is wrong, and sends the rest
+        elif message["type"] == "http.response.body":
+            message = {**message, "body": checked_body(message)}
         await super().handle_reply(protocol, message)
         if message["type"] == "websocket.send":
             await transport_has_room(protocol.transport, conf.send_buffer_bytes)
@@ -420,6 +429,8 @@ def _forwarded(hops: int | None, names: list[str | None]) -> Forwarded | None:
         return None
     if address is None:
         return Forwarded(hops)
+    if port == _PORT_ASKED_FOR:
+        port = None
     return Forwarded(hops, address, port, proto)
 
 

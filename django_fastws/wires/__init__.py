@@ -6,10 +6,10 @@ from typing import Any
 
 from ..types import Receive, Scope, Send
 from .asgi import Outbound, Wire
-from .daphne import DaphneWire
+from .daphne import DaphneWire, served_scope
 from .uvicorn import UvicornWire
 
-__all__ = ["Outbound", "Wire", "find_wire"]
+__all__ = ["Outbound", "Wire", "find_wire", "served_scope"]
 
 _KNOWN: tuple[Any, ...] = (DaphneWire, UvicornWire)
 

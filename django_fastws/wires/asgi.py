@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from .._core.answers import Denial, checked_accept
+from .._core.handshake import offered
 from .._core.headers import HeaderMap
 from .._core.limits import Backlog
 from .._core.messages import Batch, Payload
 from ..conf import conf
-from ..exceptions import WebSocketConnectionError, WebSocketDisconnect
+from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
 from ..types import Address, Message, Receive, Scope, Send
 from .closing import is_close, is_loss, send_close
 
@@ -53,6 +55,7 @@ class Wire:
         "_backlog",
         "_base",
         "_busy",
+        "_collected",
         "_receive",
         "_send",
         "_slow",
@@ -75,8 +78,10 @@ class Wire:
         self._slow = False
         self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
+        #: A denial response of which the application has not sent all yet.
+        self._collected: Denial | None = None
         #: Whether the handshake was accepted or denied.
-        self.answered = False
+        self.answered: bool = base is not None and base.answered
         #: Close code and reason, once the wire knows that the connection is closed.
         self.gone: tuple[int, str] | None = None
         #: Why the server did not close, though it was told to: it is left to the end of the application.
@@ -100,18 +105,44 @@ class Wire:
         return disconnect_status(event)
 
     async def send(self, message: Message) -> None:
-        """Send an ASGI event.
+        """Send an ASGI event, if all of it can be sent.
 
         Raises:
+            TypeError, ValueError: it cannot; nothing was sent, and another one can be.
             OSError: the connection is closed, on servers that say so.
         """
         if not self.answered:
-            self.answered = True  # whatever comes first: any other first event is an error of the server's
+            await self._answer(message)
+            return
+        if message["type"] == "websocket.close" and self.gone is None:
+            code = message.get("code")
+            check_close(1000 if code is None else code, message.get("reason") or "")
+        await self._pass(message)
+
+    async def _answer(self, message: Message) -> None:
+        """Send the answer of the handshake."""
+        kind = message["type"]
+        if kind == f"{_DENIAL}.start":
+            self._collected = Denial(message)  # sent when all of it has come and is known to be in order
+            return
+        if kind == f"{_DENIAL}.body" and self._collected is not None:
+            if not self._collected.add(message):
+                return
+            start, message = self._collected.events
+            self.answered = True
+            await self._pass(start)
+        elif kind == "websocket.accept":
+            message = checked_accept(message, offered(self.scope.get("subprotocols")))
+        self.answered = True
+        await self._pass(message)
+
+    async def _pass(self, message: Message) -> None:
+        """Hand an event to the server, and remember if it was the last."""
         await self._transmit(message)
         kind = message["type"]
         if kind == "websocket.close" and self.gone is None:
             self.gone = (message.get("code") or 1000, message.get("reason") or "")
-        elif kind == "websocket.http.response.body" and not message.get("more_body"):
+        elif kind == f"{_DENIAL}.body" and not message.get("more_body"):
             self.gone = self.gone or (1006, "")
 
     async def _transmit(self, message: Message) -> None:

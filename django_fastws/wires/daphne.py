@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+from .._core.handshake import offered
 from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
@@ -23,7 +24,7 @@ from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
 from .producers import until_drained
 
-__all__ = ["DaphneWire"]
+__all__ = ["DaphneWire", "served_scope"]
 
 # What the wire calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
 _NEEDED = (
@@ -42,6 +43,7 @@ _NEEDED = (
     "sendPing",
     "sendPong",
     "send_queue",
+    "server",
     "serverReject",
     "state",
     "transport",
@@ -117,6 +119,25 @@ class _Request:
         self.path = path
 
 
+def served_scope(scope: Scope, send: Send) -> Scope:
+    """The scope of an HTTP request without what any client could say: under which path the application is served."""
+    if not _is_daphnes(send):
+        return scope
+    root_path = _root_path(send.args[0], scope)  # type: ignore[attr-defined]
+    return scope if root_path == scope.get("root_path") else {**scope, "root_path": root_path}
+
+
+def _is_daphnes(send: Send) -> bool:
+    is_partial = isinstance(send, functools.partial) and len(send.args) == 1
+    return is_partial and getattr(send.func, "__name__", "") == "handle_reply"  # type: ignore[attr-defined]
+
+
+def _root_path(protocol: Any, scope: Scope) -> str:
+    """What ``--root-path`` says. daphne lets a Daphne-Root-Path header of any client say another."""
+    told: Any = getattr(getattr(protocol, "server", None), "root_path", None)
+    return told if isinstance(told, str) else scope.get("root_path") or ""
+
+
 class DaphneWire(DirectWire):
     """Carries one connection of daphne's."""
 
@@ -128,7 +149,12 @@ class DaphneWire(DirectWire):
         tcp = _tcp_below(protocol.transport)
         is_tls = tcp is not protocol.transport
         scope = dict(scope)
-        scope.setdefault("scheme", "wss" if is_tls and tcp is not None else "ws")
+        # What ISSLTransport asks for; a wrapper of another kind, as for the PROXY protocol, makes nothing secure.
+        is_secure = is_tls and hasattr(protocol.transport, "getPeerCertificate")
+        scope.setdefault("scheme", "wss" if is_secure else "ws")
+        scope["root_path"] = _root_path(protocol, scope)
+        # daphne decodes a percent sign there, and autobahn then finds that no such subprotocol was offered.
+        scope["subprotocols"] = offered(vars(protocol).get("websocket_protocols", scope.get("subprotocols")))
         path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
         if path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";"):
             # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
@@ -152,11 +178,9 @@ class DaphneWire(DirectWire):
     @classmethod
     def find(cls, scope: Scope, receive: Receive, send: Send) -> DaphneWire | None:
         """The wire behind daphne's ``send``, or None if this is not the daphne that the wire knows."""
-        if not isinstance(send, functools.partial) or len(send.args) != 1:
+        if not _is_daphnes(send):
             return None
-        if getattr(send.func, "__name__", "") != "handle_reply":
-            return None
-        protocol = send.args[0]
+        protocol = send.args[0]  # type: ignore[attr-defined]
         if not all(hasattr(protocol, name) for name in _NEEDED) or protocol.STATE_OPEN != _OPEN:
             return None
         return cls(scope, receive, send, protocol)
@@ -355,18 +379,15 @@ class DaphneWire(DirectWire):
     def _deny(self, message: Message) -> None:
         """Answer the handshake with the status, headers and body of a denial response."""
         protocol = self._protocol
-        start = self._denial or {}
-        start["body"] = start.get("body", b"") + (message.get("body") or b"")
-        if message.get("more_body") or not hasattr(protocol, "handshake_deferred"):
+        if self._denial is None:
+            raise ValueError("websocket.http.response.body: send websocket.http.response.start first")
+        if not hasattr(protocol, "handshake_deferred"):
             return
-        status = int(start.get("status", 403))
+        status, body = self._denial["status"], message["body"]
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-        headers = list(start.get("headers") or ())
-        if not any(name.lower() == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", str(len(start["body"])).encode()))
-        headers.append((b"connection", b"close"))
+        headers = [*self._denial["headers"], (b"connection", b"close")]
         head = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers)
-        answer = b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase.encode(), head, start["body"])
+        answer = b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase.encode(), head, body)
         # serverReject() ends the handshake in daphne's and autobahn's own way, and only the bytes differ.
         protocol.sendHttpErrorResponse = lambda *args, **kwargs: protocol.sendData(answer)
         protocol.serverReject()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.handshake import refusal
+from django_fastws._core.handshake import offered, refusal
 
 
 def scope(query=b"", headers=(), subprotocols=()):
@@ -20,7 +20,10 @@ LET_THROUGH = [
     scope(headers=[(b"cookie", b"")]),
     scope(headers=[(b"cookie", b"a=\xf6\t")]),
     scope(headers=[(b"cookie", b'a="x\\073 y"')]),  # a quoted semicolon
-    scope(headers=[(b"x-other", b"\x00")]),
+    scope(headers=[(b"cookie", b'note="a\\012b\\011c\\015d"')]),  # as Django's set_cookie() writes control characters
+    scope(headers=[(b"cookie", b'a="\\000"')]),
+    scope(headers=[(b"cookie", "name=Åsa…".encode()), (b"x-other", b"\x85\x0b\x7f")]),
+    scope(subprotocols=["", "chat", ""]),
     scope(subprotocols=["chat", "v1.example", "graphql-transport-ws"]),
     scope(subprotocols=["p"] * 100),
     scope(headers=[(b"cookie", b"a" * 16384)]),
@@ -37,9 +40,8 @@ REFUSED = [
     (scope(b"a&" * 1000), "the query string has more than 1000 parameters"),
     (scope(headers=[(b"cookie", b"sessionid=\x00")]), "the Cookie header is malformed"),
     (scope(headers=[(b"cookie", b"a=1\r\nX: y")]), "the Cookie header is malformed"),
-    (scope(headers=[(b"cookie", b'sessionid="\\000"')]), "the Cookie header is malformed"),
-    (scope(headers=[(b"cookie", b"a=1"), (b"cookie", b"\x7f")]), "the Cookie header is malformed"),
-    (scope(subprotocols=[""]), "the Sec-WebSocket-Protocol header is malformed"),
+    (scope(headers=[(b"cookie", b"a=1"), (b"cookie", b"\n")]), "the Cookie header is malformed"),
+    (scope(headers=[(b"x-other", b"\x00")]), "the X-Other header is malformed"),
     (scope(subprotocols=["chat", "a b"]), "the Sec-WebSocket-Protocol header is malformed"),
     (scope(subprotocols=["größe"]), "the Sec-WebSocket-Protocol header is malformed"),
     (scope(subprotocols=["a\r\n"]), "the Sec-WebSocket-Protocol header is malformed"),
@@ -50,6 +52,13 @@ REFUSED = [
 @pytest.mark.parametrize(("asked", "words"), REFUSED, ids=lambda value: repr(value)[:60])
 def test_what_is_refused(asked, words):
     assert refusal(asked, 1000) == words
+
+
+@pytest.mark.parametrize(
+    ("subprotocols", "names"), [(None, []), ([], []), ([""], []), (["", "a", "", "b", ""], ["a", "b"])]
+)
+def test_empty_elements_of_a_list_of_subprotocols_are_none(subprotocols, names):
+    assert offered(subprotocols) == names
 
 
 def test_the_number_of_parameters_is_not_limited_where_the_setting_is_none():

@@ -10,7 +10,7 @@ import pytest
 from django_fastws.server.forwarded import Forwarded, parse_address
 from tests.server.client import RawClient, fetch
 
-FOR, PORT, PROTO = "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"
+FOR, PORT, PROTO = "X-Forwarded-For", "X-Client-Port", "X-Forwarded-Proto"
 
 
 def headers(**values: str) -> list[tuple[bytes, bytes]]:
@@ -86,7 +86,8 @@ def test_several_headers_are_one_list():
     ("value", "port"), [("4711", 4711), ("1, 4711", 4711), ("x", 0), ("65536", 0), ("-1", 0), ("", 0)]
 )
 def test_the_port_may_have_a_header_of_its_own(value, port):
-    assert Forwarded(1).client(headers(for_="192.0.2.1", port=value)) == ["192.0.2.1", port]
+    forwarded = Forwarded(1, port_header=PORT.lower().encode())
+    assert forwarded.client(headers(for_="192.0.2.1", port=value)) == ["192.0.2.1", port]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,22 @@ async def test_the_scope_tells_the_client_and_the_scheme(plain, options, value, 
             assert scope["client"] == client
         secure = options not in ([], ["--forwarded-hops", "0"])
         assert scope["scheme"] == {"http": "http", "websocket": "ws"}[scope["type"]] + "s" * secure
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("options", "port"),
+    [
+        (["--forwarded-hops", "1"], 0),
+        (["--proxy-headers"], 0),
+        (["--proxy-headers", "--proxy-headers-port", "X-Client-Port"], 4711),
+    ],
+)
+async def test_the_port_that_the_client_asked_for_is_not_its_own(plain, options, port):
+    """Load balancers tell in X-Forwarded-Port at which of their ports the request came."""
+    lines = {FOR: "192.0.2.1", "X-Forwarded-Port": "443", PORT: "4711"}
+    for scope in await _scopes(plain(*options), lines):
+        assert scope["client"] == ["192.0.2.1", port]
 
 
 @pytest.mark.server
