@@ -163,7 +163,7 @@ class RawClient:
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
             f"{self._headers}\r\n"
         )
-        self.writer.write(handshake.encode() + self._early)
+        self.writer.write(handshake.encode(errors="surrogateescape") + self._early)
         if self._waits:
             await self.answered()
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import hashlib
@@ -169,6 +170,12 @@ async def http_go(scope: Any, receive: Any, send: Any, token: str, query: Any) -
 async def http_scope(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
     """The scope."""
     await _answer(send, _plain(scope).encode())
+
+
+async def http_reply(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Answers with the messages of a script, a Python literal."""
+    for message in ast.literal_eval(query["script"]):
+        await send(message)
 
 
 async def http_memory(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:

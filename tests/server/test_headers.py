@@ -1,0 +1,221 @@
+"""Headers at the server: which it believes, which it takes, and which it lets out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from twisted.web.http_headers import Headers
+
+from django_fastws.server.request_headers import take_headers
+from tests.conftest import tracebacks
+from tests.processes import HOST, ASGIServer, free_port
+from tests.server.client import RawClient, fetch
+from tests.site.client import LIMIT, raw_request
+
+server_test = pytest.mark.server
+
+# What daphne and autobahn see of them
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken", "left"),
+    [
+        ([(b"Host", b"a")], [(b"host", b"a")], {b"Host": [b"a"]}),
+        ([(b"Daphne-Root-Path", b"/x"), (b"DAPHNE-ROOT-PATH", b"\xff")], [], {}),
+        ([(b"X_Forwarded_For", b"1"), (b"Daphne_Root_Path", b"/x")], [], None),
+        ([(b"Cookie", b"a=1"), (b"Cookie", b"b=\xc3\x85")], [(b"cookie", b"a=1"), (b"cookie", b"b=\xc3\x85")], None),
+        ([(b"Sec-WebSocket-Protocol", b"a,, b ,")], None, {b"Sec-Websocket-Protocol": [b"a, b"]}),
+        ([(b"Sec-WebSocket-Protocol", b",a"), (b"Sec-WebSocket-Protocol", b",b")], None, {b"P": [b"a, b"]}),
+        ([(b"Sec-WebSocket-Protocol", b", ,")], [(b"sec-websocket-protocol", b", ,")], {}),
+    ],
+)
+def test_what_is_taken_and_what_is_left(sent, taken, left):
+    headers = Headers()
+    for name, value in sent:
+        headers.addRawHeader(name, value)
+    got = take_headers(headers)
+    if taken is not None:
+        assert got == taken
+    remaining = dict(headers.getAllRawHeaders())
+    if left is not None:
+        assert list(remaining.values()) == list(left.values())
+    assert not any(b"\x85" in value for values in remaining.values() for value in values)
+
+
+# Who is believed
+
+
+async def scopes(server: ASGIServer, *headers: tuple[bytes, bytes]) -> list[dict[str, Any]]:
+    """The scopes of a request and of a WebSocket with these headers."""
+    head = b"".join(b"%s: %s\r\n" % pair for pair in headers)
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    async with asyncio.timeout(LIMIT):
+        writer.write(b"GET /scope/ HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n" % (HOST.encode(), head))
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    request = json.loads(answer[answer.index(b"{") : answer.rindex(b"}") + 1])
+    async with RawClient(server, "/scope/", headers=head.decode(errors="surrogateescape")) as client:
+        assert client.status == 101
+        return [request, json.loads((await client.receive()).payload)]
+
+
+@server_test
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"Daphne-Root-Path", b"/x"),
+        (b"DAPHNE-ROOT-PATH", b"//evil.example"),
+        (b"daphne-root-path", b"/%2F%00%ff"),
+        (b"Daphne-Root-Path", b"/gr\xc3\xb6\xc3\x9fe"),
+        (b"Daphne-Root-Path", b"\xff"),
+        (b"Daphne_Root_Path", b"/x"),
+        (b"X-Script-Name", b"/x"),
+        (b"X-Forwarded-Prefix", b"/x"),
+        (b"X-Forwarded-For", b"6.6.6.6"),
+        (b"X-Forwarded-Proto", b"https"),
+        (b"X-Forwarded-Host", b"evil.example"),
+        (b"Forwarded", b"for=6.6.6.6;proto=https"),
+        (b"X-Real-IP", b"6.6.6.6"),
+        (b"X-HTTP-Method-Override", b"DELETE"),
+        (b"Front-End-Https", b"on"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("options", [(), ("--root-path", "/app")], ids=str)
+async def test_no_client_says_where_it_asks_for_what(plain, options, header):
+    server = plain(*options)
+    for scope in await scopes(server, header):
+        assert scope["root_path"] == (options[1] if options else "")
+        assert scope["path"] == "/scope/"
+        assert scope["client"][0] == "127.0.0.1"
+        assert scope["scheme"] in ("http", "ws")
+        assert scope["server"] == ["127.0.0.1", server.port]
+        assert scope.get("method", "GET") == "GET"
+        assert not any("_" in name or name == "daphne-root-path" for name, _ in scope["headers"])
+
+
+# Which are taken
+
+
+@server_test
+@pytest.mark.parametrize(
+    "value",
+    [b"name=\xc3\x85sa \xe2\x80\xa6", b'a="x\\012y"', b"a=x\ty", bytes(range(0x80, 0x100)), b"a=\x01\x7f"],
+    ids=repr,
+)
+async def test_what_http_allows_in_a_value_arrives_as_it_was_sent(plain, value):
+    for scope in await scopes(plain(), (b"Cookie", value), (b"X-Other", value), (b"Cookie", b"b=2")):
+        values = {name: [] for name, _ in scope["headers"]}
+        for name, got in scope["headers"]:
+            values[name].append(got.encode("latin-1"))
+        assert values["cookie"] == [value, b"b=2"]
+        assert values["x-other"] == [value]
+
+
+@server_test
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([b"a,,b"], ["a", "b"]),
+        ([b", a"], ["a"]),
+        ([b",,,a, ,\t,b,,"], ["a", "b"]),
+        ([b"a,", b",b"], ["a", "b"]),
+        ([b",,"], []),
+        ([b""], []),
+    ],
+)
+async def test_empty_elements_of_a_list_of_subprotocols_are_none(plain, values, names):
+    headers = "".join(f"Sec-WebSocket-Protocol: {value.decode()}\r\n" for value in values)
+    async with RawClient(plain(), "/scope/", headers=headers) as client:
+        assert client.status == 101
+        assert json.loads((await client.receive()).payload)["subprotocols"] == names
+
+
+# Which are let out
+
+
+def replying(*messages: dict[str, Any]) -> str:
+    return f"/reply/?script={quote(repr(messages))}"
+
+
+START = {"type": "http.response.start", "status": 200}
+BODY = {"type": "http.response.body", "body": b"ok"}
+
+
+@server_test
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{**START, "headers": [(b"x-user", b"a\r\nset-cookie: evil=1")]}, BODY],
+        [{**START, "headers": [(b"location", b"/\nset-cookie: evil=1")]}, BODY],
+        [{**START, "headers": [(b"x\r\nset-cookie: evil=1\r\ny", b"a")]}, BODY],
+        [{**START, "headers": [(b"x-user", b"a\0b")]}, BODY],
+        [{**START, "headers": [(b"", b"a")]}, BODY],
+        [{**START, "headers": [(b"x y", b"a")]}, BODY],
+        [{**START, "headers": [(b"x-user", 5)]}, BODY],
+        [{**START, "headers": ["ab"]}, BODY],
+        [{**START, "headers": 5}, BODY],
+        [{**START, "headers": [(b"content-length", b"2"), (b"content-length", b"3")]}, BODY],
+        [{**START, "headers": [(b"content-length", b"+2")]}, BODY],
+        [{"type": "http.response.start"}, BODY],
+        [{**START, "status": "200"}, BODY],
+        [{**START, "status": 1000}, BODY],
+        [START, {**BODY, "body": "text"}],
+        [START, {**BODY, "body": 5}],
+    ],
+    ids=lambda messages: repr(messages)[33:90],
+)
+async def test_an_answer_over_http_that_cannot_be_sent_is_a_500_and_logged_once(serve_shared, messages):
+    start = serve_shared.log_size()
+    answer = await fetch(serve_shared, replying(*messages))
+    assert answer.status == 500
+    assert not {"set-cookie", "x-user", "location"} & set(answer.headers)
+    assert len(tracebacks(serve_shared.log(start))) == 1
+
+
+@server_test
+async def test_an_answer_over_http_that_can_be_sent_is_sent(serve_shared):
+    headers = [(b"X-User", b" a\tb\x01 "), (b"x-text", b"gr\xf6\xdfe"), (b"Transfer-Encoding", b"chunked")]
+    answer = await fetch(serve_shared, replying({**START, "headers": [*headers, (b"content-length", b"2")]}, BODY))
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert answer.headers["x-user"] == "a\tb\x01"
+    assert answer.headers["x-text"] == "größe"
+    assert "transfer-encoding" not in answer.headers
+
+
+@pytest.fixture(scope="module")
+def serve_shared():
+    with ASGIServer("runws_server", app="tests.server.plain:application") as server:
+        yield server
+
+
+# The PROXY protocol
+
+
+@server_test
+async def test_the_proxy_protocol_tells_the_client_and_makes_nothing_secure(serve_plain):
+    port = free_port()
+    serve_plain("-e", f"haproxy:tcp:{port}:interface={HOST}")
+    for line, client in (
+        (b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n", ["192.0.2.7", 4711]),
+        (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", ["2001:db8::7", 4711]),
+    ):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(
+            line + b"GET /scope/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        async with asyncio.timeout(LIMIT):
+            head = await reader.readuntil(b"\r\n\r\n")
+            _, _, size = struct.unpack("!BBH", await reader.readexactly(4))
+            scope = json.loads(await reader.readexactly(size))
+        writer.close()
+        assert b" 101 " in head
+        assert scope["scheme"] == "ws"
+        assert scope["client"] == client
