@@ -1,4 +1,4 @@
-"""What applications answer a handshake with: sent as it should be, or refused with a 500 of which nothing is theirs."""
+"""What applications answer a handshake with: sent as it should be, or refused with a 500 that has nothing of it."""
 
 from __future__ import annotations
 

@@ -198,6 +198,7 @@ async def test_a_refused_origin_does_not_reach_the_handler():
         {"path": "/x?q=%ff"},
         {"path": "/x?" + "&".join(["a"] * 1001)},
         {"subprotocols": ["a b"]},
+        {"subprotocols": [""]},
         {"subprotocols": ["x"] * 1000},
     ],
     ids=lambda kwargs: repr(kwargs)[:40],

@@ -12,9 +12,9 @@ from .query import QueryError, parse_query
 __all__ = ["offered", "refusal"]
 
 _MAX_SUBPROTOCOLS = 100
-# What no field value may hold (RFC 9110 section 5.5). Everything else is the cookie's own affair: browsers send what
-# they were given, and Django writes a line break as \012 in a quoted cookie.
-_BREAK = re.compile(rb"[\0\r\n]")
+# What HTTP calls invalid (RFC 9110 section 5.5), and browsers never send. What is escaped in a quoted cookie is that
+# cookie's own affair: Django writes a line break as \012.
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
@@ -29,10 +29,11 @@ def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
     except QueryError as error:
         return str(error)
     for name, value in scope.get("headers") or ():
-        if _BREAK.search(value):
-            return f"the {name.decode('latin-1').title()} header is malformed"
+        if name == b"cookie" and _CONTROL.search(value):
+            return "the Cookie header is malformed"
     subprotocols = list(scope.get("subprotocols") or ())
-    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(is_token(name) for name in subprotocols if name):
+    names = offered(subprotocols)
+    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(map(is_token, names)) or (subprotocols and not names):
         return "the Sec-WebSocket-Protocol header is malformed"
     return None
 

@@ -15,7 +15,7 @@ from django_fastws.server.request_headers import take_headers
 from tests.conftest import tracebacks
 from tests.processes import HOST, ASGIServer, free_port
 from tests.server.client import RawClient, fetch
-from tests.site.client import LIMIT, raw_request
+from tests.site.client import LIMIT
 
 server_test = pytest.mark.server
 
