@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 from autobahn.websocket.types import ConnectionDeny
 from daphne.server import reactor
-from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet.interfaces import ISSLTransport
 
 from .._core.answers import Denial, checked_accept
@@ -21,9 +20,10 @@ from .._core.handshake import offered
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
 from ..types import Message, Scope
-from .backpressure import tcp_below, unsent_bytes
+from .backpressure import tcp_below
 from .compression import accept_offer, usable_offers
 from .inbox import Inbox
+from .liveness import LivenessProtocol
 
 __all__ = ["WebSocketProtocol"]
 
@@ -35,17 +35,13 @@ _TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-t
 HeaderList = list[tuple[bytes, bytes]]
 
 
-class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
+class WebSocketProtocol(LivenessProtocol):
     """Carries one connection between Twisted and an ASGI application.
 
     The application's messages come through ``handle_reply``; its events wait in ``application_queue``.
     """
 
-    # Of autobahn's and daphne's.
-    frame_data: list[bytes]
-    last_ping: float
-    maxMessagePayloadSize: int
-    message_data: list[bytes]
+    # Of autobahn's.
     websocket_extensions: list[Any]
 
     # Options of autobahn's. It takes them from the class before it takes them from the factory.
@@ -54,8 +50,6 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
     closeHandshakeTimeout: float = (
         5  # seconds for a client to answer a close frame, or to take what was sent before it
     )
-    # A client that writes and never reads answers no ping, however much it writes.
-    autoPingRestartOnAnyTraffic = False
 
     client_addr: list[Any] | None = None
     path = b""
@@ -65,12 +59,7 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
     #: Code and reason of a close that this end decided on, whatever the client may answer.
     _ending: tuple[int, str] | None = None
     _is_announced = False
-    _is_paused = False
     _peer_close_code: int | None = None
-    _received_at_ping = 0
-    _frame_at_timeout: Any = None
-    _stalled_at: tuple[Any, ...] | None = None
-    _stalled_since = 0.0
     _linger: Any = None
 
     # The connection
@@ -89,7 +78,7 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
     def dataReceived(self, data: bytes) -> None:
         self._dataReceived(data)  # without autobahn's line for the log, which is made whether it is logged or not
         if len(self.data) > _EARLY_BYTES and self._is_waiting:
-            self._pause()
+            self._pause(self._INBOX)
 
     def processHandshake(self) -> None:
         # What comes between the request and its answer are frames of a client that does not wait. autobahn would look
@@ -162,10 +151,8 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
         self.websocket_extensions = offers
         if offers:
             self.perMessageCompressionAccept = functools.partial(accept_offer, offers[0][1])
-        if self._is_paused:
-            self._is_paused = False
-            self.transport.resumeProducing()
         super().succeedHandshake(res)
+        self._go_on(self._INBOX)
 
     def refuse(self, status: int, text: str = "", headers: HeaderList | None = None) -> None:
         """Answer a handshake that waits with an HTTP status and a line of text."""
@@ -298,32 +285,15 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
             message["text"] = payload.decode()
         inbox.add(message, len(payload))
         if inbox.is_full and self.state == self.STATE_OPEN:
-            self._pause()
-
-    def _pause(self) -> None:
-        self._is_paused = True
-        self.transport.pauseProducing()
-
-    def processData(self) -> bool:
-        """Process one frame, or part of one, of what was read; nothing while the handler has enough."""
-        return not self._is_paused and bool(super().processData())
+            self._pause(self._INBOX)
 
     def _has_room(self) -> None:
         # Not at once: the application is receiving just now.
         asyncio.get_running_loop().call_soon(self._resume)
 
     def _resume(self) -> None:
-        if not self._is_paused or (self.state == self.STATE_OPEN and self.application_queue.is_full):
-            return
-        self._is_paused = False
-        if self.state != self.STATE_CLOSED:
-            self.transport.resumeProducing()
-            if self.data:
-                self.consumeData()
-
-    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
-        self.message_data, self.frame_data = [], []  # which nobody will receive
-        self._fail_connection(1009, f"the message is over {max_msg_size} bytes")
+        if self.state != self.STATE_OPEN or not self.application_queue.is_full:
+            self._go_on(self._INBOX)
 
     # The end
 
@@ -345,8 +315,11 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
         if isReply and self._peer_close_code is not None:
             code = self._peer_close_code
         super().sendCloseFrame(code, reasonUtf8, isReply)
-        if self._is_paused:
-            self._has_room()  # so that the client's answer is read
+        if self._pauses:
+            # So that the client's answer is read; its pings are not answered any more. Not at once: this may be in
+            # the middle of a frame.
+            self._has_room()
+            asyncio.get_running_loop().call_soon(self._go_on, self._PONGS)
 
     def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> Any:
         if code == _UNKNOWN_TO_AUTOBAHN:
@@ -416,48 +389,6 @@ class WebSocketProtocol(DaphneProtocol):  # type: ignore[misc]
                 self.sendCloseFrame(code=1000)
             elif server.ping_interval > 0:
                 self._check_life(now)
-
-    def _check_life(self, now: float) -> None:
-        server = self.server
-        patience = server.ping_interval + server.ping_timeout
-        if server.ping_timeout > 0 and self._stalled_for(now) > patience:
-            self.wasNotCleanReason = f"the client has taken nothing for {patience:g} seconds"
-            self.dropConnection(abort=True)
-        elif now - self.last_ping > server.ping_interval and self.autoPingTimeoutCall is None:
-            self.last_ping = now
-            received, before = self.application_queue.received, self._received_at_ping
-            self._received_at_ping = received
-            # While the reading is paused, nobody reads the pong either; and if the client has left meanwhile, its
-            # TCP would answer a ping with a reset, and all that it has sent before it left would be lost. Unless
-            # the handler does not receive at all, so that there is nothing to lose.
-            if not self._is_paused or received == before:
-                self._frame_at_timeout = None
-                self._sendAutoPing()
-
-    def _stalled_for(self, now: float) -> float:
-        """For how many seconds the transport has got rid of none of the bytes that it holds."""
-        tcp = tcp_below(self.transport)
-        if tcp is None or not unsent_bytes(tcp):
-            self._stalled_at = None
-            return 0.0
-        position = (id(tcp.dataBuffer), len(tcp.dataBuffer), tcp.offset)
-        if position != self._stalled_at:
-            self._stalled_at, self._stalled_since = position, now
-        return now - self._stalled_since
-
-    def onAutoPingTimeout(self) -> None:
-        self.autoPingTimeoutCall = None
-        if self._is_paused or self._is_busy_receiving():
-            # The pong may well be there, behind what was not read yet.
-            self.autoPingTimeoutCall = reactor.callLater(self.autoPingTimeout, self.onAutoPingTimeout)
-        else:
-            super().onAutoPingTimeout()
-
-    def _is_busy_receiving(self) -> bool:
-        """Whether the client is still in the middle of one big frame: it cannot answer before its end."""
-        current, before = self.current_frame, self._frame_at_timeout
-        self._frame_at_timeout = current
-        return current is not None and (before is None or before is current)
 
 
 def _as_autobahn_sends(value: bytes) -> str:

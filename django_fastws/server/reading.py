@@ -1,0 +1,170 @@
+"""The reading side of a WebSocket connection: bounded turns, bounded fragments, bounded pongs, and pauses."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+
+from ..wires.pongs import Pongs
+from .backpressure import tcp_below
+
+__all__ = ["ReadingProtocol", "most_fragments"]
+
+#: Steps of autobahn's in one turn of the loop, of which a frame takes two. A client can have thousands of frames in
+#: what is read at once; the others have their turn between.
+_STEPS_IN_A_TURN = 128
+_PONG = 10  # opcode
+_FEWEST_FRAGMENTS, _BYTES_FOR_A_FRAGMENT = 1024, 16
+
+
+def most_fragments(max_message_bytes: int) -> int:
+    """How many fragments a message may have (RFC 6455 section 5.4), by the limit of its bytes; 0 is no limit.
+
+    A fragment costs time, however little is in it. No client needs more than one for 16 bytes of the limit.
+    """
+    return max(_FEWEST_FRAGMENTS, max_message_bytes // _BYTES_FOR_A_FRAGMENT) if max_message_bytes > 0 else 0
+
+
+class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
+    """Reads what a client sends, no faster and no more than is good for everybody.
+
+    Reading goes on when none of the reasons is left for which it was paused.
+    """
+
+    # Reasons for a pause.
+    _INBOX = 1  # the handler has enough to receive, or has not accepted yet
+    _TURN = 2  # others have their turn
+    _PONGS = 4  # the client does not take the answers to its pings
+
+    # Of autobahn's.
+    control_frame_data: list[bytes] | None
+    frame_data: list[Any]
+    message_data: list[Any]
+    maxMessagePayloadSize: int
+
+    _pauses: int = 0
+    _fragments = 0
+    _pongs: Pongs | None = None
+
+    # Pauses
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether something waits that the client has sent, beyond this turn of the loop."""
+        return bool(self._pauses & ~self._TURN)
+
+    def _pause(self, reason: int) -> None:
+        if not self._pauses:
+            self.transport.pauseProducing()
+        self._pauses |= reason
+
+    def _go_on(self, reason: int) -> None:
+        """A reason for a pause is gone: read on, if it was the last."""
+        if not self._pauses & reason:
+            return
+        self._pauses &= ~reason
+        if self._pauses or self.state == self.STATE_CLOSED:
+            return
+        if self.data and self.state != self.STATE_CONNECTING:
+            self.consumeData()
+        self._read_unless_paused()
+
+    def _read_unless_paused(self) -> None:
+        if not self._pauses and self.state != self.STATE_CLOSED:
+            self.transport.resumeProducing()
+
+    # Turns
+
+    def consumeData(self) -> None:
+        """Process what was read: so many frames at once, and the rest in the next turn of the loop."""
+        if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
+            super().consumeData()
+            return
+        for _ in range(_STEPS_IN_A_TURN):
+            if not self.processData():
+                return
+        self._pause(self._TURN)
+        asyncio.get_running_loop().call_soon(self._go_on, self._TURN)
+
+    def processData(self) -> bool:
+        """Process one frame, or part of one, of what was read; nothing during a pause."""
+        return not self._pauses and bool(super().processData()) and self.state != self.STATE_CLOSED
+
+    # Fragments
+
+    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: FBT001
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        self._fragments += 1
+        super().onMessageFrameBegin(length)
+        limit = most_fragments(self.maxMessagePayloadSize)
+        if limit and self._fragments > limit and not self.failedByMe:
+            self._message_refused(f"the message is in over {limit} fragments")
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        # As autobahn does, but that pieces are joined as they come: a list of small ones takes many times their size.
+        if self.failedByMe:
+            return
+        pieces = self.frame_data
+        if not pieces:
+            pieces.append(payload)
+        else:
+            _join(pieces, payload)
+
+    def onMessageFrame(self, payload: Any) -> None:
+        if self.failedByMe:
+            return
+        pieces = self.message_data
+        if not pieces:
+            pieces.extend(payload)
+        elif payload:
+            _join(pieces, payload[0])
+
+    def _message_refused(self, reason: str) -> None:
+        """Close with 1009, and keep nothing of the message."""
+        self.message_data, self.frame_data = [], []  # which nobody will receive
+        self._fail_connection(1009, reason)
+
+    def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
+        self._message_refused(f"the message is over {max_msg_size} bytes")
+
+    # Control frames
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer a ping, if the client takes the answers."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self._pongs is None:
+            tcp = tcp_below(self.transport)
+            if tcp is None:
+                self.sendPong(payload)
+                return
+            self._pongs = Pongs(self, tcp, lambda: self._pause(self._PONGS), lambda: self._go_on(self._PONGS))
+        self._pongs.answer(payload)
+
+    def processControlFrame(self) -> bool:
+        """Process a control frame; without autobahn's line in the log for each pong that nobody has asked for."""
+        if self.current_frame.opcode == _PONG and self.autoPingPending:
+            payload = b"".join(self.control_frame_data or ())
+            if payload != self.autoPingPending:
+                self.control_frame_data = None
+                self._onPong(payload)
+                return True
+        return bool(super().processControlFrame())
+
+    def connectionLost(self, reason: Any) -> None:
+        if self._pongs is not None:
+            self._pongs.close()
+            self._pongs = None
+        super().connectionLost(reason)
+
+
+def _join(pieces: list[Any], piece: bytes) -> None:
+    """Add to the first of the pieces, of which there is one."""
+    if not isinstance(pieces[0], bytearray):
+        pieces[0] = bytearray(pieces[0])
+    pieces[0] += piece
