@@ -104,7 +104,9 @@ async def until(condition: Callable[[], Awaitable[Any]], what: str = "it", limit
     raise AssertionError(f"{what} did not come true within {limit} seconds; the last answer was {last!r}")
 
 
-async def raw_request(server: ASGIServer, target: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes]:
+async def raw_request(
+    server: ASGIServer, target: bytes, headers: list[tuple[bytes, bytes]], without: tuple[bytes, ...] = ()
+) -> tuple[int, bytes]:
     """Send a handshake byte by byte as it is; returns the HTTP status, and all that came before the end or 101."""
     request = b"GET " + target + b" HTTP/1.1\r\n"
     usual = [
@@ -114,6 +116,7 @@ async def raw_request(server: ASGIServer, target: bytes, headers: list[tuple[byt
         (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
         (b"Sec-WebSocket-Version", b"13"),
     ]
+    usual = [pair for pair in usual if pair[0] not in without]
     request += b"".join(b"%s: %s\r\n" % pair for pair in [*usual, *headers]) + b"\r\n"
     reader, writer = await asyncio.open_connection(HOST, server.port)
     try:
