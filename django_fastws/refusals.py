@@ -102,4 +102,4 @@ def _log(kind: str, line: str, values: tuple[Any, ...], count: int) -> None:
 
 def _client(scope: Scope) -> Any:
     client = scope.get("client")
-    return client[0] if client else None
+    return client[0] if client else "an unknown address"

@@ -349,7 +349,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the access log, but for the requests of monitors."""
         if protocol != "http" or details["path"].partition("?")[0] not in (conf.health_path, conf.ready_path):
-            super().log_action(protocol, action, details)
+            client = details["client"] or "-"  # of a Unix socket there is none to tell
+            super().log_action(protocol, action, {**details, "client": client})
 
     # Looking after them
 

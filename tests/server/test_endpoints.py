@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
 import ssl
@@ -67,6 +68,10 @@ async def test_a_unix_socket(tmp_path):
 
         await until(is_there, limit=20)
         await echoes(unix_connect(path, "ws://localhost/ws/echo"))
+        async with unix_connect(path, "ws://localhost/ws/about/me") as ws:
+            assert json.loads(await ws.recv())["client"] is None
+        assert "None - - [" not in server.log()  # of the access log
+        assert '"WSCONNECT /ws/about/me"' in server.log()
         await is_drained(server, unix_connect(path, "ws://localhost/ws/echo"))
     assert not Path(path).exists()
 
