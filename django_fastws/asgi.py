@@ -21,7 +21,7 @@ from ._core.origins import matches_any, parse_origin, same_host
 from .activation import Activation
 from .admission import BEGAN
 from .allowed_hosts import host_problem
-from .authentication import is_loaded, load_session, load_user
+from .authentication import is_loaded, load_session, load_user, names_a_user, unload
 from .conf import conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
@@ -279,18 +279,25 @@ class AuthMiddleware:
         return self._with_user(scope, receive, send)
 
     async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
-        users = current_users()
-        is_expected = True
-        users.expect()
+        from django.contrib.auth.models import AnonymousUser
+
+        users, session, is_expected = current_users(), scope["session"], False
         try:
-            await users.listening()
             with threads.assigned(scope):
-                user = await sync_to_async(load_user)(scope["session"])
-                if not user.is_authenticated:
-                    is_expected = False
-                    users.unexpect()
-                running = self._inner({**scope, "user": user}, receive, send)
-                del scope, receive, send, user
+                user: Any = None
+                if users.listens or await sync_to_async(names_a_user)(session):
+                    # Somebody may be logged in: first listen for the end of that, then look who it is.
+                    is_expected = True
+                    users.expect()
+                    if not users.listens:
+                        await users.listening()
+                        unload(session)
+                    user = await sync_to_async(load_user)(session)
+                    if not user.is_authenticated:
+                        is_expected = False
+                        users.unexpect()
+                running = self._inner({**scope, "user": user or AnonymousUser()}, receive, send)
+                del scope, receive, send, session, user
                 await running
         finally:
             if is_expected:

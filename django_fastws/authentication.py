@@ -17,7 +17,7 @@ from django.db import router
 
 from .types import Scope
 
-__all__ = ["is_loaded", "load_session", "load_user"]
+__all__ = ["is_loaded", "load_session", "load_user", "names_a_user", "unload"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -38,6 +38,12 @@ async def load_session(scope: Scope) -> None:
         await sync_to_async(session.keys)()  # type: ignore[union-attr]
 
 
+def unload(session: Any) -> None:
+    """Have a session loaded anew when it is read next."""
+    if isinstance(session, SessionBase) and hasattr(session, "_session_cache"):
+        del session._session_cache
+
+
 def load_user(session: Any) -> Any:
     """The user of a session, as ``django.contrib.auth.get_user()`` finds it for a request; blocks.
 
@@ -51,7 +57,7 @@ def load_user(session: Any) -> Any:
     from django.contrib.auth import get_user
     from django.contrib.auth.models import AnonymousUser
 
-    if not _names_a_user(session):
+    if not names_a_user(session):
         return AnonymousUser()
     request: Any = _Request(session)
     user = get_user(request)
@@ -93,7 +99,8 @@ class _Session:
         self.is_refused = True
 
 
-def _names_a_user(session: Any) -> bool:
+def names_a_user(session: Any) -> bool:
+    """Whether a session is of somebody who has logged in; blocks."""
     from django.contrib.auth import SESSION_KEY, get_user_model
 
     value = session.get(SESSION_KEY)

@@ -44,6 +44,11 @@ class Listener:
         self._timer: asyncio.TimerHandle | None = None
         self._delays: Iterator[float] | None = None  # while the layer is out of reach
 
+    @property
+    def listens(self) -> bool:
+        """Whether all that is published is delivered."""
+        return self._is_wanted and not self._is_deaf
+
     def start(self) -> None:
         """It is wanted."""
         self._is_wanted = True

@@ -120,6 +120,11 @@ class Users:
         self._expected += 1
         self._listener.start()
 
+    @property
+    def listens(self) -> bool:
+        """Whether other processes can close sockets here."""
+        return self._listener.listens
+
     async def listening(self) -> None:
         """Wait until other processes can close sockets here. If the layer is away, that is not waited for."""
         await self._listener.wait()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 
@@ -174,6 +175,39 @@ async def test_who_comes_while_another_goes_finds_the_process_listening():
     await adisconnect(user=ada)
     pause.go_on.set()
     assert await opening == 403
+
+
+async def test_for_a_session_of_nobody_the_layer_is_not_asked(monkeypatch):
+    def no_link(deliver):
+        raise AssertionError("the process listens for nobody")
+
+    monkeypatch.setattr(listener, "link", no_link)
+    FastWS().websocket("/x")(handler)
+    session = SessionStore()
+    await session.aset("basket", [1])
+    await session.asave()
+    async with connect("/x", cookies={"sessionid": session.session_key}) as ws:
+        await ws.send("there?")
+        assert await ws.receive_text() == "there?"
+
+
+@pytest.mark.parametrize("end", [log_out, flush, deactivate, delete], ids=lambda end: end.__name__)
+async def test_an_end_while_the_process_begins_to_listen_is_seen(monkeypatch, end):
+    link = FakeLink(print)  # which delivers nothing
+    link.gates["subscribe"] = asyncio.Event()
+    monkeypatch.setattr(listener, "link", lambda deliver: link)
+    serve()
+    ada, client = await logged_in()
+    opening = asyncio.create_task(outcome(client))
+    await asyncio.wait_for(link_is_asked(link), 5)
+    await end(ada, client)
+    link.gates["subscribe"].set()
+    assert await opening == 401
+
+
+async def link_is_asked(link):
+    while not link.short:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
 
 
 async def test_who_was_nobody_after_all_leaves_nothing_behind():

@@ -7,14 +7,13 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 django_application = get_asgi_application()  # first: it sets Django up
 
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter
-from django_fastws.asgi import Handshake, OriginCheck
+from django_fastws.asgi import AuthMiddleware, Handshake, OriginCheck, SessionMiddleware
 from django_fastws.routing import WebSocketRouter
 
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": Handshake(OriginCheck(AuthMiddlewareStack(WebSocketRouter()))),
+        "websocket": Handshake(OriginCheck(SessionMiddleware(AuthMiddleware(WebSocketRouter())))),
     }
 )
