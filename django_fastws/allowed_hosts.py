@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from .threads import TESTING
 from .types import Scope
 
-__all__ = ["host_problem"]
+__all__ = ["host_problem", "requested_host"]
 
 _NAMES = {
     b"host": "HTTP_HOST",
@@ -39,6 +39,14 @@ def host_problem(scope: Scope) -> str | None:
     except DisallowedHost as error:
         return str(error)
     return None
+
+
+def requested_host(scope: Scope) -> str:
+    """The host that a handshake asks for, as Django's ``get_host()`` finds it; empty if that is not allowed."""
+    try:
+        return _Request(scope).get_host()
+    except DisallowedHost:
+        return ""
 
 
 class _Request(HttpRequest):

@@ -20,7 +20,7 @@ from ._core.handshake import offered, refusal
 from ._core.origins import matches_any, parse_origin, same_host
 from .activation import Activation
 from .admission import BEGAN
-from .allowed_hosts import host_problem
+from .allowed_hosts import host_problem, requested_host
 from .authentication import is_loaded, load_session, load_user, names_a_user, unload
 from .conf import conf
 from .database import check_setup
@@ -218,7 +218,8 @@ class OriginCheck:
     """Lets a browser in only from where ``FASTWS_ALLOWED_ORIGINS`` says (RFC 6455 section 10.2).
 
     Where that is None, the origin's host must be in ``ALLOWED_HOSTS``; if that allows every host, the origin must
-    be the host that was asked for. A client that sends no Origin header is no browser, and let in.
+    be the host that was asked for, which ``USE_X_FORWARDED_HOST`` finds behind a proxy. A client that sends no
+    Origin header is no browser, and let in.
     """
 
     def __init__(self, inner: ASGIApp) -> None:
@@ -251,8 +252,7 @@ class OriginCheck:
             hosts = [".localhost", "127.0.0.1", "[::1]"]
         if "*" not in hosts:
             return matches_any(origin, hosts)
-        host = next((value for name, value in scope.get("headers") or () if name == b"host"), b"")
-        return same_host(origin, host.decode("latin-1"))
+        return same_host(origin, requested_host(scope))
 
 
 class AuthMiddleware:

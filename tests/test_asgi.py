@@ -134,6 +134,22 @@ async def test_which_origins_are_let_in(hosts, debug, origins, origin, status):
 
 
 @pytest.mark.parametrize(
+    ("is_used", "origin", "status"),
+    [
+        (True, "https://example.com", 101),
+        (True, "https://inner.example", 403),
+        (False, "https://example.com", 403),
+        (False, "https://inner.example", 101),
+    ],
+)
+async def test_with_every_host_allowed_the_origin_is_the_host_that_the_proxy_was_asked_for(is_used, origin, status):
+    serve(echo)
+    headers = {"Host": "inner.example", "X-Forwarded-Host": "example.com"}
+    with override_settings(ALLOWED_HOSTS=["*"], USE_X_FORWARDED_HOST=is_used):
+        assert await outcome(headers=headers, origin=origin) == status
+
+
+@pytest.mark.parametrize(
     "origin",
     [
         "",
