@@ -108,7 +108,7 @@ class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
     def _cut(self, data: bytes | bytearray, start: int, end: int) -> int:
         """Read frames as long as they are whole and plain; returns where the first begins that is not."""
         if self.is_fragmented:
-            return start
+            return self._cut_pings(data, start, end)
         append, longest = self.messages.append, self.longest
         try:
             while end - start > 1:
@@ -134,6 +134,16 @@ class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
                 start = stop
         except UnicodeDecodeError as error:
             self.refuse_text(error)
+        return start
+
+    def _cut_pings(self, data: bytes | bytearray, start: int, end: int) -> int:
+        """Read pings between the fragments of a message; returns where the first frame begins that is none."""
+        while end - start > 1 and data[start] == _PING and data[start + 1] < 126:
+            stop = start + 2 + data[start + 1]
+            if stop > end:
+                break
+            self.pinged(bytes(data[start + 2 : stop]))
+            start = stop
         return start
 
 

@@ -198,6 +198,8 @@ class EagerConnection(BoundedConnection):
             self._set_reading()
 
     def _set_reading(self) -> None:
+        if self.transport.is_closing():
+            return
         if self.is_paused or self._is_held:
             self.transport.pause_reading()
         else:

@@ -114,6 +114,9 @@ class _Portions(asyncio.BufferedProtocol):
         self._protocol.buffer_updated(nbytes)
         parts = self._connection.passed_on
         self._is_dense = parts > 1 and parts * _SMALL_FRAME > nbytes
+        if self._is_dense:  # the transport may read on at once, so others would not have their turn
+            self._connection.hold()
+            self._connection.loop.call_soon(self._connection.unhold)
         self._connection.has_read()
 
     def eof_received(self) -> bool | None:
