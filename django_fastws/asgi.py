@@ -196,9 +196,11 @@ class Handshake:
             if wire.unclosed is None:
                 raise
             raise wire.unclosed from error  # of a cancelled application, daphne takes no notice
-        except Exception:
+        except Exception as error:
             if wire.unclosed is not None:
                 raise
+            if error is wire.loss:
+                return  # the client has gone; daphne drops what is sent to it then, and others say so
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
             logger.exception("The WebSocket application failed on %.200r", wire.scope.get("path"))
             if not wire.answered:

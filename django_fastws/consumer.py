@@ -65,7 +65,8 @@ class _Relay:
     """What a consumer receives from and sends to.
 
     Once the connection was closed from outside, the consumer is told that and nothing else, and what it still sends
-    goes nowhere.
+    goes nowhere. So does what it sends to a client that is gone, on servers that raise an error then: consumers
+    expect none, and their ``disconnect()`` is called for the end, which is the next event.
     """
 
     def __init__(self, wire: Wire, seat: Seat | None, first: Message) -> None:
@@ -82,7 +83,11 @@ class _Relay:
 
     async def send(self, message: Message) -> None:
         if self._farewell() is None:
-            await self._wire.send(message)
+            try:
+                await self._wire.send(message)
+            except OSError as error:
+                if error is not self._wire.loss:
+                    raise
 
     def _farewell(self) -> Message | None:
         return None if self._seat is None else self._seat.farewell()

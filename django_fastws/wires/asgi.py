@@ -63,6 +63,7 @@ class Wire:
         "_writer",
         "answered",
         "gone",
+        "loss",
         "scope",
         "unclosed",
     )
@@ -84,6 +85,8 @@ class Wire:
         self.answered: bool = base is not None and base.answered
         #: Close code and reason, once the wire knows that the connection is closed.
         self.gone: tuple[int, str] | None = None
+        #: What the server said when it was given something to send, and the connection was closed already.
+        self.loss: OSError | None = None
         #: Why the server did not close, though it was told to: it is left to the end of the application.
         self.unclosed: Exception | None = None
 
@@ -137,8 +140,13 @@ class Wire:
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
-        """Hand an event to the server, and remember if it was the last."""
-        await self._transmit(message)
+        """Hand an event to the server, and remember if it was the last, or comes too late."""
+        try:
+            await self._transmit(message)
+        except OSError as error:
+            self.loss = error
+            self._remember_loss()
+            raise
         kind = message["type"]
         if kind == "websocket.close" and self.gone is None:
             self.gone = (message.get("code") or 1000, message.get("reason") or "")

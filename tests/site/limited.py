@@ -10,7 +10,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, WebSocket, WebSocketDisconnect
 
-from .reports import tell
+from .reports import tell, told
 
 app = FastWS(prefix="/ws/limited", tags=["site", "limited"])
 
@@ -89,6 +89,21 @@ class Limited(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         tell(self.scope["url_route"]["kwargs"]["token"], got=self.got, raised=[code])
+
+
+@app.websocket("/consumer/late/{token}")
+class Late(AsyncWebsocketConsumer):
+    """Accepts when it is told to, and sends."""
+
+    async def connect(self) -> None:
+        name = self.scope["url_route"]["kwargs"]["token"]
+        tell(f"{name} waits")
+        await told(f"accept {name}")
+        await self.accept()
+        await self.send("ready")
+
+    async def disconnect(self, code: int) -> None:
+        tell(self.scope["url_route"]["kwargs"]["token"], code=code)
 
 
 @app.websocket("/consumer/fails/{how}")
