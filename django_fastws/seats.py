@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ._core.counts import Counts
 from ._core.rates import Bucket, Rate
+from ._core.suspension import Suspension
 from .identity import Identity
 from .refusals import count_closed
 from .types import Message, Receive, Scope
@@ -21,7 +22,6 @@ logger = logging.getLogger("django_fastws.limits")
 
 _PATIENCE = 1.0  # seconds for a client to take its close frame
 _NOBODY = Identity()
-_PAUSE = 0.05  # seconds; what came sooner may have waited somewhere, if only in the server
 
 
 class Seat:
@@ -230,8 +230,8 @@ class Meter:
     """
 
     __slots__ = (
-        "_asked",
         "_bucket",
+        "_empty_at",
         "_max_bytes",
         "_rate",
         "_receive",
@@ -249,8 +249,8 @@ class Meter:
         self._max_bytes = max_bytes
         self._time = asyncio.get_running_loop().time
         self._bucket = Bucket(self._time())
-        #: When a message was asked for first since the last one came.
-        self._asked: float | None = None
+        #: When it was last certain that no message waited to be received: what is received came after that.
+        self._empty_at = self._time()
         # On servers without an inbox: who waits for a message, and is stopped for the end.
         self._waiting: asyncio.Task[Any] | None = None
         self._stopped: asyncio.Future[None] | None = None
@@ -260,14 +260,31 @@ class Meter:
     async def receive(self) -> Message:
         """The next event that is within the limits; over one, the connection is closed and its end is the next."""
         seat = self._seat
-        if self._asked is None and seat.is_read:
-            self._asked = self._time()
-        event = seat.farewell() or await (self._next() if seat.is_mute else self._receive())
+        event = seat.farewell() or await self._watched_next()
         if event["type"] == "websocket.receive":
             over = self._over(event)
             if over is not None:
                 await seat.aend(*over)
         return seat.farewell() or event
+
+    async def _watched_next(self) -> Message:
+        """The server's next event; notes when nothing was waiting."""
+        seat = self._seat
+        if self._rate is None:
+            return await (self._next() if seat.is_mute else self._receive())
+        if not seat.is_mute:
+            is_empty = seat.is_read
+            try:
+                return await self._receive()
+            finally:
+                if is_empty:
+                    self._empty_at = self._time()
+        waiting = Suspension(self._next())
+        try:
+            return await waiting
+        finally:
+            if waiting.has_waited:
+                self._empty_at = self._time()
 
     async def _next(self) -> Message:
         """The server's next event, unless ``interrupt()`` is called."""
@@ -306,12 +323,9 @@ class Meter:
     def _over(self, event: Message) -> tuple[str, int, str] | None:
         """The limit that a message is over, with a close code and reason; None if it is within all."""
         now = self._seat.heard = self._time()
-        asked, self._asked = self._asked, None
-        if self._rate is not None:
-            # What waited while the handler was busy may have come evenly, and is counted as if it had.
-            has_paused = asked is not None and now - asked > _PAUSE
-            if self._bucket.take(self._rate, now, overflows=has_paused):
-                return "rate", 1008, f"over the rate of {self._rate} messages"
+        # What waited while the handler was busy may have come evenly, and is counted as if it had.
+        if self._rate is not None and self._bucket.take(self._rate, now, self._empty_at):
+            return "rate", 1008, f"over the rate of {self._rate} messages"
         if self._max_bytes is not None and _is_over(event, self._max_bytes):
             return "max_message_bytes", 1009, f"over {self._max_bytes} bytes"
         return None

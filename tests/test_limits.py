@@ -1,6 +1,7 @@
 """Limits: who is refused, what is closed, and that the counts are right whatever happens."""
 
 import asyncio
+import contextlib
 import dataclasses
 import gc
 import logging
@@ -588,6 +589,27 @@ async def test_what_came_evenly_while_the_handler_was_busy_is_no_flood():
         await ws.send("c")
         assert await ws.wait_closed() == 1008
     assert [*map(int, got[:31])] == [*range(31)]
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.049, 0.051])
+@pytest.mark.parametrize("handler", [echo, AsyncEcho], ids=["function", "async"])
+async def test_a_rhythm_below_the_rate_saves_nothing_up(handler, gap):
+    clock = Clock()
+    serve(handler, rate="100/s burst 20")
+    async with connect("/x") as ws:
+        for _ in range(150):
+            await clock.advance(gap)
+            await ws.send("x")
+            await ws.receive_text()
+        passed = 0
+        for _ in range(60):
+            await ws.send("x")
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                await ws.receive_text()
+                passed += 1
+        assert passed <= 20 + 2 * 100 * gap + 1  # what a handler was busy for when the clock went on is not counted
+        assert await ws.wait_closed() == 1008
 
 
 async def test_a_handler_that_asks_again_and_again_does_not_save_for_a_flood():

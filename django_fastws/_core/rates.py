@@ -12,7 +12,8 @@ __all__ = ["Bucket", "Buckets", "Rate", "parse_rate"]
 
 _UNITS = {"s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 _RATE = re.compile(rf"(\d{{1,9}})/(\d{{0,9}})({'|'.join(_UNITS)})(?: +burst +(\d{{1,9}}))?", re.ASCII)
-_GRACE = 1e-9  # seconds, for what floats lose
+# Seconds that floats lose, and how much of the time itself: a clock that has run for a year has no nanoseconds.
+_GRACE, _PRECISION = 1e-9, 4e-16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +66,43 @@ def _parse(text: str) -> Rate:
 class Bucket:
     """Tokens for one who is counted: a full one holds a rate's burst, and each event takes one.
 
-    Kept as the time at which the bucket will be full (the "theoretical arrival time" of GCRA): one float.
+    Kept as the seconds until it is full again, at some time (GCRA, of which the sum is the "theoretical arrival time").
+    So it never holds more than the burst, whatever the rhythm: in any window of time, no more than burst + rate * window
+    pass. That is so as well if the clock stands still or goes back, which fills nothing.
 
     Args:
-        now: the present, in seconds of any clock that does not go back. The bucket begins full.
+        now: the present, in seconds of a monotonic clock. The bucket begins full.
     """
 
-    __slots__ = ("_full_at",)
+    # Not the sum of both, for a float of a clock that has run for long is too coarse to be added to for hours.
+    __slots__ = ("_at", "_until_full")
 
     def __init__(self, now: float) -> None:
-        self._full_at = now
+        self._at = now
+        self._until_full = 0.0
 
-    def take(self, rate: Rate, now: float, *, overflows: bool = True) -> float:
+    def take(self, rate: Rate, now: float, since: float | None = None) -> float:
         """Take a token.
 
         Args:
-            overflows: the bucket holds no more than a burst. False lets it hold what came in since the last call,
-                for events that are counted late: they may have come any time since then.
+            since: for an event that is counted late, the earliest time at which it may have come. It is counted as
+                if it had come when there was a token for it, at that time or later, and never after ``now``.
         Returns:
             0 if there was one, else the seconds until there is; then none was taken.
         """
         interval = rate.seconds / rate.count
-        full_at = max(self._full_at, now) if overflows else self._full_at
-        missing = full_at - now - (rate.burst - 1) * interval
-        if missing > _GRACE:
+        until_ready = self._until_full - (rate.burst - 1) * interval  # when there is one token
+        missing = until_ready - (now - self._at)
+        if missing > _GRACE + abs(now) * _PRECISION:
             return missing
-        self._full_at = full_at + interval
+        came_at = now if since is None else min(now, max(since, self._at + until_ready))
+        self._until_full = max(0.0, self._until_full - (came_at - self._at)) + interval
+        self._at = came_at
         return 0.0
 
     def is_full(self, now: float) -> bool:
         """Whether it is as good as a new one."""
-        return self._full_at <= now
+        return self._until_full <= now - self._at
 
 
 class Buckets:

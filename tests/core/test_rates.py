@@ -94,12 +94,27 @@ def test_a_pause_fills_the_bucket_but_not_over_its_brim():
     assert taken("10/s burst 2", [0, 0, 100, 100, 100, 100]) == [0, 0, 100, 100]
 
 
-def test_a_bucket_that_does_not_overflow_keeps_what_came_in_meanwhile():
-    bucket = Bucket(0)
-    rate = parse_rate("10/s burst 1")
-    # 30 messages that have come within three busy seconds, taken one after the other.
-    assert not any(bucket.take(rate, 3, overflows=False) for _ in range(31))
-    assert bucket.take(rate, 3, overflows=False)
+@pytest.mark.parametrize("gap", [0.0099, 0.01, 0.02, 0.049, 0.051, 0.3])
+def test_what_was_not_taken_is_not_saved_up(gap):
+    bucket, rate = Bucket(0), parse_rate("100/s burst 100")
+    for number in range(3600):
+        bucket.take(rate, number * gap)
+    at = 3600 * gap
+    assert sum(not bucket.take(rate, at) for _ in range(1000)) <= 100
+    assert sum(not bucket.take(rate, at) for _ in range(1000)) == 0
+
+
+def test_what_is_counted_late_may_have_come_at_the_rate_since_then():
+    bucket, rate = Bucket(0), parse_rate("10/s burst 1")
+    # 31 messages that have come within three busy seconds, taken one after the other.
+    assert not any(bucket.take(rate, 3, since=0) for _ in range(31))
+    assert bucket.take(rate, 3, since=0)
+
+
+def test_what_is_counted_late_saves_nothing_up_for_what_comes_after():
+    bucket, rate = Bucket(0), parse_rate("10/s burst 3")
+    assert bucket.take(rate, 100, since=0) == 0
+    assert [bucket.take(rate, 100, since=100) > 0 for _ in range(5)] == [False] * 3 + [True] * 2
 
 
 def test_events_that_are_evenly_spaced_never_find_it_empty():
@@ -122,18 +137,53 @@ def test_an_untouched_bucket_is_full_and_one_that_was_taken_from_is_not():
     assert bucket.is_full(15)
 
 
-@given(
-    st.integers(1, 50),
-    st.integers(1, 30),
-    st.integers(1, 60),
-    st.lists(st.floats(0, 20), min_size=1, max_size=200).map(sorted),
+RATES = st.builds(Rate, st.integers(1, 50), st.sampled_from([1, 7, 60, 3600]), st.integers(1, 60))
+TIMES = st.one_of(
+    st.lists(st.floats(0, 20), min_size=1, max_size=150),  # in any order: a clock may go back
+    st.lists(st.sampled_from([0, 0, 0.001, 0.0199, 0.02, 0.05, 1, 30]), min_size=1, max_size=150).map(
+        lambda gaps: [sum(gaps[:number]) for number in range(len(gaps))]
+    ),
 )
-def test_no_more_than_a_burst_and_the_rate_pass_in_any_time(count, seconds, burst, times):
-    bucket, rate = Bucket(0), Rate(count, seconds, burst)
-    passed = [time for time in times if not bucket.take(rate, time)]
+
+
+@given(RATES, TIMES, st.sampled_from([0, 1e4, 3e7]))
+def test_no_more_than_a_burst_and_the_rate_pass_in_any_window(rate, times, uptime):
+    bucket = Bucket(uptime)
+    passed = sorted(time for time in times if not bucket.take(rate, uptime + time))
     for at, start in enumerate(passed):
         for number, end in enumerate(passed[at:], 1):
-            assert number <= burst + (end - start) * count / seconds + 1e-6
+            assert number <= rate.burst + (end - start) * rate.count / rate.seconds + 1e-6
+
+
+@given(RATES, st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1)), min_size=1, max_size=60))
+def test_what_waited_passes_exactly_if_it_may_have_come_within_the_rate(rate, events):
+    """The model: each came at the latest of its bound, and of the first time at which a token was there."""
+    bucket, now, since, tokens, filled_at = Bucket(0), 0.0, 0.0, float(rate.burst), 0.0
+    per_second = rate.count / rate.seconds
+    for gap, part in events:
+        now, since = now + gap, max(since, now + gap * part)
+        came_at = max(since, filled_at)
+        tokens, filled_at = min(rate.burst, tokens + (came_at - filled_at) * per_second), came_at
+        wait = max(0.0, (1 - tokens) / per_second)
+        if abs(came_at + wait - now) < 1e-6:
+            return  # too close to tell with floats
+        passes = came_at + wait < now
+        assert (bucket.take(rate, now, since) == 0) is passes
+        if passes:
+            tokens, filled_at = max(0.0, tokens + wait * per_second - 1), came_at + wait
+
+
+def test_hours_of_floats_lose_nothing():
+    rate = parse_rate("100/s burst 1")
+    for uptime in (0.0, 1e5, 3e7):
+        bucket = Bucket(uptime)
+        assert not any(bucket.take(rate, uptime + number / 100) for number in range(360_000))
+
+
+def test_a_clock_that_stands_still_or_goes_back_fills_nothing():
+    bucket, rate = Bucket(1000), parse_rate("10/s burst 2")
+    assert [bucket.take(rate, now) > 0 for now in (1000, 1000, 1000, 999, 500, 1000)] == [False] * 2 + [True] * 4
+    assert bucket.take(rate, 1000.1) == 0
 
 
 # Many buckets

@@ -1,0 +1,58 @@
+"""Whether awaiting something suspended the task, or had the result ready."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Suspension"]
+
+Result = TypeVar("Result")
+
+
+class Suspension(Generic[Result]):
+    """An awaitable around another one, to be awaited once.
+
+    Args:
+        awaitable: a coroutine, or whatever else can be awaited.
+
+    Attributes:
+        has_waited: whether the task was suspended, so that others had their turn before the result was there.
+    """
+
+    __slots__ = ("_inner", "has_waited")
+
+    def __init__(self, awaitable: Awaitable[Result]) -> None:
+        self._inner: Any = awaitable.__await__()
+        self.has_waited = False
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return self  # which has all that ``await`` uses of a generator
+
+    def __iter__(self) -> Suspension[Result]:
+        return self
+
+    def __next__(self) -> Any:
+        yielded = next(self._inner)
+        self.has_waited = True
+        return yielded
+
+    def send(self, value: Any) -> Any:
+        """As a generator's."""
+        if value is None:
+            return next(self)
+        yielded = self._inner.send(value)
+        self.has_waited = True
+        return yielded
+
+    def throw(self, *error: Any) -> Any:
+        """As a generator's."""
+        yielded = self._inner.throw(*error)
+        self.has_waited = True
+        return yielded
+
+    def close(self) -> None:
+        """As a generator's."""
+        close = getattr(self._inner, "close", None)
+        if close is not None:
+            close()
