@@ -15,12 +15,13 @@ from weakref import WeakKeyDictionary
 
 from ._core.fanout import MOST_TASKS, Broadcast, FanOut, Post, take
 from ._core.groups import group_name
+from ._core.ids import Ids
 from ._core.messages import Payload
 from ._core.rests import Rest
 from .exceptions import WebSocketConnectionError
 from .layer import Link, link
 
-__all__ = ["VERSION", "Hub", "Member", "current_hub", "envelope"]
+__all__ = ["VERSION", "Hub", "Member", "current_hub", "envelope", "ids"]
 
 logger = logging.getLogger("django_fastws.hub")
 
@@ -28,13 +29,22 @@ logger = logging.getLogger("django_fastws.hub")
 VERSION = "1"
 _TYPE = "fastws.broadcast"
 
-#: When more than so many bytes of broadcasts have arrived that could not be sent yet, no more are taken for a while.
+#: When broadcasts of more than so many bytes have arrived that could not be sent yet, or more than so many, for they
+#: may be empty, no more are taken for a while.
 _MOST_BYTES = 16 * 1024 * 1024
+_MOST_BROADCASTS = 32 * 1024
 _SLICE = 0.01  # seconds for which a fan-out may hold the loop
+
+#: The ids of sockets.
+ids: Ids[Any] = Ids()
 
 
 class Member(Protocol):
-    """What the hub needs of a WebSocket."""
+    """What the hub needs of a WebSocket.
+
+
+    A class whose members can be found by their id has a ``find(id)`` besides, which costs nothing for each member.
+    """
 
     @property
     def id(self) -> str: ...
@@ -64,8 +74,10 @@ class _Room:
         "attempted",
         "bytes",
         "fan_out",
+        "find",
         "group",
         "is_due",
+        "joining",
         "lock",
         "members",
         "rest",
@@ -77,6 +89,10 @@ class _Room:
         self.group = group
         #: And how to send to each.
         self.members: dict[Member, Post] = {}
+        #: The joins of each that have not returned yet, where none has returned before.
+        self.joining: dict[Member, set[object]] = {}
+        #: Finds a socket by its id, where all members can be found.
+        self.find: Callable[[str], Any] | None = None
         self.subscribed = False
         #: A subscription was asked for, and the layer may have it even if it did not say so.
         self.attempted = False
@@ -91,6 +107,33 @@ class _Room:
         self.rest = Rest()
         self.is_due = False
 
+    def add(self, member: Member, join: object) -> None:
+        """Somebody joins, under a name for this join."""
+        if member not in self.members:
+            find = getattr(member, "find", None)
+            self.find = find if not self.members or find == self.find else None
+            self.members[member] = member.post
+            self.joining[member] = {join}
+        elif member in self.joining:
+            self.joining[member].add(join)
+
+    def has_joined(self, member: Member, join: object) -> None:
+        """A join has returned: whatever becomes of others that go on, the member is in."""
+        if join in self.joining.get(member, ()):
+            del self.joining[member]
+
+    def has_not_joined(self, member: Member, join: object) -> None:
+        """A join has failed: the member is out, unless another of its joins goes on or has returned."""
+        joins = self.joining.get(member, set())
+        joins.discard(join)
+        if not joins and member in self.joining:
+            self.remove(member)
+
+    def remove(self, member: Member) -> None:
+        """Somebody leaves, whatever of its joins goes on."""
+        self.members.pop(member, None)
+        self.joining.pop(member, None)
+
     def send(self, is_over: Callable[[], bool]) -> int:
         """Go on with the fan-out until it has ended or the slice is over, and make one if there is none.
 
@@ -101,7 +144,7 @@ class _Room:
         if self.fan_out is None:
             broadcasts = take(self.arrived)
             self.bytes -= sum([len(payload) for payload, _ in broadcasts])
-            self.fan_out = FanOut(broadcasts, self.members)
+            self.fan_out = FanOut(broadcasts, self.members, self.find)
         fan_out = self.fan_out
         has_ended = fan_out.run(self.members, is_over)
         ends = time.perf_counter()
@@ -121,11 +164,12 @@ class Hub:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refresher: asyncio.TimerHandle | None = None
         self._unknown_version = False
+        self._saw_garbage = False
         #: The rooms that have something to send, and whether the loop will call for them.
         self._due: deque[_Room] = deque()
         self._is_sending = False
-        #: How many bytes have arrived and were not taken up, and whether the link is held for that.
-        self._bytes = 0
+        #: How many bytes, in how many broadcasts, have arrived and were not taken up; and whether the link is held.
+        self._bytes = self._count = 0
         self._is_held = False
 
     async def join(self, member: Member, name: str) -> None:
@@ -134,25 +178,31 @@ class Hub:
         Raises:
             WebSocketConnectionError: the layer cannot be reached; the member is not in the room.
         """
-        group = group_name(name)
+        group, join = group_name(name), object()
         room = self._rooms.get(group)
         if room is None:
             room = self._rooms[group] = _Room(group)
-        room.members[member] = member.post
-        if room.subscribed and not room.lock.locked():
-            return
+        room.add(member, join)
         try:
-            await self._settle(room)
+            if not self._hears(room) or room.lock.locked():
+                await self._settle(room)
         except BaseException:
-            room.members.pop(member, None)
-            self._settle_later(room)
+            room.has_not_joined(member, join)
+            if not room.members:
+                self._settle_later(room)
             raise
+        room.has_joined(member, join)
+
+    def has(self, member: Member, name: str) -> bool:
+        """Whether it is in a room, or about to be."""
+        room = self._rooms.get(group_name(name))
+        return room is not None and member in room.members
 
     async def leave(self, member: Member, name: str) -> None:
         """Remove a member; returns when the room's subscription, if it was the last one, is given back."""
         room = self._rooms.get(group_name(name))
         if room is not None and member in room.members:
-            del room.members[member]
+            room.remove(member)
             if not room.members:
                 try:
                     await self._settle(room)
@@ -164,7 +214,7 @@ class Hub:
         for name in names:
             room = self._rooms.get(group_name(name))
             if room is not None:
-                room.members.pop(member, None)
+                room.remove(member)
                 if not room.members:
                     self._settle_later(room)
 
@@ -180,8 +230,11 @@ class Hub:
         """
         try:
             self._deliver(crossing)
-        except Exception:
-            logger.exception("Could not deliver a broadcast")
+        except Exception as error:
+            # Whoever may publish can send anything: it is said once, and no traceback helps.
+            if not self._saw_garbage:
+                self._saw_garbage = True
+                logger.warning("Ignoring broadcasts that are none: %s: %s", type(error).__name__, str(error)[:200])
 
     def _deliver(self, crossing: Mapping[str, Any]) -> None:
         if crossing.get("type") != _TYPE:
@@ -207,7 +260,9 @@ class Hub:
         room.arrived.append((payload, exclude))
         room.bytes += size
         self._bytes += size
-        if self._bytes > _MOST_BYTES and not self._is_held and self._link is not None:
+        self._count += 1
+        is_over = self._bytes > _MOST_BYTES or self._count > _MOST_BROADCASTS
+        if is_over and not self._is_held and self._link is not None:
             self._is_held = True
             self._link.hold()
         if not room.is_due:
@@ -230,7 +285,8 @@ class Hub:
 
     def _send(self) -> None:
         """Send what is due, for no longer than a slice; the rest in the next turns of the loop, each room in turn."""
-        end, started = time.perf_counter() + _SLICE, 0
+        # While the link is held, the layer has to be read so that it need not drop more: its turn comes sooner.
+        end, started = time.perf_counter() + (_SLICE / 4 if self._is_held else _SLICE), 0
 
         def is_over() -> bool:
             return time.perf_counter() >= end
@@ -239,13 +295,14 @@ class Hub:
         # Each room once: what it gets next may depend on what its members have taken, for which they need a turn.
         for _ in range(len(due)):
             room = due.popleft()
-            before = room.bytes
+            before, count = room.bytes, len(room.arrived)
             try:
                 started += room.send(is_over)
             except Exception:
                 logger.exception("Could not deliver a broadcast")
                 room.fan_out = None
             self._bytes -= before - room.bytes
+            self._count -= count - len(room.arrived)
             if room.fan_out is not None:
                 due.append(room)
             elif room.arrived:
@@ -254,13 +311,17 @@ class Hub:
                 room.is_due = False
             if started >= MOST_TASKS or is_over():
                 break
-        if self._is_held and self._bytes <= _MOST_BYTES // 2:
+        if self._is_held and self._bytes <= _MOST_BYTES // 2 and self._count <= _MOST_BROADCASTS // 2:
             self._is_held = False
             if self._link is not None:
                 self._link.resume()
         self._is_sending = bool(due)
         if due:
             asyncio.get_running_loop().call_soon(self._send)
+
+    def _hears(self, room: _Room) -> bool:
+        """Whether nothing that is published to a room from now on is missed, as far as that is known."""
+        return room.subscribed and self._link is not None and self._link.is_subscribed(room.group)
 
     async def _settle(self, room: _Room) -> None:
         """Make the layer's subscription agree with whether the room has members."""
@@ -272,6 +333,9 @@ class Hub:
                 room.attempted = True
                 await self._link.subscribe(room.group)
                 room.subscribed = True
+            elif room.members and not self._hears(room):
+                # The layer was lost, and the subscription is made again: whoever joins must not be deaf until then.
+                await self._link.resubscribed(room.group)  # type: ignore[union-attr]
             if not room.members:
                 try:
                     if room.attempted and self._link is not None:

@@ -16,6 +16,7 @@ from ._core.addresses import address_key
 from ._core.counts import Counts
 from ._core.rates import Bucket, Buckets, Rate, parse_rate
 from .conf import conf, is_count, is_timeout
+from .layer import losses
 from .refusals import Refusal
 from .types import Scope
 
@@ -159,14 +160,19 @@ class Statistics:
         users: users who are logged in on one of them.
         refused: handshakes that a limit or a rule has refused, by its name.
         closed: sockets that were closed because of a limit, by ``disconnect()``, or with their session, by its name.
+        dropped: broadcasts that were dropped because they came from Redis faster than they could be sent.
+        cut_off: how often Redis has closed the connection of the subscriptions because it was not read fast enough.
     """
 
     connections: int
     users: int
     refused: Mapping[str, int]
     closed: Mapping[str, int]
+    dropped: int = 0
+    cut_off: int = 0
 
 
 def statistics() -> Statistics:
-    """What is being served, and what limits and rules have refused and closed since the process started."""
-    return Statistics(process.connections, users.count(), refusals.refused.counts, refusals.closed.counts)
+    """What is being served; and what was refused, closed and dropped since the process started."""
+    refused, closed = refusals.refused.counts, refusals.closed.counts
+    return Statistics(process.connections, users.count(), refused, closed, losses.dropped, losses.cut_off)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -43,6 +44,8 @@ class Listener:
         self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._delays: Iterator[float] | None = None  # while the layer is out of reach
+        #: When somebody first noticed that the subscription was lost; None while it stands.
+        self._deaf_since: float | None = None
 
     @property
     def listens(self) -> bool:
@@ -65,6 +68,21 @@ class Listener:
         if self._settling is not None and self._delays is None:
             left = self._since + _LONGEST_WAIT - asyncio.get_running_loop().time()
             await asyncio.wait([self._settling], timeout=max(0.0, left))
+        elif self._listens and self._link is not None:
+            await self._wait_for_the_layer(self._link)
+
+    async def _wait_for_the_layer(self, former: Link) -> None:
+        """Wait while a subscription that was lost is made again: a second since the first noticed it."""
+        if former.is_subscribed(self._group):
+            self._deaf_since = None
+            return
+        now = asyncio.get_running_loop().time()
+        self._deaf_since = now if self._deaf_since is None else self._deaf_since
+        left = self._deaf_since + _LONGEST_WAIT - now
+        if left > 0:
+            with contextlib.suppress(TimeoutError, WebSocketConnectionError):
+                async with asyncio.timeout(left):
+                    await former.resubscribed(self._group)
 
     async def settled(self) -> None:
         """Wait until a subscription that is not wanted any more is given back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -25,7 +24,7 @@ from .exceptions import (
     check_close,
     peers_mistake,
 )
-from .hub import current_hub
+from .hub import current_hub, ids
 from .rooms import Room
 from .types import Address, Data, Headers, Scope
 from .wires import Outbound, Wire
@@ -331,7 +330,8 @@ class WebSocket:
         try:
             await current_hub().join(self, name)
         except BaseException:
-            rooms.discard(name)
+            if not current_hub().has(self, name):  # another task may have joined it, too
+                rooms.discard(name)
             raise
 
     async def leave(self, room: str | Room) -> None:
@@ -367,6 +367,8 @@ class WebSocket:
         """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
         return self._wire.post
 
+    find = ids.find  # a socket by its id; for the hub
+
     def _leave_rooms(self) -> None:
         if self._rooms:
             current_hub().drop(self, self._rooms)
@@ -385,7 +387,7 @@ class WebSocket:
     def id(self) -> str:
         """A str of its own for this connection, unique in the whole cluster."""
         if self._id is None:
-            self._id = uuid.uuid4().hex
+            self._id = ids.make(self)
         return self._id
 
     @property

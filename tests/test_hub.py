@@ -29,7 +29,9 @@ class FakeLink(Link):
         super().__init__(deliver)
         self.groups = set()
         self.calls = []
-        self.gates = {"subscribe": asyncio.Event(), "unsubscribe": asyncio.Event(), "close": asyncio.Event()}
+        #: Groups whose subscription is being made again.
+        self.lost = set()
+        self.gates = {call: asyncio.Event() for call in ("subscribe", "unsubscribe", "resubscribed", "close")}
         for gate in self.gates.values():
             gate.set()
         self.fails = {}
@@ -42,6 +44,12 @@ class FakeLink(Link):
     async def unsubscribe(self, group):
         await self._pass("unsubscribe", group)
         self.groups.discard(group)
+
+    def is_subscribed(self, group):
+        return group not in self.lost
+
+    async def resubscribed(self, group):
+        await self._pass("resubscribed", group)
 
     def hold(self):
         self.calls.append(("hold", None))
@@ -351,6 +359,43 @@ async def test_what_is_no_message_is_logged_and_stands_in_nobodys_way(hub, caplo
     assert hub._bytes == 0
 
 
+KEYS = st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"])
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"]), JUNK), max_size=5)
+)
+def test_whatever_comes_is_said_once_without_a_traceback_and_stands_in_nobodys_way(caplog, changes):
+    caplog.clear()
+    asyncio.run(survive(changes))
+    assert sum(record.levelno >= logging.WARNING for record in caplog.records) <= 2  # of a version, and of garbage
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def survive(changes):
+    hub, member = Hub(), Member()
+    original, hub_module.link = hub_module.link, FakeLink
+    try:
+        await hub.join(member, "lobby")
+        good = envelope(group_name("lobby"), Payload("good"), None)
+        for change in changes:
+            hub.deliver({**good, **change})
+        hub.deliver(good)
+        await settle()
+        assert member.got[-1] == "good"
+        assert not hub._due
+        assert (hub._bytes, hub._count) == (0, 0)
+        await hub.leave(member, "lobby")
+    finally:
+        hub_module.link = original
+
+
 async def test_keys_that_are_not_known_are_ignored(hub):
     member = Member()
     await hub.join(member, "lobby")
@@ -484,6 +529,131 @@ async def test_a_subscription_that_may_have_been_made_is_given_back(hub, links, 
     link.gates["subscribe"].set()
     await settle()
     assert link.short == ["+lobby", "-lobby"]
+
+
+async def test_one_of_two_joins_of_one_socket_is_cancelled_and_it_is_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    for cancelled in range(3):
+        joins = [start(hub.join(member, f"room {cancelled}")) for _ in range(3)]
+        await settle()
+        joins[cancelled].cancel()
+        await settle()
+        link.gates["subscribe"].set()
+        results = await asyncio.gather(*joins, return_exceptions=True)
+        assert [type(result) for result in results].count(asyncio.CancelledError) == 1
+        await settle()
+        broadcast(hub, f"room {cancelled}", str(cancelled))
+        assert member.got[-1] == str(cancelled)
+        link.gates["subscribe"].clear()
+
+
+async def test_all_joins_of_one_socket_are_cancelled_and_it_is_out(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    joins = [start(hub.join(member, "lobby")) for _ in range(3)]
+    await settle()
+    for join in joins:
+        join.cancel()
+    link.gates["subscribe"].set()
+    await asyncio.gather(*joins, return_exceptions=True)
+    await settle()
+    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in link.groups
+    assert not hub.has(member, "lobby")
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_a_member_that_joins_again_in_vain_stays_in(hub, links, how):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    member = Member()
+    await hub.join(member, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.gates["resubscribed"].clear()
+    link.fails["resubscribed"] = [lost()] if how == "failed" else []
+    again = start(hub.join(member, "lobby"))
+    await settle()
+    assert not again.done()
+    if how == "cancelled":
+        again.cancel()
+    link.gates["resubscribed"].set()
+    await asyncio.gather(again, return_exceptions=True)
+    assert again.cancelled() or again.exception()
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    before = start(hub.join(member, "lobby"))
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    after = start(hub.join(member, "lobby"))
+    await settle()
+    before.cancel()
+    link.gates["subscribe"].set()
+    await asyncio.gather(before, leaving, after, return_exceptions=True)
+    await settle()
+    assert after.exception() is None
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    before = start(hub.join(member, "lobby"))
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    after = start(hub.join(member, "lobby"))
+    await settle()
+    after.cancel()
+    await settle()
+    link.gates["subscribe"].set()
+    await asyncio.gather(before, leaving, after, return_exceptions=True)
+    await settle()
+    assert not hub.has(member, "lobby")
+    assert group_name("lobby") not in link.groups
+
+
+# A subscription that is made again
+
+
+async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    one, two, three = Member("one"), Member("two"), Member("three")
+    await hub.join(one, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.gates["resubscribed"].clear()
+    joins = [start(hub.join(member, "lobby")) for member in (two, three)]
+    await settle()
+    assert not any(join.done() for join in joins)
+    link.lost.clear()
+    link.gates["resubscribed"].set()
+    await asyncio.gather(*joins)
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got, three.got) == (["hi"], ["hi"], ["hi"])
+
+
+async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_and_the_others_stay(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.fails["resubscribed"] = [lost()]
+    with pytest.raises(WebSocketConnectionError):
+        await hub.join(two, "lobby")
+    link.lost.clear()
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == (["hi"], [])
 
 
 # A layer that fails
@@ -735,6 +905,18 @@ async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub
     assert len(member.got) == 12
 
 
+async def test_messages_without_bytes_are_bounded_too(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BROADCASTS", 10)
+    member = Member()
+    await hub.join(member, "lobby")
+    for _ in range(12):
+        hub.deliver(envelope(group_name("lobby"), Payload(""), None))
+    assert links[0].short == ["+lobby", "hold"]
+    await settle()
+    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert member.got == 12 * [""]
+
+
 async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, links, monkeypatch):
     monkeypatch.setattr(hub_module, "_MOST_BYTES", 1)
     member = Member()
@@ -860,6 +1042,22 @@ async def test_a_slice_is_over_after_some_milliseconds(hub, links, monkeypatch):
     while hub._is_sending:
         hub._send()
     assert [member.posts for member in members] == [1] * 1000
+
+
+async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, links):
+    members = await crowd(hub, "lobby", 1000)
+    for number in range(4000):
+        hub.deliver(envelope(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
+    began = time.perf_counter()
+    hub._send()
+    longest = time.perf_counter() - began
+    while hub._is_sending:
+        began = time.perf_counter()
+        hub._send()
+        longest = max(longest, time.perf_counter() - began)
+    assert longest < 0.25  # it was seconds
+    for number in (0, 500, 999):
+        assert members[number].got == [f"{other:04}" for other in range(4000) if other != number]
 
 
 async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, links, step_by_step):

@@ -246,3 +246,32 @@ async def test_nothing_runs_while_it_listens(links):
     await ear.wait()
     await settled()
     assert asyncio.all_tasks() == before
+
+
+async def test_while_the_subscription_is_made_again_it_is_waited_for_but_not_for_long(links):
+    clock = Clock()
+    ear = listen()
+    ear.start()
+    await ear.wait()
+    (link,) = links
+    link.lost.add("fastws.c.test")
+    link.gates["resubscribed"].clear()
+    waiting = [asyncio.ensure_future(ear.wait()) for _ in range(2)]
+    await settled()
+    assert not any(task.done() for task in waiting)
+    link.lost.clear()
+    link.gates["resubscribed"].set()
+    await asyncio.gather(*waiting)
+    await ear.wait()
+
+    link.lost.add("fastws.c.test")
+    link.gates["resubscribed"].clear()
+    waiting = [asyncio.ensure_future(ear.wait())]
+    await settled()
+    await clock.advance(0.9)
+    assert not waiting[0].done()
+    await clock.advance(0.2)
+    await asyncio.gather(*waiting)
+    await ear.wait()  # it has been away for longer than that, and holds up nobody
+    ear.stop()
+    await ear.settled()

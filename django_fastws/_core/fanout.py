@@ -8,15 +8,18 @@ from typing import Any
 
 from .messages import Batch, Payload
 
-__all__ = ["JOINED_BYTES", "MOST_TASKS", "FanOut", "take"]
+__all__ = ["JOINED_BYTES", "JOINED_MESSAGES", "MOST_TASKS", "FanOut", "take"]
 
 logger = logging.getLogger("django_fastws.hub")
 
 #: How many bytes of messages are joined into one write at most.
 JOINED_BYTES = 64 * 1024
+#: And how many messages, for they may be empty.
+JOINED_MESSAGES = 2048
 #: How many tasks a slice may start, about: what they do takes time, too.
 MOST_TASKS = 128
-_STEP, _STEP_BYTES = 64, 256 * 1024  # members, and bytes for them, between two looks at the clock
+# Members, and bytes and messages for them, between two looks at the clock.
+_STEP, _STEP_BYTES, _STEP_MESSAGES = 64, 256 * 1024, 4096
 
 Broadcast = tuple[Payload, str | None]
 """A message, and the id of a member that does not get it."""
@@ -29,7 +32,7 @@ def take(waiting: list[Broadcast]) -> list[Broadcast]:
     size = 0
     for count, (payload, _) in enumerate(waiting):
         size += len(payload)
-        if size > JOINED_BYTES and count:
+        if (size > JOINED_BYTES and count) or count == JOINED_MESSAGES:
             taken = waiting[:count]
             del waiting[:count]
             return taken
@@ -46,6 +49,8 @@ class FanOut:
     Args:
         broadcasts: at least one, in order.
         members: whoever is in the room, each with an ``id``, and how to send to it.
+        find: the one that has an id, whether it is a member or not; None looks through the members. With it, an id
+            that no member has costs next to nothing, however many members there are.
 
     Attributes:
         started: how many tasks the last slice has started.
@@ -53,18 +58,22 @@ class FanOut:
 
     __slots__ = ("_batch", "_excluded", "_members", "_position", "_posts", "_step", "started")
 
-    def __init__(self, broadcasts: Sequence[Broadcast], members: Mapping[Any, Post]) -> None:
+    def __init__(
+        self,
+        broadcasts: Sequence[Broadcast],
+        members: Mapping[Any, Post],
+        find: Callable[[str], Any] | None = None,
+    ) -> None:
         payloads = [payload for payload, _ in broadcasts]
         self._batch: Payload | Batch = payloads[0] if len(payloads) == 1 else Batch(payloads)
-        excluded = {member_id for _, member_id in broadcasts if member_id is not None}
-        self._excluded = {
-            member_id: [payload for payload, other in broadcasts if other != member_id] for member_id in excluded
-        }
+        #: By member: the places of the broadcasts that it does not get.
+        self._excluded = _excluded(broadcasts, members, find)
         # Two lists, so that what is read for each member is no more than what is called.
         self._members = list(members)
         self._posts = list(members.values())
         self._position = 0
-        self._step = max(1, min(_STEP, _STEP_BYTES // max(1, len(self._batch.frame))))
+        most = min(_STEP_BYTES // max(1, len(self._batch.frame)), _STEP_MESSAGES // len(payloads))
+        self._step = max(1, min(_STEP, most))
         self.started = 0
 
     @property
@@ -105,15 +114,29 @@ class FanOut:
         for member, post in zip(self._members[part], self._posts[part], strict=True):
             if position and member not in present:
                 continue
-            others = self._excluded.get(member.id) if self._excluded else None
             try:
-                if others is None:
-                    started += bool(post(self._batch))
-                elif others:
-                    started += bool(post(Batch(others)))
+                missed = self._excluded.get(member)
+                batch = self._batch if missed is None else self._batch.without(missed)
+                if batch is not None:
+                    started += bool(post(batch))
             except Exception:
                 _log_failure()
         return started
+
+
+def _excluded(
+    broadcasts: Sequence[Broadcast], members: Mapping[Any, Post], find: Callable[[str], Any] | None
+) -> dict[Any, list[int]]:
+    by_id: dict[str, list[int]] = {}
+    for place, (_, member_id) in enumerate(broadcasts):
+        if member_id is not None:
+            by_id.setdefault(member_id, []).append(place)
+    if not by_id:
+        return {}
+    if find is None:
+        return {member: by_id[member.id] for member in members if member.id in by_id}
+    found = [(find(member_id), missed) for member_id, missed in by_id.items()]
+    return {member: missed for member, missed in found if member is not None and member in members}
 
 
 def _log_failure() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from .frames import BINARY, TEXT, frame
@@ -101,6 +102,9 @@ class Payload:
         """The one message, so that it can stand where a batch may."""
         return (self,)
 
+    def without(self, missed: Sequence[int]) -> None:
+        """What is left without these of its messages, as ``Batch.without``: nothing."""
+
     def __len__(self) -> int:
         """The size of the message, in bytes."""
         return len(self.raw)
@@ -113,15 +117,52 @@ class Batch:
     """Messages that go out together, in order, to any number of sockets: their frames are joined once.
 
     Attributes:
-        payloads: the messages.
-        frame: their frames, one after the other.
+        frame: the frames of the messages, one after the other.
     """
 
-    __slots__ = ("frame", "payloads")
+    __slots__ = ("_ends", "_payloads", "_source", "frame")
 
     def __init__(self, payloads: Sequence[Payload]) -> None:
-        self.payloads = tuple(payloads)
+        self._payloads: tuple[Payload, ...] | None = tuple(payloads)
+        self._source: tuple[tuple[Payload, ...], Sequence[int]] = ((), ())
+        self._ends: list[int] | None = None
         self.frame = b"".join([payload.frame for payload in payloads])
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """The messages."""
+        payloads = self._payloads
+        if payloads is None:
+            every, missed = self._source
+            skipped = set(missed)
+            payloads = self._payloads = tuple(
+                [payload for number, payload in enumerate(every) if number not in skipped]
+            )
+        return payloads
+
+    def without(self, missed: Sequence[int]) -> Batch | None:
+        """The batch of all but these of its messages; None if none is left.
+
+        Its frames are cut out of this one's, so it costs a copy of their bytes and nothing for each message.
+
+        Args:
+            missed: the places of messages, ascending.
+        """
+        payloads = self.payloads
+        if len(missed) >= len(payloads):
+            return None
+        ends = self._ends
+        if ends is None:
+            ends = self._ends = list(accumulate([len(payload.frame) for payload in payloads]))
+        view, parts, start = memoryview(self.frame), [], 0
+        for place in missed:
+            parts.append(view[start : ends[place - 1] if place else 0])
+            start = ends[place]
+        parts.append(view[start:])
+        left = Batch.__new__(Batch)
+        left._payloads, left._source, left._ends = None, (payloads, missed), None
+        left.frame = b"".join(parts)
+        return left
 
     def __repr__(self) -> str:
         return f"Batch({list(self.payloads)!r})"

@@ -66,9 +66,9 @@ def _parse(text: str) -> Rate:
 class Bucket:
     """Tokens for one who is counted: a full one holds a rate's burst, and each event takes one.
 
-    Kept as the seconds until it is full again, at some time (GCRA, of which the sum is the "theoretical arrival time").
-    So it never holds more than the burst, whatever the rhythm: in any window of time, no more than burst + rate * window
-    pass. That is so as well if the clock stands still or goes back, which fills nothing.
+    Kept as the seconds until it is full again, at some time (GCRA, whose "theoretical arrival time" is their sum).
+    So it never holds more than the burst, whatever the rhythm: in any window of time, no more than
+    burst + rate * window pass. That is so as well if the clock stands still or goes back, which fills nothing.
 
     Args:
         now: the present, in seconds of a monotonic clock. The bucket begins full.

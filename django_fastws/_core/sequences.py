@@ -1,11 +1,14 @@
-"""Numbered messages of many senders, of which some arrive twice."""
+"""Numbered messages of many senders, of which some arrive twice: deduplication by sender and number."""
 
 from __future__ import annotations
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Mapping
 
 __all__ = ["Numbered", "Sequences"]
+
+_DIGITS = 19  # of a number: more than any sender gets to
 
 
 class Numbered:
@@ -30,7 +33,7 @@ class Sequences:
     what came before is a repetition.
 
     Args:
-        most: how many senders are remembered. Of those beyond, the ones that came first are forgotten.
+        most: how many senders are remembered. Of those beyond, the ones that are idle for longest are forgotten.
 
     >>> sequences = Sequences()
     >>> [sequences.is_next("ada", number) for number in ("1", "2", "2", "1", "4")]
@@ -40,20 +43,26 @@ class Sequences:
     __slots__ = ("_highest", "_most")
 
     def __init__(self, most: int = 10_000) -> None:
-        self._highest: dict[str, int] = {}
+        self._highest: OrderedDict[str, int] = OrderedDict()
         self._most = most
 
     def is_next(self, sender: object, number: object) -> bool:
-        """Whether this comes for the first time. What has no number always does."""
+        """Whether this comes for the first time. What has no number always does.
+
+        Raises:
+            ValueError: the number is none.
+        """
         if not isinstance(sender, str) or not isinstance(number, str):
             return True
+        if len(number) > _DIGITS or not (number.isascii() and number.isdigit()):
+            raise ValueError(f"not the number of a message: {number[:40]!r}")
         highest, value = self._highest, int(number)
         last = highest.get(sender)
         if last is not None:
+            highest.move_to_end(sender)
             if value <= last:
                 return False
         elif len(highest) >= self._most:
-            for old in list(highest)[: self._most // 2]:
-                del highest[old]
+            highest.popitem(last=False)
         highest[sender] = value
         return True

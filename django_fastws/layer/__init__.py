@@ -16,6 +16,7 @@ from .eviction import evicting_policy
 from .hosts import has_redis, redis_client, redis_prefix
 from .link import Link
 from .local import expect_members
+from .losses import losses
 from .outages import LayerStatus
 from .publishing import apublish, publish
 from .redis import RedisChannelLayer
@@ -33,6 +34,7 @@ __all__ = [
     "has_redis",
     "layer_status",
     "link",
+    "losses",
     "publish",
     "redis_client",
     "redis_prefix",

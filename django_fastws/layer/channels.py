@@ -61,6 +61,12 @@ class ChannelLink(Link):
             async with translated("leave a room"):
                 await self._layer.group_discard(group, self._channel)
 
+    def is_subscribed(self, group: str) -> bool:
+        return not self._server.is_missed_by(self)
+
+    async def resubscribed(self, group: str) -> None:
+        await self.subscribe(group)
+
     def hold(self) -> None:
         self._may_receive.clear()
 

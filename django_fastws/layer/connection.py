@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core.resp import ReplyReader
-from .errors import closure, confusion, silence
+from .errors import closure, confusion, cut_off, silence
 from .hosts import make_connection
 
 __all__ = ["Connection"]
+
+_LARGE, _BEHIND = 64 * 1024, 512 * 1024  # bytes
 
 
 class Connection(asyncio.Protocol):
@@ -46,6 +48,8 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.can_write = False
         self.is_open = False
+        #: How many bytes have come in large reads since the last small one, without a pause, that is; and before it.
+        self._unpaused = self._unpaused_before = 0
         #: What ended it, unless it was ``close()``.
         self.error: Exception | None = None
 
@@ -84,16 +88,6 @@ class Connection(asyncio.Protocol):
         """Send. What cannot be sent at once is buffered; ``can_write`` says when that is too much."""
         self._transport.write(data)
 
-    def pause_reading(self) -> None:
-        """Read nothing more for now."""
-        if self.is_open:
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        if self.is_open:
-            self._transport.resume_reading()
-
     @property
     def unsent(self) -> int:
         """How many bytes are buffered."""
@@ -122,6 +116,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self.is_open:
             return
+        if len(data) >= _LARGE:
+            self._unpaused += len(data)
+        else:
+            self._unpaused, self._unpaused_before = 0, self._unpaused
         try:
             replies = self._reader.feed(data)
         except ValueError as error:
@@ -136,7 +134,10 @@ class Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
         if self.is_open:
-            self._end(exc or closure(self._name))
+            # Who is far behind finds all that the kernel could hold, and then the end.
+            unpaused = max(self._unpaused, self._unpaused_before)  # the last may be a small one
+            is_behind = unpaused >= _BEHIND and isinstance(exc, ConnectionError | None)
+            self._end(cut_off(self._name) if is_behind else exc or closure(self._name))
 
     def pause_writing(self) -> None:
         self.can_write = False

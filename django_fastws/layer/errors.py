@@ -9,7 +9,17 @@ from collections.abc import AsyncIterator
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketError
 
-__all__ = ["closure", "confusion", "is_timeout", "out_of_reach", "silence", "translated", "unanswered"]
+__all__ = [
+    "CutOff",
+    "closure",
+    "confusion",
+    "cut_off",
+    "is_timeout",
+    "out_of_reach",
+    "silence",
+    "translated",
+    "unanswered",
+]
 
 
 def out_of_reach(doing: str, error: BaseException | str | None) -> WebSocketConnectionError:
@@ -30,6 +40,18 @@ def silence(name: str) -> TimeoutError:
 def closure(name: str) -> ConnectionResetError:
     """The error of a connection that a Redis has closed."""
     return ConnectionResetError(f"Redis at {name} has closed the connection")
+
+
+class CutOff(ConnectionResetError):
+    """A Redis has closed the connection of a process that did not read as fast as messages came."""
+
+
+def cut_off(name: str) -> CutOff:
+    """The error of a connection that a Redis has closed when it was far behind."""
+    return CutOff(
+        f"Redis at {name} has closed the connection, from which this process did not read as fast as messages came "
+        "(client-output-buffer-limit pubsub); what was in it is missing here"
+    )
 
 
 def confusion(name: str, what: object) -> ConnectionError:

@@ -40,8 +40,19 @@ class Link:
         """
         raise NotImplementedError
 
+    def is_subscribed(self, group: str) -> bool:
+        """Whether the layer still has a subscription, as far as that is known: it may have been lost with Redis."""
+        return True
+
+    async def resubscribed(self, group: str) -> None:
+        """Wait until a subscription that was lost is made again.
+
+        Raises:
+            WebSocketConnectionError: that takes too long. It is made later all the same.
+        """
+
     def hold(self) -> None:
-        """Deliver nothing more for now, as far as it can be held back: the hub has more than enough to send."""
+        """Deliver nothing more for now: the hub has more than enough to send. What comes waits, or is dropped."""
 
     def resume(self) -> None:
         """Deliver again, after ``hold()``."""

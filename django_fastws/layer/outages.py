@@ -15,6 +15,7 @@ from django.dispatch import Signal
 
 from .._core.forks import after_fork_in_child
 from ..signals import layer_lost, layer_restored
+from .errors import CutOff
 
 __all__ = ["LayerStatus", "Outage", "Server", "outage_of"]
 
@@ -76,7 +77,8 @@ class Outage:
             if begins:
                 self._error, self._began = error, time.monotonic()
                 self._count += 1
-                logger.warning("Lost the channel layer, and keep trying: %s", error)
+                what = "Fell behind the channel layer" if isinstance(error, CutOff) else "Lost the channel layer"
+                logger.warning("%s, and keep trying: %s", what, error)
         if begins:
             _announce(layer_lost, self._sender, error=error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -11,16 +10,14 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close, decode_hosts
 
-from .._core.sequences import Sequences
 from .blocking import BlockingPublisher
+from .feed import Feed
 from .hosts import describe
 from .link import Deliver, Envelope, Link
 from .outages import outage_of
 from .shard import Shard
 
 __all__ = ["RedisChannelLayer", "RedisLink"]
-
-logger = logging.getLogger("django_fastws.layer")
 
 
 class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
@@ -85,9 +82,7 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         super().__init__(hosts=hosts, **kwargs)
         outage = outage_of(self.channel_layer)
         self._shards = [Shard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)]
-        self._listeners: dict[bytes, Deliver] = {}
-        self._sequences = Sequences()
-        self._saw_garbage = False
+        self._feeds: dict[bytes, Feed] = {}
 
     async def broadcast(self, group: str, envelope: Envelope) -> None:
         """Publish to a group; what listeners get twice, because it was sent again, they hear once.
@@ -98,62 +93,69 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         name = self._get_group_channel_name(group)
         await self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
 
-    async def listen(self, group: str, deliver: Deliver) -> None:
-        """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription."""
+    async def listen(self, group: str, deliver: Deliver, feed: Feed | None = None) -> None:
+        """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.
+
+        Args:
+            feed: of the hub that has several groups; None makes one for this group.
+        """
         name = self._get_group_channel_name(group)
-        self._listeners[name.encode()] = deliver
+        channel = name.encode()
+        feed = self._feeds[channel] = feed or self.feed(deliver)
+        feed.open(channel, group)
         try:
             await self._get_shard(name).subscribe(name)
         except BaseException:
-            self._listeners.pop(name.encode(), None)
+            self._stop(channel)
             if name not in self.groups:
                 self._get_shard(name).abandon(name)
             raise
 
+    def feed(self, deliver: Deliver) -> Feed:
+        """What delivers the messages of any number of groups to one hub, in their order."""
+        return Feed(deliver, self.channel_layer.deserialize)
+
+    def _stop(self, channel: bytes) -> None:
+        feed = self._feeds.pop(channel, None)
+        if feed is not None:
+            feed.close(channel)
+
     async def unlisten(self, group: str) -> None:
         """Stop what ``listen`` began."""
         name = self._get_group_channel_name(group)
-        self._listeners.pop(name.encode(), None)
+        self._stop(name.encode())
         if name not in self.groups:
             await self._get_shard(name).unsubscribe(name)
 
+    def is_subscribed(self, group: str) -> bool:
+        """Whether the subscription stands; False while it is made again."""
+        name = self._get_group_channel_name(group)
+        return bool(self._get_shard(name).subscriber.is_subscribed(name.encode()))
+
+    async def resubscribed(self, group: str) -> None:
+        """Wait until a subscription that was lost is made again."""
+        name = self._get_group_channel_name(group)
+        await self._get_shard(name).subscribe(name)
+
     async def group_discard(self, group: str, channel: str) -> None:
         name = self._get_group_channel_name(group)
-        if name.encode() in self._listeners and self.groups.get(name) == {channel}:
+        if name.encode() in self._feeds and self.groups.get(name) == {channel}:
             del self.groups[name]  # a listener still needs the subscription
             return
         await super().group_discard(group, channel)
 
     async def flush(self) -> None:
-        self._listeners.clear()
+        self._feeds.clear()
         await super().flush()
-
-    def hold(self) -> None:
-        """Read no more messages for now. Redis keeps them, up to its ``client-output-buffer-limit pubsub``."""
-        for shard in self._shards:
-            shard.subscriber.hold()
-
-    def resume(self) -> None:
-        """Read again."""
-        for shard in self._shards:
-            shard.subscriber.resume()
 
     async def check(self) -> None:
         """Ask every Redis whether it is there."""
         await asyncio.gather(*(shard.check() for shard in self._shards))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
-        deliver = self._listeners.get(channel)
-        if deliver is not None:
-            try:
-                envelope = self.channel_layer.deserialize(data)
-                if self._sequences.is_next(envelope.get("by"), envelope.get("nr")):
-                    deliver(envelope)
-            except Exception as error:
-                # Somebody else publishes here, or with other keys or another format.
-                if not self._saw_garbage:
-                    self._saw_garbage = True
-                    logger.warning("Ignoring what is no message of a channel layer: %s", error)
+        feed = self._feeds.get(channel)
+        if feed is not None:
+            feed.receive(channel, data)
         if self.channels:
             self._deliver_to_consumers(channel.decode(), data)
 
@@ -172,16 +174,23 @@ class RedisLink(Link):
 
     def __init__(self, deliver: Deliver, layer: RedisChannelLayer) -> None:
         super().__init__(deliver)
-        self._layer = layer
+        self._layer = layer._get_layer()
+        self._feed = self._layer.feed(deliver)
 
     async def subscribe(self, group: str) -> None:
-        await self._layer._get_layer().listen(group, self.deliver)
+        await self._layer.listen(group, self.deliver, self._feed)
 
     async def unsubscribe(self, group: str) -> None:
-        await self._layer._get_layer().unlisten(group)
+        await self._layer.unlisten(group)
+
+    def is_subscribed(self, group: str) -> bool:
+        return self._layer.is_subscribed(group)
+
+    async def resubscribed(self, group: str) -> None:
+        await self._layer.resubscribed(group)
 
     def hold(self) -> None:
-        self._layer._get_layer().hold()
+        self._feed.hold()
 
     def resume(self) -> None:
-        self._layer._get_layer().resume()
+        self._feed.resume()

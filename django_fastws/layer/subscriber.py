@@ -10,8 +10,9 @@ from typing import Any
 from .._core.resp import Refusal, command
 from ..exceptions import WebSocketConnectionError
 from .connection import Connection
-from .errors import silence
+from .errors import CutOff, silence
 from .line import Line
+from .losses import losses
 from .outages import Server
 from .waiting import Waiting
 
@@ -79,7 +80,6 @@ class Subscriber(Line):
         self._touched: dict[_Channel, None] = {}
         self._questions: deque[_Question] = deque()
         self._is_flushing = False
-        self._is_held = False
         #: Done when a new connection has all the subscriptions of the one before.
         self._confirmed: asyncio.Future[None] | None = None
 
@@ -111,6 +111,11 @@ class Subscriber(Line):
             await self._wait(channel, self._leaving)
         else:
             self._drop(channel)
+
+    def is_subscribed(self, name: bytes) -> bool:
+        """Whether Redis has confirmed a subscription, over the connection that there is now."""
+        channel = self._channels.get(name)
+        return channel is not None and channel.is_asked and not channel.unanswered
 
     def abandon(self, name: bytes) -> None:
         """Unsubscribe, soon; whoever waits for the subscription need not any more."""
@@ -145,8 +150,6 @@ class Subscriber(Line):
         connection = self._connection
         if connection is None:
             return
-        if self._is_held:  # and the connection may be a new one
-            connection.pause_reading()
         touched, self._touched = self._touched, {}
         changed = [channel for channel in touched if channel.is_wanted is not channel.is_asked]
         data = self._ask(b"UNSUBSCRIBE", [channel for channel in changed if not channel.is_wanted])
@@ -246,8 +249,7 @@ class Subscriber(Line):
                 self._drop(channel)
 
     def _patience(self, connection: Connection) -> float:
-        # Of a connection that is held, what Redis has said is not read.
-        return self._PATIENCE if self._channels and not self._is_held else 0
+        return self._PATIENCE if self._channels else 0
 
     def _probe(self, connection: Connection) -> None:
         self._questions.append(_Question([]))
@@ -255,22 +257,11 @@ class Subscriber(Line):
 
     def _lost(self, error: Exception) -> None:
         self._forget()
+        if isinstance(error, CutOff):
+            losses.cut()
         if self._is_needed():
             self._missed(error)
             self._connect()
-
-    def hold(self) -> None:
-        """Read no more from Redis for now."""
-        self._is_held = True
-        if self._connection is not None:
-            self._connection.pause_reading()
-
-    def resume(self) -> None:
-        """Read again, after ``hold()``."""
-        self._is_held = False
-        if self._connection is not None:
-            self._connection.resume_reading()
-            self._watch()
 
     def check(self) -> None:
         """The layer was lost, or is back."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.fanout import _STEP, JOINED_BYTES, MOST_TASKS, FanOut, take
+from django_fastws._core.fanout import _STEP, JOINED_BYTES, JOINED_MESSAGES, MOST_TASKS, FanOut, take
 from django_fastws._core.messages import Batch, Payload
 
 
@@ -59,6 +59,7 @@ def always():
         ([1, JOINED_BYTES - 1, 1], 2),
         ([JOINED_BYTES // 2] * 3, 2),
         ([1] * 1000, 1000),
+        ([0] * 3000, JOINED_MESSAGES),
     ],
 )
 def test_what_is_taken_to_be_joined(sizes, taken):
@@ -119,6 +120,35 @@ def test_an_id_that_nobody_has_excludes_nobody():
     members = crowd(2)
     assert FanOut([(Payload("a"), "stranger")], members).run(members, never)
     assert [member.got for member in members] == [["a"]] * 2
+
+
+def test_members_that_can_be_found_by_their_id_are_not_asked_for_it():
+    one, two = Member("one"), Member("two")
+    found = {"one": one, "elsewhere": Member("elsewhere")}
+    del one.id, two.id
+    broadcasts = [(Payload("a"), "one"), (Payload("b"), "stranger"), (Payload("c"), "elsewhere")]
+    members = room(one, two)
+    assert FanOut(broadcasts, members, found.get).run(members, never)
+    assert (one.got, two.got) == (["b", "c"], ["a", "b", "c"])
+
+
+def test_excluding_many_costs_no_more_memory_than_their_ids():
+    members = crowd(1)
+    broadcasts = [(Payload("x" * 12), f"stranger {number}") for number in range(2000)]
+    tracemalloc.start()
+    try:
+        FanOut(broadcasts, members).run(members, never)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2000 * 600  # a list of all others for each was 32 MB
+
+
+def test_the_clock_is_looked_at_more_often_where_many_messages_are_joined():
+    members, looks = crowd(_STEP), []
+    broadcasts = [(Payload(""), None)] * JOINED_MESSAGES
+    assert FanOut(broadcasts, members).run(members, lambda: bool(looks.append(1)))
+    assert len(looks) >= _STEP // 4
 
 
 def test_a_room_without_members_is_done_at_once():

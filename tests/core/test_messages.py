@@ -116,3 +116,20 @@ def test_an_empty_batch_is_no_bytes():
 
 def test_a_batch_shows_what_it_is():
     assert repr(Batch([Payload("a")])) == "Batch([Payload(b'a', is_text=True)])"
+
+
+@given(st.lists(st.tuples(st.binary(max_size=300), st.booleans()), max_size=12))
+def test_a_batch_without_some_of_its_messages(messages):
+    payloads = [Payload(data) for data, _ in messages]
+    missed = [place for place, (_, misses) in enumerate(messages) if misses]
+    left = [payload for payload, (_, misses) in zip(payloads, messages, strict=True) if not misses]
+    batch = Batch(payloads).without(missed)
+    if not left:
+        assert batch is None
+    else:
+        assert batch.payloads == tuple(left)
+        assert batch.frame == Batch(left).frame
+
+
+def test_one_message_without_itself_is_nothing():
+    assert Payload("a").without([0]) is None

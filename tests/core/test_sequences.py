@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from django_fastws._core.sequences import Numbered, Sequences
 
 
@@ -30,7 +32,25 @@ def test_a_message_is_not_changed_but_copied():
     assert message == {"x": "1"}
 
 
-def test_of_too_many_senders_the_first_are_forgotten():
+def test_who_goes_on_is_not_forgotten_however_many_others_come():
+    sequences = Sequences(most=10)
+    assert sequences.is_next("regular", "1")
+    for number in range(100):
+        assert sequences.is_next(f"newcomer {number}", "1")
+        # A repetition keeps it, too.
+        assert sequences.is_next("regular", str(number // 2 + 2)) is (number % 2 == 0)
+    assert not sequences.is_next("regular", "1")
+
+
+@pytest.mark.parametrize("number", ["", "x", "1.5", "-1", "+1", " 1", "1_0", "٣", "9" * 20, "9" * 10_000])
+def test_what_is_no_number_is_refused(number):
+    sequences = Sequences()
+    with pytest.raises(ValueError, match="not the number of a message"):
+        sequences.is_next("ada", number)
+    assert sequences.is_next("ada", "1")
+
+
+def test_of_too_many_senders_those_that_are_idle_for_longest_are_forgotten():
     sequences = Sequences(most=10)
     for sender in range(100):
         assert sequences.is_next(str(sender), "1")

@@ -1,0 +1,31 @@
+"""Unique ids of objects, by which they are found as long as they live."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
+
+__all__ = ["Ids"]
+
+Owner = TypeVar("Owner")
+
+
+class Ids(Generic[Owner]):
+    """Ids that are made when they are asked for; who was never asked for one takes no memory here."""
+
+    def __init__(self) -> None:
+        self._owners: WeakValueDictionary[str, Owner] = WeakValueDictionary()
+
+    def make(self, owner: Owner) -> str:
+        """A new id of an object: 32 hexadecimal digits, unique in the whole cluster, and not to be guessed."""
+        made = uuid.uuid4().hex
+        self._owners[made] = owner
+        return made
+
+    def find(self, made: str) -> Owner | None:
+        """Whose id this is; None if it is nobody's here."""
+        return self._owners.get(made)
+
+    def __len__(self) -> int:
+        return len(self._owners)
