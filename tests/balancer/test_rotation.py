@@ -65,9 +65,7 @@ async def test_a_server_that_stops_leaves_the_rotation(kind, redis_server, certi
             for _ in range(20):
                 ws = await stack.enter_async_context(connect(proxy.url("/ws/where")))
                 assert (await ws.recv_json())["pid"] == staying.pid
-        if kind == "nginx":
-            assert "upstream server temporarily disabled" in proxy.log()
-        else:
+        if kind == "haproxy":
             await until(lambda: _is_down(proxy), "the check of haproxy")
             assert [await serving(proxy) for _ in range(10)] == 10 * [staying.pid]
         assert stopping.process.poll() is None
@@ -102,6 +100,53 @@ async def test_a_view_that_answers_503_takes_no_server_out(proxy, servers):
             answer = await client.get(proxy.url("/unavailable", scheme="http"))
             assert (answer.status_code, int(answer.text) in {server.pid for server in servers}) == (503, True)
     assert await serving(proxy)
+
+
+async def test_a_rolling_restart_with_sockets_alone_shuts_nobody_out(kind, redis_server, certificate):
+    clients = 20
+    async with AsyncExitStack() as stack:
+        with balanced(kind, redis_server, certificate, FASTWS_DRAIN_SECONDS=1) as (proxy, *servers):
+
+            async def come() -> Any:
+                ws = await stack.enter_async_context(connect(proxy.url("/ws/where")))
+                await ws.recv()
+                return ws
+
+            async def stay() -> None:
+                """Be connected, and come back at once when the server stops."""
+                nonlocal back
+                ws = await come()
+                async with asyncio.timeout(9 * LIMIT):
+                    while True:
+                        arrived.release()
+                        assert await ws.closed() == (1012, "service restart")
+                        ws = await come()
+                        back += 1
+
+            back, arrived = 0, asyncio.Semaphore(0)
+            staying = [asyncio.create_task(stay()) for _ in range(clients)]
+            for _ in range(clients):
+                await arrived.acquire()
+            try:
+                for server in servers:
+                    seen = len(proxy.log())
+                    server.send_signal(signal.SIGTERM)
+                    assert await asyncio.to_thread(server.process.wait, LIMIT) == 0
+                    await asyncio.to_thread(server.start)
+                    if kind == "haproxy":
+                        await until(lambda seen=seen: _is_up(proxy, seen), "the check of haproxy")
+                # Whoever was refused has failed.
+                assert [task.exception() for task in staying if task.done()] == []
+                assert back >= clients
+            finally:
+                for task in staying:
+                    task.cancel()
+                results = await asyncio.gather(*staying, return_exceptions=True)
+        assert [result for result in results if not isinstance(result, asyncio.CancelledError)] == []
+
+
+async def _is_up(proxy: Proxy, seen: int) -> bool:
+    return "is UP" in proxy.log()[seen:]
 
 
 class Load:
