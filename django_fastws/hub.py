@@ -43,7 +43,7 @@ class Member(Protocol):
     """What the hub needs of a WebSocket.
 
 
-    A class whose members can be found by their id has a ``find(id)`` besides, which costs nothing for each member.
+    A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
     """
 
     @property
@@ -110,7 +110,7 @@ class _Room:
     def add(self, member: Member, join: object) -> None:
         """Somebody joins, under a name for this join."""
         if member not in self.members:
-            find = getattr(member, "find", None)
+            find = getattr(member, "_find", None)
             self.find = find if not self.members or find == self.find else None
             self.members[member] = member.post
             self.joining[member] = {join}

@@ -367,7 +367,7 @@ class WebSocket:
         """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
         return self._wire.post
 
-    find = ids.find  # a socket by its id; for the hub
+    _find = ids.find  # a socket by its id; for the hub
 
     def _leave_rooms(self) -> None:
         if self._rooms:

@@ -1,0 +1,116 @@
+"""What a user of Redis may touch that is kept to the prefix of a layer, as two sites that share a Redis need it."""
+
+import asyncio
+
+import pytest
+import redis
+from channels.layers import get_channel_layer
+
+from django_fastws import Room, adisconnect
+from django_fastws.hub import current_hub
+from django_fastws.layer import check_layer
+from django_fastws.users import current_users
+
+pytestmark = [pytest.mark.redis]
+
+#: As docs/howto/channel-layer.md says.
+COMMANDS = ["-@all", "+@pubsub", "+@connection"]
+
+
+class Member:
+    id = "member"
+
+    def __init__(self):
+        self.got = []
+
+    def post(self, batch):
+        self.got += [payload.text for payload in batch.payloads]
+
+
+class Seat:
+    user, session, began = "auth.user:1", "", 0.0
+
+    def __init__(self):
+        self.ended = []
+
+    def end(self, kind, code, reason):
+        self.ended.append(code)
+
+
+class User:
+    pk, is_authenticated = 1, True
+
+
+@pytest.fixture
+async def sites(settings, redis_server):
+    """Two sites on one Redis, each with a user of its own: make one of them the current one."""
+
+    def become(site):
+        config = {"hosts": [redis_server.url.replace("//", f"//{site}:secret@")], "prefix": site}
+        settings.CHANNEL_LAYERS = {
+            "default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config},
+        }
+        return get_channel_layer()
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        for site in ("one", "two"):
+            rules = ["reset", "on", ">secret", "resetkeys", "resetchannels", f"~{site}*", f"&{site}*", *COMMANDS]
+            client.execute_command("ACL", "SETUSER", site, *rules)
+        yield become
+        client.acl_deluser("one", "two")
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sites, db, caplog):
+    layer = sites("one")
+    await check_layer()
+    member, seat = Member(), Seat()
+    seat.user = "tests.test_prefix.user"
+    await current_hub().join(member, "lobby")
+    await current_hub().join(member, "größe ✓")  # whose name is hashed
+    await Room("lobby").abroadcast("async")
+    await asyncio.to_thread(Room("größe ✓").broadcast, "sync", on_commit=False)
+    await until(lambda: sorted(member.got) == ["async", "sync"])
+
+    users = current_users()
+    user = User()
+    seat.user = f"{User.__module__}.{User.__qualname__}:1"
+    seat.began = asyncio.get_running_loop().time()
+    assert await users.add(seat) is None
+    await adisconnect(user=user)
+    await until(lambda: seat.ended == [4401])
+    users.discard(seat)
+    await users.settled()
+
+    channel = await layer.new_channel()
+    await layer.group_add("group", channel)
+    await layer.group_send("group", {"type": "hi"})
+    assert await layer.receive(channel) == {"type": "hi"}
+    await layer.send(channel, {"type": "ho"})
+    assert await layer.receive(channel) == {"type": "ho"}
+    await layer.group_discard("group", channel)
+
+    for name in ("lobby", "größe ✓"):
+        await current_hub().leave(member, name)
+    await layer._get_layer().flush()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= 30] == []
+
+
+async def test_sites_with_prefixes_of_their_own_do_not_hear_each_other(sites):
+    first, member = sites("one"), Member()
+    await current_hub().join(member, "lobby")
+    second = sites("two")
+    await Room("lobby").abroadcast("of the other")
+    await asyncio.to_thread(Room("lobby").broadcast, "of the other", on_commit=False)
+    sites("one")
+    await Room("lobby").abroadcast("of this")
+    await until(lambda: member.got)
+    assert member.got == ["of this"]
+    await current_hub().leave(member, "lobby")
+    for layer in (first, second, get_channel_layer()):
+        await layer._get_layer().flush()
