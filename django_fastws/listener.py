@@ -50,7 +50,8 @@ class Listener:
     @property
     def listens(self) -> bool:
         """Whether all that is published is delivered."""
-        return self._is_wanted and not self._is_deaf
+        is_heard = self._link is None or self._link.is_subscribed(self._group)  # else it was lost, and is made again
+        return self._is_wanted and not self._is_deaf and is_heard
 
     def start(self) -> None:
         """It is wanted."""

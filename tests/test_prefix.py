@@ -9,7 +9,8 @@ from channels.layers import get_channel_layer
 from django_fastws import Room, adisconnect
 from django_fastws.hub import current_hub
 from django_fastws.layer import check_layer
-from django_fastws.users import current_users
+from django_fastws.listener import Listener
+from django_fastws.users import GROUP
 
 pytestmark = [pytest.mark.redis]
 
@@ -25,16 +26,6 @@ class Member:
 
     def post(self, batch):
         self.got += [payload.text for payload in batch.payloads]
-
-
-class Seat:
-    user, session, began = "auth.user:1", "", 0.0
-
-    def __init__(self):
-        self.ended = []
-
-    def end(self, kind, code, reason):
-        self.ended.append(code)
 
 
 class User:
@@ -66,26 +57,24 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sites, db, caplog):
+async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sites, caplog):
     layer = sites("one")
     await check_layer()
-    member, seat = Member(), Seat()
-    seat.user = "tests.test_prefix.user"
+    member = Member()
     await current_hub().join(member, "lobby")
     await current_hub().join(member, "größe ✓")  # whose name is hashed
     await Room("lobby").abroadcast("async")
     await asyncio.to_thread(Room("größe ✓").broadcast, "sync", on_commit=False)
     await until(lambda: sorted(member.got) == ["async", "sync"])
 
-    users = current_users()
-    user = User()
-    seat.user = f"{User.__module__}.{User.__qualname__}:1"
-    seat.began = asyncio.get_running_loop().time()
-    assert await users.add(seat) is None
-    await adisconnect(user=user)
-    await until(lambda: seat.ended == [4401])
-    users.discard(seat)
-    await users.settled()
+    heard = []
+    listener = Listener(GROUP, heard.append)
+    listener.start()
+    await listener.wait()
+    await adisconnect(user=User())
+    await until(lambda: heard)
+    listener.stop()
+    await listener.settled()
 
     channel = await layer.new_channel()
     await layer.group_add("group", channel)
