@@ -16,7 +16,7 @@ from tests.docs.test_browser import console_of
 pytestmark = [pytest.mark.slow]
 
 WITH_SOCKETS = """\
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.test import TransactionTestCase
 from django_fastws.testing import connect
 
@@ -79,6 +79,8 @@ class Tests(TransactionTestCase):
         with self.assertRaises(RuntimeError), transaction.atomic():
             add_comment("tea", "never")
             raise RuntimeError
+        with self.assertRaises(IntegrityError):
+            add_comment("tea", None)
         add_comment("tea", "black")
         self.assertEqual(Comment.objects.get().number, 1)
 """
