@@ -16,8 +16,8 @@ PYTHON ?=
 
 # A further requirement for the environment, such as django~=5.2.0; test-matrix sets it.
 DJANGO =
-# Python version and requirement.
-MATRIX = 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django 3.14/django
+# Python version and requirement; "lowest" is the lowest version of each dependency.
+MATRIX = 3.11/lowest 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django 3.14/django
 
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
@@ -75,15 +75,20 @@ format: install-lint ## Format the code, mend what can be mended, write the page
 	$(PY) -m ruff format
 	$(PY) docs/include_code.py
 
-test-matrix: ## Run the tests on every Python and Django that is supported
+test-matrix: ## Run the tests on every Python and Django that is supported, and on the lowest versions of all
 	@ran= failed=; \
 	for row in $(MATRIX); do \
 	    version=$${row%%/*} requirement=$${row#*/}; \
 	    if python=$$($(FIND_VERSION)); then \
 	        echo "== Python $$version, $$requirement"; \
 	        ran="$$ran $$row"; \
-	        $(MAKE) test VENV=".venvs/python$$version" PYTHON="$$python" DJANGO="$$requirement" \
-	            || failed="$$failed $$row"; \
+	        if [ "$$requirement" = lowest ]; then \
+	            mkdir -p .venvs && "$$python" -m tests.lowest >.venvs/lowest.txt && PIP_CONSTRAINT="$(CURDIR)/.venvs/lowest.txt" \
+	                $(MAKE) test VENV=.venvs/lowest PYTHON="$$python" || failed="$$failed $$row"; \
+	        else \
+	            $(MAKE) test VENV=".venvs/python$$version" PYTHON="$$python" DJANGO="$$requirement" \
+	                || failed="$$failed $$row"; \
+	        fi; \
 	    else \
 	        echo "== Python $$version, $$requirement: skipped, there is no Python $$version here"; \
 	    fi; \

@@ -182,4 +182,4 @@ class Lease:
         # No close frame: by now another process may hold the lease.
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.abort()
+            wire.reset()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -165,6 +167,13 @@ class OutboundWire(Wire):
         """Cut the connection off, if it has not ended."""
         if self.connection.state is not State.CLOSED:
             self.connection.transport.abort()
+
+    def reset(self) -> None:
+        """Cut the connection off, and have the system drop what it was still to send."""
+        tcp = self.connection.transport.get_extra_info("socket")
+        with contextlib.suppress(AttributeError, OSError):  # it has none, or it is closed
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
 
     async def ping(self) -> float:
         self._check()

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django_fastws.checks import check_eviction
 from django_fastws.clients import library, reloader
 from django_fastws.clients.selection import SelectionError, parse_shard, select
+from django_fastws.clients.selector import LeaseSelector, new_loop
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
 from django_fastws.logs import log_to_stderr
@@ -67,7 +68,9 @@ class Command(BaseCommand):
         log_to_stderr()
         if options["reload"] and not reloader.is_child():
             sys.exit(reloader.run_child())
-        status = asyncio.run(_run(routes, options["drain_seconds"], reload=options["reload"]))
+        selector = LeaseSelector()
+        with asyncio.Runner(loop_factory=lambda: new_loop(selector)) as runner:
+            status = runner.run(_run(routes, options["drain_seconds"], selector, reload=options["reload"]))
         if status:
             sys.exit(status)
 
@@ -78,7 +81,9 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-async def _run(routes: list[OutboundRoute], drain_seconds: float | None, *, reload: bool) -> int:
+async def _run(
+    routes: list[OutboundRoute], drain_seconds: float | None, selector: LeaseSelector, *, reload: bool
+) -> int:
     """Run routes until they end, or a signal or a change of the code stops them; returns the exit status."""
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(routes, drain_seconds)
@@ -98,6 +103,7 @@ async def _run(routes: list[OutboundRoute], drain_seconds: float | None, *, relo
         stop.begin()
 
     stop.install()
+    selector.check = supervisor.enforce_leases
     # Not through the loop: it might serve a socket before SIGCONT.
     signal.signal(signal.SIGCONT, lambda *_: supervisor.enforce_leases())
     loop.add_signal_handler(signal.SIGUSR1, lambda: logger.info("Routes:\n%s", supervisor.status()))

@@ -1,0 +1,44 @@
+"""Event loop that looks at the leases first when its process was suspended."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections.abc import Callable
+
+__all__ = ["LeaseSelector", "new_loop"]
+
+_SUSPENDED_SECONDS = 0.25  # between two turns of the loop; what is shorter cannot have cost a lease
+# A suspended machine's monotonic clock stands still; this one does not.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class LeaseSelector(selectors.DefaultSelector):
+    """Selector that calls ``check`` before the loop serves anything after a long time.
+
+    SIGCONT tells of a process that was stopped by a signal, not of one that was frozen with its container or machine.
+    What waited in a buffer would go out before any task had its turn.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.check: Callable[[], None] = lambda: None
+        self._turned_at = time.clock_gettime(_CLOCK)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(timeout)
+        now = time.clock_gettime(_CLOCK)
+        if now - self._turned_at > _SUSPENDED_SECONDS:
+            self.check()
+        self._turned_at = now
+        return ready
+
+
+def new_loop(selector: LeaseSelector) -> asyncio.AbstractEventLoop:
+    """A loop with this selector; or another, if the project has chosen another kind of loop."""
+    loop = asyncio.new_event_loop()
+    if type(loop) is not asyncio.SelectorEventLoop:
+        return loop
+    loop.close()
+    return asyncio.SelectorEventLoop(selector)
