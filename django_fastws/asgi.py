@@ -27,7 +27,8 @@ from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
 from .limits import check_settings, process
-from .refusals import Refusal, count_refused
+from .python_warnings import reveal_warnings
+from .refusals import Refusal, count_refused, log_denied
 from .routing import WebSocketRouter
 from .sessions import watched
 from .threads import threads
@@ -38,6 +39,8 @@ from .wires import Wire, find_wire, served_scope
 __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
 
 logger = logging.getLogger("django_fastws.handshake")
+
+_PATIENCE = 0.9  # seconds after which a client that leaves is no mere coincidence
 
 
 def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp:
@@ -170,10 +173,12 @@ class Handshake:
         self._inner = inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reveal_warnings()
         wire = find_wire(scope, receive, send)
         del scope, receive, send
         problem = refusal(wire.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
+            log_denied(Refusal("malformed", 400, problem), wire.scope)
             await refuse(wire, 400, problem)
             return
         wire.scope["subprotocols"] = offered(wire.scope.get("subprotocols"))
@@ -186,7 +191,7 @@ class Handshake:
             count_refused(refused, wire.scope)
             await refuse(wire, refused.status, refused.text, refused.headers)
             return
-        wire.scope[BEGAN] = asyncio.get_running_loop().time()
+        wire.scope[BEGAN] = began = asyncio.get_running_loop().time()
         try:
             with Activation(wire.scope), threads.assigned(wire.scope):
                 await self._inner(wire.scope, wire.receive, wire.send)
@@ -212,8 +217,20 @@ class Handshake:
                 await wire.close(1000, "")
         finally:
             process.leave()
+            if not wire.answered:
+                _tell_unanswered(wire, asyncio.get_running_loop().time() - began)
         if wire.unclosed is not None:
             raise wire.unclosed  # the server ends a connection whose application has failed
+
+
+def _tell_unanswered(wire: Wire, seconds: float) -> None:
+    """Log a handshake that was over before the application has answered it, which no server says."""
+    if seconds >= _PATIENCE:
+        why = (
+            f"the application has not accepted it before it was over, {seconds:.1f} seconds after it came: the "
+            "client has left, or the server does not wait longer (daphne: --websocket_connect_timeout)"
+        )
+        log_denied(Refusal("not_answered", 503, "Service Unavailable", why), wire.scope)
 
 
 class OriginCheck:

@@ -22,6 +22,7 @@ from .activation import activated
 from .admission import Admission, NotAdmitted
 from .exceptions import WebSocketDisconnect, WebSocketException, mistake_in
 from .limits import Limits
+from .refusals import Refusal, log_denied
 from .seats import Seat
 from .signatures import Signature, label_of
 from .threads import threads
@@ -78,7 +79,10 @@ class Endpoint:
             except Exception as error:
                 await self._failed(ws, wire, error)
             else:
-                await ws.close()
+                if ws.client_state is ClientState.CONNECTING and wire.gone is None:
+                    await self._unanswered(wire)
+                else:
+                    await ws.close()
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
@@ -106,6 +110,7 @@ class Endpoint:
                 path_params, bytes(wire.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
             )
         except (ParameterError, QueryError) as error:
+            log_denied(Refusal("malformed", 400, str(error)), wire.scope)
             await wire.deny(400, str(error))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
@@ -115,15 +120,24 @@ class Endpoint:
         except NotAdmitted:
             return None
 
+    async def _unanswered(self, wire: Wire) -> None:
+        """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
+        why = f"{label_of(self.handler)}() returned without accept() or close()"
+        log_denied(Refusal("not_accepted", 403, "Forbidden: it was not accepted", why), wire.scope)
+        await wire.deny(403, "Forbidden: it was not accepted")
+
     async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
         error = _significant(error)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
         elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
             # As a view may raise them; get_object_or_404() does.
-            await wire.deny(404 if isinstance(error, Http404) else 403, str(error))
+            status = 404 if isinstance(error, Http404) else 403
+            log_denied(Refusal("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), wire.scope)
+            await wire.deny(status, str(error))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
+                log_denied(Refusal("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), wire.scope)
                 await wire.deny(403, error.reason)
             else:
                 await ws.close(error.code, error.reason)

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from ._core.tally import Tally
 from .types import Scope
 
-__all__ = ["Refusal", "closed", "count_closed", "count_refused", "refused"]
+__all__ = ["Refusal", "closed", "count_closed", "count_refused", "log_denied", "refused"]
 
 #: By kind: handshakes that were refused, and sockets that were closed.
 refused, closed = Tally(), Tally()
+_denied = Tally()  # of other handshakes, which no limit and no rule has refused
 
 _LOGGERS = {
     "login_required": logging.getLogger("django_fastws.access"),
@@ -22,9 +23,14 @@ _LOGGERS = {
     "disconnect": logging.getLogger("django_fastws.users"),
     "host": logging.getLogger("django_fastws.handshake"),
     "session": logging.getLogger("django_fastws.users"),
+    "handler": logging.getLogger("django_fastws.handshake"),
+    "malformed": logging.getLogger("django_fastws.handshake"),
+    "not_accepted": logging.getLogger("django_fastws.handshake"),
+    "not_answered": logging.getLogger("django_fastws.handshake"),
 }
 _limits_logger = logging.getLogger("django_fastws.limits")
-_QUIET = frozenset({"disconnect", "session", "idle_timeout", "max_lifetime"})  # nobody did anything wrong
+#: Nobody did anything wrong, or nobody here.
+_QUIET = frozenset({"disconnect", "handler", "idle_timeout", "malformed", "max_lifetime", "session"})
 
 
 class Refusal(NamedTuple):
@@ -60,6 +66,13 @@ def count_refused(refusal: Refusal, scope: Scope) -> None:
     line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
     why = refusal.detail or refusal.text
     _count(refused, refusal.kind, line, (scope.get("path"), _client(scope), refusal.status, why))
+
+
+def log_denied(refusal: Refusal, scope: Scope) -> None:
+    """Log a handshake that was denied for another reason than a limit or a rule; it counts as none of those."""
+    line = "Denied a WebSocket on %.200r from %.100r with %s: %.500r"
+    why = refusal.detail or refusal.text
+    _count(_denied, refusal.kind, line, (scope.get("path"), _client(scope), refusal.status, why))
 
 
 def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:

@@ -20,6 +20,7 @@ from .._core.handshake import offered
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
 from ..types import Message, Scope
+from .access_log import rejection
 from .backpressure import tcp_below
 from .compression import accept_offer, usable_offers
 from .inbox import Inbox
@@ -162,6 +163,18 @@ class WebSocketProtocol(LivenessProtocol):
         self._answer = (status, headers, body)
         self.serverReject()
 
+    def note_answer(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """Remember, for the log, what the handshake is about to be refused with."""
+        self._answer = (status, headers, body)
+
+    def serverReject(self) -> None:
+        """Refuse the handshake with the answer that was found, and log why."""
+        handshake = self.handshake_deferred
+        del self.handshake_deferred
+        handshake.errback(ConnectionDeny(code=403, reason="Access denied"))
+        self.server.protocol_disconnected(self)
+        self.server.log_action("websocket", "rejected", {**self._details, **rejection(self._answer)})
+
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """Answer a handshake with an error: of the application, of the server, or what autobahn found."""
         if self._answer is None:
@@ -267,7 +280,8 @@ class WebSocketProtocol(LivenessProtocol):
     def application_ended(self, *, failed: bool) -> None:
         """The application has returned, or failed: nobody is left to serve this connection."""
         if self._is_waiting:
-            self.refuse(*((500, "Internal Server Error") if failed else (403, "Forbidden")))
+            status, text = (500, "Internal Server Error") if failed else (403, "Forbidden: it was not accepted")
+            self.refuse(status, text)
         elif self.state == self.STATE_OPEN:
             code, reason = (1011, b"internal error") if failed else (1000, None)
             self.sendCloseFrame(code=code, reasonUtf8=reason)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
+from daphne.access import AccessLogGenerator
 from daphne.http_protocol import WebRequest
 from daphne.server import Server as DaphneServer
 from daphne.server import reactor
@@ -23,10 +24,12 @@ from twisted.web.http_headers import Headers
 from .._core.answers import checked_body, checked_response
 from ..conf import conf
 from ..hub import current_hub
+from ..python_warnings import reveal_warnings
 from ..reachability import announce_layer
 from ..stopping import OrderlyStop
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
+from .access_log import AccessLog, log_rejection, shown_client
 from .backpressure import request_has_room, tcp_below, transport_has_room, unsent_bytes
 from .channel import Channel, NegotiatingChannel
 from .drain import Drain
@@ -68,6 +71,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         websocket_max_message_size, websocket_max_frame_size: None for ``FASTWS_MAX_MESSAGE_BYTES``.
     """
 
+    action_logger: Any
     endpoints: list[str]
     ready_callable: Callable[[], None] | None
     signal_handlers: bool
@@ -96,6 +100,8 @@ class Server(DaphneServer):  # type: ignore[misc]
             websocket_max_frame_size=limit if websocket_max_frame_size is None else websocket_max_frame_size,
             **options,
         )
+        if type(self.action_logger) is AccessLogGenerator:
+            self.action_logger = AccessLog(self.action_logger.stream)
         # daphne takes any socket that it is handed for one of IPv4.
         self._descriptors = [int(text.partition("fileno=")[2]) for text in self.endpoints if _FD.fullmatch(text)]
         self.endpoints = [text for text in self.endpoints if not _FD.fullmatch(text)]
@@ -131,6 +137,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def _ready(self) -> None:
         """What daphne calls between having made its factories and beginning to serve."""
+        reveal_warnings()
         self.ws_factory.protocol = WebSocketProtocol
         self.ws_factory._batched_timer = _Timers()
         self.http_factory.protocol = functools.partial(NegotiatingChannel, self._build_channel)
@@ -349,8 +356,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the access log, but for the requests of monitors."""
         if protocol != "http" or details["path"].partition("?")[0] not in (conf.health_path, conf.ready_path):
-            client = details["client"] or "-"  # of a Unix socket there is none to tell
-            super().log_action(protocol, action, {**details, "client": client})
+            super().log_action(protocol, action, {**details, "client": shown_client(details["client"])})
 
     # Looking after them
 
@@ -417,9 +423,23 @@ class DevelopmentServer(Server):
                 del options[name]
         super().__init__(*args, **{"lifespan": "auto", **options})
 
+    def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
+        """Pass what has happened to the command, which has a line without the reason for what was rejected."""
+        is_daphnes = getattr(self.action_logger, "__func__", None) is _daphnes_log_action()
+        if (protocol, action) == ("websocket", "rejected") and is_daphnes:
+            log_rejection({**details, "client": shown_client(details["client"])})
+        else:
+            super().log_action(protocol, action, details)
+
     @property
     def drain_seconds(self) -> float:
         return min(super().drain_seconds, self._LONGEST_DRAIN)
+
+
+def _daphnes_log_action() -> Any:
+    from daphne.management.commands.runserver import Command  # needs the apps
+
+    return Command.log_action
 
 
 def _forwarded(hops: int | None, names: list[str | None]) -> Forwarded | None:

@@ -214,6 +214,8 @@ class DaphneWire(DirectWire):
             if protocol.state == _OPEN:
                 self._forget_handshake()
         elif protocol.state != _OPEN:
+            if kind == "websocket.accept":
+                self.answered = False  # too late: daphne does not wait for ever
             return  # a closed connection: daphne drops what is sent to it, and consumers rely on that
         elif kind == "websocket.send":
             text: Any = message.get("text")
@@ -388,6 +390,8 @@ class DaphneWire(DirectWire):
         headers = [*self._denial["headers"], (b"connection", b"close")]
         head = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers)
         answer = b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase.encode(), head, body)
+        if hasattr(protocol, "note_answer"):  # of our own server, for its log
+            protocol.note_answer(status, headers, body)
         # serverReject() ends the handshake in daphne's and autobahn's own way, and only the bytes differ.
         protocol.sendHttpErrorResponse = lambda *args, **kwargs: protocol.sendData(answer)
         protocol.serverReject()

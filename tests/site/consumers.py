@@ -9,6 +9,7 @@ from . import (  # noqa: F401 (their routes)
     identity,
     limited,
     members,
+    mistakes,
     patterns,
     queries,
     request_state,

@@ -1,0 +1,57 @@
+"""Access log of the server: daphne's lines, with why a handshake was rejected, each written at once."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from daphne.access import AccessLogGenerator
+
+__all__ = ["AccessLog", "log_rejection", "rejection", "shown_client"]
+
+_LONGEST = 200  # characters of a reason
+
+#: That of daphne's runserver.
+_console = logging.getLogger("django.channels.server")
+
+
+class AccessLog(AccessLogGenerator):  # type: ignore[misc]
+    """Writes a line for each request and for each step of a socket, in something like NCSA's format."""
+
+    stream: Any
+
+    def __call__(self, protocol: str, action: str, details: dict[str, Any]) -> None:
+        """Note that something has happened."""
+        if protocol == "websocket" and action == "rejected":
+            date = datetime.datetime.now().strftime("%d/%b/%Y:%H:%M:%S")
+            self.stream.write(
+                f'{details["client"]} - - [{date}] "WSREJECT {details["path"]}" {details["status"]} - '
+                f'"{details["reason"]}"\n'
+            )
+        else:
+            super().__call__(protocol, action, details)
+        self.stream.flush()  # or it waits, in a pipe, for 8 kB more
+
+
+def log_rejection(details: dict[str, Any]) -> None:
+    """Log a handshake that was rejected, as ``runserver`` does, with the reason."""
+    _console.info("WebSocket REJECT %(path)s %(status)s %(reason)s [%(client)s]", details)
+
+
+def rejection(answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None) -> dict[str, Any]:
+    """Status and reason of an answer to a handshake, for one line of a log: the answer's text if it has any."""
+    status, headers, body = answer or (403, [], b"")
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Refused"
+    is_text = any(name == b"content-type" and value.startswith(b"text/plain") for name, value in headers)
+    text = body[: 4 * _LONGEST].decode("utf-8", "replace") if is_text else ""
+    text = "".join(char if char.isprintable() and char != '"' else " " for char in text[:_LONGEST]).strip()
+    if text and not text.startswith(phrase):
+        text = f"{phrase}: {text}"
+    return {"status": status, "reason": text or phrase}
+
+
+def shown_client(client: str | None) -> str:
+    """The client of daphne's details: without a port that nobody has told; of a Unix socket a hyphen."""
+    return "-" if client is None else client.removesuffix(":0")
