@@ -151,6 +151,9 @@ REFUSED = {
         {"path": "/number?n=1", "headers": {"Cookie": b"a=\x01"}},
         {"path": "/number?n=1", "subprotocols": ["not a token"]},
     ],
+    "the host that is asked for is not in `ALLOWED_HOSTS`": [
+        {"path": "/number?n=1", "headers": {"Host": b"elsewhere.example"}}
+    ],
     "the origin is not let in": [{"path": "/number?n=1", "origin": "https://elsewhere.example"}],
     "no route has the path": [{"path": "/nowhere"}],
     "a parameter does not fit": [{"path": "/number?n=one"}, {"path": "/number"}],
