@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -118,7 +118,8 @@ class _Loading:
 
     async def _with_session(self, scope: Scope, receive: Receive, send: Send) -> None:
         with threads.assigned(scope):
-            await load_session(scope)
+            with threads.unblocked():
+                await load_session(scope)
             running = self._inner(scope, receive, send)
             del scope, receive, send
             await running
@@ -304,14 +305,14 @@ class AuthMiddleware:
         try:
             with threads.assigned(scope):
                 user: Any = None
-                if users.listens or await sync_to_async(names_a_user)(session):
+                if users.listens or await _unblocked(names_a_user, session):
                     # Somebody may be logged in: first listen for the end of that, then look who it is.
                     is_expected = True
                     users.expect()
                     if not users.listens:
                         await users.listening()
                         unload(session)
-                    user = await sync_to_async(load_user)(session)
+                    user = await _unblocked(load_user, session)
                     if not user.is_authenticated:
                         is_expected = False
                         users.unexpect()
@@ -321,6 +322,12 @@ class AuthMiddleware:
         finally:
             if is_expected:
                 users.unexpect()
+
+
+async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
+    """Call a function in a thread, but not behind what handlers and rules do there."""
+    with threads.unblocked():
+        return await sync_to_async(function)(session)
 
 
 async def refuse(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:

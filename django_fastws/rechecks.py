@@ -124,7 +124,7 @@ class Rechecks:
                 self._set_timer()
 
     async def _look(self, seats: Collection[Seat]) -> None:
-        with threads.assigned(next(iter(seats)).scope):
+        with threads.assigned(next(iter(seats)).scope), threads.unblocked():
             ended = await sync_to_async(verify)([seat.identity for seat in seats])
         for seat in seats:
             if reason := ended.get(seat.identity):

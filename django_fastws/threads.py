@@ -8,7 +8,7 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
 from contextvars import Token
@@ -49,6 +49,7 @@ class Threads:
         self._count = count
         self._lock = threading.Lock()
         self._threads: list[tuple[ThreadSensitiveContext, _Thread]] = []
+        self._spare: tuple[ThreadSensitiveContext, _Thread] | None = None  # which no handler has
 
     def assigned(self, scope: Scope | None = None) -> Assignment:
         """From now on, ``sync_to_async`` and the async ORM use one of the threads in this task: the least busy one.
@@ -83,6 +84,30 @@ class Threads:
             thread.count_users(1)
         return Assignment(thread, variable.set(context), own(scope))
 
+    @contextlib.contextmanager
+    def unblocked(self) -> Iterator[None]:
+        """Sync code in this block does not wait behind a handler's; for short work of this package.
+
+        It runs in the thread that the task has, if that has nothing to do; else in one that no handler has.
+        """
+        variable = SyncToAsync.thread_sensitive_context
+        has = variable.get(None)
+        if not any(context is has and thread.jobs for context, thread in self._threads):
+            yield
+            return
+        with self._lock:
+            if self._spare is None:
+                self._spare = ThreadSensitiveContext(), _Thread("django-fastws-spare")
+                SyncToAsync.context_to_thread_executor[self._spare[0]] = self._spare[1]
+            context, thread = self._spare
+        thread.count_users(1)
+        token = variable.set(context)
+        try:
+            yield
+        finally:
+            variable.reset(token)
+            thread.count_users(-1)
+
     async def close(self, timeout: float | None = None) -> None:
         """Close every database connection and end the threads. They start again if something needs them.
 
@@ -101,7 +126,7 @@ class Threads:
 
     def _stop(self) -> list[Future[None]]:
         with self._lock:
-            ends = [thread.stop() for _, thread in self._threads]
+            ends = [thread.stop() for _, thread in (*self._threads, *filter(None, [self._spare]))]
         return [end for end in ends if end is not None]
 
 

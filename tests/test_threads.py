@@ -397,7 +397,7 @@ async def test_close_ends_the_threads_after_what_they_do():
         block.end()
         await closing
     assert is_ours(await task)
-    assert running() == set()
+    await until(lambda: running() == set())
     await hold(pool)  # it can be used again
 
 
@@ -531,10 +531,55 @@ async def test_the_user_is_loaded_in_the_handlers_thread(routes, monkeypatch):
         return AnonymousUser()
 
     monkeypatch.setattr(asgi, "load_user", load_user)
-    session = SimpleNamespace(session_key="abc")
+    session = SimpleNamespace(session_key="abc", get={"_auth_user_id": "1"}.get)
     name = await answer(AuthMiddleware(URLRouter(websocket_urlpatterns())), scope(session=session))
     assert users == [name]
     assert is_ours(name)
+
+
+async def test_slow_sync_rules_hold_up_no_handshake_of_others(routes, settings, monkeypatch):
+    settings.FASTWS_DB_THREADS = 2
+    go_on, begun = threading.Event(), []
+
+    def slow(ws: WebSocket) -> bool:
+        begun.append(ws)
+        return go_on.wait(LIMIT)
+
+    async def greet(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send("hello")
+
+    FastWS().websocket("/asked", permission=slow)(asked)
+    FastWS().websocket("/greet")(greet)
+    monkeypatch.setattr(asgi, "load_user", lambda session: AnonymousUser())
+    application = get_asgi_application()
+    slow_ones = [asyncio.ensure_future(answer(application, scope(session={}))) for _ in range(2)]
+    try:
+        await until(lambda: len(begun) == 2)
+        session = SimpleNamespace(session_key="abc", get={"_auth_user_id": "1"}.get)
+        assert await answer(application, scope(path="/greet", session=session)) == "hello"
+        assert not any(task.done() for task in slow_ones)
+    finally:
+        go_on.set()
+        await asyncio.gather(*slow_ones)
+
+
+async def test_short_work_runs_elsewhere_only_while_the_thread_is_busy():
+    some, go_on = Threads(1), threading.Event()
+    try:
+        with some.assigned():
+            with some.unblocked():
+                assert await sync_to_async(name_of_thread)() == "django-fastws-0"
+            busy = asyncio.ensure_future(sync_to_async(go_on.wait)(LIMIT))
+            await asyncio.sleep(0)
+            with some.unblocked():
+                assert await sync_to_async(name_of_thread)() == "django-fastws-spare"
+            go_on.set()
+            await busy
+            assert await sync_to_async(name_of_thread)() == "django-fastws-0"
+    finally:
+        await some.close()
+    assert not running()
 
 
 async def test_a_handler_that_calls_nothing_sync_costs_no_thread(routes):
