@@ -27,6 +27,7 @@ from django_fastws.asgi import get_asgi_application
 from django_fastws.checks import check_settings
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.threads import Threads, threads
+from tests.ids import shown
 from tests.processes import ASGIServer, PostgresServer
 from tests.site import client
 from tests.site.tenants import tenant_of
@@ -172,7 +173,7 @@ async def _async(scope: Any) -> None:
         ("nowhere.at_all", ImproperlyConfigured, "cannot be imported"),
         (7, ImproperlyConfigured, "not a sync function"),
     ],
-    ids=str,
+    ids=shown,
 )
 async def test_without_it_the_piece_does_not_run(setup: Any, error: type[Exception], words: str):
     pool = Threads(1)
@@ -191,7 +192,7 @@ async def test_without_it_the_piece_does_not_run(setup: Any, error: type[Excepti
         {"FASTWS_DB_SETUP": "tests.test_database_setup._async"},
         {"FASTWS_DB_RESET": "sometimes"},
     ],
-    ids=str,
+    ids=shown,
 )
 def test_the_application_is_not_made_with_one_that_cannot_be(settings: dict[str, Any]):
     with override_settings(**settings), pytest.raises(ImproperlyConfigured, match=next(iter(settings))):
@@ -210,7 +211,7 @@ def test_the_application_is_not_made_with_one_that_cannot_be(settings: dict[str,
         ({"FASTWS_DB_SETUP": "project/tenants.py"}, False),
         ({"FASTWS_DB_RESET": 1}, False),
     ],
-    ids=str,
+    ids=shown,
 )
 def test_the_check(settings: dict[str, Any], is_right: bool):
     with override_settings(**settings):
