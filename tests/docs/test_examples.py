@@ -426,7 +426,8 @@ async def test_routes_are_mounted_by_hand(example):
     assert (await _denial("/elsewhere", application=module.alone))[0] == 500
 
 
-async def test_middleware_is_around_the_routes(example):
+async def test_middleware_is_around_the_routes(example, settings):
+    settings.ALLOWED_HOSTS = [".example"]
     module = example("middleware")
     async with connect("/ws/tenant", application=module.make_application(), headers={"Host": "north.example"}) as ws:
         assert await ws.receive_json() == {"tenant": "north"}
