@@ -19,6 +19,9 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.layer import Link
+from django_fastws.testing import connect
+from django_fastws.websocket import WebSocket
+from django_fastws.wires import Wire
 from tests.ids import shown
 
 
@@ -1155,3 +1158,33 @@ async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_j
     assert member.got == ["first", "second", "third", "fourth"]
     assert member.posts == 2
     assert time.perf_counter() - began >= 0.1
+
+
+# Sockets
+
+
+async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(links):
+    done = asyncio.Event()
+
+    async def handler(scope, receive, send):
+        ws = WebSocket(Wire(scope, receive, send))
+        await ws.accept()
+        await ws.join("elsewhere")  # which makes the link
+        links[0].gates["subscribe"].clear()
+        joins = [start(ws.join("lobby")) for _ in range(2)]
+        await settle()
+        joins[0].cancel()
+        await settle()
+        links[0].gates["subscribe"].set()
+        await asyncio.gather(*joins, return_exceptions=True)
+        assert joins[0].cancelled()
+        await settle()
+        assert ws.rooms == {"elsewhere", "lobby"}
+        current_hub().deliver(envelope(group_name("lobby"), Payload("hi"), None))
+        await settle()
+        await done.wait()
+        ws.release()
+
+    async with connect("/", application=handler) as client:
+        assert await client.receive_text() == "hi"
+        done.set()
