@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import logging
 import os
 import threading
 import uuid
@@ -21,13 +22,15 @@ from .outages import outage_of
 
 __all__ = ["ChannelLink", "bridge"]
 
+logger = logging.getLogger("django_fastws.layer")
+
 _PROBE = "fastws.probe"
 
 
 class ChannelLink(Link):
     """One channel of a layer that knows only channels and groups."""
 
-    _LONGEST_PAUSE = 1.0  # seconds between two attempts to receive
+    _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two attempts to receive
 
     def __init__(self, deliver: Deliver, layer: Any) -> None:
         super().__init__(deliver)
@@ -40,6 +43,7 @@ class ChannelLink(Link):
         self._receiver: asyncio.Task[None] | None = None
         self._groups: set[str] = set()
         self._probes: dict[str, asyncio.Future[None]] = {}
+        self._saw_garbage = False
         # Members of a group expire in layers that store them, however alive they are.
         expiry = getattr(layer, "group_expiry", None)
         self.refresh_seconds = expiry / 2 if expiry else None
@@ -108,16 +112,27 @@ class ChannelLink(Link):
             except Exception as error:
                 if is_timeout(error):
                     continue  # redis-py 8 times out idle reads; a check tells how to stop that
+                if isinstance(error, ValueError):  # the layer could not decode what somebody has published
+                    self._ignore(error)
+                    await asyncio.sleep(self._SHORTEST_PAUSE)
+                    continue
                 self._server.lost(self, error)
-                pause = min(self._LONGEST_PAUSE, pause * 2 or 0.05)
+                pause = min(self._LONGEST_PAUSE, pause * 2 or self._SHORTEST_PAUSE)
                 await asyncio.sleep(pause)
                 continue
-            if message.get("type") == _PROBE:
-                heard = self._probes.get(message.get("probe", ""))
+            if not isinstance(message, dict):
+                self._ignore(TypeError(f"a message that is a {type(message).__name__}"))
+            elif message.get("type") == _PROBE:
+                heard = self._probes.get(str(message.get("probe", "")))
                 if heard is not None and not heard.done():
                     heard.set_result(None)
             else:
                 self.deliver(message)
+
+    def _ignore(self, error: Exception) -> None:
+        if not self._saw_garbage:
+            self._saw_garbage = True
+            logger.warning("Ignoring what is no message of a channel layer: %s: %.200s", type(error).__name__, error)
 
     async def _rejoin(self, channel: str) -> None:
         """A restarted Redis has forgotten the groups."""

@@ -1,0 +1,48 @@
+"""A layer that knows only channels and groups, and what comes from it that is no message."""
+
+import asyncio
+
+from django_fastws.layer.channels import ChannelLink
+
+
+class Layer:
+    """A layer whose one channel gives what the test says, or raises it."""
+
+    def __init__(self):
+        self.waiting = asyncio.Queue()
+
+    async def new_channel(self):
+        return "channel"
+
+    async def group_add(self, group, channel):
+        pass
+
+    async def receive(self, channel):
+        what = await self.waiting.get()
+        if isinstance(what, Exception):
+            raise what
+        return what
+
+
+async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypatch):
+    monkeypatch.setattr(ChannelLink, "_SHORTEST_PAUSE", 0)
+    layer, got = Layer(), []
+    link = ChannelLink(got.append, layer)
+    await link.subscribe("group")
+    for what in (
+        ValueError("cannot decode"),
+        ["a"],
+        None,
+        5,
+        {"type": "fastws.probe", "probe": ["x"]},
+        {"type": "hi"},
+    ):
+        layer.waiting.put_nowait(what)
+    async with asyncio.timeout(5):
+        while not got:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert got == [{"type": "hi"}]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Ignoring what is no message of a channel layer: ValueError: cannot decode")
+    assert link.is_subscribed("group")
+    await link.close()
