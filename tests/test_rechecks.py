@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from unittest.mock import AsyncMock
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -337,7 +338,7 @@ async def own_password(user, client):
     user.set_password("another")
     await user.asave()
     request = await request_of(client)
-    request.user = user
+    request.user, request.auser = user, AsyncMock(return_value=user)  # Django 6.1 asks the second
     await aupdate_session_auth_hash(request, user)
     await request.session.asave()
 
