@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from .exceptions import WebSocketException
+from .masking import mask_path
 from .refusals import Refusal
 from .threads import threads
 
@@ -62,7 +63,7 @@ class Access:
                 "Nobody is let in on %.200r: there is no user in the scope. Add 'django.contrib.auth' to "
                 "INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), or put the middleware around "
                 "the route that sets it",
-                ws.scope.get("path"),
+                mask_path(ws.scope.get("path")),
             )
             return Refusal("login_required", 401, "log in first")
         if self.login_required and not user.is_authenticated:
@@ -111,7 +112,9 @@ async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Refusal | No
     except Http404 as error:
         return Refusal("permission", 404, str(error), f"{name}() found nothing")
     except Exception:
-        logger.exception("%s(), which decides who may connect to %.200r, failed", name, ws.scope.get("path"))
+        logger.exception(
+            "%s(), which decides who may connect to %.200r, failed", name, mask_path(ws.scope.get("path"))
+        )
         return Refusal("permission", 500, "Internal Server Error", f"{name}() failed")
     if answer:
         return None

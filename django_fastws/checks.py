@@ -348,6 +348,10 @@ def _is_origin(value: Any) -> bool:
     return isinstance(value, str) and (value in ("*", "null") or parse_pattern(value) is not None)
 
 
+def _is_words(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set)) and all(isinstance(item, str) and item.isalnum() for item in value)
+
+
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_right(value)
 
@@ -389,6 +393,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "FASTWS_HANDSHAKE_RATE": _RATE,
     "FASTWS_HANDSHAKE_RATE_PER_ADDRESS": _RATE,
     "FASTWS_IDLE_TIMEOUT": _TIME_LIMIT,
+    "FASTWS_LOG_MASKED_PARAMETERS": (_is_words, "a list of words of letters and digits"),
     "FASTWS_MAX_BODY_BYTES": (_or_none(conf.is_count), "None or a positive number of bytes"),
     "FASTWS_MAX_CONNECTIONS": _LIMIT,
     "FASTWS_MAX_CONNECTIONS_PER_ADDRESS": _LIMIT,

@@ -9,6 +9,7 @@ from django.conf import Settings
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
+from ._core.masking import MASKED_PARAMETERS
 from ._core.rates import Rate, parse_rate
 
 __all__ = ["Conf", "conf", "is_count", "is_rate", "is_seconds", "is_timeout"]
@@ -164,6 +165,11 @@ class Conf:
     def request_timeout(self) -> float | None:
         """How long the head of an HTTP request may take, and its body be slow, in seconds; None for ever."""
         return self._seconds("FASTWS_REQUEST_TIMEOUT", 60)
+
+    @property
+    def log_masked_parameters(self) -> tuple[str, ...]:
+        """The words in the names of parameters whose values the log does not show."""
+        return tuple(map(str.lower, self._get("FASTWS_LOG_MASKED_PARAMETERS", MASKED_PARAMETERS)))
 
     @property
     def health_path(self) -> str | None:

@@ -22,6 +22,7 @@ from .activation import activated
 from .admission import Admission, NotAdmitted
 from .exceptions import WebSocketDisconnect, WebSocketException, mistake_in
 from .limits import Limits
+from .masking import mask_path
 from .refusals import Refusal, log_denied
 from .seats import Seat
 from .signatures import Signature, label_of
@@ -142,13 +143,13 @@ class Endpoint:
             else:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
-            logger.info("%s() on %r: %s", label_of(self.handler), ws.scope.get("path"), error)
+            logger.info("%s() on %r: %s", label_of(self.handler), mask_path(ws.scope.get("path")), error)
             await ws.close(1011, mistake)
         else:
             logger.error(
                 "%s() failed on %r",
                 label_of(self.handler),
-                ws.scope.get("path"),
+                mask_path(ws.scope.get("path")),
                 exc_info=error,
                 stack_info=False,
             )

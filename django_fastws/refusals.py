@@ -9,6 +9,7 @@ import time
 from typing import Any, NamedTuple
 
 from ._core.tally import Tally
+from .masking import mask_path
 from .types import Scope
 
 __all__ = ["Refusal", "closed", "count_closed", "count_refused", "log_denied", "refused"]
@@ -65,20 +66,20 @@ def count_refused(refusal: Refusal, scope: Scope) -> None:
     """Count a refusal, and log it: a kind at most once a second, with how many there were."""
     line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
     why = refusal.detail or refusal.text
-    _count(refused, refusal.kind, line, (scope.get("path"), _client(scope), refusal.status, why))
+    _count(refused, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
 
 
 def log_denied(refusal: Refusal, scope: Scope) -> None:
     """Log a handshake that was denied for another reason than a limit or a rule; it counts as none of those."""
     line = "Denied a WebSocket on %.200r from %.100r with %s: %.500r"
     why = refusal.detail or refusal.text
-    _count(_denied, refusal.kind, line, (scope.get("path"), _client(scope), refusal.status, why))
+    _count(_denied, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
 
 
 def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:
     """Count a socket that was closed, and log it likewise."""
     line = "Closed a WebSocket on %.200r from %.100r with %s: %s"
-    _count(closed, kind, line, (scope.get("path"), _client(scope), code, reason))
+    _count(closed, kind, line, (mask_path(scope.get("path")), _client(scope), code, reason))
 
 
 def _count(tally: Tally, kind: str, line: str, values: tuple[Any, ...]) -> None:

@@ -15,6 +15,7 @@ from django.urls.resolvers import RegexPattern
 from django.utils.http import escape_leading_slashes
 
 from .activation import path_of
+from .masking import mask_path
 from .routes import Route, registry
 from .threads import with_thread
 from .types import Receive, Scope, Send
@@ -147,7 +148,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     wire = find_wire(scope, receive, send)
     event = await wire.receive()
     if event["type"] == "websocket.connect":
-        logger.info("No WebSocket route for %r", scope.get("path"))
+        logger.info("No WebSocket route for %r", mask_path(scope.get("path")))
         await wire.deny(404, "Not Found")
 
 

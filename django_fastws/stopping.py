@@ -1,4 +1,4 @@
-"""How a command is stopped: in order on the first signal, at once on the second, and in time whatever happens."""
+"""How a command is stopped: in order on the first signal, at once on a later one, and in time whatever happens."""
 
 from __future__ import annotations
 
@@ -14,9 +14,18 @@ from types import FrameType
 
 __all__ = ["OrderlyStop"]
 
+#: For so long after the first signal, others say nothing new.
+GRACE_SECONDS = 1.0
+
+_HANGUP = getattr(signal, "SIGHUP", None)  # which not every system has
+
 
 class OrderlyStop:
-    """SIGINT and SIGTERM begin an orderly stop, a second one ends the process as the signal would have.
+    """SIGINT, SIGTERM and SIGHUP begin an orderly stop; a later SIGINT or SIGTERM ends the process as it would have.
+
+    What comes within a second of the first signal is the same wish: Ctrl+C reaches a process from the terminal and
+    from its supervisor, and a service manager sends SIGTERM and SIGHUP. SIGHUP, which a closing terminal sends, never
+    ends the process at once; where it is ignored already, as ``nohup`` has it, it stays so.
 
     Whatever still runs when the time is over, because it blocks or ignores its cancellation, ends with the process.
 
@@ -43,13 +52,15 @@ class OrderlyStop:
         self._status = status
         self._logger = logger
         self._begun = threading.Event()
-        self._has_signal = False
+        self._signalled_at: float | None = None
 
     def install(self) -> None:
         """Handle the signals from now on; in the main thread."""
         # Not through the loop: code that blocks it would block them too.
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self._on_signal)
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+            signal.signal(_HANGUP, self._on_signal)
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
 
     def begin(self) -> None:
@@ -59,12 +70,14 @@ class OrderlyStop:
             self._loop.call_soon_threadsafe(self._begin)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        if self._has_signal:  # somebody insists
+        now = time.monotonic()
+        if self._signalled_at is None:
+            self._signalled_at = now
+            self.begin()
+        elif signum != _HANGUP and now - self._signalled_at >= GRACE_SECONDS:  # somebody insists
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
             os._exit(128 + signum)  # the first process of a container does not die of a signal
-        self._has_signal = True
-        self.begin()
 
     def _watch(self) -> None:
         self._begun.wait()

@@ -21,11 +21,37 @@ stop.install()
 os.kill = lambda pid, signum: None
 for _ in range(2):
     kill(os.getpid(), signal.{name})
-time.sleep(20)
+    time.sleep({pause})
+time.sleep({rest})
 """
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_second_signal_ends_the_first_process_of_a_container(name, status):
-    ended = subprocess.run([sys.executable, "-c", PROGRAM.replace("{name}", name)], timeout=15, check=False)
-    assert ended.returncode == status
+    assert run(name, pause=1.1, rest=20) == status
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_that_comes_twice_at_once_counts_once(name):
+    assert run(name, pause=0.05, rest=0.2) == 0
+
+
+def test_a_terminal_that_closes_twice_does_not_insist():
+    assert run("SIGHUP", pause=1.1, rest=0) == 0
+
+
+def test_a_hangup_that_is_ignored_stays_ignored():
+    ignoring = PROGRAM.replace("stop.install()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nstop.install()")
+    program = f"{fill(ignoring, 'SIGHUP', 0, 0)}\nassert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN"
+    assert subprocess.run([sys.executable, "-c", program], timeout=15, check=False).returncode == 0
+
+
+def fill(program: str, name: str, pause: float, rest: float) -> str:
+    for key, value in (("name", name), ("pause", pause), ("rest", rest)):
+        program = program.replace(f"{{{key}}}", str(value))
+    return program
+
+
+def run(name: str, *, pause: float, rest: float) -> int:
+    program = fill(PROGRAM, name, pause, rest)
+    return subprocess.run([sys.executable, "-c", program], timeout=25, check=False).returncode

@@ -10,6 +10,7 @@ from typing import Any
 from daphne.cli import CommandLineInterface as DaphneCommandLineInterface
 from django.conf import settings
 from django.utils.module_loading import import_string
+from twisted.internet.endpoints import quoteStringArgument
 
 from ..logs import LOG_FORMAT
 from ..types import ASGIApp
@@ -74,6 +75,8 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             per_message_deflate=options.per_message_deflate,
             drain_seconds=options.drain_seconds,
         )
+        if options.unix_socket:
+            options.unix_socket = quoteStringArgument(options.unix_socket)  # or a colon in it would end it
         _log_once()
         parser, self.parser = self.parser, _Parsed(options)
         try:

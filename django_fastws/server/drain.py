@@ -9,6 +9,7 @@ import time
 from typing import Protocol
 
 from .protocol import WebSocketProtocol
+from .requests import Request
 
 __all__ = ["Drain", "Drainable"]
 
@@ -19,6 +20,8 @@ _SPREAD = 0.5  # the part of the time over which sockets are closed
 _PATIENCE, _LEAST_PATIENCE = 0.25, 1.0  # for a client to answer its close frame: the part of it, and seconds
 _SOCKETS_PER_SECOND = 20.0  # so few that there is no need to spread them any further
 _LAST_SECONDS = 1.0  # after the port is closed, for a request that was already on its way on an open connection
+_QUIET_SECONDS, _QUIET_PACE = 1.0, 16 * 1024  # over so long, fewer bytes in a second: a stream, and no download
+_TOLD_SECONDS = 0.2  # for requests that are told that their clients have gone, before they are cancelled
 _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
 
 
@@ -30,6 +33,12 @@ class Drainable(Protocol):
 
     def requests(self) -> list[object]:
         """The HTTP requests that are not answered, and connections that have not taken their answer."""
+
+    def streams(self) -> list[Request]:
+        """The HTTP requests whose answers are streamed, and whose applications wait for a disconnect."""
+
+    def tell_disconnect(self) -> None:
+        """Tell the applications of all HTTP requests that their clients have gone."""
 
     def applications(self) -> list[asyncio.Future[None]]:
         """Whatever applications run."""
@@ -62,6 +71,7 @@ class Drain:
         self._server = server
         self._seconds = seconds
         self._spread = spread
+        self._sent: dict[Request, tuple[float, int]] = {}
         self._due: list[tuple[float, WebSocketProtocol]] = []
 
     async def run(self) -> None:
@@ -79,6 +89,7 @@ class Drain:
         closed_at: float | None = None
         while (left := started + self._seconds - time.monotonic()) > 0:
             self._close_due(time.monotonic())
+            self._tell_streams(is_late=left < self._seconds / 2)
             requests = server.requests()
             if not server.sockets() and not (set(early_requests) & set(requests)):
                 server.stop_listening()
@@ -113,9 +124,30 @@ class Drain:
             _, socket = self._due.pop()
             socket.restart(max(_TICK, min(self._seconds, _LEAST_PATIENCE), _PATIENCE * self._seconds))
 
+    def _tell_streams(self, *, is_late: bool) -> None:
+        """Tell streams that have no end of their own to end: those that say so at once, the others later.
+
+        What a client still takes, and what has an end, is a download, and left to itself.
+        """
+        for request in self._server.streams():
+            if request.is_event_stream or (is_late and not request.has_end and self._is_quiet(request)):
+                request.tell_disconnect()
+            elif not request.has_end:
+                self._sent.setdefault(request, (time.monotonic(), request.sentLength))
+
+    def _is_quiet(self, request: Request) -> bool:
+        """Whether so little was sent since the drain began that it is no download."""
+        since, before = self._sent.setdefault(request, (time.monotonic(), request.sentLength))
+        seconds = time.monotonic() - since
+        return seconds >= _QUIET_SECONDS and request.sentLength - before < _QUIET_PACE * seconds
+
     async def _cancel(self) -> int:
         """Cancel what has not ended by itself; returns how much that is."""
         late = self._server.applications()
+        if late:
+            # Django ends a request that was told without an error, and leaves nothing behind.
+            self._server.tell_disconnect()
+            await asyncio.wait(late, timeout=_TOLD_SECONDS)
         for task in late:
             task.cancel()
         if late:

@@ -19,6 +19,7 @@ from .._core.frames import BINARY, TEXT, frame
 from .._core.handshake import offered
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
+from ..masking import mask_path
 from ..types import Message, Scope
 from .access_log import rejection
 from .backpressure import tcp_below
@@ -128,6 +129,8 @@ class WebSocketProtocol(LivenessProtocol):
             path = urlsplit(path).path
         # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
         scope.update(path=unquote(path), raw_path=path.encode("ascii"))
+        query = self._raw_query_string.decode("ascii")
+        self.request.path = mask_path(f"{path}?{query}" if query else path)  # for the log alone, from here on
         scope["http_version"] = "1.1"
         scope["scheme"] = "wss" if self._is_secure else "ws"
         scope["headers"] = self.factory.received_headers

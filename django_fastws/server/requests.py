@@ -10,6 +10,7 @@ from typing import Any
 from daphne.http_protocol import WebRequest
 
 from ..conf import conf
+from ..types import Message
 from .backpressure import release_senders
 from .events import RequestEvents
 from .pending import MIN_PACE
@@ -24,6 +25,9 @@ logger = logging.getLogger("django_fastws.server")
 _HANDSHAKE_BYTES = 64 * 1024  # of the body of a handshake, which has none (RFC 6455 section 4.1)
 _NO_ROOM = "Service Unavailable: there is no room for the body"
 
+#: Content types of answers that have no end of their own.
+_ENDLESS_TYPES = (b"text/event-stream", b"multipart/x-mixed-replace")
+
 Refusal = tuple[int, str]
 
 
@@ -34,6 +38,9 @@ class Request(WebRequest):  # type: ignore[misc]
         body_size: how many bytes of the body have come.
         events: what the application receives; None before it runs.
         received_headers: those of its scope.
+        is_event_stream: whether the answer is of a kind that has no end of its own.
+        has_end: whether it has said that it has one.
+        was_told: whether the application was told to end before its client has gone.
     """
 
     application_queue: Any
@@ -42,6 +49,8 @@ class Request(WebRequest):  # type: ignore[misc]
     events: RequestEvents | None = None
     body_size = 0
     received_headers: list[tuple[bytes, bytes]]
+    is_event_stream = has_end = was_told = False
+    _is_streaming = False
 
     _limit: int | None = None
     _refusal: Refusal | None = None
@@ -171,6 +180,46 @@ class Request(WebRequest):  # type: ignore[misc]
         """Where the application receives from. The caller gives daphne no queue: it would read the body into that."""
         self.events = RequestEvents(self.content, self.body_size)
         return self.events
+
+    # The answer
+
+    def handle_reply(self, message: Message) -> None:
+        """Take one message of the application."""
+        super().handle_reply(message)
+        if message["type"] == "http.response.start":
+            self._note_headers(message.get("headers") or ())
+        elif message.get("more_body"):
+            self._is_streaming = True
+
+    def _note_headers(self, headers: Any) -> None:
+        values = {bytes(name).lower(): bytes(value) for name, value in headers}
+        self.is_event_stream = values.get(b"content-type", b"").lower().startswith(_ENDLESS_TYPES)
+        self.has_end = b"content-length" in values or b"content-disposition" in values
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether it streams its answer, and the application waits for the disconnect, which it was not told yet."""
+        return (
+            self._is_streaming
+            and not self.was_told
+            and not self.finished
+            and self.events is not None
+            and self.events.is_waited_for
+        )
+
+    def tell_disconnect(self) -> None:
+        """Tell the application that its client has gone, so that it ends."""
+        if self.events is not None and not self.was_told:
+            self.was_told = True
+            self.events.put_nowait({"type": "http.disconnect"})
+
+    def end_answer(self) -> None:
+        """Complete or cut an answer that its application has begun and left."""
+        if self.was_told and self.is_event_stream:
+            self.handle_reply({"type": "http.response.body"})  # any event may be the last
+        else:
+            # Half of an answer must not look like the whole.
+            self.transport.abortConnection()
 
     def connectionLost(self, reason: Any) -> None:
         self.server.pending.end(self)

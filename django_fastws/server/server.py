@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -24,6 +25,7 @@ from twisted.web.http_headers import Headers
 from .._core.answers import checked_body, checked_response
 from ..conf import conf
 from ..hub import current_hub
+from ..masking import mask_path
 from ..python_warnings import reveal_warnings
 from ..reachability import announce_layer
 from ..stopping import OrderlyStop
@@ -41,6 +43,7 @@ from .pending import PendingRequests
 from .protocol import WebSocketProtocol
 from .requests import Request
 from .spool import Spools
+from .unix import UnixSocket, UnixSocketError, claimed, leave_path
 
 __all__ = ["DevelopmentServer", "Server"]
 
@@ -116,6 +119,10 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.pending = PendingRequests(reactor.callLater)
         self._channels: WeakSet[Any] = WeakSet()
         self._ports: list[Any] = []
+        self._unix_sockets = [unix for text in self.endpoints if (unix := UnixSocket.of(text))]
+        # A lock of Twisted's would outlive a process that is killed.
+        self.endpoints = [f"{text}:lockfile=0" if UnixSocket.of(text) else text for text in self.endpoints]
+        self._claims = contextlib.ExitStack()
         self._late: set[Any] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._when_ready: Callable[[], None] | None = self.ready_callable
@@ -131,7 +138,13 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.abort_start = True
             return
         try:
-            super().run()
+            with contextlib.ExitStack() as claims:
+                self._claims = claims
+                claims.enter_context(claimed(self._unix_sockets))
+                super().run()
+        except UnixSocketError as error:
+            logger.critical("Cannot listen: %s", error)
+            self.abort_start = True
         finally:
             loop.run_until_complete(self._finish())
 
@@ -150,6 +163,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             return channel
 
         self.http_factory.buildProtocol = build_and_remember
+        self._claims.close()  # every endpoint listens, or has failed
         for descriptor in self._descriptors:
             self._listen_on(descriptor)
         if self.signal_handlers:
@@ -192,7 +206,17 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def listen_success(self, port: Any) -> None:
         self._ports.append(port)
+        self._adopt(port)
         super().listen_success(port)
+
+    def _adopt(self, port: Any) -> None:
+        """See to the path of a Unix socket: Twisted would remove it whoever it belongs to at the end."""
+        name = getattr(port, "_bindPath", None)
+        if name is not None:
+            for unix in self._unix_sockets:
+                if os.fsencode(unix.path) == name:
+                    unix.adopt(port)
+            leave_path(port)
 
     async def _finish(self) -> None:
         """After the last connection: leave the rooms, end the lifespan and whatever still runs."""
@@ -251,6 +275,16 @@ class Server(DaphneServer):  # type: ignore[misc]
         ]
         return requests + [channel for channel in self._channels if _is_flushing(channel)]
 
+    def streams(self) -> list[Request]:
+        """The HTTP requests whose answers are streamed, and whose applications wait for a disconnect."""
+        return [protocol for protocol in self.connections if isinstance(protocol, Request) and protocol.can_be_told]
+
+    def tell_disconnect(self) -> None:
+        """Tell the applications of all HTTP requests that their clients have gone."""
+        for protocol in list(self.connections):
+            if isinstance(protocol, Request):
+                protocol.tell_disconnect()
+
     def applications(self) -> list[asyncio.Future[None]]:
         """Whatever applications run."""
         running = (details.get("application_instance") for details in self.connections.values())
@@ -269,6 +303,8 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def stop_listening(self) -> None:
         """Take no more connections."""
+        for unix in self._unix_sockets:
+            unix.remove()  # before the port is closed: who finds the path finds a server
         while self._ports:
             self._ports.pop().stopListening()
 
@@ -327,7 +363,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             await application(scope, receive, send)
             failed = False
         except Exception as error:
-            logger.error("The application failed on %.200r", scope["path"], exc_info=error)
+            logger.error("The application failed on %.200r", mask_path(scope["path"]), exc_info=error)
         finally:
             details = self.connections.get(protocol, {"disconnected": 0})
             details.pop("application_instance", None)
@@ -356,7 +392,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the access log, but for the requests of monitors."""
         if protocol != "http" or details["path"].partition("?")[0] not in (conf.health_path, conf.ready_path):
-            super().log_action(protocol, action, {**details, "client": shown_client(details["client"])})
+            shown = {"client": shown_client(details["client"]), "path": mask_path(details["path"])}
+            super().log_action(protocol, action, {**details, **shown})
 
     # Looking after them
 
@@ -374,7 +411,7 @@ class Server(DaphneServer):  # type: ignore[misc]
                 self._late.add(protocol)
                 logger.warning(
                     "Cancelling the application on %.200r: it goes on %g seconds after its client has gone",
-                    getattr(protocol, "path", None),
+                    mask_path(getattr(protocol, "path", "")),
                     self.application_close_timeout,
                 )
                 task.cancel()
@@ -476,13 +513,12 @@ def _application_ended(protocol: Any, *, failed: bool) -> None:
         protocol.application_ended(failed=failed)
     elif not protocol.startedWriting:
         if not failed:
-            logger.error("The application has returned without an answer on %.200r", protocol.path)
+            logger.error("The application has returned without an answer on %.200r", mask_path(protocol.path))
         protocol._response_started = False  # nothing of it was sent
         protocol.responseHeaders = Headers()
         protocol.basic_error(500, b"Internal Server Error", "Exception inside application.")
     elif not protocol.finished:
-        # Half of an answer must not look like the whole.
-        protocol.transport.abortConnection()
+        protocol.end_answer()
 
 
 def _make_relative(scope: Scope) -> None:

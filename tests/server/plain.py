@@ -250,6 +250,37 @@ async def http_spools(scope: Any, receive: Any, send: Any, token: str, query: An
     await _answer(send, json.dumps({"files": files}).encode())
 
 
+async def http_ticks(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Streams a tick every so often, without end, until it is told that its client has gone; then says goodbye.
+
+    With ``type``, the answer has that content type; with ``deaf``, it waits for no disconnect.
+    """
+    await receive()
+    headers = [(b"content-type", query["type"].encode())] if "type" in query else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    gone = asyncio.Event() if "deaf" in query else asyncio.create_task(receive())
+    waiting = asyncio.create_task(gone.wait()) if isinstance(gone, asyncio.Event) else gone
+    while not waiting.done():
+        await send({"type": "http.response.body", "body": b"data: tick\n\n", "more_body": True})
+        await asyncio.wait([waiting], timeout=0.1)
+    await send({"type": "http.response.body", "body": b"data: goodbye\n\n", "more_body": "half" in query})
+
+
+async def http_download(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
+    """Streams ten pieces over some time, and gives up if its client goes, as Django does."""
+    await receive()
+    headers = [(b"content-length", b"100")] if "length" in query else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    gone = asyncio.create_task(receive())
+    for _ in range(10):
+        await send({"type": "http.response.body", "body": b"x" * int(query.get("size", 10)), "more_body": True})
+        await asyncio.wait([gone], timeout=float(query["pause"]))
+        if gone.done():
+            return
+    gone.cancel()
+    await send({"type": "http.response.body"})
+
+
 async def http_senders(scope: Any, receive: Any, send: Any, token: str, query: Any) -> None:
     """Several tasks send megabytes; tells when all have returned, and answers to the end."""
     await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,8 +1,11 @@
 """HTTP for the servers of the tests."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from django.contrib.auth import get_user_model, login, logout
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 from django_fastws import Room, disconnect
@@ -58,7 +61,22 @@ def numbers(request: HttpRequest) -> HttpResponse:
     )
 
 
+async def events(request: HttpRequest) -> StreamingHttpResponse:
+    """Server-sent events without end."""
+
+    async def tick() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "data: tick\n\n"
+                await asyncio.sleep(0.05)
+        finally:
+            print("the events have ended", flush=True)
+
+    return StreamingHttpResponse(tick(), content_type=request.GET.get("type", "text/event-stream"))
+
+
 urlpatterns = [
+    path("events/", events),
     path("login/", log_in),
     path("logout/", log_out),
     path("kick/", kick),

@@ -1,0 +1,14 @@
+"""Masking of paths and queries for the log, by one rule for requests and sockets."""
+
+from __future__ import annotations
+
+from ._core.masking import mask_target
+from .conf import conf
+
+__all__ = ["mask_path"]
+
+
+def mask_path(path: object) -> str:
+    """A path, or a path with its query, without the values of what ``FASTWS_LOG_MASKED_PARAMETERS`` names."""
+    text = path.decode("latin-1") if isinstance(path, bytes) else str(path)
+    return mask_target(text, conf.log_masked_parameters)
