@@ -22,6 +22,7 @@ from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
+from .pongs import Pongs
 from .producers import until_drained
 
 __all__ = ["DaphneWire", "served_scope"]
@@ -32,6 +33,7 @@ _NEEDED = (
     "STATE_CONNECTING",
     "STATE_OPEN",
     "_perMessageCompress",
+    "onPing",
     "onPong",
     "remoteCloseCode",
     "remoteCloseReason",
@@ -57,8 +59,10 @@ _NEEDED_BELOW = (
     "abortConnection",
     "dataBuffer",
     "offset",
+    "pauseProducing",
     "producer",
     "registerProducer",
+    "resumeProducing",
     "streamingProducer",
     "unregisterProducer",
     "write",
@@ -143,7 +147,7 @@ class DaphneWire(DirectWire):
 
     name = "daphne"
 
-    __slots__ = ("_denial", "_pings", "_protocol", "_socket_send", "_tcp")
+    __slots__ = ("_denial", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         tcp = _tcp_below(protocol.transport)
@@ -172,6 +176,9 @@ class DaphneWire(DirectWire):
         protocol.echoCloseCodeReason = True
         # Or a slow client would be cut off after one second, before it has what was sent before the close.
         protocol.closeHandshakeTimeout = _CLOSE_SECONDS
+        self._pongs: Pongs | None = None
+        if tcp is not None and not hasattr(protocol, "is_paused"):  # that of runws_server sees to it itself
+            protocol.onPing = self._ping_came
         self._denial: Message | None = None
         self._pings: dict[bytes, asyncio.Future[float]] | None = None
 
@@ -342,7 +349,21 @@ class DaphneWire(DirectWire):
             if not pong.done():
                 pong.set_exception(self.closed_error("ping"))
         self._pings = None
-        self._protocol.__dict__.pop("onPong", None)
+        if self._pongs is not None:
+            self._pongs.close()
+            self._pongs = None
+        for name in ("onPing", "onPong"):
+            self._protocol.__dict__.pop(name, None)
+
+    def _ping_came(self, payload: bytes) -> None:
+        """Answer a ping, if the client takes the answers; autobahn answers whether it does or not."""
+        protocol = self._protocol
+        if protocol.state != _OPEN:
+            return
+        if self._pongs is None:
+            transport = protocol.transport
+            self._pongs = Pongs(protocol, self._tcp, transport.pauseProducing, transport.resumeProducing)
+        self._pongs.answer(payload)
 
     def _pong_came(self, original: Callable[[Any, bytes], None], payload: bytes) -> None:
         pong = (self._pings or {}).get(bytes(payload))

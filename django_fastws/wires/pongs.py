@@ -54,10 +54,13 @@ class Pongs:
             self._task = asyncio.get_running_loop().create_task(self._answer_later())
 
     def close(self) -> None:
-        """The connection is over, and nothing is owed any more."""
+        """Nothing is answered any more, because the connection or its handler has ended."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if self._is_paused:
+            self._is_paused = False
+            self._resume()  # a close frame may be behind the pings
 
     def _unsent(self) -> int:
         tcp = self._tcp

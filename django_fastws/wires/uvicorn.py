@@ -7,6 +7,9 @@ that was closed without a code: ``websockets-sansio``, uvicorn's default, says 1
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from .._core.frames import BINARY, TEXT
@@ -17,9 +20,18 @@ from .direct import DirectWire, room_bytes
 
 __all__ = ["LegacyUvicornWire", "UvicornWire"]
 
+_GLANCE = 0.5  # seconds between two looks at whether a connection that does not take its pongs is still there
 _PACKAGE = "uvicorn.protocols.websockets."
 # What the wires read or call; uvicorn's next release may change any of it.
-_NEEDED_BELOW = ("abort", "get_write_buffer_size", "is_closing", "set_write_buffer_limits", "write")
+_NEEDED_BELOW = (
+    "abort",
+    "get_write_buffer_size",
+    "is_closing",
+    "pause_reading",
+    "resume_reading",
+    "set_write_buffer_limits",
+    "write",
+)
 
 
 class UvicornWire(DirectWire):
@@ -27,10 +39,19 @@ class UvicornWire(DirectWire):
 
     name = "uvicorn"
 
-    __slots__ = ("_protocol", "_transport")
+    __slots__ = ("_draining", "_protocol", "_transport")
 
     #: What is looked for on the protocol object.
-    needed: tuple[str, ...] = ("close_sent", "conn", "disconnected", "handshake_complete", "queue", "writable")
+    needed: tuple[str, ...] = (
+        "close_sent",
+        "conn",
+        "disconnected",
+        "handle_ping",
+        "handshake_complete",
+        "queue",
+        "read_paused",
+        "writable",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         super().__init__(scope, receive, send)
@@ -38,6 +59,8 @@ class UvicornWire(DirectWire):
         self._transport = protocol.transport
         # With TLS, a transport would take half a megabyte before it calls itself full.
         self._transport.set_write_buffer_limits(high=room_bytes())
+        self._draining: asyncio.Task[None] | None = None
+        self._watch_pings()
 
     @classmethod
     def find(cls, scope: Scope, receive: Receive, send: Send) -> UvicornWire | None:
@@ -89,6 +112,37 @@ class UvicornWire(DirectWire):
 
     def cut(self) -> None:
         self._transport.abort()
+
+    # Pings
+
+    def _watch_pings(self) -> None:
+        self._protocol.handle_ping = functools.partial(self._ping_came, self._protocol.handle_ping)
+
+    def _ping_came(self, original: Callable[..., None], *event: Any) -> None:
+        """Have uvicorn answer a ping, and read nothing more as long as the client does not take the answers."""
+        original(*event)
+        if self._is_full:
+            self._transport.pause_reading()
+            if self._draining is None:
+                self._draining = asyncio.get_running_loop().create_task(self._read_later())
+
+    async def _read_later(self) -> None:
+        protocol, transport = self._protocol, self._transport
+        try:
+            while self._is_full and not transport.is_closing():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GLANCE):
+                        await self._flushed()
+        finally:
+            self._draining = None
+            if not protocol.read_paused and not transport.is_closing():
+                transport.resume_reading()
+
+    def release(self) -> None:
+        super().release()
+        if self._draining is not None:
+            self._draining.cancel()
+        vars(self._protocol).pop("handle_ping", None)
 
     # Writing
 
@@ -156,6 +210,9 @@ class LegacyUvicornWire(UvicornWire):
         "state",
         "write_frame_sync",
     )
+
+    def _watch_pings(self) -> None:
+        """Nothing to do: the library waits by itself for room before it answers another ping."""
 
     @property
     def is_open(self) -> bool:

@@ -1,0 +1,28 @@
+"""Floods of pings on servers as they ship: the package's wire holds back who does not take the answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.server.client import RawClient, make_frame
+from tests.server.test_bounds import MEGABYTE, grows_little
+from tests.site.client import connect
+
+pytestmark = [pytest.mark.server, pytest.mark.faults]
+
+
+@pytest.mark.parametrize("kind", ["runws_server", "daphne", "uvicorn", "uvicorn-wsproto", "uvicorn-websockets"])
+@pytest.mark.parametrize("path", ["/ws/echo", "/ws/limited/consumer/rate/flood"], ids=["handler", "consumer"])
+async def test_pings_whose_pongs_are_not_read_are_held_back_on_every_server(site, kind, path):
+    server = site(kind)
+    async with RawClient(server, path, receive_buffer=4096) as client:
+        with grows_little(server):
+            assert await client.flood(make_frame(9, b"p" * 125) * 500, 100 * MEGABYTE) < 25 * MEGABYTE
+        async with connect(server, "/ws/echo") as other:  # it stops nobody else
+            await other.send("x")
+            assert await other.recv() == "x"
+        client.send(9, b"last")  # whoever reads again is answered again
+        while (frame := await client.receive()) is not None and frame.payload != b"last":
+            pass
+        assert frame is not None
+        assert frame.opcode == 10
