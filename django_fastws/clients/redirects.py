@@ -59,7 +59,7 @@ class _Connecting(library_connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """The URL of a redirect that can be followed, else an exception."""
-        before = self.ws_uri
+        before = parse_uri(self.uri)
         found = super().process_redirect(exc)
         if isinstance(found, str) and _origin(parse_uri(found)) != _origin(before):
             self._headers = carried(self._headers)
