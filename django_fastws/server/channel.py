@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from daphne.server import reactor
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
 
 from .backpressure import tcp_below
@@ -152,8 +154,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self._is_refused:
             return
         self._give_up()
-        for request in self.requests:
-            request.server.protocol_disconnected(request)
+        requests, self.requests = self.requests, []
+        for request in requests:
+            request.connectionLost(Failure(ConnectionDone()))
         self.transport.write(
             b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % (status, _RAW_ANSWERS[status])
         )

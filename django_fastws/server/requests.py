@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import Any
 
 from daphne.http_protocol import WebRequest
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
 
 from ..conf import conf
 from ..types import Message
@@ -153,7 +155,9 @@ class Request(WebRequest):  # type: ignore[misc]
     def evict(self) -> None:
         """End a request of HTTP/2, without an answer."""
         self.server.pending.end(self)
-        self.channel.abortConnection()  # which is its stream
+        self.channel.abortConnection()  # which is its stream, and tells it nothing
+        if not self._disconnected:
+            self.connectionLost(Failure(ConnectionAborted()))
 
     # The request is complete
 

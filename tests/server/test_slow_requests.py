@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.conftest import check_log
 from tests.processes import ASGIServer
 from tests.server.client import Connection, fetch
 from tests.site.client import LIMIT, until
@@ -23,6 +24,7 @@ def strict():
     settings = {"FASTWS_REQUEST_TIMEOUT": 1, "FASTWS_MAX_PENDING_PER_ADDRESS": 20}
     with ASGIServer("runws_server", app=PLAIN, settings=settings) as server:
         yield server
+        check_log(server)
 
 
 async def drip(client: Connection, start: bytes, drop: bytes) -> tuple[float, bytes]:
@@ -65,6 +67,16 @@ async def test_what_comes_slowly_is_answered_408_and_closed(strict, start, drop)
         seconds, answer = await drip(client, start, drop)
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert 1 <= seconds < 6
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"GET / HTTP/1.1\r\n", b"no request\r\n"])
+async def test_who_stays_after_the_answer_is_closed_and_forgotten(strict, sent):
+    async with Connection(strict) as client:
+        await client.write(sent)
+        status, _ = await client.answer()
+        assert status in (400, 408)
+        await asyncio.sleep(2.5)  # in which the server has forgotten the request
+    await fetch(strict, "/scope/")
 
 
 async def test_who_sends_nothing_is_closed_without_a_word(strict):
