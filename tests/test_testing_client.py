@@ -138,6 +138,7 @@ async def test_the_raw_path_is_percent_encoded():
     assert (await shown("/größe"))["raw_path"] == "/gr%C3%B6%C3%9Fe"
 
 
+@override_settings(ALLOWED_HOSTS=["testserver", "example.com"])
 @pytest.mark.parametrize(
     ("path", "kwargs", "host", "url"),
     [
