@@ -12,6 +12,7 @@ from channels.routing import ProtocolTypeRouter
 from channels_redis.utils import decode_hosts
 from django.apps import AppConfig, apps
 from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.handlers.asgi import ASGIHandler
 from django.core.management import find_commands, load_command_class
@@ -109,6 +110,8 @@ def _no_websockets(path: str) -> str:
         application = import_string(path)
     except Exception:  # whatever the project's module raises; the servers tell
         return ""
+    if isinstance(application, ASGIStaticFilesHandler):  # which stands around another
+        application = application.application
     if isinstance(application, ASGIHandler):
         return "Django's own application"
     if isinstance(application, ProtocolTypeRouter) and "websocket" not in application.application_mapping:

@@ -4,12 +4,14 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter
 from django.apps import apps
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core import checks
 from django.core.handlers.asgi import ASGIHandler
 from django.test import override_settings
 
 from django_fastws import FastWS, conf
 from django_fastws import checks as our_checks
+from django_fastws.asgi import get_asgi_application
 from django_fastws.routes import Problem
 from django_fastws.signatures import RouteError
 
@@ -255,6 +257,8 @@ def test_the_core_layers_defaults_are_fatal_for_consumer_classes(monkeypatch):
 
 PLAIN = ASGIHandler()
 HTTP_ONLY = ProtocolTypeRouter({"http": PLAIN})
+STATIC = ASGIStaticFilesHandler(PLAIN)
+STATIC_AROUND_OURS = ASGIStaticFilesHandler(get_asgi_application())
 COMPOSED = ProtocolTypeRouter({"http": PLAIN, "websocket": PLAIN})
 
 
@@ -264,6 +268,8 @@ COMPOSED = ProtocolTypeRouter({"http": PLAIN, "websocket": PLAIN})
         ("tests.test_checks.PLAIN", True),
         ("tests.test_checks.HTTP_ONLY", True),
         ("tests.test_checks.COMPOSED", False),
+        ("tests.test_checks.STATIC", True),
+        ("tests.test_checks.STATIC_AROUND_OURS", False),
         ("tests.site.asgi.application", False),
         ("tests.nowhere.application", False),
         ("no path", False),
