@@ -112,7 +112,8 @@ def _no_websockets(path: str) -> str:
         return ""
     if isinstance(application, ASGIStaticFilesHandler):  # which stands around another
         application = application.application
-    if isinstance(application, ASGIHandler):
+    # A class made from it may serve WebSockets in a __call__ of its own.
+    if isinstance(application, ASGIHandler) and type(application).__call__ is ASGIHandler.__call__:
         return "Django's own application"
     if isinstance(application, ProtocolTypeRouter) and "websocket" not in application.application_mapping:
         return "a ProtocolTypeRouter without 'websocket'"

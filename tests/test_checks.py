@@ -262,6 +262,16 @@ STATIC_AROUND_OURS = ASGIStaticFilesHandler(get_asgi_application())
 COMPOSED = ProtocolTypeRouter({"http": PLAIN, "websocket": PLAIN})
 
 
+class ServesAll(ASGIHandler):
+    """Made from Django's application, and serves what that refuses."""
+
+    async def __call__(self, scope, receive, send):
+        """Whatever it is asked."""
+
+
+OWN = ServesAll()
+
+
 @pytest.mark.parametrize(
     ("name", "is_found"),
     [
@@ -270,6 +280,8 @@ COMPOSED = ProtocolTypeRouter({"http": PLAIN, "websocket": PLAIN})
         ("tests.test_checks.COMPOSED", False),
         ("tests.test_checks.STATIC", True),
         ("tests.test_checks.STATIC_AROUND_OURS", False),
+        ("tests.test_checks.OWN", False),
+        ("example_project.asgi.application", False),
         ("tests.site.asgi.application", False),
         ("tests.nowhere.application", False),
         ("no path", False),
