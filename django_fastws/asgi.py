@@ -22,11 +22,11 @@ from .activation import Activation
 from .admission import BEGAN
 from .allowed_hosts import host_problem, requested_host
 from .authentication import is_loaded, load_session, load_user, names_a_user, unload
-from .conf import conf
+from .conf import check_settings, conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
-from .limits import check_settings, process
+from .limits import process
 from .python_warnings import reveal_warnings
 from .refusals import Refusal, count_refused, log_denied
 from .routing import WebSocketRouter

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ._core.masking import MASKED_PARAMETERS
 from ._core.rates import Rate, parse_rate
 
-__all__ = ["Conf", "conf", "is_count", "is_rate", "is_seconds", "is_timeout"]
+__all__ = ["Conf", "check_settings", "conf", "is_count", "is_rate", "is_seconds", "is_timeout"]
 
 
 SLOW_CONSUMER_POLICIES = ("disconnect", "drop_oldest", "drop_newest")
@@ -169,7 +169,10 @@ class Conf:
     @property
     def log_masked_parameters(self) -> tuple[str, ...]:
         """The words in the names of parameters whose values the log does not show."""
-        return tuple(map(str.lower, self._get("FASTWS_LOG_MASKED_PARAMETERS", MASKED_PARAMETERS)))
+        words = self._get("FASTWS_LOG_MASKED_PARAMETERS", MASKED_PARAMETERS)
+        if not is_words(words):
+            raise ImproperlyConfigured(f"FASTWS_LOG_MASKED_PARAMETERS = {words!r} is not a list of words")
+        return tuple(map(str.lower, words))
 
     @property
     def health_path(self) -> str | None:
@@ -274,6 +277,11 @@ def is_timeout(value: Any) -> bool:
     return is_seconds(value) and value < math.inf
 
 
+def is_words(value: Any) -> bool:
+    """Whether a value is a list of words of letters and digits."""
+    return isinstance(value, (list, tuple, set)) and all(isinstance(item, str) and item.isalnum() for item in value)
+
+
 def is_rate(value: Any) -> bool:
     """Whether a value is a rate such as "20/s"."""
     try:
@@ -287,3 +295,16 @@ conf = Conf()
 
 #: Every setting there is, for the check that finds misspelt ones.
 NAMES = frozenset(f"FASTWS_{name.upper()}" for name, value in vars(Conf).items() if isinstance(value, property))
+
+
+def check_settings() -> None:
+    """Read every setting, so that one that means nothing stops the process that starts, and no connection later.
+
+    Raises:
+        ImproperlyConfigured: a setting cannot be what it is.
+    """
+    for name in sorted(NAMES):
+        try:
+            getattr(conf, name.removeprefix("FASTWS_").lower())
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from None

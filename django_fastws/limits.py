@@ -26,7 +26,6 @@ __all__ = [
     "Limits",
     "Process",
     "Statistics",
-    "check_settings",
     "process",
     "statistics",
     "too_often",
@@ -88,17 +87,6 @@ def _checked(name: str, value: Any) -> Any:
     if not (is_timeout if is_time else is_count)(value):
         raise ValueError(f"{name}={value!r} is neither a positive number{' of seconds' if is_time else ''} nor None")
     return value
-
-
-def check_settings() -> None:
-    """Read every limit and every time that is a setting.
-
-    Raises:
-        ImproperlyConfigured: one of them is none.
-    """
-    others = "max_connections", "handshake_rate", "handshake_rate_per_address", "session_check_seconds"
-    for name in (*_SETTINGS.values(), *others):
-        getattr(conf, name)
 
 
 class Process:

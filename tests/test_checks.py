@@ -13,6 +13,7 @@ from django_fastws import FastWS, conf
 from django_fastws import checks as our_checks
 from django_fastws.asgi import get_asgi_application
 from django_fastws.routes import Problem
+from django_fastws.setting_kinds import KINDS
 from django_fastws.signatures import RouteError
 
 pytestmark = pytest.mark.usefixtures("routes")
@@ -204,6 +205,12 @@ def test_what_is_right_is_not_found_fault_with(id_, settings):
 @pytest.mark.parametrize("name", ["FASTWS_DRAIN_SECONDS", "FASTWS_DB_THREADS"])
 def test_every_setting_of_the_contract_is_known(name):
     assert found(**{name: 5}) == {}
+
+
+def test_every_setting_has_a_kind_that_its_default_is_of():
+    assert sorted(KINDS) == sorted(conf.NAMES)
+    defaults = {name: getattr(conf.conf, name.removeprefix("FASTWS_").lower()) for name in conf.NAMES}
+    assert "fastws.E020" not in found(**defaults)
 
 
 # The core Redis layer, whose own waiting redis-py 8 cuts short

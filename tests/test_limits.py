@@ -246,9 +246,18 @@ async def test_a_setting_counts_from_when_it_is_set():
         ("FASTWS_MESSAGE_RATE", "0/s"),
         ("FASTWS_IDLE_TIMEOUT", float("inf")),
         ("FASTWS_MAX_LIFETIME", True),
+        ("FASTWS_REQUEST_TIMEOUT", 0),
+        ("FASTWS_MAX_PENDING_PER_ADDRESS", 0),
+        ("FASTWS_MAX_BODY_BYTES", "10 MB"),
+        ("FASTWS_MAX_SPOOL_BYTES", -1),
+        ("FASTWS_SESSION_CHECK_SECONDS", "60"),
+        ("FASTWS_LOG_MASKED_PARAMETERS", None),
+        ("FASTWS_LOG_MASKED_PARAMETERS", "token"),
+        ("FASTWS_DRAIN_SECONDS", "long"),
+        ("FASTWS_DB_RESET", "always"),
     ],
 )
-def test_an_application_is_not_built_with_a_limit_that_is_none(name, value):
+def test_an_application_is_not_built_with_a_setting_that_means_nothing(name, value):
     with override_settings(**{name: value}), pytest.raises(ImproperlyConfigured, match=name):
         get_asgi_application()
 
