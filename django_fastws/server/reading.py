@@ -82,25 +82,25 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
         if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             super().consumeData()
             return
+        step = self.processData
         for _ in range(_STEPS_IN_A_TURN):
-            if not self.processData():
+            if self._pauses or not step() or self.state == self.STATE_CLOSED:
                 return
         self._pause(self._TURN)
         asyncio.get_running_loop().call_soon(self._go_on, self._TURN)
 
-    def processData(self) -> bool:
-        """Process one frame, or part of one, of what was read; nothing during a pause."""
-        return not self._pauses and bool(super().processData()) and self.state != self.STATE_CLOSED
-
     # Fragments
 
-    def onMessageBegin(self, isBinary: bool) -> None:  # noqa: FBT001
-        self._fragments = 0
-        super().onMessageBegin(isBinary)
-
     def onMessageFrameBegin(self, length: int) -> None:
-        self._fragments += 1
         super().onMessageFrameBegin(length)
+        if self.current_frame.opcode:  # the first of a message, and nearly always the last
+            self._fragments = 1
+            return
+        self._fragments += 1
+        if self._fragments > _FEWEST_FRAGMENTS:
+            self._check_fragments()
+
+    def _check_fragments(self) -> None:
         limit = most_fragments(self.maxMessagePayloadSize)
         if limit and self._fragments > limit and not self.failedByMe:
             self._message_refused(f"the message is in over {limit} fragments")
