@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ from django.contrib.sessions.backends.cached_db import SessionStore as CachedSto
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseFailure
 from django.db import router
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -23,6 +26,8 @@ from .authentication import is_loaded
 from .types import Scope
 
 __all__ = ["ACCOUNT_DELETED", "ACCOUNT_INACTIVE", "PASSWORD_CHANGED", "SESSION_ENDED", "Identity", "verify"]
+
+logger = logging.getLogger("django_fastws.users")
 
 ACCOUNT_DELETED = "the account is deleted"
 ACCOUNT_INACTIVE = "the account is not active"
@@ -144,22 +149,37 @@ def verify(identities: Collection[Identity]) -> dict[Identity, str]:
 
     It asks what Django asks for each request, for all at once: one query for the sessions, if they are in the
     database, and one for the users, for each thousand of them. An error of the database is raised: then nothing is
-    known about anybody.
+    known about anybody. One that the project's own code raises for one of them leaves that one as it is.
     """
     # Users first: whoever changes a password writes the user, then the session.
     users = _stored_users({one.pk for one in identities if one.pk is not None})
+    failures: list[Exception] = []
     ended: dict[Identity, str] = {}
     stores = {one.store for one in identities if one.store is not None}
     for store in stores:
         of_store = [one for one in identities if one.store is store]
         found = _stored_sessions(store, {one.key for one in of_store})
         for one in of_store:
-            if not _is_the_same(one, store, found.get(one.key)):
-                ended[one] = SESSION_ENDED
+            with _collected(failures):
+                if not _is_the_same(one, store, found.get(one.key)):
+                    ended[one] = SESSION_ENDED
     for one in identities:
-        if one not in ended and one.pk is not None and (reason := _refusal(one, users.get(one.pk))):
-            ended[one] = reason
+        with _collected(failures):
+            if one not in ended and one.pk is not None and (reason := _refusal(one, users.get(one.pk))):
+                ended[one] = reason
+    if failures:
+        logger.error("%d sessions or users of sockets cannot be verified", len(failures), exc_info=failures[0])
     return ended
+
+
+@contextlib.contextmanager
+def _collected(failures: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseFailure:
+        raise
+    except Exception as error:
+        failures.append(error)
 
 
 def _stored_users(pks: set[Any]) -> dict[Any, Any]:

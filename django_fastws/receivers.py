@@ -14,7 +14,7 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 from .conf import conf
 from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED
 from .rechecks import CODE
-from .sessions import note_told, watched
+from .sessions import LOGGED_OUT, note_told, watched
 from .users import Ending, end_after_commit, end_behind, key_of, session_hash, user_key
 
 __all__ = ["connect"]
@@ -23,7 +23,7 @@ logger = logging.getLogger("django_fastws.users")
 
 # In the state of an instance, which is Django's place for what is not of the model:
 _PASSWORD = "fastws_password"  # as it was loaded or saved last
-_WAS_ACTIVE = "fastws_was_active"  # whether the row said so before it was saved
+_REASON = "fastws_reason"  # to end the user's sockets once it is saved
 
 
 def connect() -> None:
@@ -50,7 +50,7 @@ def logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         if conf.close_on_logout:
             key = user_key(user) or ("" if session is None else _user_of(session))
             name = session_hash(session)
-            end_behind([Ending(key, CODE, "logged out", name, others=not name or conf.close_on_logout != "session")])
+            end_behind([Ending(key, CODE, LOGGED_OUT, name, others=not name or conf.close_on_logout != "session")])
             note_told(session)
     except Exception:
         logger.exception("The sockets of a user who has logged out could not be closed")
@@ -68,27 +68,32 @@ def loaded(sender: Any, instance: Any, **kwargs: Any) -> None:
 
 
 def saving(sender: Any, instance: Any, using: str, update_fields: Any = None, **kwargs: Any) -> None:
-    """Note whether a user who will not be active was active before: only that is a change."""
-    if instance._state.adding and instance.pk is None:
+    """Note what a save is going to change. Only what the row says otherwise is a change."""
+    state = instance._state
+    state.__dict__.pop(_REASON, None)  # of a save that has failed
+    if not conf.close_on_logout or (state.adding and instance.pk is None):
         return
-    if conf.close_on_logout and _is_written(instance, "is_active", update_fields) and not _is_active(instance):
-        # The row, not the instance: that may have been loaded long ago, or never; and is_active may be a property.
+    is_inactive = _is_written(instance, "is_active", update_fields) and not _is_active(instance)
+    has_password = _may_have_another_password(instance, update_fields)
+    if is_inactive or has_password:
+        # The row, not the instance: that may have been loaded long ago, or refreshed since, or never been loaded; and
+        # is_active may be a property.
         row = sender._base_manager.using(using).filter(pk=instance.pk).first()
-        setattr(instance._state, _WAS_ACTIVE, row is not None and _is_active(row))
+        if row is None:
+            return
+        if is_inactive and _is_active(row):
+            setattr(state, _REASON, ACCOUNT_INACTIVE)
+        elif has_password and row.__dict__.get("password") != instance.__dict__["password"]:
+            setattr(state, _REASON, PASSWORD_CHANGED)
 
 
-def saved(sender: Any, instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any) -> None:  # noqa: FBT001 (Django's)
+def saved(sender: Any, instance: Any, using: str, update_fields: Any = None, **kwargs: Any) -> None:
     """Close all sockets of a user who is not active any more or has another password, once that is committed."""
-    was_active = instance._state.__dict__.pop(_WAS_ACTIVE, False)
-    former = getattr(instance._state, _PASSWORD, None)
+    reason = instance._state.__dict__.pop(_REASON, "")
     if _is_written(instance, "password", update_fields):
         loaded(sender, instance)
-    if created or not conf.close_on_logout:
-        return
-    if was_active and not _is_active(instance):
-        _after_commit(instance, ACCOUNT_INACTIVE, using)
-    elif _has_another_password(instance, former, update_fields):
-        _after_commit(instance, PASSWORD_CHANGED, using)
+    if reason:
+        _after_commit(instance, reason, using)
 
 
 def _is_active(user: Any) -> bool:
@@ -102,12 +107,10 @@ def _is_written(user: Any, field: str, update_fields: Any) -> bool:
     return update_fields is None or field in update_fields or (is_property and bool(update_fields))
 
 
-def _has_another_password(user: Any, former: str | None, update_fields: Any) -> bool:
-    if not _is_written(user, "password", update_fields):
+def _may_have_another_password(user: Any, update_fields: Any) -> bool:
+    if "password" not in user.__dict__ or not _is_written(user, "password", update_fields):
         return False
-    if former is None:  # it was not loaded with the user
-        return getattr(user, "_password", None) is not None or update_fields is not None
-    return bool(user.__dict__.get("password") != former)
+    return bool(user.__dict__["password"] != getattr(user._state, _PASSWORD, None))
 
 
 def deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:

@@ -23,6 +23,7 @@ logger = logging.getLogger("django_fastws.users")
 #: "Log in again": of the codes for applications (RFC 6455 section 7.4.2), the one that is like HTTP's 401.
 CODE = 4401
 _BATCH = 1000  # sockets that are looked at in one go
+_FAILURES = 10  # looks in a row
 _SOON = 0.05  # seconds within which others may have to be looked at, too
 _JITTER = 0.2  # the part of the time that is left to chance, so that processes do not ask all at once
 
@@ -108,11 +109,7 @@ class Rechecks:
     async def _run(self) -> None:
         try:
             if conf.close_on_logout:
-                seats = [seat for seat in self._seats() if seat.identity.is_stored]
-                # One by one, where FASTWS_DB_SETUP says for each in which schema or as whom it is asked.
-                size = _BATCH if conf.db_setup is None else 1
-                for at in range(0, len(seats), size):
-                    await self._look(seats[at : at + size])
+                await self._look_at_all([seat for seat in self._seats() if seat.identity.is_stored])
                 self._has_failed = False
         except Exception as error:
             if not self._has_failed:
@@ -122,6 +119,28 @@ class Rechecks:
             self._task = None
             if self._is_wanted and self._timer is None:
                 self._set_timer()
+
+    async def _look_at_all(self, seats: list[Seat]) -> None:
+        """Look at these; one that fails does not keep the others from being looked at.
+
+        Raises:
+            Exception: that of the first that failed. After some in a row it is the database's: the rest is left.
+        """
+        # One by one, where FASTWS_DB_SETUP says for each in which schema or as whom it is asked.
+        size = _BATCH if conf.db_setup is None else 1
+        random.shuffle(seats)  # so that what is left is not the same each time
+        first: Exception | None = None
+        in_a_row = 0
+        for at in range(0, len(seats), size):
+            try:
+                await self._look(seats[at : at + size])
+                in_a_row = 0
+            except Exception as error:
+                first, in_a_row = first or error, in_a_row + 1
+                if in_a_row == _FAILURES:
+                    break
+        if first is not None:
+            raise first
 
     async def _look(self, seats: Collection[Seat]) -> None:
         with threads.assigned(next(iter(seats)).scope), threads.unblocked():

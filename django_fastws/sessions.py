@@ -18,10 +18,11 @@ from .identity import SESSION_ENDED
 from .rechecks import CODE
 from .users import Ending, end_after_commit, end_behind, key_of, session_hash
 
-__all__ = ["NEW_KEY", "note_told", "watched"]
+__all__ = ["LOGGED_OUT", "NEW_KEY", "note_told", "watched"]
 
 logger = logging.getLogger("django_fastws.users")
 
+LOGGED_OUT = "logged out"
 NEW_KEY = "the session has a new key"
 _GRACE = 1.0  # seconds in which the browser gets the cookie with the new key, before it connects again
 _WATCHED, _TOLD = "_fastws_watched", "_fastws_told"
@@ -77,9 +78,8 @@ def _awrapped(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]
 
 
 def _is_asked(session: SessionBase) -> bool:
-    """Whether an end is to be told of: by the settings, by a session that is stored, and not by a log-out already."""
-    told = getattr(session, _TOLD, None)
-    return bool(conf.close_on_logout and session.session_key and session.session_key != told)
+    """Whether an end is to be told of: by the settings, and of a session that is stored."""
+    return bool(conf.close_on_logout and session.session_key)
 
 
 def _ending(session: SessionBase, data: Mapping[str, Any], reason: str) -> Ending | None:
@@ -90,6 +90,10 @@ def _ending(session: SessionBase, data: Mapping[str, Any], reason: str) -> Endin
     if reason == NEW_KEY:
         # The user is the same, so other sockets are not concerned; and what is kept in a cookie stays valid.
         return Ending(user, CODE, reason, name, others=False, delay=_GRACE) if name else None
+    if getattr(session, _TOLD, None) == session.session_key:
+        # The log-out was told before the session is gone: a handshake in between may have found it, in a process that
+        # did not listen yet. The transaction of the request makes that as long as the request.
+        return Ending(user, CODE, LOGGED_OUT, name, others=False) if name else None
     return Ending(user, CODE, reason, name, others=conf.close_on_logout != "session")
 
 
@@ -101,7 +105,7 @@ def _tell(session: SessionBase, ending: Ending) -> None:
 
 
 def note_told(session: Any) -> None:
-    """A log-out has told of the end of a session, which it flushes after that."""
+    """A log-out has told of the end of a session; what it flushes after that concerns no other session."""
     if isinstance(session, SessionBase):
         setattr(session, _TOLD, session.session_key)
 

@@ -1,6 +1,7 @@
 """What no socket outlives: its session, its user's password, account and activity, whoever changes them and how."""
 
 import asyncio
+import contextlib
 import threading
 import time
 from unittest.mock import AsyncMock
@@ -8,11 +9,13 @@ from unittest.mock import AsyncMock
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, alogin, aupdate_session_auth_hash
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -264,6 +267,66 @@ async def test_with_a_setup_of_the_connection_each_is_looked_at_by_its_own(setti
     assert set(looked) == {1}
 
 
+@pytest.mark.usefixtures("served", "often")
+async def test_a_tenant_that_cannot_be_set_up_keeps_no_other_from_being_looked_at(settings, caplog):
+    gone = []
+
+    def set_up(scope):
+        if gone and scope["user"].username in gone:
+            raise LookupError("no such tenant")
+
+    settings.FASTWS_DB_SETUP = set_up
+    clients = [(await logged_in(f"user{number}"))[1] for number in range(4)]
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(open_socket(client)) for client in clients]
+        gone += ["user0", "user3"]
+        await Session.objects.all().adelete()
+        for ws in sockets[1:3]:
+            assert await ended(ws) == SESSION
+        assert await is_open(sockets[0])
+        assert caplog.text.count("cannot be looked at") == 1
+
+
+@pytest.mark.usefixtures("served", "often")
+async def test_a_database_that_is_away_is_not_asked_once_for_each_socket(settings, monkeypatch):
+    asked = []
+
+    async def failing(self, seats):
+        asked.append(1)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(rechecks.Rechecks, "_look", failing)
+    settings.FASTWS_DB_SETUP = lambda scope: None
+    looks = rechecks.Rechecks(list)
+    with pytest.raises(OperationalError):
+        await looks._look_at_all(list(range(100)))
+    assert len(asked) == 10
+
+
+class Faulty(ModelBackend):
+    """A backend of one's own that fails for some."""
+
+    fails = False
+
+    def user_can_authenticate(self, user):
+        if self.fails and user.username == "bob":
+            raise ZeroDivisionError("on purpose")
+        return super().user_can_authenticate(user)
+
+
+@pytest.mark.usefixtures("served", "often")
+async def test_a_backend_that_fails_for_one_user_keeps_no_other_from_being_looked_at(settings, monkeypatch, caplog):
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.Faulty"]
+    ada, client = await logged_in()
+    _, other = await logged_in("bob")
+    async with open_socket(other) as bobs, open_socket(client) as ws:
+        monkeypatch.setattr(Faulty, "fails", True)
+        await User.objects.filter(pk=ada.pk).aupdate(is_active=False)
+        assert await ended(ws) == INACTIVE
+        assert await is_open(bobs)
+    assert "ZeroDivisionError" in caplog.text
+
+
 @pytest.mark.usefixtures("served", "never")
 def test_a_thousand_sockets_cost_two_queries():
     session_keys, all_of_them = [], []
@@ -511,13 +574,78 @@ async def test_what_changes_no_password_ends_nothing():
 
 
 @pytest.mark.usefixtures("served", "never")
-async def test_a_log_out_is_told_once(monkeypatch):
+async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_that_is_gone(monkeypatch):
     crossings = []
     monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
     _, client = await logged_in()
     await client.post("/logout/")
     await client.aforce_login(await User.objects.acreate(username="bob"))
-    assert [crossing["reason"] for crossing in crossings] == ["logged out"]
+    await sync_to_async(users._publisher.drain)()
+    assert [(crossing["reason"], "others" in crossing) for crossing in crossings] == [
+        ("logged out", True),
+        ("logged out", False),
+    ]
+
+
+@pytest.mark.usefixtures("served", "never")
+@pytest.mark.parametrize("engine", ENGINES, indirect=True, ids=lambda name: name.rpartition(".")[2])
+async def test_a_handshake_between_a_log_out_and_the_end_of_its_transaction_leaves_no_socket(engine):
+    ada, client = await logged_in()
+    request = await request_of(client)
+    await user_logged_out.asend(User, request=request, user=ada)  # as logout() does, before it flushes the session
+    async with open_socket(client) as ws:
+        await request.session.aflush()
+        assert await ended(ws) == (4401, "logged out")
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_who_logs_in_again_with_another_device_is_not_closed_by_the_end_of_a_log_out():
+    ada, client = await logged_in()
+    request = await request_of(client)
+    await user_logged_out.asend(User, request=request, user=ada)
+    _, elsewhere = await logged_in()
+    async with open_socket(elsewhere) as ws:
+        await request.session.aflush()
+        assert await is_open(ws)
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_password_that_others_have_changed_is_no_change_of_a_save_that_follows():
+    ada, client = await logged_in()
+    await User.objects.filter(pk=ada.pk).aupdate(password="x")
+    await client.aforce_login(await User.objects.aget(pk=ada.pk))
+    async with open_socket(client) as ws:
+        await ada.arefresh_from_db()
+        ada.first_name = "Ada"
+        await ada.asave()
+        await ada.asave(update_fields=["password"])
+        assert await is_open(ws)
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_password_that_was_not_loaded_is_compared_when_it_is_assigned():
+    ada, client = await logged_in()
+    partly = await User.objects.only("username").aget(pk=ada.pk)
+    async with open_socket(client) as ws:
+        partly.password = ada.password
+        await partly.asave(update_fields=["password"])
+        assert await is_open(ws)
+        partly.password = "another"
+        await partly.asave(update_fields=["password"])
+        assert await ended(ws) == PASSWORD
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_save_that_has_failed_ends_nothing_later():
+    ada, client = await logged_in()
+    await User.objects.acreate(username="bob")
+    async with open_socket(client) as ws:
+        ada.username, ada.password = "bob", "another"
+        with pytest.raises(IntegrityError):
+            await ada.asave()
+        await ada.arefresh_from_db()
+        await ada.asave()
+        assert await is_open(ws)
 
 
 async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
