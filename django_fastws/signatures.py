@@ -13,6 +13,7 @@ from ._core.parameters import Parameter, ParameterError, Query
 from ._core.paths import Path
 from ._core.query import parse_query
 from .annotations import resolve_annotation, signature_of
+from .masking import is_masked
 
 __all__ = ["RouteError", "Signature", "check_handler", "label_of", "place_of", "read_signature"]
 
@@ -63,7 +64,8 @@ class Signature(NamedTuple):
                 else:
                     arguments[name] = parameter.from_query(values.get(parameter.query_name, ()))
             except ParameterError as error:
-                errors.append(str(error))
+                # The text is for the client, and goes to the log as well.
+                errors.append(error.masked if is_masked(parameter.query_name) else str(error))
         if errors:
             raise ParameterError("\n".join(errors))
         return arguments

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 from annotated_types import Gt, Predicate
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_fastws import Query, WebSocket
@@ -115,6 +116,33 @@ def test_the_error_names_every_parameter_that_does_not_fit():
         "query parameter 'b': 'one' is not an integer",
         "query parameter 'j': 'z' is not one of 'x', 'y'",
     ]
+
+
+def test_the_error_does_not_repeat_what_may_be_a_secret(settings):
+    async def handler(
+        ws: WebSocket,
+        token: UUID,
+        key: Annotated[int, Gt(0)],
+        t: Annotated[UUID, Query(alias="access_token[]")],
+        sid: list[int],
+        page: int,
+    ): ...
+
+    query = "token=secret&key=-5&access_token[]=secret&sid=1&sid=secret&page=x"
+    with pytest.raises(ParameterError) as raised:
+        bind(handler, query)
+    assert str(raised.value).split("\n") == [
+        "query parameter 'token': what was given is not a UUID",
+        "query parameter 'key': what was given is not an integer greater than 0",
+        "query parameter 'access_token[]': what was given is not a UUID",
+        "query parameter 'sid': what was given is not an integer",
+        "query parameter 'page': 'x' is not an integer",
+    ]
+    settings.FASTWS_LOG_MASKED_PARAMETERS = ["page"]
+    with pytest.raises(ParameterError) as raised:
+        bind(handler, query)
+    assert "'token': 'secret'" in str(raised.value)
+    assert "'page': what was given" in str(raised.value)
 
 
 def test_parameters_that_the_handler_does_not_take_are_ignored():
@@ -421,7 +449,7 @@ def test_what_has_no_source_has_a_place_all_the_same(handler):
     assert place_of(handler)
 
 
-@settings(deadline=None, database=None)
+@hypothesis_settings(deadline=None, database=None)
 @given(st.binary(), st.dictionaries(st.sampled_from(["a", "b", "l"]), st.one_of(st.text(), st.integers())))
 def test_nothing_but_a_refusal_comes_of_arbitrary_input(query, path):
     async def handler(ws, a: int, b: dt.datetime | None = None, l: list[Decimal] = [], **rest): ...  # noqa: B006, E741

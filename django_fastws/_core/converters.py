@@ -29,7 +29,15 @@ SUPPORTED = (
 
 
 class Misfit(ValueError):
-    """A value that an annotation does not allow; the text says what it is not."""
+    """A value that an annotation does not allow; the text says what it is not.
+
+    Attributes:
+        masked: the text without the value, which may be a secret.
+    """
+
+    def __init__(self, text: str, masked: str = "") -> None:
+        super().__init__(text)
+        self.masked = masked or text
 
 
 class Kind(NamedTuple):
@@ -68,7 +76,7 @@ class Kind(NamedTuple):
         except Misfit:
             raise
         except (ValueError, ArithmeticError):
-            raise Misfit(f"{_short(text)} is not {self.description}") from None
+            raise self._misfit(_short(text)) from None
         return self.checked(value, text)
 
     def read_all(self, texts: Sequence[str]) -> Any:
@@ -95,8 +103,11 @@ class Kind(NamedTuple):
                 holds = False
             if not holds:
                 shown = _short(str(texts[0])) if len(texts) == 1 else f"what was given {len(texts)} times"
-                raise Misfit(f"{shown} is not {self.description}")
+                raise self._misfit(shown)
         return value
+
+    def _misfit(self, shown: str) -> Misfit:
+        return Misfit(f"{shown} is not {self.description}", masked=f"what was given is not {self.description}")
 
 
 def _short(text: str) -> str:

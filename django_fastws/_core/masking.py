@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
-__all__ = ["MASKED_PARAMETERS", "mask_target"]
+__all__ = ["MASKED_PARAMETERS", "is_secret", "mask_target"]
 
 #: The words that tell of a secret, where no setting says otherwise.
 MASKED_PARAMETERS = (
@@ -77,7 +77,7 @@ def _mask(target: str, words: tuple[str, ...], decodings: int) -> str:
 def _mask_field(field: str, words: tuple[str, ...], decodings: int) -> str:
     name, equals, value = field.partition("=")
     if equals:
-        hides = _is_secret(name, words) or _hides_secret(value, words, decodings)
+        hides = is_secret(name, words) or _hides_secret(value, words, decodings)
         return f"{name}={_MASK if hides and value else value}"
     return _MASK if _hides_secret(f"?{field}", words, decodings) else field
 
@@ -91,7 +91,8 @@ def _hides_secret(text: str, words: tuple[str, ...], decodings: int) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _is_secret(name: str, words: tuple[str, ...]) -> bool:
+def is_secret(name: str, words: tuple[str, ...]) -> bool:
+    """Whether the name of a parameter tells of a secret, as :func:`mask_target` reads it."""
     for _ in range(_MOST_DECODINGS):
         name = unquote(name)
     joined = re.sub(r"[\W_]+", "", name.lower())

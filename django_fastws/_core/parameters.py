@@ -34,7 +34,15 @@ class Query:
 
 
 class ParameterError(ValueError):
-    """A value that does not fit its parameter; the text names the parameter."""
+    """A value that does not fit its parameter; the text names the parameter.
+
+    Attributes:
+        masked: the text without the value, which may be a secret.
+    """
+
+    def __init__(self, text: str, masked: str = "") -> None:
+        super().__init__(text)
+        self.masked = masked or text
 
 
 class Parameter(NamedTuple):
@@ -75,7 +83,7 @@ class Parameter(NamedTuple):
         try:
             return self.kind.read_all(values) if self.kind.many else self.kind.read(values[-1])
         except Misfit as error:
-            raise ParameterError(f"query parameter {self.query_name!r}: {error}") from None
+            raise _error(f"query parameter {self.query_name!r}", error) from None
 
     def from_path(self, value: Any) -> Any:
         """Convert what the URL's converter made of this parameter: a str, or an int or UUID that is ready.
@@ -90,4 +98,8 @@ class Parameter(NamedTuple):
                 return kind.checked([value] if kind.many else value, value)
             return kind.read_all([value]) if kind.many else kind.read(value)
         except Misfit as error:
-            raise ParameterError(f"path parameter {self.name!r}: {error}") from None
+            raise _error(f"path parameter {self.name!r}", error) from None
+
+
+def _error(parameter: str, misfit: Misfit) -> ParameterError:
+    return ParameterError(f"{parameter}: {misfit}", masked=f"{parameter}: {misfit.masked}")
