@@ -7,8 +7,8 @@ from ssl import SSLContext
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from ._core.headers import header_pairs, is_token
-from ._core.outgoing import handshake_headers
+from ._core.headers import is_token
+from ._core.outgoing import handshake_headers, request_headers
 from .signatures import RouteError
 
 __all__ = ["RequestOptions", "check_request", "check_socket", "kept", "request_options", "statuses"]
@@ -72,7 +72,7 @@ def check_request(label: str, options: Mapping[str, Any]) -> None:
         _check_flag(label, name, options[name])
     _check_ssl(label, options["ssl"])
     _check_proxy(label, options["proxy"])
-    _check_headers(label, options["headers"], header_pairs)
+    _check_headers(label, options["headers"], request_headers)
 
 
 def check_socket(label: str, options: Mapping[str, Any]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import requires, version
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tests.lowest import constraints
+from tests.processes import ROOT
 
 # The first without a known hole: tokens that follow redirects; gigabytes for a small message; answers in wrong order.
 WITHOUT_HOLES = {"websockets": "17.2", "autobahn": "26.7.1", "twisted": "24.7"}
@@ -35,7 +36,16 @@ def test_what_is_installed_is_no_older():
         assert Version(version(name)) >= number
 
 
+def test_no_group_of_tools_asks_for_more_than_the_package():
+    """Else the lowest versions could not be installed with it."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    for text in (entry for group in groups.values() for entry in group if isinstance(entry, str)):
+        requirement = Requirement(text)
+        if requirement.name in lowest():
+            assert lowest()[requirement.name] in requirement.specifier, text
+
+
 def test_the_matrix_has_a_row_of_the_lowest_versions():
-    makefile = (Path(__file__).parent.parent / "Makefile").read_text("utf-8")
+    makefile = (ROOT / "Makefile").read_text("utf-8")
     assert "3.11/lowest" in makefile
     assert "tests.lowest >" in makefile

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .headers import header_pairs
 
-__all__ = ["carried", "handshake_headers", "merged"]
+__all__ = ["carried", "handshake_headers", "merged", "request_headers"]
 
 Pair = tuple[str, str]
 
-# What makes a request a handshake (RFC 6455 section 4.1), or says where its body ends.
+# What says where the body of a request ends (RFC 9112 section 6). It must fit the body, and be there once.
+_FRAMING = {"content-length": "", "transfer-encoding": ""}
+# What makes a request a handshake (RFC 6455 section 4.1).
 _OWNED = {
+    **_FRAMING,
     "connection": "",
-    "content-length": "",
     "sec-websocket-accept": "",
     "sec-websocket-extensions": ": use compression=",
     "sec-websocket-key": "",
     "sec-websocket-protocol": ": use subprotocols=",
     "sec-websocket-version": "",
-    "transfer-encoding": "",
     "upgrade": "",
 }
-# A request has each of them once (RFC 9110 sections 7.2, 10.1.5, 11.6.2; RFC 6454 section 7.3).
-_SINGLE = frozenset({"authorization", "host", "origin", "user-agent"})
+# A request has each of them once (RFC 9110 sections 7.2, 8.3, 10.1.5, 11.6.2; RFC 6454 section 7.3).
+_SINGLE = frozenset({"authorization", "content-type", "host", "origin", "user-agent"})
 # What says nothing of who asks. Everything else may be a secret, whatever it is called.
 _HARMLESS = frozenset(
     {
@@ -51,11 +52,25 @@ def handshake_headers(headers: Any) -> list[Pair]:
     Raises:
         TypeError, ValueError: they cannot be sent, or the handshake sets one of them itself.
     """
-    pairs = header_pairs(headers)
+    return _without(_OWNED, header_pairs(headers), "handshake")
+
+
+def request_headers(headers: Any) -> list[Pair]:
+    """Check the headers of an HTTP request that goes out, as ``header_pairs`` does.
+
+    Returns:
+        Pairs of name and value; of those that a request has once, the last.
+    Raises:
+        TypeError, ValueError: they cannot be sent, or the request sets one of them itself.
+    """
+    return merged((), _without(_FRAMING, header_pairs(headers), "request"))
+
+
+def _without(owned: Mapping[str, str], pairs: list[Pair], owner: str) -> list[Pair]:
     for name, _ in pairs:
-        hint = _OWNED.get(name.lower())
+        hint = owned.get(name.lower())
         if hint is not None:
-            raise ValueError(f"the header {name!r} is the handshake's to set{hint}")
+            raise ValueError(f"the header {name!r} is the {owner}'s to set{hint}")
     return pairs
 
 

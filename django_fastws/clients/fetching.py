@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx2
 
-from .._core.headers import header_pairs
-from .._core.outgoing import carried
+from .._core.outgoing import carried, request_headers
 from ..encoding import json_bytes
 from ..routes import OutboundRoute
 from .answers import ENCODINGS, unpack
@@ -108,7 +107,7 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 def _headers(headers: Any) -> httpx2.Headers:
     # The library would take ASCII only.
-    return httpx2.Headers([(name.encode(), value.encode("latin-1")) for name, value in header_pairs(headers)])
+    return httpx2.Headers([(name.encode(), value.encode("latin-1")) for name, value in request_headers(headers)])
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ import pytest
 from django_fastws import Response
 
 from .conftest import run, running
-from .peers import HOST, read_request, soon
+from .peers import HOST, PATIENCE, read_request, soon
 from .test_options import KINDS, Feed, once
 from .web import Answer, Web
 
@@ -274,7 +274,7 @@ async def test_without_sockets_it_is_waited_for(app, web, settings, log):
 
 async def test_a_stop_cancels_it_at_once_while_the_sockets_are_closed(app, peer, web, settings):
     settings.FASTWS_CLIENT_HTTP_HANDLER_SECONDS = 0.05
-    server, ends = await peer(), []
+    server, ends, opened = await peer(), [], asyncio.Event()
 
     @app.get(web.url)
     async def stuck(resp):
@@ -285,12 +285,13 @@ async def test_a_stop_cancels_it_at_once_while_the_sockets_are_closed(app, peer,
 
     @app.ws(server.url)
     async def feed(ws):
+        opened.set()  # a stop that comes before it closes the socket without a handler
         async for _ in ws:
             pass
         ends.append((ws.close_code, ws.close_reason))
 
     async with running(app) as it:
-        await server.visit()
+        await asyncio.wait_for(opened.wait(), PATIENCE)
         it.stop()
         assert await it.ended()
     assert ends == ["cancelled", (1001, "going away")]

@@ -10,7 +10,7 @@ import pytest
 from tests.ids import shown
 
 from .conftest import run
-from .peers import HOST, read_request
+from .peers import HOST, RawPeer, read_request
 from .test_options import once
 from .web import Answer, Web
 
@@ -216,3 +216,34 @@ async def test_own_headers_of_a_request_win(app):
 def test_what_the_handshake_sets_cannot_be_set(app, name):
     with pytest.raises(TypeError, match=f"the header '{name}' is the handshake's to set"):
         app.ws("ws://example.com", headers={name: "x"})(once)
+
+
+async def test_what_a_request_has_once_goes_out_once(app):
+    seen = []
+
+    async def behave(reader, writer, number):
+        seen.append(await read_request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    names = [*OWN, "Content-Type"]
+    headers = [pair for name in names for pair in ((name.upper(), "first"), (name.lower().encode(), b"last"))]
+    async with RawPeer(behave) as server:
+        app.post(server.url.replace("ws://", "http://user:password@"), headers=headers, json={})(take)
+        assert await run(app)
+    (request,) = seen
+    assert {name: re.findall(rf"(?im)^{name}: (.*?)\r$", request) for name in names} == {
+        name: ["last"] for name in names
+    }
+
+
+@pytest.mark.parametrize("name", ["Content-Length", b"TRANSFER-ENCODING"])
+async def test_where_the_body_of_a_request_ends_cannot_be_set(app, log, name):
+    with pytest.raises(TypeError, match="is the request's to set"):
+        app.post("https://example.com", headers=[(name, "3")], data="hello")(take)
+    async with Web() as web:
+        app.post(web.url, headers=lambda: [(name, "3")], data="hello")(take)
+        assert not await run(app)
+    assert web.requests == []
+    assert "is the request's to set" in log.starting("✘")[0]
+    assert "Traceback" not in log.text
