@@ -27,6 +27,7 @@ from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
 from .limits import process
+from .masking import mask_path
 from .python_warnings import reveal_warnings
 from .refusals import Refusal, count_refused, log_denied
 from .routing import WebSocketRouter
@@ -208,7 +209,7 @@ class Handshake:
             if error is wire.loss:
                 return  # the client has gone; daphne drops what is sent to it then, and others say so
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
-            logger.exception("The WebSocket application failed on %.200r", wire.scope.get("path"))
+            logger.exception("The WebSocket application failed on %.200r", mask_path(wire.scope.get("path")))
             if not wire.answered:
                 await wire.deny(500, "Internal Server Error")
             elif wire.gone is None:
@@ -253,7 +254,7 @@ class OriginCheck:
         logger.warning(
             "Refused a WebSocket from origin %.200r on %.200r: it is not in %s",
             ", ".join(origins),
-            scope.get("path"),
+            mask_path(scope.get("path")),
             "ALLOWED_HOSTS" if conf.allowed_origins is None else "FASTWS_ALLOWED_ORIGINS",
         )
         return refuse(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")

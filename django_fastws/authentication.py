@@ -130,11 +130,7 @@ def _change(session: Any, key: str, value: Any) -> None:
             _swap(session, key, former, value)
         elif isinstance(session, (CacheStore, FileStore)):
             _save(session, key, former, value)
-    except (
-        UpdateError,
-        DatabaseFailure,
-        OSError,
-    ) as error:  # deleted meanwhile; read-only; ...
+    except (UpdateError, DatabaseFailure, OSError) as error:  # deleted meanwhile; read-only; ...
         logger.warning("The hash of a session could not be renewed: %s", str(error) or type(error).__name__)
     session[key] = value
     session.modified = modified  # it is stored, or cannot be

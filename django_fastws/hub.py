@@ -42,7 +42,6 @@ ids: Ids[Any] = Ids()
 class Member(Protocol):
     """What the hub needs of a WebSocket.
 
-
     A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
     """
 

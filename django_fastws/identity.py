@@ -25,7 +25,15 @@ from django.utils.crypto import constant_time_compare
 from .authentication import is_loaded
 from .types import Scope
 
-__all__ = ["ACCOUNT_DELETED", "ACCOUNT_INACTIVE", "PASSWORD_CHANGED", "SESSION_ENDED", "Identity", "verify"]
+__all__ = [
+    "ACCOUNT_DELETED",
+    "ACCOUNT_INACTIVE",
+    "PASSWORD_CHANGED",
+    "SESSION_ENDED",
+    "SESSION_KEY",
+    "Identity",
+    "verify",
+]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -36,7 +44,7 @@ SESSION_ENDED = "the session has ended"
 
 #: How Django calls them in a session: SESSION_KEY, BACKEND_SESSION_KEY and HASH_SESSION_KEY of its auth app, which
 #: cannot be imported where it is not installed.
-_USER, _BACKEND, _HASH = "_auth_user_id", "_auth_user_backend", "_auth_user_hash"
+SESSION_KEY, _BACKEND, _HASH = "_auth_user_id", "_auth_user_backend", "_auth_user_hash"
 
 _ROWS = 1000  # of one query
 
@@ -123,7 +131,7 @@ class Identity:
         return identity
 
     def _take(self, session: SessionBase, user: Any) -> None:
-        named = session.get(_USER)
+        named = session.get(SESSION_KEY)
         if named is None or _parsed(named) != user.pk:
             return  # middleware has found the user elsewhere, and the session is nobody's or another's
         self.store, self.key, self.named = session.__class__, str(session.session_key), named
@@ -268,7 +276,7 @@ def _is_the_same(one: Identity, store: type[SessionBase], stored: str | _Data | 
         data, one.seen = store().decode(stored), seen
     else:
         data = stored
-    if data.get(_USER) != one.named:
+    if data.get(SESSION_KEY) != one.named:
         one.seen = None
         return False
     one.backend, one.auth_hash = data.get(_BACKEND, ""), data.get(_HASH, "")

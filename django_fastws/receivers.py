@@ -12,7 +12,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from .conf import conf
-from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED
+from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED, SESSION_KEY
 from .rechecks import CODE
 from .sessions import LOGGED_OUT, note_told, watched
 from .users import Ending, end_after_commit, end_behind, key_of, session_hash, user_key
@@ -58,7 +58,7 @@ def logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
 
 def _user_of(session: Any) -> str:
     """The user of a session, for a log-out that does not say who it is: alogout() knows only ``request.auser``."""
-    pk = session.get("_auth_user_id")  # django.contrib.auth.SESSION_KEY
+    pk = session.get(SESSION_KEY)
     return "" if pk is None else key_of(pk)
 
 

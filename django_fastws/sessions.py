@@ -14,7 +14,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import router
 
 from .conf import conf
-from .identity import SESSION_ENDED
+from .identity import SESSION_ENDED, SESSION_KEY
 from .rechecks import CODE
 from .users import Ending, end_after_commit, end_behind, key_of, session_hash
 
@@ -83,7 +83,7 @@ def _is_asked(session: SessionBase) -> bool:
 
 
 def _ending(session: SessionBase, data: Mapping[str, Any], reason: str) -> Ending | None:
-    named = data.get("_auth_user_id")  # django.contrib.auth.SESSION_KEY
+    named = data.get(SESSION_KEY)
     if named is None or not session.session_key or not apps.is_installed("django.contrib.auth"):
         return None
     user, name = key_of(named), session_hash(session)

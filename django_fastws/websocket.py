@@ -25,6 +25,7 @@ from .exceptions import (
     peers_mistake,
 )
 from .hub import current_hub, ids
+from .masking import mask_path
 from .rooms import Room
 from .types import Address, Data, Headers, Scope
 from .wires import Outbound, Wire
@@ -498,7 +499,7 @@ class WebSocket:
         return self._wire.outbound
 
     def __repr__(self) -> str:
-        where = self._wire.scope.get("path", "") if self._wire.outbound is None else mask(self.url)
+        where = mask_path(self._wire.scope.get("path", "")) if self._wire.outbound is None else mask(self.url)
         return f"<WebSocket {where!r} {self._connection.state.name}>"
 
 

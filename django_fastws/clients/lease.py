@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
 from typing import Any
 
@@ -18,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..exceptions import WebSocketDisconnect
 from ..wires.outbound import OutboundWire
+from .clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
 
 __all__ = ["Lease", "LeaseLost"]
@@ -25,10 +25,6 @@ __all__ = ["Lease", "LeaseLost"]
 logger = logging.getLogger("django_fastws.clients")
 
 _OF_A_CLUSTER = (AskError, ClusterDownError, ClusterError, MovedError)
-
-# A suspended machine's monotonic clock stands still; this one does not.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
 
 _RENEWAL_SECONDS = 1.0  # between two renewals, at most
 
@@ -44,10 +40,6 @@ def _cause(error: Exception) -> str:
     if isinstance(error, ResponseError) and not isinstance(error, RedisConnectionError):
         return f"Redis refuses: {said}"
     return f"Redis is out of reach: {said}"
-
-
-def _now() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 class LeaseLost(WebSocketDisconnect):
@@ -88,7 +80,7 @@ class Lease:
 
     def is_valid(self) -> bool:
         """Whether this process holds the lease for certain."""
-        return self.token is not None and _now() < self._valid_until
+        return self.token is not None and now() < self._valid_until
 
     def check(self) -> None:
         """Raise unless this process holds the lease for certain.
@@ -117,7 +109,7 @@ class Lease:
         self.token = None
         is_told = False
         while True:
-            asked = _now()
+            asked = now()
             answer = await self._ask(ACQUIRE, self._milliseconds, int(self._renewal_seconds * 1000))
             if answer is not None and answer > 0:
                 self.token = answer
@@ -149,14 +141,14 @@ class Lease:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(min(self._renewal_seconds, max(0.0, self._valid_until - _now())))
-            asked = _now()
+            await asyncio.sleep(min(self._renewal_seconds, max(0.0, self._valid_until - now())))
+            asked = now()
             answer = None
             if asked < self._valid_until and self.token is not None:
                 answer = await self._ask(RENEW, self._milliseconds, self.token)
-            if answer == 1 and _now() < self._valid_until:
+            if answer == 1 and now() < self._valid_until:
                 self._valid_until = asked + self._seconds * 0.9
-            elif answer == 0 or _now() >= self._valid_until:
+            elif answer == 0 or now() >= self._valid_until:
                 self.token = None
                 self._cut_off()
                 return

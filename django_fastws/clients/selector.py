@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import time
 from collections.abc import Callable
+
+from .clock import now
 
 __all__ = ["LeaseSelector", "new_loop"]
 
 _SUSPENDED_SECONDS = 0.25  # between two turns of the loop; what is shorter cannot have cost a lease
-# A suspended machine's monotonic clock stands still; this one does not.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeaseSelector(selectors.DefaultSelector):
@@ -24,14 +23,14 @@ class LeaseSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.check: Callable[[], None] = lambda: None
-        self._turned_at = time.clock_gettime(_CLOCK)
+        self._turned_at = now()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(timeout)
-        now = time.clock_gettime(_CLOCK)
-        if now - self._turned_at > _SUSPENDED_SECONDS:
+        turned_at = now()
+        if turned_at - self._turned_at > _SUSPENDED_SECONDS:
             self.check()
-        self._turned_at = now
+        self._turned_at = turned_at
         return ready
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wires.producers import SharedProducer, until_drained
+from ..wires.producers import SharedProducer, unsent_bytes, until_drained
 
 __all__ = ["release_senders", "request_has_room", "tcp_below", "transport_has_room", "unsent_bytes"]
 
@@ -16,11 +16,6 @@ def tcp_below(transport: Any) -> Any:
             return transport
         transport = getattr(transport, "transport", None)
     return None
-
-
-def unsent_bytes(tcp: Any) -> int:
-    """How many bytes a transport holds that the client has not taken."""
-    return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
 
 
 async def transport_has_room(transport: Any, limit: int) -> None:

@@ -15,6 +15,7 @@ from .._core.limits import Backlog
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
+from ..masking import mask_path
 from ..types import Address, Message, Receive, Scope, Send
 from .closing import is_close, is_loss, send_close
 
@@ -343,7 +344,7 @@ class Wire:
 
     def _end_application(self, code: int) -> None:
         """The server takes no close: end the application, so that the server ends the connection."""
-        logger.error("The server took no close with %d on %.200r: its application ends", code, self.scope.get("path"))
+        logger.error("The server took no close with %d on %.200r: its application ends", code, self._shown_path)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
@@ -460,8 +461,13 @@ class Wire:
         """What those who wait are told of an error of the server's send; one that nobody expects is logged."""
         expected = self._is_lost(problem)
         if not expected and isinstance(problem, Exception):
-            logger.error("A server's send failed on %r", self.scope.get("path"), exc_info=problem)
+            logger.error("A server's send failed on %r", self._shown_path, exc_info=problem)
         return self.closed_error("send")
+
+    @property
+    def _shown_path(self) -> str:
+        """The path, for the log."""
+        return mask_path(self.scope.get("path"))
 
     def _fail_backlog(self, error: WebSocketDisconnect) -> None:
         for _, sent in self._backlog.clear():
@@ -474,7 +480,7 @@ class Wire:
         if not self._backlog.dropped and not self._slow:
             logger.warning(
                 "A slow client on %r has over %d bytes unsent: %s",
-                self.scope.get("path"),
+                self._shown_path,
                 conf.send_buffer_bytes,
                 _POLICIES[policy],
             )

@@ -23,7 +23,7 @@ from ..types import Message, Receive, Scope, Send
 from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
 from .pongs import Pongs
-from .producers import until_drained
+from .producers import unsent_bytes, until_drained
 
 __all__ = ["DaphneWire", "served_scope"]
 
@@ -298,7 +298,7 @@ class DaphneWire(DirectWire):
 
     def _unsent(self) -> int:
         tcp = self._tcp
-        return 0 if tcp is None else int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
+        return 0 if tcp is None else unsent_bytes(tcp)
 
     @property
     def _is_full(self) -> bool:

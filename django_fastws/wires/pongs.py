@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .direct import room_bytes
-from .producers import until_drained
+from .producers import unsent_bytes, until_drained
 
 __all__ = ["Pongs"]
 
@@ -47,7 +47,7 @@ class Pongs:
             if not self._is_paused:
                 self._is_paused = True
                 self._pause()
-        elif self._unsent() <= room_bytes():
+        elif unsent_bytes(self._tcp) <= room_bytes():
             self._protocol.sendPong(payload)
         else:
             self._owed = payload
@@ -62,13 +62,9 @@ class Pongs:
             self._is_paused = False
             self._resume()  # a close frame may be behind the pings
 
-    def _unsent(self) -> int:
-        tcp = self._tcp
-        return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
-
     async def _answer_later(self) -> None:
         protocol = self._protocol
-        while protocol.state == protocol.STATE_OPEN and self._unsent():
+        while protocol.state == protocol.STATE_OPEN and unsent_bytes(self._tcp):
             # A connection that is closed meanwhile does not wake everyone.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GLANCE):

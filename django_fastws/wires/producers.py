@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-__all__ = ["SharedProducer", "until_drained"]
+__all__ = ["SharedProducer", "unsent_bytes", "until_drained"]
 
 
 class SharedProducer:
@@ -67,6 +67,11 @@ class SharedProducer:
         for woken in self._waiting:
             if not woken.done():
                 woken.set_result(None)
+
+
+def unsent_bytes(tcp: Any) -> int:
+    """How many bytes a Twisted transport holds that the client has not taken."""
+    return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
 
 
 async def until_drained(tcp: Any) -> None:

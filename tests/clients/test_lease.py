@@ -14,7 +14,8 @@ from redis.exceptions import MovedError
 
 from django_fastws import WebSocketDisconnect
 from django_fastws.checks import check_eviction
-from django_fastws.clients.lease import Lease, LeaseLost, _now
+from django_fastws.clients.clock import now
+from django_fastws.clients.lease import Lease, LeaseLost
 from tests.processes import RedisServer, free_port, stopped
 
 from .conftest import running
@@ -132,9 +133,9 @@ async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another
     one = lease(60)
     await redis.set(one._keys[0], one._holder)  # or a Redis that has just started would give none
     await one.acquire()
-    left = one._valid_until - _now()
+    left = one._valid_until - now()
     assert left + 1 < await redis.pttl(one._keys[0]) / 1000
-    one._valid_until = _now()
+    one._valid_until = now()
     assert not one.is_valid()
 
 
@@ -182,7 +183,7 @@ async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_i
     ends = one._valid_until
     await redis.delete(one._keys[0])
     await asyncio.wait_for(two.acquire(), SECONDS + 5)
-    assert _now() > ends
+    assert now() > ends
 
 
 async def test_a_redis_that_has_forgotten_all_gives_no_lease_whose_holder_lives(lease, redis):
