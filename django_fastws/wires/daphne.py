@@ -142,6 +142,16 @@ def _root_path(protocol: Any, scope: Scope) -> str:
     return told if isinstance(told, str) else scope.get("root_path") or ""
 
 
+def _cut_path(protocol: Any, scope: Scope) -> str | None:
+    """The path as the client has asked for it, if autobahn has cut something off; else None."""
+    path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
+    # At a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
+    is_cut_behind = path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";")
+    # Of //x/ws/admin it takes x for a host. A proxy that denies /ws/admin would let that pass.
+    is_cut_before = path.startswith("//")
+    return path if is_cut_behind or is_cut_before else None
+
+
 class DaphneWire(DirectWire):
     """Carries one connection of daphne's."""
 
@@ -159,9 +169,7 @@ class DaphneWire(DirectWire):
         scope["root_path"] = _root_path(protocol, scope)
         # daphne decodes a percent sign there, and autobahn then finds that no such subprotocol was offered.
         scope["subprotocols"] = offered(vars(protocol).get("websocket_protocols", scope.get("subprotocols")))
-        path = str(getattr(protocol, "http_request_uri", "")).partition("?")[0]
-        if path.startswith((scope.get("raw_path") or b"").decode("latin-1") + ";"):
-            # autobahn cuts a path at a semicolon in its last segment, which RFC 3986 section 3.3 does not ask for.
+        if (path := _cut_path(protocol, scope)) is not None:
             scope.update(path=unquote(path), raw_path=path.encode("latin-1"))
         scope.setdefault("extensions", {"websocket.http.response": {}})
         super().__init__(scope, receive, send)

@@ -24,9 +24,12 @@ from tests.wires.fakes import limits, start, turns, wrapping
         ("/chat/gr%C3%B6%C3%9Fe;%20b", "/chat/größe; b"),
         ("/chat/a", "/chat/a"),
         ("/chat/ab?;", "/chat/ab"),
+        ("//x/chat/a", "//x/chat/a"),
+        ("//x;y/chat/a;b?c", "//x;y/chat/a;b"),
+        ("///chat/gr%C3%B6%C3%9Fe", "///chat/größe"),
     ],
 )
-async def test_the_path_has_what_stands_behind_a_semicolon(kind, target, path):
+async def test_the_path_is_all_that_was_asked_for(kind, target, path):
     async with connected(kind, path=target) as connection:
         scope = connection.wire.scope
         assert scope["path"] == path
