@@ -117,6 +117,7 @@ class Transport:
     def ignored(self, *args: Any, **options: Any) -> None: ...
 
     set_write_buffer_limits = abort = abortConnection = registerProducer = unregisterProducer = ignored
+    pauseProducing = resumeProducing = pause_reading = resume_reading = ignored
 
 
 class Protocol:

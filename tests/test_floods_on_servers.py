@@ -26,3 +26,14 @@ async def test_pings_whose_pongs_are_not_read_are_held_back_on_every_server(site
             pass
         assert frame is not None
         assert frame.opcode == 10
+
+
+@pytest.mark.parametrize("kind", ["runws_server", "daphne"])  # uvicorn loses them before the package is asked
+@pytest.mark.parametrize("size", [10, 1000], ids=["little", "much"])
+async def test_frames_right_behind_the_handshake_are_heard(site, kind, size):
+    frames = [make_frame(1, b"%d " % number + b"x" * size) for number in range(70)]
+    async with RawClient(site(kind), "/ws/echo", early=b"".join(frames)) as client:
+        assert client.status == 101
+        client.send(1, b"last")
+        heard = [(await client.receive()).payload.split()[0] for _ in range(71)]
+    assert heard == [*(b"%d" % number for number in range(70)), b"last"]

@@ -22,6 +22,7 @@ from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
+from .early import take_early_data
 from .pongs import Pongs
 from .producers import unsent_bytes, until_drained
 
@@ -33,6 +34,7 @@ _NEEDED = (
     "STATE_CONNECTING",
     "STATE_OPEN",
     "_perMessageCompress",
+    "data",
     "onPing",
     "onPong",
     "remoteCloseCode",
@@ -157,7 +159,7 @@ class DaphneWire(DirectWire):
 
     name = "daphne"
 
-    __slots__ = ("_denial", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
+    __slots__ = ("_denial", "_early", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         tcp = _tcp_below(protocol.transport)
@@ -177,7 +179,9 @@ class DaphneWire(DirectWire):
         self._tcp = tcp
         #: Where nothing stands between the frames and the socket.
         self._socket_send: Callable[[bytes], int] | None = None if is_tls or tcp is None else tcp.socket.send
+        self._early = b""
         if tcp is not None:
+            self._early = take_early_data(tcp.producer)
             # The HTTP channel, which is over; it would stop the reading when the client does not take what is sent.
             protocol.transport.unregisterProducer()
         # Or a client that closes would be answered with 1000, whatever its code (RFC 6455 section 5.5.1).
@@ -224,6 +228,8 @@ class DaphneWire(DirectWire):
         elif kind == "websocket.http.response.body":
             self._deny(message)
         elif protocol.state == protocol.STATE_CONNECTING:
+            if kind == "websocket.accept":
+                self._bring_early()
             if kind != "websocket.accept" or not self._accept(message):
                 await self._send(message)
             if protocol.state == _OPEN:
@@ -398,6 +404,16 @@ class DaphneWire(DirectWire):
         del protocol.handshake_deferred
         handshake.callback((message.get("subprotocol"), headers))
         return True
+
+    def _bring_early(self) -> None:
+        """Give autobahn the frames that came with the handshake, which it reads when it is told of the accept.
+
+        Not before: it would look for the head of another request in them.
+        """
+        early, self._early = self._early, b""
+        if early:
+            self._protocol.data = early + self._protocol.data
+            self._protocol.transport.resumeProducing()
 
     def _forget_handshake(self) -> None:
         """Let go of what daphne and autobahn keep of the handshake: 5 kB for as long as the connection is open."""

@@ -260,7 +260,7 @@ async def test_a_daphne_whose_transport_has_something_else_writes_through_autoba
 
 
 #: What a daphne may lack, and still have its wire.
-OPTIONAL = {"is_paused", "application_queue", "handshake_deferred", "http_request_uri"}
+OPTIONAL = {"is_paused", "application_queue", "handshake_deferred", "http_request_uri", "note_answer"}
 
 
 @pairs([(kind, name) for kind in DAPHNE for name in sorted(OPTIONAL)])
