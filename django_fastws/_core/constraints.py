@@ -59,6 +59,10 @@ def _flat(hints: Iterable[Any]) -> Iterator[Any]:
             yield hint
 
 
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
+
+
 def _constraint(hint: Any, unit: str) -> Constraint:
     match hint:
         case Gt():
@@ -73,9 +77,11 @@ def _constraint(hint: Any, unit: str) -> Constraint:
             phrase = f"that is a multiple of {hint.multiple_of}"
             return Constraint(lambda value: value % hint.multiple_of == 0, phrase)
         case MinLen():
-            return Constraint(lambda value: len(value) >= hint.min_length, f"of at least {hint.min_length} {unit}")
+            phrase = f"of at least {_counted(hint.min_length, unit)}"
+            return Constraint(lambda value: len(value) >= hint.min_length, phrase)
         case MaxLen():
-            return Constraint(lambda value: len(value) <= hint.max_length, f"of at most {hint.max_length} {unit}")
+            phrase = f"of at most {_counted(hint.max_length, unit)}"
+            return Constraint(lambda value: len(value) <= hint.max_length, phrase)
         case Predicate():
             return Constraint(lambda value: bool(hint.func(value)), _of_predicate(hint.func))
         case Timezone():

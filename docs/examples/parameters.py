@@ -6,7 +6,8 @@ from enum import Enum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from django_fastws import FastWS, WebSocket, WebSocketException
+from annotated_types import Gt, MaxLen
+from django_fastws import FastWS, Query, WebSocket, WebSocketException
 
 app = FastWS(prefix="/ws")
 
@@ -54,6 +55,16 @@ async def search(ws: WebSocket):
     await ws.accept()
     filters = {name: values for name, values in ws.query_params.lists() if name.startswith("filter-")}
     await ws.send_json(filters)
+
+
+@app.websocket("/page")
+async def page(
+    ws: WebSocket,
+    number: Annotated[int, Gt(0)] = 1,  # ?number=2
+    ids: Annotated[list[int], MaxLen(100), Query(alias="ids[]")] = [],  # &ids[]=4&ids[]=5
+):
+    await ws.accept()
+    await ws.send_json({"number": number, "ids": ids})
 
 
 @app.websocket("/window")

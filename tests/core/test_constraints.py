@@ -21,7 +21,7 @@ HELD = [
     (Annotated[int, at.MultipleOf(5)], ["0", "-10"], ["4"], "that is a multiple of 5"),
     (Annotated[str, at.MinLen(2)], ["ab"], ["", "a"], "text of at least 2 characters"),
     (Annotated[str, at.MaxLen(2)], ["", "ab"], ["abc"], "text of at most 2 characters"),
-    (Annotated[str, at.Len(1, 2)], ["a", "ab"], ["", "abc"], "of at least 1 characters and of at most 2"),
+    (Annotated[str, at.Len(1, 2)], ["a", "ab"], ["", "abc"], "of at least 1 character and of at most 2 characters"),
     (Annotated[str, at.Predicate(str.isidentifier)], ["ab"], ["a b"], "for which isidentifier() is true"),
     (Annotated[str, at.Predicate(at.Not(str.isdigit))], ["ab"], ["12"], "for which isdigit() is false"),
     (Annotated[str, at.Predicate(lambda text: text != "x")], ["y"], ["x"], "that is allowed"),

@@ -245,7 +245,7 @@ def test_a_collection_has_every_value_of_its_name(annotation, values, result):
         (list[Annotated[int, Gt(0)]], ["1", "-5"], "'-5' is not an integer greater than 0"),
         (Annotated[list[int], MinLen(2)], ["1"], "'1' is not a list of at least 2 values"),
         (Annotated[set[int], MinLen(2)], ["1", "1"], "what was given 2 times is not a set of at least 2 values"),
-        (Annotated[tuple[str, ...], MaxLen(1)], ["a", "b"], "is not a tuple of at most 1 values"),
+        (Annotated[tuple[str, ...], MaxLen(1)], ["a", "b"], "is not a tuple of at most 1 value"),
     ],
     ids=shown,
 )

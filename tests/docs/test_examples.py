@@ -148,6 +148,16 @@ async def test_parameters_that_do_not_fit_are_refused(example):
     assert (await _denial("/ws/ticker/x?" + "a=1&" * 1001))[0] == 400
 
 
+async def test_parameters_have_bounds_and_names_that_python_cannot_spell(example):
+    example("parameters")
+    async with connect("/ws/page?number=2&ids[]=4&ids%5B%5D=5") as ws:
+        assert await ws.receive_json() == {"number": 2, "ids": [4, 5]}
+    (page,) = [page for page in pages() if page.name == "query-parameters.md"]
+    status, text = await _denial("/ws/page?number=0")
+    assert status == 400
+    assert text.removeprefix("query parameter 'number': ") in page.read_text()
+
+
 async def test_a_converter_is_picked_by_the_annotation(example):
     example("parameters")
     order = uuid.uuid4()
