@@ -197,7 +197,7 @@ def _stored_users(pks: set[Any]) -> dict[Any, Any]:
     rows = model._default_manager.using(router.db_for_write(model))  # a replica may not know of the newest yet
     found: dict[Any, Any] = {}
     for part in _parts(pks):
-        found.update(rows.in_bulk(part))
+        found.update((user.pk, user) for user in rows.filter(pk__in=part))  # in_bulk() would ask twice on SQLite
     return found
 
 

@@ -347,6 +347,14 @@ def test_a_thousand_sockets_cost_two_queries():
     assert len(verify(all_of_them)) == 80
 
 
+def test_a_thousand_users_cost_one_query():
+    User.objects.bulk_create(User(username=f"user{number}") for number in range(1000))
+    identities = [Identity.of({"user": user}) for user in User.objects.all()]
+    with CaptureQueriesContext(connection) as queries:
+        assert verify(identities) == {}
+    assert len(queries) == 1
+
+
 def test_the_time_is_jittered_and_within_the_setting(settings):
     settings.FASTWS_SESSION_CHECK_SECONDS = 100
     delays = []
