@@ -12,7 +12,8 @@ from packaging.version import Version
 from tests.lowest import constraints
 from tests.processes import ROOT
 
-# The first without a known hole: tokens that follow redirects; gigabytes for a small message; answers in wrong order.
+# The first without a known hole: tokens that follow redirects; gigabytes for a small message; answers in wrong order
+# (CVE-2024-41671). pyproject.toml may ask for more.
 WITHOUT_HOLES = {"websockets": "17.2", "autobahn": "26.7.1", "twisted": "24.7"}
 
 
