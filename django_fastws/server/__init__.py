@@ -6,7 +6,8 @@ Importing this installs Twisted's asyncio reactor, as importing daphne does.
 from __future__ import annotations
 
 from .cli import CommandLineInterface
+from .development import DevelopmentServer
 from .protocol import WebSocketProtocol
-from .server import DevelopmentServer, Server
+from .server import Server
 
 __all__ = ["CommandLineInterface", "DevelopmentServer", "Server", "WebSocketProtocol"]

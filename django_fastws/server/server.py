@@ -31,7 +31,7 @@ from ..reachability import announce_layer
 from ..stopping import OrderlyStop
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
-from .access_log import AccessLog, log_rejection, shown_client
+from .access_log import AccessLog, shown_client
 from .backpressure import request_has_room, tcp_below, transport_has_room, unsent_bytes
 from .channel import Channel, NegotiatingChannel
 from .drain import Drain
@@ -43,9 +43,10 @@ from .pending import PendingRequests
 from .protocol import WebSocketProtocol
 from .requests import Request
 from .spool import Spools
+from .timers import Timers
 from .unix import UnixSocket, UnixSocketError, claimed, leave_path
 
-__all__ = ["DevelopmentServer", "Server"]
+__all__ = ["Server"]
 
 logger = logging.getLogger("django_fastws.server")
 
@@ -54,8 +55,6 @@ _GRACE_SECONDS = 1.0  # for applications that are cancelled to end
 _FINISH_SECONDS = 2.0  # for rooms to be left and the lifespan to end, after the drain
 _SETTLE_SECONDS = 5.0  # of the drain's time that is left over, for a layer that is slow or away
 _FD = re.compile(r"fd:fileno=\d+")
-#: What daphne takes for the largest message where nothing else is said.
-_DAPHNE_MAX_SIZE = 1024 * 1024
 #: Where proxies tell which port the client asked for. daphne takes it for the client's own, unless told of another.
 _PORT_ASKED_FOR = b"x-forwarded-port"
 
@@ -152,7 +151,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         """What daphne calls between having made its factories and beginning to serve."""
         reveal_warnings()
         self.ws_factory.protocol = WebSocketProtocol
-        self.ws_factory._batched_timer = _Timers()
+        self.ws_factory._batched_timer = Timers()
         self.http_factory.protocol = functools.partial(NegotiatingChannel, self._build_channel)
         build = self.http_factory.buildProtocol
 
@@ -425,58 +424,6 @@ class Server(DaphneServer):  # type: ignore[misc]
             except Exception:
                 logger.exception("Could not check the time limits of %r", protocol)
         reactor.callLater(_CHECK_SECONDS, self.timeout_checker)
-
-
-class _Timers:
-    """The timers of autobahn's protocols. Its own end at whole seconds, and so up to a second early."""
-
-    def call_later(self, delay: float, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call a function later; what is returned has a ``cancel()``."""
-        return _Timer(reactor.callLater(delay, function, *args, **options))
-
-
-class _Timer:
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def cancel(self) -> None:
-        """Do not call it; no matter whether it has been."""
-        if self._call.active():
-            self._call.cancel()
-
-
-class DevelopmentServer(Server):
-    """The same for ``runserver``, which is stopped by whoever is waiting for it."""
-
-    spreads_drain = False
-    _LONGEST_DRAIN = 3.0  # seconds
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        for name in ("websocket_max_message_size", "websocket_max_frame_size"):
-            # runserver has options and settings of daphne's for these; if they say nothing, ours does.
-            if options.get(name) == _DAPHNE_MAX_SIZE:
-                del options[name]
-        super().__init__(*args, **{"lifespan": "auto", **options})
-
-    def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        """Pass what has happened to the command, which has a line without the reason for what was rejected."""
-        is_daphnes = getattr(self.action_logger, "__func__", None) is _daphnes_log_action()
-        if (protocol, action) == ("websocket", "rejected") and is_daphnes:
-            log_rejection({**details, "client": shown_client(details["client"])})
-        else:
-            super().log_action(protocol, action, details)
-
-    @property
-    def drain_seconds(self) -> float:
-        return min(super().drain_seconds, self._LONGEST_DRAIN)
-
-
-def _daphnes_log_action() -> Any:
-    from daphne.management.commands.runserver import Command  # needs the apps
-
-    return Command.log_action
 
 
 def _forwarded(hops: int | None, names: list[str | None]) -> Forwarded | None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from .._core.answers import Denial, checked_accept
 from .._core.handshake import offered
@@ -17,7 +16,9 @@ from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
 from ..masking import mask_path
 from ..types import Address, Message, Receive, Scope, Send
+from .addresses import address_of, url_of
 from .closing import is_close, is_loss, send_close
+from .events import as_message, disconnect_status
 
 __all__ = ["Outbound", "Wire"]
 
@@ -201,21 +202,17 @@ class Wire:
     @property
     def url(self) -> str:
         """The URL that was asked for, as far as it is known."""
-        scope = self.scope
-        path = quote(scope.get("path", "/"), safe="/!$&'()*+,;=:@~")
-        query = bytes(scope.get("query_string") or b"").decode("latin-1")
-        host = self.headers.get("host") or _authority(self.local_address)
-        return f"{scope.get('scheme', 'ws')}://{host}{path}{'?' + query if query else ''}"
+        return url_of(self.scope, self.headers.get("host"))
 
     @property
     def remote_address(self) -> Address | None:
         """The address of the other end; None where the server has none to tell."""
-        return _address(self.scope.get("client"))
+        return address_of(self.scope.get("client"))
 
     @property
     def local_address(self) -> Address | None:
         """The address of this end."""
-        return _address(self.scope.get("server"))
+        return address_of(self.scope.get("server"))
 
     # The handshake
 
@@ -517,30 +514,3 @@ _POLICIES = {
     "drop_oldest": "the oldest messages are dropped",
     "drop_newest": "the newest messages are dropped",
 }
-
-
-def _address(pair: Any) -> Address | None:
-    if not pair:
-        return None
-    host, port = pair
-    return Address(str(host), int(port or 0))
-
-
-def _authority(address: Address | None) -> str:
-    if address is None:
-        return "localhost"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{address.port}" if address.port else host
-
-
-def as_message(payload: Payload) -> Message:
-    """The ASGI event that sends a payload."""
-    if payload.binary:
-        return {"type": "websocket.send", "bytes": payload.raw}
-    return {"type": "websocket.send", "text": payload.text}
-
-
-def disconnect_status(event: Message) -> tuple[int, str]:
-    """The close code and reason of a ``websocket.disconnect`` event; 1005 where it has no code."""
-    code: Any = event.get("code")
-    return (1005 if code is None else int(code)), event.get("reason") or ""

@@ -20,9 +20,9 @@ from .._core.handshake import offered
 from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
-from .asgi import disconnect_status
 from .direct import DirectWire, room_bytes
 from .early import take_early_data
+from .events import disconnect_status
 from .pongs import Pongs
 from .producers import unsent_bytes, until_drained
 

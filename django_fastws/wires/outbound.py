@@ -17,6 +17,7 @@ from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketDisconnect
 from ..types import Address
+from .addresses import address_of
 from .asgi import Outbound, Wire
 
 __all__ = ["OutboundWire"]
@@ -222,11 +223,11 @@ class OutboundWire(Wire):
 
     @property
     def local_address(self) -> Address | None:
-        return _address(self.connection.local_address)
+        return address_of(self.connection.local_address)
 
     @property
     def remote_address(self) -> Address | None:
-        return _address(self.connection.remote_address)
+        return address_of(self.connection.remote_address)
 
     @property
     def latency(self) -> float:
@@ -236,7 +237,3 @@ class OutboundWire(Wire):
 
 def _shown(code: int, reason: str) -> str:
     return f"{code} {reason}".rstrip()
-
-
-def _address(pair: Any) -> Address | None:
-    return Address(str(pair[0]), int(pair[1])) if isinstance(pair, tuple) and len(pair) >= 2 else None

@@ -15,8 +15,8 @@ from typing import Any
 from .._core.frames import BINARY, TEXT
 from .._core.messages import Payload
 from ..types import Message, Receive, Scope, Send
-from .asgi import as_message, disconnect_status
 from .direct import DirectWire, room_bytes
+from .events import as_message, disconnect_status
 
 __all__ = ["LegacyUvicornWire", "UvicornWire"]
 

@@ -1,0 +1,45 @@
+"""Server of ``runserver``: ours, with its defaults and its lines in the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .access_log import log_rejection, shown_client
+from .server import Server
+
+__all__ = ["DevelopmentServer"]
+
+#: What daphne takes for the largest message where nothing else is said.
+_DAPHNE_MAX_SIZE = 1024 * 1024
+
+
+class DevelopmentServer(Server):
+    """The same for ``runserver``, which is stopped by whoever is waiting for it."""
+
+    spreads_drain = False
+    _LONGEST_DRAIN = 3.0  # seconds
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        for name in ("websocket_max_message_size", "websocket_max_frame_size"):
+            # runserver has options and settings of daphne's for these; if they say nothing, ours does.
+            if options.get(name) == _DAPHNE_MAX_SIZE:
+                del options[name]
+        super().__init__(*args, **{"lifespan": "auto", **options})
+
+    def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
+        """Pass what has happened to the command, which has a line without the reason for what was rejected."""
+        is_daphnes = getattr(self.action_logger, "__func__", None) is _daphnes_log_action()
+        if (protocol, action) == ("websocket", "rejected") and is_daphnes:
+            log_rejection({**details, "client": shown_client(details["client"])})
+        else:
+            super().log_action(protocol, action, details)
+
+    @property
+    def drain_seconds(self) -> float:
+        return min(super().drain_seconds, self._LONGEST_DRAIN)
+
+
+def _daphnes_log_action() -> Any:
+    from daphne.management.commands.runserver import Command  # needs the apps
+
+    return Command.log_action
