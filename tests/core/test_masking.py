@@ -43,8 +43,13 @@ MASKED = [
     "jwt",
     "SAMLResponse",
     "auth",
+    "Authorization",
+    "bearer",
+    "hmac",
+    "pass",
+    "db_pass",
 ]
-SHOWN = ["page", "q", "keyword", "author", "design", "signed_up", "inside", "", "x"]
+SHOWN = ["page", "q", "passenger", "pin", "keyword", "author", "design", "signed_up", "inside", "", "x"]
 
 
 @pytest.mark.parametrize("name", MASKED)

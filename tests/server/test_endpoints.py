@@ -243,13 +243,24 @@ def test_a_log_of_the_projects_own_is_not_doubled(tmp_path):
         }
         """
     project = Project(tmp_path, logging)
-    code = (
-        "import os, signal, threading\n"
-        "threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()\n"
-        "from django.core.management import execute_from_command_line as run\n"
-        f"run(['', 'runws_server', '-b', '{HOST}', '-p', '{free_port()}'])"
-    )
-    done = project.run(code)
+    port = free_port()
+    done = project.run(f"""
+        import os, signal, socket, threading, time
+
+        def stop_when_it_listens():
+            while True:
+                try:
+                    socket.create_connection(("{HOST}", {port})).close()
+                except OSError:
+                    time.sleep(0.05)
+                else:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+
+        threading.Thread(target=stop_when_it_listens, daemon=True).start()
+        from django.core.management import execute_from_command_line as run
+        run(["", "runws_server", "-b", "{HOST}", "-p", "{port}"])
+        """)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Draining: ") == 1
     assert done.stderr.count("Starting server at") == 1

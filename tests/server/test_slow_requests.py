@@ -196,3 +196,12 @@ async def test_behind_proxies_one_address_stands_for_everybody(serve_plain):
             await client.write(b"Host: x\r\n\r\n")
             async with asyncio.timeout(LIMIT):
                 assert (await client.reader.readline()).startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("start", [b"GET /scope/ HTTP/1.1\r\nHo", POST + b"Content-Length: 1000\r\n\r\nx"])
+async def test_what_is_pipelined_and_never_completed_is_answered_408(strict, start):
+    async with Connection(strict) as client:
+        await client.write(b"GET /scope/ HTTP/1.1\r\nHost: x\r\n\r\n" + start)
+        assert (await client.answer())[0] == 200
+        assert (await client.answer())[0] == 408
+        assert await client.is_closed()
