@@ -76,7 +76,7 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             drain_seconds=options.drain_seconds,
         )
         if options.unix_socket:
-            options.unix_socket = quoteStringArgument(options.unix_socket)  # or a colon in it would end it
+            options.unix_socket = _quoted(options.unix_socket)
         _log_once()
         parser, self.parser = self.parser, _Parsed(options)
         try:
@@ -121,6 +121,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="How long an orderly stop may take. Default: FASTWS_DRAIN_SECONDS.",
     )
+
+
+def _quoted(path: str) -> str:
+    """A path as a part of an endpoint of Twisted's, in which colons and equals signs have a meaning."""
+    return str(quoteStringArgument(path)).replace("=", r"\=")  # which Twisted itself leaves as it is
 
 
 class _Parsed:

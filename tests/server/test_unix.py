@@ -95,6 +95,17 @@ async def test_it_starts_whatever_a_former_server_has_left(path, lock):
     assert not path.exists()
 
 
+async def test_a_path_may_hold_what_has_a_meaning_in_an_endpoint(path):
+    path = path.with_name("a:b=c\\d ü.sock")
+    server = start("-u", str(path))
+    try:
+        await serves(path)
+    finally:
+        await ended(server, signal.SIGTERM)
+    assert server.returncode == 0
+    assert not path.exists()
+
+
 async def test_it_starts_again_after_a_kill(path):
     for signum in (signal.SIGKILL, signal.SIGTERM):
         server = start("-e", f"unix:{path}", pid="7")
