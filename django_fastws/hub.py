@@ -252,7 +252,8 @@ class Hub:
         data = crossing.get("bytes")
         text, exclude = crossing["text"] if data is None else "", crossing.get("exclude")
         # What is no message must not come among those that wait: they are joined, and it would take them with it.
-        if not isinstance(text, str) or not isinstance(data, bytes | None) or not isinstance(exclude, str | None):
+        is_message = isinstance(text, str) and (data is None or isinstance(data, bytes))
+        if not is_message or not (exclude is None or isinstance(exclude, str)):
             raise TypeError(f"a broadcast of {type(text if data is None else data)} that excludes {type(exclude)}")
         payload = Payload(text if data is None else data)
         size = len(payload)  # which raises for text that has no UTF-8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
 from collections.abc import Mapping
 
 __all__ = ["Numbered", "Sequences"]
@@ -33,17 +32,21 @@ class Sequences:
     what came before is a repetition.
 
     Args:
-        most: how many senders are remembered. Of those beyond, the ones that are idle for longest are forgotten.
+        most: how many senders are remembered at least, and no more than twice as many. Of those beyond, the ones that
+            are idle for longest are forgotten.
 
     >>> sequences = Sequences()
     >>> [sequences.is_next("ada", number) for number in ("1", "2", "2", "1", "4")]
     [True, True, False, False, True]
     """
 
-    __slots__ = ("_highest", "_most")
+    __slots__ = ("_most", "_older", "_recent")
 
     def __init__(self, most: int = 10_000) -> None:
-        self._highest: OrderedDict[str, int] = OrderedDict()
+        # Two generations: who is heard again moves into the first, and when that is full, the second is forgotten.
+        # So an order of all senders need not be kept for every message.
+        self._recent: dict[str, int] = {}
+        self._older: dict[str, int] = {}
         self._most = most
 
     def is_next(self, sender: object, number: object) -> bool:
@@ -56,13 +59,15 @@ class Sequences:
             return True
         if len(number) > _DIGITS or not (number.isascii() and number.isdigit()):
             raise ValueError(f"not the number of a message: {number[:40]!r}")
-        highest, value = self._highest, int(number)
-        last = highest.get(sender)
-        if last is not None:
-            highest.move_to_end(sender)
-            if value <= last:
-                return False
-        elif len(highest) >= self._most:
-            highest.popitem(last=False)
-        highest[sender] = value
+        recent, value = self._recent, int(number)
+        last = recent.get(sender)
+        if last is None:
+            last = self._older.pop(sender, -1)
+            if len(recent) >= self._most:
+                self._older, self._recent = recent, {}
+                recent = self._recent
+        if value <= last:
+            recent[sender] = last
+            return False
+        recent[sender] = value
         return True

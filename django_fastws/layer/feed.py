@@ -42,6 +42,8 @@ class Feed:
         self._groups: dict[bytes, str] = {}
         self._sequences = Sequences()
         self._is_held = self._is_draining = self._saw_garbage = self._saw_stranger = False
+        #: Whether what comes has to wait: the hub is held, or others wait. It is asked for every message.
+        self._must_wait = False
         #: How many broadcasts were dropped since when, until nothing more was for a while; and when that is said.
         self._dropped, self._since = 0, 0.0
         self._telling: asyncio.TimerHandle | None = None
@@ -57,18 +59,18 @@ class Feed:
 
     def receive(self, channel: bytes, data: bytes) -> None:
         """Take a message. Never raises."""
-        if not self._is_held and not self._queue:
+        if not self._must_wait:
             self._open_envelope(channel, data)
         elif dropped := self._queue.push(channel, data):
             self._count(dropped, channel)
 
     def hold(self) -> None:
         """Deliver nothing more for now."""
-        self._is_held = True
+        self._is_held = self._must_wait = True
 
     def resume(self) -> None:
         """Deliver again: what has waited first, in slices."""
-        self._is_held = False
+        self._is_held, self._must_wait = False, bool(self._queue)
         if not self._is_draining and (self._queue or self._dropped):
             self._is_draining = True
             self._loop.call_soon(self._drain)
@@ -81,6 +83,7 @@ class Feed:
                 self._loop.call_soon(self._drain)
                 return
         self._is_draining = False
+        self._must_wait = self._is_held or bool(self._queue)
         if self._dropped and not self._queue and self._telling is None:
             self._telling = self._loop.call_later(_QUIET, self._tell)
 

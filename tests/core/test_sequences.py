@@ -56,4 +56,14 @@ def test_of_too_many_senders_those_that_are_idle_for_longest_are_forgotten():
         assert sequences.is_next(str(sender), "1")
     assert not sequences.is_next("99", "1")
     assert sequences.is_next("0", "1")
-    assert len(sequences._highest) <= 10
+    assert len(sequences._recent) + len(sequences._older) <= 20
+
+
+def test_as_many_senders_as_there_is_room_for_are_remembered():
+    for before in range(12):  # who were heard before, so that the ten begin anywhere
+        sequences = Sequences(most=10)
+        for sender in range(before):
+            sequences.is_next(f"before {sender}", "1")
+        for sender in range(10):
+            assert sequences.is_next(str(sender), "1")
+        assert not any(sequences.is_next(str(sender), "1") for sender in range(10))
