@@ -68,6 +68,7 @@ PREFIXES = [
 ]
 
 
+@pytest.mark.usefixtures("db")  # consumers look after connections before each message
 @pytest.mark.parametrize(
     "make",
     [
@@ -178,6 +179,7 @@ LANGUAGES = [
 ]
 
 
+@pytest.mark.usefixtures("db")  # consumers look after connections before each message
 @pytest.mark.parametrize("url", [FUNCTION, CONSUMER, SYNC_CONSUMER])
 @pytest.mark.parametrize(("headers", "cookies", "language"), LANGUAGES)
 async def test_the_language_of_the_page_is_active(url: str, headers: Any, cookies: Any, language: str):

@@ -222,6 +222,7 @@ def test_the_check(settings: dict[str, Any], is_right: bool):
 # Everything of ours that runs sync code
 
 
+@pytest.mark.usefixtures("db")  # consumers look after connections before each message
 @pytest.mark.parametrize("way", ["function", "consumer", "sync consumer"])
 async def test_rules_and_handlers_of_every_kind_are_set_up(routes: Any, way: str):
     app = FastWS()
