@@ -124,10 +124,14 @@ def test_the_services_are_those_of_the_units():
     assert verbs == ["daemon-reload", "enable", "restart", "restart", "stop"]
 
 
-def test_the_pause_is_as_long_as_nginx_remembers():
+def test_the_pause_is_longer_than_a_proxy_takes_to_notice_that_a_server_is_back():
     [pause] = those("sleep")
-    remembered = re.findall(r"fail_timeout=(\d+)s", (DEPLOY / "nginx.conf").read_text())
-    assert set(remembered) == {pause.split()[1]}
+    [(seconds, times)] = re.findall(r"inter (\d+)s .* rise (\d+)", (DEPLOY / "haproxy.cfg").read_text())
+    assert int(pause.split()[1]) > int(seconds) * int(times)
+    # nginx notices nothing, and so remembers nothing.
+    servers = re.findall(r"server 127[^;]*", (DEPLOY / "nginx.conf").read_text())
+    assert servers
+    assert all(server.endswith("max_fails=0") for server in servers)
 
 
 def test_containers_are_built_and_started_as_their_files_say():
