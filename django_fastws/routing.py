@@ -200,7 +200,8 @@ class WebSocketRouter:
         """
         if self._version != registry.version:
             self._load_late()
-        path = path_of(scope).lstrip("/")
+        # One slash, as Django: with //admin for /admin, a client would pass a proxy that denies that.
+        path = path_of(scope).removeprefix("/")
         for url_pattern in self._patterns:
             match = url_pattern.pattern.match(path)
             if match:
