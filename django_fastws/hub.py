@@ -242,7 +242,7 @@ class Hub:
             if not self._unknown_version:
                 self._unknown_version = True
                 logger.warning(
-                    "Ignoring broadcasts of version %r: another process runs another release of django_fastws",
+                    "Ignoring broadcasts of version %.80r: another process runs another release of django_fastws",
                     crossing.get("v"),
                 )
             return

@@ -191,10 +191,12 @@ class Users:
             for ending in decode(crossing):
                 check_close(ending.code, ending.reason)
                 self._end(ending)
-        except Exception:
+        except Exception as error:
+            # Whoever may publish can send anything: no traceback helps, and what it holds may be long.
             if not self._saw_garbage:
                 self._saw_garbage = True
-                logger.warning("Ignoring messages about users that make no sense", exc_info=True)
+                what = f"{type(error).__name__}: {str(error)[:200]}"
+                logger.warning("Ignoring messages about users that make no sense: %s", what)
 
     def _end(self, ending: Ending) -> None:
         loop = asyncio.get_running_loop()

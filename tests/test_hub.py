@@ -399,6 +399,12 @@ async def survive(changes):
         hub_module.link = original
 
 
+async def test_a_version_is_not_logged_however_long_it_is(hub, caplog):
+    await hub.join(Member(), "lobby")
+    hub.deliver({**envelope(group_name("lobby"), Payload("hi"), None), "v": 100_000 * "9"})
+    assert [len(record.getMessage()) < 300 for record in caplog.records] == [True]
+
+
 async def test_keys_that_are_not_known_are_ignored(hub):
     member = Member()
     await hub.join(member, "lobby")

@@ -12,6 +12,7 @@ __all__ = ["Ending", "decode", "encode", "is_control"]
 _TYPE = "fastws.control"
 _VERSION = "1"
 _MOST = 500  # users of one message
+_LONGEST = 4096  # characters that name a user or a session, which are kept: more than databases have in an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,14 @@ def decode(message: Mapping[str, Any]) -> Iterator[Ending]:
         raise ValueError(f"a delay of {delay} seconds")
     if "users" in message:
         for user, session, others in json.loads(message["users"]):
-            yield Ending(str(user), code, reason, str(session), bool(others) or not session, delay)
+            yield Ending(_name(user), code, reason, _name(session), bool(others) or not session, delay)
     else:
-        session = str(message.get("session", ""))
-        yield Ending(str(message["user"]), code, reason, session, not session or "others" in message, delay)
+        session = _name(message.get("session", ""))
+        yield Ending(_name(message["user"]), code, reason, session, not session or "others" in message, delay)
+
+
+def _name(value: object) -> str:
+    name = str(value)
+    if len(name) > _LONGEST:
+        raise ValueError(f"a user or session of {len(name)} characters")
+    return name

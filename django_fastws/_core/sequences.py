@@ -8,6 +8,7 @@ from collections.abc import Mapping
 __all__ = ["Numbered", "Sequences"]
 
 _DIGITS = 19  # of a number: more than any sender gets to
+_LONGEST = 64  # characters of a sender's name, four times as many as ours have: it is kept
 
 
 class Numbered:
@@ -53,7 +54,7 @@ class Sequences:
         """Whether this comes for the first time. What has no number always does.
 
         Raises:
-            ValueError: the number is none.
+            ValueError: the number is none, or the sender's name is longer than any sender's.
         """
         if not isinstance(sender, str) or not isinstance(number, str):
             return True
@@ -62,6 +63,8 @@ class Sequences:
         recent, value = self._recent, int(number)
         last = recent.get(sender)
         if last is None:
+            if len(sender) > _LONGEST:  # so it was never seen, nor will be
+                raise ValueError(f"a sender's name of {len(sender)} characters")
             last = self._older.pop(sender, -1)
             if len(recent) >= self._most:
                 self._older, self._recent = recent, {}

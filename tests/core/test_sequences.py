@@ -50,6 +50,16 @@ def test_what_is_no_number_is_refused(number):
     assert sequences.is_next("ada", "1")
 
 
+def test_a_name_that_is_longer_than_any_senders_is_refused_and_not_kept():
+    sequences = Sequences()
+    assert sequences.is_next("x" * 64, "1")
+    for number in ("1", "2"):
+        with pytest.raises(ValueError, match="a sender's name of 100000 characters"):
+            sequences.is_next("x" * 100_000, number)
+    assert not sequences.is_next("x" * 64, "1")
+    assert len(sequences._recent) + len(sequences._older) == 1
+
+
 def test_of_too_many_senders_those_that_are_idle_for_longest_are_forgotten():
     sequences = Sequences(most=10)
     for sender in range(100):
