@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import datetime
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from daphne.access import AccessLogGenerator
 
-__all__ = ["AccessLog", "log_rejection", "rejection", "shown_client"]
+from ..masking import mask_path
+
+__all__ = ["AccessLog", "log_rejection", "rejection", "shown_client", "shown_target"]
 
 _LONGEST = 200  # characters of a reason
+#: What stands in no URI (RFC 3986 section 2), and Twisted lets through in part: it could act on a terminal, or end
+#: a field of a line.
+_NOT_IN_TARGETS = re.compile(r"[^!#-~]")
 
 #: That of daphne's runserver.
 _console = logging.getLogger("django.channels.server")
@@ -55,3 +62,8 @@ def rejection(answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None) -> di
 def shown_client(client: str | None) -> str:
     """The client of daphne's details: without a port that nobody has told; of a Unix socket a hyphen."""
     return "-" if client is None else client.removesuffix(":0")
+
+
+def shown_target(target: object) -> str:
+    """The target of a request as one printable word without quotes, with what is secret in it masked."""
+    return _NOT_IN_TARGETS.sub(lambda found: quote(found[0], safe=""), mask_path(target))

@@ -82,11 +82,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
-        if not self._is_refused:
+        if self._is_refused:
+            return
+        if line.startswith((b" ", b"\t")):
+            # A folded header (RFC 9112 section 5.2). A proxy that takes the line for a header of its own sees the
+            # body end elsewhere, if it says Content-Length.
+            self._answer_raw(400)
+        else:
             super().lineReceived(line)
 
     def allHeadersReceived(self) -> None:
         request = self.requests[-1]
+        codings = request.requestHeaders.getRawHeaders(b"transfer-encoding", [])
+        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+            # Twisted passes over "identity": beside Content-Length, and behind "chunked", which then does not say
+            # where the body ends (RFC 9112 section 6.3).
+            self.length = None  # or Twisted would take the request for complete
+            self._answer_raw(400)
+            return
         self._pending.head_ended(self)
         self._is_in_body, self._since = True, time.monotonic()
         self._raw_size = self._body_before = 0

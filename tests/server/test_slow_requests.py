@@ -52,7 +52,6 @@ POST = b"POST /upload/ HTTP/1.1\r\nHost: x\r\n"
     [
         (b"G", b"E"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-A: 1\r\n"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Folded: a\r\n", b" b\r\n"),
         (b"\r\n", b""),
         (POST + b"Content-Length: 1000\r\n\r\n", b"x"),
         (POST + b"Content-Length: 1000\r\n\r\n", b""),
@@ -60,7 +59,7 @@ POST = b"POST /upload/ HTTP/1.1\r\nHost: x\r\n"
         (POST + b"Transfer-Encoding: chunked\r\n\r\n5;", b"extension"),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: 1\r\n"),
     ],
-    ids=["line", "headers", "folds", "empty", "bytes", "nothing", "chunks", "extension", "trailers"],
+    ids=["line", "headers", "empty", "bytes", "nothing", "chunks", "extension", "trailers"],
 )
 async def test_what_comes_slowly_is_answered_408_and_closed(strict, start, drop):
     async with Connection(strict) as client:

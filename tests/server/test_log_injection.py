@@ -1,0 +1,89 @@
+"""Log injection: whatever a client sends, what is logged of it are whole, printable lines of the server's own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+
+import pytest
+
+from tests.processes import HOST, ASGIServer
+from tests.server.client import Connection, RawClient, fetch
+from tests.site.client import LIMIT, until
+
+pytestmark = [pytest.mark.server, pytest.mark.faults]
+
+FORGED = "192.0.2.66"
+RAW = [
+    *("\r\n", "\n", "\r", "\x0b", "\x0c", "\x1b[2K\x1b[1A", "\x1b]0;", "\x7f", "\x08", "\0", "\x85", "\x9b1A", '"'),
+    *("\u2028", "\u202e", "\ufeff", "\udcff"),
+]
+ENCODED = ["%0a", "%0d%0a", "%1b[2K", "%00", "%7f", "%85", "%c2%85", "%e2%80%a8", "%e2%80%ae", "%ff", "%22", "%250a"]
+#: In each, a client tries to begin a line of its own.
+TEXTS = [text + FORGED for text in (*RAW, *ENCODED, "\\n")]
+NAMES = ["Origin", "Cookie", "User-Agent", "X-Forwarded-For", "Host", "Sec-WebSocket-Protocol"]
+UPGRADE = [
+    *("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+    "Sec-WebSocket-Version: 13",
+]
+ACCESS = re.compile(r'[\d.:]+ - - \[[^]"]+\] "[^"]+" \S+ \S+( "[^"]*")?')
+
+
+async def ask(server: ASGIServer, target: str, *lines: str) -> None:
+    """Ask, wait for an answer or for the server to hang up, and cut the connection."""
+    head = "\r\n".join([f"GET {target} HTTP/1.1", f"Host: {HOST}", *lines, "", ""])
+    async with Connection(server) as connection:
+        await connection.write(head.encode("utf-8", "surrogateescape"))
+        async with asyncio.timeout(LIMIT):
+            await connection.reader.read(100)
+
+
+async def logged(server: ASGIServer, start: int) -> list[str]:
+    """The lines of the log, once there is one of a request that comes last."""
+    await fetch(server, "/the-last-of-all")
+
+    async def is_there() -> bool:
+        return "/the-last-of-all" in server.log(start)
+
+    await until(is_there, "the last request in the log")
+    text = server.log_path.read_bytes()[start:].decode("utf-8", "surrogateescape")
+    return text.split("\n")[:-1]
+
+
+async def test_the_target_is_one_word_of_its_line(site):
+    server = site("runws_server")
+    start = server.log_size()
+    for text in TEXTS:
+        for target in (f"/hello/{text}", f"/hello/?q={text}", f"/x{text}"):
+            await ask(server, target)
+            await ask(server, target.replace("/hello", "/ws/echo"), *UPGRADE)
+    lines = await logged(server, start)
+    assert len(lines) > 100
+    assert [line for line in lines if not line.isprintable() or line.startswith(FORGED)] == []
+    access = [line for line in lines if " - - [" in line]
+    assert [line for line in access if not ACCESS.fullmatch(line)] == []
+    assert any("/hello/%7F" in line for line in access)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_header_makes_a_line(site, name):
+    server = site("runws_server")
+    start = server.log_size()
+    for text in TEXTS:
+        await ask(server, "/ws/echo", *UPGRADE, f"{name}: {text}")
+        await ask(server, "/hello/", f"{name}: {text}")
+    lines = await logged(server, start)
+    assert [line for line in lines if not line.isprintable() or line.startswith(FORGED)] == []
+
+
+async def test_no_close_reason_makes_a_line(site):
+    server = site("runws_server")
+    start = server.log_size()
+    for text in TEXTS:
+        payload = struct.pack("!H", 4000) + text.encode("utf-8", "surrogateescape")
+        async with RawClient(server, "/ws/echo") as client:
+            client.send(8, payload)
+            await client.until_close()
+    lines = await logged(server, start)
+    assert [line for line in lines if not line.isprintable() or FORGED in line] == []
