@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 import pytest
 
-from tests.server.client import RawClient, memory_kb, told
+from tests.server.client import RawClient, fetch, make_frame, memory_kb, told
 from tests.site.client import connect, token
 
 pytestmark = pytest.mark.server
 
+MEGABYTE = 1024 * 1024  # the limit of a message
 MESSAGES = ["größe ✓ " * 1000, b"\x00" * 100_000, "", b"", "x"]
 
 
@@ -105,6 +107,36 @@ async def test_a_message_that_inflates_over_the_limit_closes_with_1009(server):
         assert close.code == 1009
     assert (await told(server, name))["code"] == 1009
     assert memory_kb(server) - before < 12_000
+
+
+@pytest.mark.faults
+async def test_fragments_that_inflate_over_the_limit_together_close_with_1009(server):
+    """No one of them does so alone."""
+    deflated, before = _deflated(b"x" * 50_000_000), memory_kb(server)
+    parts = [deflated[start : start + 500] for start in range(0, len(deflated), 500)]
+    async with RawClient(server, "/echo/", _offer()) as client:
+        client.send(2, parts[0], rsv=4, final=False)
+        for part in parts[1:]:
+            client.send(0, part, final=False)
+        _, close = await client.until_close()
+        assert close.code == 1009
+    assert memory_kb(server) - before < 12_000
+
+
+@pytest.mark.faults
+async def test_messages_that_inflate_to_the_limit_are_held_back_from_a_busy_handler(server):
+    """Sixty of them fit into one read of the server."""
+    name, before = token(), memory_kb(server)
+    frame = make_frame(2, _deflated(b"x" * MEGABYTE), rsv=4)
+    assert len(frame) < 1200
+    async with RawClient(server, f"/busy/{name}", _offer("; client_no_context_takeover")) as client:
+        client.writer.write(frame * 200)
+        client.send(8)
+        await asyncio.sleep(0.5)
+        assert memory_kb(server) - before < 12_000
+        await fetch(server, f"/go/{name}")
+        facts = await told(server, name)
+    assert (facts["messages"], facts["bytes"]) == (200, 200 * MEGABYTE)
 
 
 async def test_what_is_not_deflated_closes_with_1007(server):

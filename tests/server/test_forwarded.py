@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from django_fastws.server.forwarded import Forwarded, parse_address
 from tests.server.client import RawClient, fetch
@@ -76,6 +79,35 @@ def test_an_address_is_split_from_its_port_or_is_none(text, parsed):
 )
 def test_the_client_is_the_nth_from_the_right(hops, value, client):
     assert Forwarded(hops).client(headers(for_=value)) == client
+
+
+OURS = ["10.0.0.1", "[2001:db8::9]:443", "unix:", "_proxy"]  # what proxies of our own say of each other
+SEEN = ["192.0.2.1", "192.0.2.1:4711", "[192.0.2.1]:4711", "::ffff:192.0.2.1"]
+WRITTEN = st.lists(
+    st.one_of(
+        st.sampled_from(["6.6.6.6", "6.6.6.6:1", "[::1]", "::1", "", ",", ",,", " ", '"', "\t", "\x00", "127.0.0.1"]),
+        st.text(st.characters(max_codepoint=255), max_size=20),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(WRITTEN, st.lists(st.sampled_from(OURS), max_size=3), st.sampled_from(SEEN), st.booleans())
+def test_nothing_that_a_client_writes_moves_the_client(written, ours, seen, is_one_header):
+    """A proxy adds to what it got, in the same header or in one more: the address stands where it does."""
+    values = [",".join([*written, seen, *ours])] if is_one_header else [*written, seen, *ours]
+    client = Forwarded(len(ours) + 1).client([(b"x-forwarded-for", value.encode("latin-1")) for value in values])
+    assert client is not None
+    assert client[0] == "192.0.2.1"
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(WRITTEN, st.integers(1, 4))
+def test_whatever_is_written_the_client_is_an_address_or_none(written, hops):
+    lines = [(b"x-forwarded-for", value.encode("latin-1")) for value in written]
+    client = Forwarded(hops).client(lines)
+    assert client is None or (ip_address(client[0]) and 0 <= int(client[1]) <= 65535)
 
 
 def test_several_headers_are_one_list():
