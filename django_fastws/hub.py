@@ -207,6 +207,11 @@ class Hub:
                     await self._settle(room)
                 except WebSocketConnectionError as error:
                     logger.warning("Left a room here, but: %s", error)
+                except BaseException:
+                    # It was cancelled, maybe behind a refresh of the subscription, which does not look who is left.
+                    if not room.members:
+                        self._settle_later(room)
+                    raise
 
     def drop(self, member: Member, names: set[str]) -> None:
         """Remove a member from these rooms at once; subscriptions are given back soon. Never raises."""

@@ -800,6 +800,26 @@ async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, l
     assert link.groups == {group_name("elsewhere")}
 
 
+async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription_back(hub, links):
+    links.refresh_seconds = 1000
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(Member("keeper"), "elsewhere")
+    link = links[0]
+    link.gates["subscribe"].clear()
+    hub._refresher.cancel()
+    hub._refresh()
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    leaving.cancel()
+    await settle()
+    link.gates["subscribe"].set()
+    await hub.settled()
+    assert link.groups == {group_name("elsewhere")}
+    assert set(hub._rooms) == {group_name("elsewhere")}
+
+
 # Whatever comes in whatever order
 
 
