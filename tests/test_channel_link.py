@@ -46,3 +46,25 @@ async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypa
     assert record.getMessage().startswith("Ignoring what is no message of a channel layer: ValueError: cannot decode")
     assert link.is_subscribed("group")
     await link.close()
+
+
+async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_each_of_it(monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def noted(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    got, layer = [], Layer()
+    link = ChannelLink(got.append, layer)
+    await link.subscribe("group")
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    for _ in range(1000):
+        layer.waiting.put_nowait(ValueError("cannot decode"))
+    layer.waiting.put_nowait({"type": "hi"})
+    async with asyncio.timeout(5):
+        while not got:
+            await sleep(0)
+    assert len(pauses) == 1000
+    assert sum(pauses) < 1
+    await link.close()

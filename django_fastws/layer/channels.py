@@ -31,6 +31,7 @@ class ChannelLink(Link):
     """One channel of a layer that knows only channels and groups."""
 
     _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two attempts to receive
+    _WITHOUT_PAUSE = 100  # of what could not be decoded: behind it good messages wait
 
     def __init__(self, deliver: Deliver, layer: Any) -> None:
         super().__init__(deliver)
@@ -43,7 +44,7 @@ class ChannelLink(Link):
         self._receiver: asyncio.Task[None] | None = None
         self._groups: set[str] = set()
         self._probes: dict[str, asyncio.Future[None]] = {}
-        self._saw_garbage = False
+        self._saw_garbage, self._undecoded = False, 0
         # Members of a group expire in layers that store them, however alive they are.
         expiry = getattr(layer, "group_expiry", None)
         self.refresh_seconds = expiry / 2 if expiry else None
@@ -114,7 +115,8 @@ class ChannelLink(Link):
                     continue  # redis-py 8 times out idle reads; a check tells how to stop that
                 if isinstance(error, ValueError):  # the layer could not decode what somebody has published
                     self._ignore(error)
-                    await asyncio.sleep(self._SHORTEST_PAUSE)
+                    self._undecoded += 1
+                    await asyncio.sleep(0 if self._undecoded % self._WITHOUT_PAUSE else self._SHORTEST_PAUSE)
                     continue
                 self._server.lost(self, error)
                 pause = min(self._LONGEST_PAUSE, pause * 2 or self._SHORTEST_PAUSE)
