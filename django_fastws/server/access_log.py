@@ -13,12 +13,12 @@ from daphne.access import AccessLogGenerator
 
 from ..masking import mask_path
 
-__all__ = ["AccessLog", "log_rejection", "rejection", "shown_client", "shown_target"]
+__all__ = ["AccessLog", "log_rejection", "rejection", "shown", "shown_client"]
 
 _LONGEST = 200  # characters of a reason
-#: What stands in no URI (RFC 3986 section 2), and Twisted lets through in part: it could act on a terminal, or end
-#: a field of a line.
-_NOT_IN_TARGETS = re.compile(r"[^!#-~]")
+#: What stands in no method or target, and Twisted lets through in part, over HTTP/2 most of it: it could act on a
+#: terminal, or end a field of a line.
+_NO_WORD = re.compile(r"[^!#-~]")
 
 #: That of daphne's runserver.
 _console = logging.getLogger("django.channels.server")
@@ -64,6 +64,11 @@ def shown_client(client: str | None) -> str:
     return "-" if client is None else client.removesuffix(":0")
 
 
-def shown_target(target: object) -> str:
-    """The target of a request as one printable word without quotes, with what is secret in it masked."""
-    return _NOT_IN_TARGETS.sub(lambda found: quote(found[0], safe=""), mask_path(target))
+def shown(details: dict[str, Any]) -> dict[str, Any]:
+    """Daphne's details as they may be logged: method and target are printable words without quotes or secrets."""
+    words: dict[str, Any] = {name: _word(details[name]) for name in ("method", "path") if name in details}
+    return {**details, **words, "client": shown_client(details["client"])}
+
+
+def _word(text: object) -> str:
+    return _NO_WORD.sub(lambda found: quote(found[0], safe=""), mask_path(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .access_log import log_rejection, shown_client
+from .access_log import log_rejection, shown
 from .server import Server
 
 __all__ = ["DevelopmentServer"]
@@ -30,7 +30,7 @@ class DevelopmentServer(Server):
         """Pass what has happened to the command, which has a line without the reason for what was rejected."""
         is_daphnes = getattr(self.action_logger, "__func__", None) is _daphnes_log_action()
         if (protocol, action) == ("websocket", "rejected") and is_daphnes:
-            log_rejection({**details, "client": shown_client(details["client"])})
+            log_rejection(shown(details))
         else:
             super().log_action(protocol, action, details)
 

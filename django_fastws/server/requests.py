@@ -11,6 +11,7 @@ from daphne.http_protocol import WebRequest
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 
+from .._core.headers import is_token
 from ..conf import conf
 from ..types import Message
 from .backpressure import release_senders
@@ -164,6 +165,9 @@ class Request(WebRequest):  # type: ignore[misc]
     def process(self) -> Any:
         """Hand it to the application, or over to a WebSocket protocol."""
         self.server.pending.end(self)
+        if self._is_multiplexed and not is_token(self.method.decode("latin-1")):
+            # Twisted looks at methods of HTTP/1 alone.
+            self._refusal = 400, "Bad Request: the method is malformed"
         if self._refusal is not None:
             return self.answer_refusal(*self._refusal)
         channel, transport = self.channel, self.transport  # which are gone afterwards

@@ -31,7 +31,7 @@ from ..reachability import announce_layer
 from ..stopping import OrderlyStop
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
-from .access_log import AccessLog, shown_client, shown_target
+from .access_log import AccessLog, shown
 from .backpressure import request_has_room, tcp_below, transport_has_room, unsent_bytes
 from .channel import Channel, NegotiatingChannel
 from .drain import Drain
@@ -391,8 +391,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the access log, but for the requests of monitors."""
         if protocol != "http" or details["path"].partition("?")[0] not in (conf.health_path, conf.ready_path):
-            shown = {"client": shown_client(details["client"]), "path": shown_target(details["path"])}
-            super().log_action(protocol, action, {**details, **shown})
+            super().log_action(protocol, action, shown(details))
 
     # Looking after them
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import struct
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
-from tests.processes import HOST, ASGIServer
+from tests.clients.certificates import Certificates
+from tests.conftest import tracebacks
+from tests.processes import HOST, ASGIServer, free_port
 from tests.server.client import Connection, RawClient, fetch
+from tests.server.test_endpoints import Elsewhere
 from tests.site.client import LIMIT, until
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
@@ -87,3 +94,46 @@ async def test_no_close_reason_makes_a_line(site):
             await client.until_close()
     lines = await logged(server, start)
     assert [line for line in lines if not line.isprintable() or FORGED in line] == []
+
+
+async def _statuses(port: int, tls: ssl.SSLContext, requests: list[tuple[bytes, bytes]]) -> dict[int, bytes]:
+    """Send these methods and targets over one connection of HTTP/2: the status of each, by its number."""
+    http2 = h2.connection.H2Connection(
+        h2.config.H2Configuration(validate_outbound_headers=False, header_encoding=None)
+    )
+    http2.initiate_connection()
+    for number, (method, target) in enumerate(requests):
+        pseudo = {b":method": method, b":path": target, b":scheme": b"https", b":authority": HOST.encode()}
+        http2.send_headers(2 * number + 1, list(pseudo.items()), end_stream=True)
+    tls.set_alpn_protocols(["h2"])
+    reader, writer = await asyncio.open_connection(HOST, port, ssl=tls)
+    statuses = {}
+    async with asyncio.timeout(LIMIT):
+        while len(statuses) < len(requests):
+            writer.write(http2.data_to_send())
+            for event in http2.receive_data(await reader.read(65536)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    statuses[event.stream_id // 2] = dict(event.headers)[b":status"]
+    writer.transport.abort()
+    return statuses
+
+
+async def test_over_http_2_neither_method_nor_target_makes_a_line(tmp_path):
+    """There a value has any bytes but line breaks and NUL (RFC 9113 section 8.2.1)."""
+    texts = [b"\x1b[2K", b'"', b"\x7f", b"\x0b", b"\xc2\x85", b"\xe2\x80\xa8", b"\xff", b" 200 5"]
+    requests = [(b"G" + text + b"T", b"/hello/") for text in texts]
+    requests += [(b"GET", b"/hello/?q=" + text + b"x") for text in texts]
+    certificates, port = Certificates(tmp_path), free_port()
+    file = tmp_path / "good.pem"
+    endpoint = f"ssl:port={port}:interface={HOST}:privateKey={file}:certKey={file}"
+    with Elsewhere("-e", endpoint, port=port) as server:
+        statuses = await _statuses(port, certificates.client(), requests)
+
+        async def are_logged() -> bool:
+            return server.log().count(" - - [") >= len(requests)
+
+        await until(are_logged, "every request in the log")
+        access = [line for line in server.log().split("\n") if " - - [" in line]
+        assert [line for line in access if not line.isprintable() or not ACCESS.fullmatch(line)] == []
+        assert tracebacks(server.log()) == []
+    assert set(statuses.values()) <= {b"200", b"400"}
