@@ -345,12 +345,21 @@ class Hub:
                 try:
                     if room.attempted and self._link is not None:
                         await self._link.unsubscribe(room.group)
-                finally:
-                    room.subscribed = room.attempted = False
-                    # Whoever came meanwhile waits for the lock, and finds the room still here.
-                    if not room.members and self._rooms.get(room.group) is room:
-                        del self._rooms[room.group]
+                except asyncio.CancelledError:
+                    room.subscribed = False  # it may still be there: who was cancelled has it given back later
+                    raise
+                except Exception:
+                    self._forget(room)
+                    raise
+                self._forget(room)
         await self._close_if_idle()
+
+    def _forget(self, room: _Room) -> None:
+        """A room has no subscription any more."""
+        room.subscribed = room.attempted = False
+        # Whoever came meanwhile waits for the lock, and finds the room still here.
+        if not room.members and self._rooms.get(room.group) is room:
+            del self._rooms[room.group]
 
     async def _close_if_idle(self) -> None:
         if self._rooms or self._link is None:

@@ -488,6 +488,38 @@ async def test_one_who_leaves_while_it_joins_is_out_and_so_is_the_subscription(h
     assert link.short == ["+lobby", "-lobby"]
 
 
+async def test_a_leave_that_is_cancelled_gives_the_subscription_back_and_lets_go_of_the_layer(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    (link,) = links
+    link.gates["unsubscribe"].clear()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    leaving.cancel()
+    link.gates["unsubscribe"].set()
+    await settle()
+    assert leaving.cancelled()
+    assert link.groups == set()
+    assert link.closed
+
+
+async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, links):
+    link = await held(links, hub, "unsubscribe")
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    leaving = start(hub.leave(one, "lobby"))
+    await settle()
+    joining = start(hub.join(two, "lobby"))
+    await settle()
+    leaving.cancel()
+    link.gates["unsubscribe"].set()
+    await joining
+    await settle()
+    assert group_name("lobby") in link.groups
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == ([], ["hi"])
+
+
 async def test_one_who_is_dropped_while_it_joins_is_out_and_so_is_the_subscription(hub, links):
     link = await held(links, hub, "subscribe")
     member = Member()
