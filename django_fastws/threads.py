@@ -319,8 +319,10 @@ connection_created.connect(_watch)
 def _is_settled(scope: Scope | None) -> bool:
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         return True
+    if scope is None or scope.get("type") == "outbound":  # which is ours, and no server's
+        return False
     # Servers say which ASGI they speak; Channels' WebsocketCommunicator, for tests, does not.
-    return scope is not None and ("asgi" not in scope or TESTING in (scope.get("extensions") or ()))
+    return "asgi" not in scope or TESTING in (scope.get("extensions") or ())
 
 
 #: Those of the sockets that come in, for the whole process.
