@@ -50,11 +50,14 @@ COMMANDS = {
 }
 
 
-def free_port() -> int:
+def free_port(highest: int = 65_535) -> int:
     """A port that nothing listens on just now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
+    while True:
+        with socket.socket() as sock:
+            sock.bind((HOST, 0))
+            port = int(sock.getsockname()[1])
+        if port <= highest:
+            return port
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -190,7 +193,7 @@ class RedisServer(Process):
         binary = redis_binary.find()
         if binary is None:
             raise RuntimeError("no redis-server on this machine: `python -m tests.redis_binary` gets one")
-        port = free_port()
+        port = free_port(55_535)  # a node of a cluster has another one, 10,000 above
         options = [
             "--port",
             str(port),

@@ -5,7 +5,7 @@ import os
 
 SECRET_KEY = "for tests only"
 DEBUG = os.environ.get("TEST_DEBUG", "") == "1"
-ALLOWED_HOSTS = json.loads(os.environ.get("TEST_ALLOWED_HOSTS", '["127.0.0.1", "localhost", "testserver"]'))
+ALLOWED_HOSTS = json.loads(os.environ.get("TEST_ALLOWED_HOSTS", '["127.0.0.1", "[::1]", "localhost", "testserver"]'))
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",

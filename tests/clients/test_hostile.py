@@ -59,7 +59,7 @@ async def test_a_peer_that_pings_and_reads_nothing_is_owed_one_pong(app, raw_pee
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url, ping_interval=None)
+    @app.ws(server.url, ping_interval=None, close_timeout=0.5)
     async def feed(ws):
         await fill(ws)
         transport = ws._wire.connection.transport
@@ -86,7 +86,7 @@ async def test_a_few_pings_are_answered_one_by_one(app, raw_peer):
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url)
+    @app.ws(server.url, close_timeout=0.5)
     async def feed(ws):
         async for _ in ws:
             pass
@@ -106,7 +106,7 @@ async def test_of_very_many_pings_at_once_the_latest_is_answered(app, raw_peer):
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url)
+    @app.ws(server.url, close_timeout=0.5)
     async def feed(ws):
         await soon(lambda: got)
 
@@ -136,7 +136,7 @@ async def test_a_message_in_very_many_small_fragments_is_refused(app, raw_peer, 
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url, max_size=None, compression=compression)
+    @app.ws(server.url, max_size=None, compression=compression, close_timeout=0.5)
     async def feed(ws):
         await ws.receive_text()
 
@@ -157,7 +157,7 @@ async def test_a_message_in_fragments_that_pay_is_received(app, raw_peer, count,
     server = await raw_peer(behave)
     sizes = []
 
-    @app.ws(server.url)
+    @app.ws(server.url, close_timeout=0.5)
     async def feed(ws):
         sizes.extend([len(await ws.receive_text()), len(await ws.receive_text())])
 
@@ -181,7 +181,7 @@ async def test_others_have_their_turn_while_a_peer_floods(app, raw_peer):
     server = await raw_peer(behave)
     turns = []
 
-    @app.ws(server.url, ping_interval=None)
+    @app.ws(server.url, ping_interval=None, close_timeout=0.5)
     async def feed(ws):
         await ws.send("ready")
         assert await ws.receive_text() == "begin"
