@@ -565,13 +565,19 @@ async def test_slow_sync_rules_hold_up_no_handshake_of_others(routes, settings, 
 
 
 async def test_short_work_runs_elsewhere_only_while_the_thread_is_busy():
-    some, go_on = Threads(1), threading.Event()
+    some, begun, go_on = Threads(1), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        go_on.wait(LIMIT)
+
     try:
         with some.assigned():
             with some.unblocked():
                 assert await sync_to_async(name_of_thread)() == "django-fastws-0"
-            busy = asyncio.ensure_future(sync_to_async(go_on.wait)(LIMIT))
-            await asyncio.sleep(0)
+            busy = asyncio.ensure_future(sync_to_async(wait)())
+            while not begun.is_set():  # noqa: ASYNC110 (a thread's event)
+                await asyncio.sleep(0.001)
             with some.unblocked():
                 assert await sync_to_async(name_of_thread)() == "django-fastws-spare"
             go_on.set()
