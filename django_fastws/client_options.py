@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ssl import SSLContext
 from typing import Any, TypedDict
-from urllib.parse import urlsplit
 
+from ._core.authority import split_url
 from ._core.headers import is_token
 from ._core.outgoing import handshake_headers, request_headers
 from .signatures import RouteError
@@ -126,7 +126,7 @@ def _check_proxy(label: str, proxy: Any) -> None:
     if proxy is None or proxy is True:
         return
     try:
-        is_right = isinstance(proxy, str) and bool(urlsplit(proxy).hostname)
+        is_right = isinstance(proxy, str) and bool(split_url(proxy).hostname)
     except ValueError:
         is_right = False
     if not is_right:  # without its value, which may hold a password

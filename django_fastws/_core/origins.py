@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import idna
+
+from .authority import split_url
 
 __all__ = ["Origin", "Pattern", "matches_any", "parse_origin", "parse_pattern", "same_host", "to_ascii"]
 
@@ -34,7 +35,7 @@ def parse_origin(value: str) -> Origin | None:
     if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
         return None
     try:
-        parts = urlsplit(value)
+        parts = split_url(value)
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
@@ -87,7 +88,7 @@ def parse_pattern(pattern: str) -> Pattern | None:
     if rest.startswith("*."):  # as in CSRF_TRUSTED_ORIGINS
         rest = rest[1:]
     try:
-        parts = urlsplit(f"//{rest}")
+        parts = split_url(f"//{rest}")
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
@@ -124,7 +125,7 @@ def same_host(origin: Origin, host_header: str, *, secure: bool | None = None) -
         secure: whether the connection is TLS, which gives the port where the header has none; None if unknown.
     """
     try:
-        parts = urlsplit(f"//{host_header}")
+        parts = split_url(f"//{host_header}")
         host, port = parts.hostname, parts.port
     except ValueError:
         return False

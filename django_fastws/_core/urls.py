@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from .authority import split_url
+
 __all__ = ["check_url", "mask", "mask_in"]
 
 _ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
@@ -22,8 +24,7 @@ def check_url(url: object, schemes: tuple[str, ...]) -> str:
     if any(char.isspace() or not char.isprintable() for char in url):
         raise ValueError("the URL holds spaces or control characters")
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        parts = split_url(url)
     except ValueError:
         # The original error may repeat a part of a password.
         raise ValueError(
@@ -33,7 +34,7 @@ def check_url(url: object, schemes: tuple[str, ...]) -> str:
     if parts.scheme.lower() not in schemes:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ValueError(f"{mask(url)!r} must start with {wanted}")
-    if not host:
+    if not parts.hostname:
         raise ValueError(f"{mask(url)!r} has no host")
     if parts.scheme.lower() in ("ws", "wss") and parts.fragment:
         raise ValueError(f"{mask(url)!r} has a fragment, which a WebSocket URL may not (RFC 6455 section 3)")
