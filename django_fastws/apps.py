@@ -9,11 +9,10 @@ from django.apps import AppConfig, apps
 from django.core import checks
 from django.utils.module_loading import import_string, module_has_submodule
 
-from . import receivers
 from .checks import all_checks, deploy_checks
 from .conf import conf
-from .routes import Problem, registry
-from .signatures import RouteError
+from .routing import Problem, RouteError, registry
+from .users import receivers
 
 __all__ = ["FastWSConfig", "autodiscover"]
 

@@ -18,24 +18,18 @@ from django.utils.module_loading import import_string
 
 from ._core.handshake import offered, refusal
 from ._core.origins import matches_any, parse_origin, same_host
-from .activation import Activation
-from .admission import BEGAN
-from .allowed_hosts import host_problem, requested_host
-from .authentication import is_loaded, load_session, load_user, names_a_user, unload
 from .conf import check_settings, conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
-from .limits import process
+from .limits import BEGAN, Refusal, count_refused, host_problem, log_denied, process, requested_host
 from .masking import mask_path
 from .python_warnings import reveal_warnings
-from .refusals import Refusal, count_refused, log_denied
-from .routing import WebSocketRouter
-from .sessions import watched
+from .routing import Activation, WebSocketRouter
 from .threads import threads
+from .transports import Wire, find_wire, served_scope
 from .types import ASGIApp, Receive, Scope, Send
-from .users import current_users
-from .wires import Wire, find_wire, served_scope
+from .users import current_users, is_loaded, load_session, load_user, names_a_user, unload, watched
 
 __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
 

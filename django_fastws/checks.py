@@ -21,9 +21,8 @@ from django.utils.module_loading import import_string
 from . import conf
 from .clients import library
 from .layer import evicting_policy, has_redis
-from .routes import registry
+from .routing import did_you_mean, registry
 from .setting_kinds import KINDS
-from .spelling import did_you_mean
 
 __all__ = ["all_checks", "deploy_checks"]
 

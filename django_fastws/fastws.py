@@ -13,15 +13,28 @@ from django.urls.converters import get_converters
 
 from ._core.paths import Path, join, parse
 from ._core.urls import check_url
-from .access import Access, Permission
-from .admission import Admission
-from .client_options import RequestOptions, check_request, check_socket, kept, request_options, statuses
-from .consumer import ConsumerEndpoint
-from .endpoint import Endpoint
-from .limits import FROM_SETTINGS, FromSettings, Limits
-from .routes import OutboundRoute, Route, registry
-from .signatures import RouteError, Signature, check_handler, label_of, place_of, read_signature
-from .spelling import checks_options, unknown_option
+from .limits import FROM_SETTINGS, Access, Admission, FromSettings, Limits, Permission
+from .routing import (
+    ConsumerEndpoint,
+    Endpoint,
+    OutboundRoute,
+    RequestOptions,
+    Route,
+    RouteError,
+    Signature,
+    check_handler,
+    check_request,
+    check_socket,
+    checks_options,
+    kept,
+    label_of,
+    place_of,
+    read_signature,
+    registry,
+    request_options,
+    statuses,
+    unknown_option,
+)
 
 __all__ = ["FastWS", "WebSocketHandler"]
 

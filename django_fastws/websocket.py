@@ -24,11 +24,10 @@ from .exceptions import (
     check_close,
     peers_mistake,
 )
-from .hub import current_hub, ids
 from .masking import mask_path
-from .rooms import Room
+from .rooms import Room, current_hub, ids
+from .transports import Outbound, Wire
 from .types import Address, Data, Headers, Scope
-from .wires import Outbound, Wire
 
 __all__ = [
     "ClientState",

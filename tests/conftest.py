@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from django_fastws.routes import registry
+from django_fastws.routing.routes import registry
 from tests import redis_binary
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres

@@ -11,10 +11,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from django_fastws import FastWS, WebSocket, WebSocketException, refusals
+from django_fastws import FastWS, WebSocket, WebSocketException
 from django_fastws._core.tally import Tally
+from django_fastws.limits import denials as refusals
 from django_fastws.limits import statistics
-from django_fastws.signatures import RouteError
+from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.ids import shown
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws import FastWS
-from django_fastws.allowed_hosts import host_problem
 from django_fastws.asgi import get_asgi_application
+from django_fastws.limits.allowed_hosts import host_problem
 from django_fastws.testing import HandshakeDenied, connect
 from tests.processes import ASGIServer
 from tests.site.client import raw_request

@@ -15,11 +15,12 @@ from django.core.cache import cache
 from django.db import OperationalError
 from django.test import AsyncClient, override_settings
 
-from django_fastws import FastWS, asgi, authentication
+from django_fastws import FastWS, asgi
 from django_fastws.asgi import Handshake, SessionMiddleware
-from django_fastws.authentication import load_user
 from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
+from django_fastws.users import authentication
+from django_fastws.users.authentication import load_user
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 

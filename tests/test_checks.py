@@ -12,9 +12,9 @@ from django.test import override_settings
 from django_fastws import FastWS, conf
 from django_fastws import checks as our_checks
 from django_fastws.asgi import get_asgi_application
-from django_fastws.routes import Problem
+from django_fastws.routing.routes import Problem
+from django_fastws.routing.signatures import RouteError
 from django_fastws.setting_kinds import KINDS
-from django_fastws.signatures import RouteError
 
 pytestmark = pytest.mark.usefixtures("routes")
 

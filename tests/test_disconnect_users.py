@@ -16,12 +16,13 @@ from django.db import transaction
 from django.test import AsyncClient, override_settings
 from django.utils.functional import SimpleLazyObject
 
-from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect, users
-from django_fastws.hub import current_hub
-from django_fastws.layer import apublish
+from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect
+from django_fastws.layer.publishing import apublish
 from django_fastws.limits import statistics
+from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import GROUP, current_users, session_hash, user_key
+from django_fastws.users import registry as users
+from django_fastws.users.registry import GROUP, current_users, session_hash, user_key
 from tests.ids import shown
 from tests.processes import free_port
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -504,7 +505,7 @@ async def test_a_log_out_in_a_view(ends):
 async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
     crossings = []
     monkeypatch.setattr(
-        "django_fastws.publishing.publish", lambda group, crossing: crossings.append((group, crossing))
+        "django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append((group, crossing))
     )
     client = await logged_in(await User.objects.acreate(username="ada"))
     key = client.cookies["sessionid"].value
@@ -636,7 +637,7 @@ async def test_a_user_who_is_deleted_is_closed(ends, how):
 
 async def test_who_is_created_inactive_is_nobodys_concern(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     await User.objects.acreate(username="ada", is_active=False)
     assert crossings == []
 

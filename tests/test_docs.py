@@ -23,8 +23,9 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 import django_fastws
-from django_fastws import asgi, checks, conf, exceptions, layer, routing, testing, websocket
+from django_fastws import asgi, checks, conf, exceptions, layer, testing, websocket
 from django_fastws.conf import Conf
+from django_fastws.routing import router as routing
 from django_fastws.routing import websocket_urlpatterns
 from tests import test_bench
 from tests.balancer import test_container, test_proxying, test_systemd

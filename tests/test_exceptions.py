@@ -19,7 +19,7 @@ from django_fastws import (
 from django_fastws._core.headers import HeaderMap
 from django_fastws._core.parameters import ParameterError
 from django_fastws._core.query import QueryError
-from django_fastws.signatures import RouteError
+from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied
 from tests.ids import shown
 

@@ -16,21 +16,21 @@ import pytest
 from django.conf import LazySettings
 
 from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
-from django_fastws import hub as hub_module
-from django_fastws import rooms as rooms_module
 from django_fastws._core import json as json_module
 from django_fastws._core import messages as messages_module
+from django_fastws._core.backlog import Backlog
 from django_fastws._core.fanout import FanOut
 from django_fastws._core.groups import group_name
-from django_fastws._core.limits import Backlog
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.asgi import get_asgi_application
-from django_fastws.hub import current_hub
-from django_fastws.layer import Link
-from django_fastws.wires import Wire, find_wire
-from django_fastws.wires import daphne as daphne_module
-from django_fastws.wires.daphne import DaphneWire
-from django_fastws.wires.uvicorn import LegacyUvicornWire, UvicornWire
+from django_fastws.layer.broker import Link
+from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms import room as rooms_module
+from django_fastws.rooms.hub import current_hub
+from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports.daphne import DaphneWire
+from django_fastws.transports.find import Wire, find_wire
+from django_fastws.transports.uvicorn import LegacyUvicornWire, UvicornWire
 from tests.wires.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.wires.fakes import turns
 

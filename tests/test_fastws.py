@@ -7,7 +7,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, WebSocket
-from django_fastws.signatures import RouteError
+from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import connect
 from tests.ids import shown
 

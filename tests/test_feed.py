@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from django_fastws.layer import feed as feed_module
-from django_fastws.layer.feed import Feed
+from django_fastws.layer.redis import feed as feed_module
+from django_fastws.layer.redis.feed import Feed
 
 
 class Hub:

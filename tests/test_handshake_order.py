@@ -9,10 +9,12 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 
-from django_fastws import FastWS, adisconnect, asgi, listener, users
+from django_fastws import FastWS, adisconnect, asgi
 from django_fastws.asgi import get_asgi_application
+from django_fastws.rooms import listener
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import current_users
+from django_fastws.users import registry as users
+from django_fastws.users.registry import current_users
 from tests.test_hub import FakeLink
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from django_fastws import Room, WebSocketConnectionError
-from django_fastws import hub as hub_module
-from django_fastws._core import rests
+from django_fastws._core import pacing as rests
 from django_fastws._core.fanout import JOINED_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.hub import VERSION, Hub, current_hub, envelope
-from django_fastws.layer import Link
+from django_fastws.layer.broker import Link
+from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.testing import connect
+from django_fastws.transports.find import Wire
 from django_fastws.websocket import WebSocket
-from django_fastws.wires import Wire
 from tests.ids import shown
 
 

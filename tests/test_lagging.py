@@ -10,12 +10,12 @@ import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room
-from django_fastws import hub as hub_module
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.hub import current_hub, envelope
-from django_fastws.layer import feed as feed_module
+from django_fastws.layer.redis import feed as feed_module
 from django_fastws.limits import statistics
+from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms.hub import current_hub, envelope
 from tests.processes import RedisServer
 
 pytestmark = [pytest.mark.redis]

@@ -16,11 +16,13 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException, limits, refusals
+from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException
 from django_fastws._core.tally import Tally
 from django_fastws.asgi import get_asgi_application
-from django_fastws.limits import Process, statistics
-from django_fastws.signatures import RouteError
+from django_fastws.limits import denials as refusals
+from django_fastws.limits import limits, statistics
+from django_fastws.limits.limits import Process
+from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.clock import Clock
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)

@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
-from django_fastws import WebSocketConnectionError, listener
-from django_fastws.listener import Listener
+from django_fastws import WebSocketConnectionError
+from django_fastws.rooms import listener
+from django_fastws.rooms.listener import Listener
 from tests.clock import Clock
 from tests.test_hub import FakeLink
 

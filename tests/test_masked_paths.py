@@ -10,7 +10,7 @@ from django_fastws import FastWS
 from django_fastws._core.messages import Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.wires.asgi import Wire
+from django_fastws.transports.asgi import Wire
 
 SHOWN = ";token=***"
 

@@ -25,10 +25,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.hub import current_hub, envelope
-from django_fastws.layer import LayerStatus, RedisChannelLayer, blocking, check_layer, layer_status
-from django_fastws.layer.line import Line
-from django_fastws.layer.publisher import Publisher
+from django_fastws.layer import LayerStatus, RedisChannelLayer, check_layer, layer_status
+from django_fastws.layer.redis import blocking
+from django_fastws.layer.redis.publisher import Publisher
+from django_fastws.layer.redis.reconnecting import Line
+from django_fastws.rooms.hub import current_hub, envelope
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import connect as connect_inside
 from tests import redis_binary

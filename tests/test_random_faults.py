@@ -25,9 +25,9 @@ from django.contrib.auth.signals import user_logged_out
 from django_fastws import FastWS, Room, WebSocket, WebSocketDisconnect, adisconnect, disconnect
 from django_fastws.asgi import get_asgi_application
 from django_fastws.exceptions import WebSocketConnectionError
-from django_fastws.hub import current_hub
+from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import current_users
+from django_fastws.users.registry import current_users
 from tests.history import Broadcast, Call, Cut, Heard, History
 from tests.processes import RedisServer
 from tests.proxy import Proxy

@@ -20,11 +20,13 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_fastws import FastWS, rechecks, users
-from django_fastws.identity import Identity, verify
+from django_fastws import FastWS
 from django_fastws.signals import layer_restored
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import current_users, user_key
+from django_fastws.users import rechecks
+from django_fastws.users import registry as users
+from django_fastws.users.identity import Identity, verify
+from django_fastws.users.registry import current_users, user_key
 from tests.test_authentication import ENGINES, log_in, store
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
@@ -464,7 +466,7 @@ TOLD = {
 
 @pytest.fixture
 def no_grace(monkeypatch):
-    monkeypatch.setattr("django_fastws.sessions._GRACE", 0.01)
+    monkeypatch.setattr("django_fastws.users.sessions._GRACE", 0.01)
 
 
 @pytest.mark.usefixtures("served", "never", "no_grace")
@@ -515,7 +517,7 @@ async def test_a_flush_closes_what_a_log_out_would_close(settings, setting):
 
 @pytest.mark.usefixtures("served", "never")
 async def test_a_new_key_leaves_the_browser_time_for_its_cookie_and_other_devices_alone(monkeypatch):
-    monkeypatch.setattr("django_fastws.sessions._GRACE", 0.3)
+    monkeypatch.setattr("django_fastws.users.sessions._GRACE", 0.3)
     _, here = await logged_in()
     _, elsewhere = await logged_in()
     async with open_socket(here) as one, open_socket(elsewhere) as two:
@@ -584,7 +586,7 @@ async def test_what_changes_no_password_ends_nothing():
 @pytest.mark.usefixtures("served", "never")
 async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_that_is_gone(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     _, client = await logged_in()
     await client.post("/logout/")
     await client.aforce_login(await User.objects.acreate(username="bob"))
@@ -658,7 +660,7 @@ async def test_a_save_that_has_failed_ends_nothing_later():
 
 async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     client = AsyncClient()
     session = await client.asession()
     await session.aset("basket", [1])
@@ -680,8 +682,8 @@ def hanging(monkeypatch):
         crossings.append(crossing)
         go_on.wait(30)
 
-    monkeypatch.setattr("django_fastws.publishing.publish", publish)
-    monkeypatch.setattr("django_fastws.publishing._PATIENCE", 0.2)
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", publish)
+    monkeypatch.setattr("django_fastws.rooms.on_commit._PATIENCE", 0.2)
     yield crossings
     go_on.set()
     users._publisher.drain()
@@ -735,7 +737,7 @@ def test_however_many_users_one_request_waits_once(hanging, work):
 
 def test_one_transaction_is_one_message(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     people = [User.objects.create(username=f"user{number}") for number in range(40)]
     in_one_transaction(people)
     assert len(crossings) == 1
@@ -768,7 +770,7 @@ def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
     ada = User.objects.create(username="ada")
     former = User.objects.get(pk=ada.pk)
     deactivate([ada])
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     if how == "again":
         ada.save()
     elif how == "anew":
@@ -782,7 +784,7 @@ def test_who_was_made_active_meanwhile_is(monkeypatch):
     crossings = []
     ada = User.objects.create(username="ada", is_active=False)
     User.objects.update(is_active=True)
-    monkeypatch.setattr("django_fastws.publishing.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
     ada.save()
     assert [crossing["user"] for crossing in crossings] == [user_key(ada)]
 

@@ -13,11 +13,14 @@ import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room, WebSocketConnectionError
-from django_fastws.layer import apublish, blocking, check_layer, link, publish
-from django_fastws.layer.connection import Connection
-from django_fastws.layer.line import Line
-from django_fastws.layer.publisher import Publisher
-from django_fastws.layer.shard import SETTLING_SECONDS
+from django_fastws.layer import check_layer
+from django_fastws.layer.publishing import apublish, publish
+from django_fastws.layer.redis import blocking
+from django_fastws.layer.redis.connection import Connection
+from django_fastws.layer.redis.publisher import Publisher
+from django_fastws.layer.redis.reconnecting import Line
+from django_fastws.layer.redis.shard import SETTLING_SECONDS
+from django_fastws.layer.subscribing import link
 from tests.ids import shown
 from tests.processes import ROOT, RedisServer
 from tests.site.client import LIMIT, token

@@ -4,8 +4,8 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS
-from django_fastws.signatures import RouteError
-from django_fastws.spelling import did_you_mean
+from django_fastws.routing.signatures import RouteError
+from django_fastws.routing.spelling import did_you_mean
 from tests.ids import shown
 
 pytestmark = pytest.mark.usefixtures("routes")

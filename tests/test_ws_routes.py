@@ -8,8 +8,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.management import call_command
 
 from django_fastws import FastWS
-from django_fastws.routes import Problem
-from django_fastws.signatures import RouteError
+from django_fastws.routing.routes import Problem
+from django_fastws.routing.signatures import RouteError
 
 
 class Consumer(AsyncWebsocketConsumer):

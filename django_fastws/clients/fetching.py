@@ -12,7 +12,7 @@ import httpx2
 
 from .._core.outgoing import carried, request_headers
 from ..encoding import json_bytes
-from ..routes import OutboundRoute
+from ..routing import OutboundRoute
 from .answers import ENCODINGS, unpack
 from .options import asked
 

@@ -13,7 +13,7 @@ import httpx2
 from .._core.urls import check_url, mask, mask_in
 from ..conf import conf
 from ..encoding import json_bytes
-from ..routes import OutboundRoute
+from ..routing import OutboundRoute
 from ..threads import Threads
 from .fetching import fetch
 from .options import asked

@@ -16,9 +16,9 @@ from redis.exceptions import AskError, ClusterDownError, ClusterError, MovedErro
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..exceptions import WebSocketDisconnect
-from ..wires.outbound import OutboundWire
 from .clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
+from .transport import OutboundWire
 
 __all__ = ["Lease", "LeaseLost"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from .._core.urls import mask_in
 from ..conf import conf
-from ..routes import OutboundRoute
-from .endings import Unsuited
+from ..routing import OutboundRoute
+from .outcomes import Unsuited
 
 picows: Any
 try:

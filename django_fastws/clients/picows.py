@@ -21,8 +21,8 @@ from websockets.extensions.permessage_deflate import enable_client_permessage_de
 from websockets.http11 import USER_AGENT, Response
 from websockets.uri import WebSocketURI, parse_uri
 
-from ..wires.picows import PicowsConnection, PicowsListener
-from .endings import Unsuited
+from .outcomes import Unsuited
+from .picows_reading import PicowsConnection, PicowsListener
 from .redirects import apply_headers
 
 __all__ = ["connect"]

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from .._core.backoff import delays
 from ..conf import conf
-from ..routes import OutboundRoute
+from ..routing import OutboundRoute
 from ..threads import Threads
 from ..websocket import WebSocket
-from ..wires.outbound import OutboundWire
-from .connection import run_handler
-from .endings import Ending, How
+from .connecting import Opener
+from .handling import run_handler
 from .lease import Lease
-from .opening import Opener
+from .outcomes import Ending, How
+from .transport import OutboundWire
 
 __all__ = ["Runner", "Stopped"]
 

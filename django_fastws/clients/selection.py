@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..routes import OutboundRoute
+from ..routing import OutboundRoute
 
 __all__ = ["SelectionError", "Shard", "parse_shard", "select"]
 

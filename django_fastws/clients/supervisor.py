@@ -10,7 +10,7 @@ from typing import Any
 
 from ..conf import conf
 from ..layer import redis_client, redis_prefix
-from ..routes import OutboundRoute
+from ..routing import OutboundRoute
 from ..threads import Threads
 from .http import send_request
 from .lease import Lease

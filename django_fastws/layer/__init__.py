@@ -12,14 +12,15 @@ keys that they do not know.
 
 from __future__ import annotations
 
-from .eviction import evicting_policy
-from .hosts import has_redis, redis_client, redis_prefix
-from .link import Link
+from .broker import Link
 from .local import expect_members
 from .losses import losses
 from .outages import LayerStatus
+from .probe import announce_layer, first_problem, layer_problem
 from .publishing import apublish, publish
-from .redis import RedisChannelLayer
+from .redis.eviction import evicting_policy
+from .redis.hosts import has_redis, redis_client, redis_prefix
+from .redis.layer import RedisChannelLayer
 from .status import check_layer, layer_status
 from .subscribing import link
 
@@ -27,11 +28,14 @@ __all__ = [
     "LayerStatus",
     "Link",
     "RedisChannelLayer",
+    "announce_layer",
     "apublish",
     "check_layer",
     "evicting_policy",
     "expect_members",
+    "first_problem",
     "has_redis",
+    "layer_problem",
     "layer_status",
     "link",
     "losses",

@@ -16,8 +16,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from .._core.forks import after_fork_in_child
 from ..exceptions import WebSocketConnectionError
+from .broker import Deliver, Link
 from .errors import is_timeout, translated
-from .link import Deliver, Link
 from .outages import outage_of
 
 __all__ = ["ChannelLink", "bridge"]

@@ -14,7 +14,7 @@ from channels.layers import InMemoryChannelLayer
 from django.core import mail
 
 from .._core.forks import after_fork_in_child
-from .link import Deliver, Envelope, Link
+from .broker import Deliver, Envelope, Link
 
 __all__ = ["LocalLink", "expect_members", "is_local", "publish_locally"]
 

@@ -8,11 +8,11 @@ import time
 from channels.layers import get_channel_layer
 
 from ..conf import conf
+from .broker import Envelope
 from .channels import bridge
 from .errors import translated
-from .link import Envelope
 from .local import is_local, publish_locally
-from .redis import RedisChannelLayer
+from .redis.layer import RedisChannelLayer
 
 __all__ = ["apublish", "publish"]
 

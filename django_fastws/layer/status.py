@@ -7,7 +7,7 @@ from channels.layers import get_channel_layer
 from .errors import translated
 from .local import is_local
 from .outages import LayerStatus, outage_of
-from .redis import RedisChannelLayer
+from .redis.layer import RedisChannelLayer
 
 __all__ = ["check_layer", "layer_status"]
 

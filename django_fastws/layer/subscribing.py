@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from channels.layers import get_channel_layer
 
+from .broker import Deliver, Link
 from .channels import ChannelLink
-from .link import Deliver, Link
 from .local import LocalLink, is_local
-from .redis import RedisChannelLayer, RedisLink
+from .redis.layer import RedisChannelLayer, RedisLink
 
 __all__ = ["link"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wires.producers import SharedProducer, unsent_bytes, until_drained
+from ..transports import SharedProducer, unsent_bytes, until_drained
 
 __all__ = ["release_senders", "request_has_room", "tcp_below", "transport_has_room", "unsent_bytes"]
 

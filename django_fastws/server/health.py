@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..conf import conf
-from ..reachability import first_problem, layer_problem
+from ..layer import first_problem, layer_problem
 from ..types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Health"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 
-from ..wires.pongs import Pongs
+from ..transports import Pongs
 from .backpressure import tcp_below
 
 __all__ = ["ReadingProtocol", "most_fragments"]

@@ -24,10 +24,10 @@ from twisted.web.http_headers import Headers
 
 from .._core.answers import checked_body, checked_response
 from ..conf import conf
-from ..hub import current_hub
+from ..layer import announce_layer
 from ..masking import mask_path
 from ..python_warnings import reveal_warnings
-from ..reachability import announce_layer
+from ..rooms import current_hub
 from ..stopping import OrderlyStop
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users

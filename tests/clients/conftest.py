@@ -13,7 +13,7 @@ import pytest
 
 from django_fastws import FastWS
 from django_fastws.clients.supervisor import Supervisor
-from django_fastws.routes import OutboundRoute
+from django_fastws.routing.routes import OutboundRoute
 
 from .certificates import Certificates
 from .peers import PATIENCE, Peer, RawPeer
@@ -45,7 +45,7 @@ def library(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.M
     """The library that connects routes; "plain" is websockets without anything read past it."""
     name: str = request.param
     if name == "plain":
-        monkeypatch.setattr("django_fastws.clients.opening.is_possible", lambda: False)
+        monkeypatch.setattr("django_fastws.clients.connecting.is_possible", lambda: False)
     settings.FASTWS_CLIENT_LIBRARY = "websockets" if name == "plain" else name
     return name
 

@@ -13,7 +13,7 @@ import pytest
 
 import django_fastws
 from django_fastws._core.messages import Payload
-from django_fastws.wires.events import as_message
+from django_fastws.transports.events import as_message
 
 from .conftest import run
 from .peers import frame, listen, read_close, shake_hands

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection as database
 
 from django_fastws import WebSocketDisconnect
-from django_fastws.clients import opening
+from django_fastws.clients import connecting as opening
 
 from .conftest import run, running
 from .peers import (

@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django_fastws.checks import check_outbound_routes
 from django_fastws.clients import library as library_module
 from django_fastws.clients import picows as connecting
-from django_fastws.wires.cutter import CutterConnection
-from django_fastws.wires.picows import PicowsConnection
+from django_fastws.clients.parser import CutterConnection
+from django_fastws.clients.picows_reading import PicowsConnection
 
 from .conftest import run, running
 from .peers import HOST, closing, frame, read_close, read_request, shake_hands, silence, soon
@@ -77,7 +77,7 @@ async def test_websockets_connects_unless_picows_is_wished_for(app, peer, settin
 
 
 async def test_where_nothing_can_be_read_past_websockets_picows_does_not_connect(app, peer, monkeypatch, seen, look):
-    monkeypatch.setattr("django_fastws.clients.opening.is_possible", lambda: False)
+    monkeypatch.setattr("django_fastws.clients.connecting.is_possible", lambda: False)
     server = await peer()
     app.ws(server.url)(look)
     assert await run(app)

@@ -19,10 +19,10 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from django_fastws import WebSocketDisconnect
-from django_fastws.clients import opening
-from django_fastws.wires import eager
-from django_fastws.wires.cutter import CutterConnection
-from django_fastws.wires.eager import EagerConnection, is_possible
+from django_fastws.clients import connecting as opening
+from django_fastws.clients import reading as eager
+from django_fastws.clients.parser import CutterConnection
+from django_fastws.clients.reading import EagerConnection, is_possible
 
 from .conftest import run, running
 from .peers import frame, listen, read_close, read_frame, shake_hands, soon

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from django_fastws._core.limits import MOST_ITEMS, Backlog
+from django_fastws._core.backlog import MOST_ITEMS, Backlog
 
 
 def backlog(*sizes):

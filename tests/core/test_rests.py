@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_fastws._core.rests import Rest
+from django_fastws._core.pacing import Rest
 
 
 def waits(rest, counts, *, took=0.004, gap=0.001):

@@ -9,7 +9,7 @@ import django
 django.setup()
 
 from django_fastws.asgi import get_asgi_application  # noqa: E402
-from django_fastws.routes import registry  # noqa: E402
+from django_fastws.routing.routes import registry  # noqa: E402
 from tests.docs.examples import load  # noqa: E402
 
 registry.apps.clear()

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from django_fastws import reachability
 from django_fastws.layer import LayerStatus
+from django_fastws.layer import probe as reachability
 from django_fastws.server import health
 from tests.clients.projects import Project
 from tests.processes import RedisServer, free_port, stopped

@@ -9,7 +9,7 @@ from typing import Any
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from django_fastws import FastWS, Room, WebSocket, WebSocketConnectionError
-from django_fastws.hub import current_hub
+from django_fastws.rooms.hub import current_hub
 
 app = FastWS(prefix="/ws", tags=["site", "rooms"])
 

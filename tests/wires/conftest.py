@@ -2,7 +2,7 @@
 
 import pytest
 
-from django_fastws.wires import find_wire
+from django_fastws.transports.find import find_wire
 from tests.wires.fakes import Server, end_tasks
 
 

@@ -36,7 +36,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
-from django_fastws.wires import find_wire
+from django_fastws.transports.find import find_wire
 from tests.clients.certificates import Certificates
 from tests.ids import shown
 from tests.processes import HOST

@@ -9,9 +9,9 @@ import pytest
 
 from django_fastws import WebSocketException
 from django_fastws.asgi import Handshake
-from django_fastws.endpoint import Endpoint
-from django_fastws.signatures import read_signature
-from django_fastws.wires.closing import send_close
+from django_fastws.routing.endpoint import Endpoint
+from django_fastws.routing.signatures import read_signature
+from django_fastws.transports.closing import send_close
 
 
 class Refusing:

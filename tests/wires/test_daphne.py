@@ -8,8 +8,8 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Payload
-from django_fastws.wires import daphne as daphne_module
-from django_fastws.wires import find_wire
+from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports.find import find_wire
 from tests.wires.connections import DAPHNE, Closed, connected, on
 from tests.wires.fakes import limits, start, turns, wrapping
 
@@ -235,7 +235,7 @@ async def test_a_connection_that_is_cut_twice_complains_of_nothing(kind, caplog)
 
 @on(*DAPHNE)
 async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(kind, caplog, monkeypatch):
-    monkeypatch.setattr("django_fastws.wires.asgi._PATIENCE", 0.1)
+    monkeypatch.setattr("django_fastws.transports.asgi._PATIENCE", 0.1)
     with limits("disconnect", 50_000), caplog.at_level(logging.ERROR):
         async with connected(kind, socket_bytes=65_536) as connection:
             for _ in range(30):

@@ -14,8 +14,9 @@ from websockets.streams import StreamReader
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.wires import asgi, direct
-from django_fastws.wires.direct import DirectWire, room_bytes
+from django_fastws.transports import asgi
+from django_fastws.transports import framing as direct
+from django_fastws.transports.framing import DirectWire, room_bytes
 from tests.wires.connections import KINDS, Closed, Kind, connected, on
 from tests.wires.fakes import Server, limits, start, turns
 

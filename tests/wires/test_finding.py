@@ -10,11 +10,11 @@ from channels.sessions import InstanceSessionWrapper
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.wires import Wire, find_wire
-from django_fastws.wires import daphne as daphne_module
-from django_fastws.wires import uvicorn as uvicorn_module
-from django_fastws.wires.daphne import DaphneWire
-from django_fastws.wires.uvicorn import LegacyUvicornWire, UvicornWire
+from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports import uvicorn as uvicorn_module
+from django_fastws.transports.daphne import DaphneWire
+from django_fastws.transports.find import Wire, find_wire
+from django_fastws.transports.uvicorn import LegacyUvicornWire, UvicornWire
 from tests.ids import shown
 from tests.wires.connections import DAPHNE, KINDS, Closed, Kind, connected, in_its_loop, on
 from tests.wires.fakes import start, turns, wrapping

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from django_fastws import ClientState, FastWS, WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.endpoint import Endpoint
-from django_fastws.signatures import read_signature
-from django_fastws.wires import asgi, find_wire
+from django_fastws.routing.endpoint import Endpoint
+from django_fastws.routing.signatures import read_signature
+from django_fastws.transports import asgi
+from django_fastws.transports.find import find_wire
 from tests.wires.fakes import Server, blocked, limits, start, turns
 
 # Order

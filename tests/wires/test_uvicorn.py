@@ -8,8 +8,8 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.wires import direct
-from django_fastws.wires.direct import room_bytes
+from django_fastws.transports import framing as direct
+from django_fastws.transports.framing import room_bytes
 from tests.wires.connections import UVICORN, UVICORN_TLS, connected, on
 from tests.wires.fakes import limits, start, turns
 

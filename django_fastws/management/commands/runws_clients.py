@@ -18,9 +18,9 @@ from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.selector import LeaseSelector, new_loop
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
+from django_fastws.layer.probe import announce_layer
 from django_fastws.logs import log_to_stderr
-from django_fastws.reachability import announce_layer
-from django_fastws.routes import OutboundRoute, registry
+from django_fastws.routing.routes import OutboundRoute, registry
 from django_fastws.stopping import OrderlyStop
 
 logger = logging.getLogger("django_fastws.clients")

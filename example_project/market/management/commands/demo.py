@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from django_fastws.clients.supervisor import Supervisor
-from django_fastws.routes import registry
+from django_fastws.routing.routes import registry
 
 
 class Command(BaseCommand):

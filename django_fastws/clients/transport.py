@@ -1,0 +1,238 @@
+"""The wire of a socket that went out, over the websockets library."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
+from websockets.protocol import State
+
+from .._core.headers import HeaderMap
+from .._core.messages import Batch, Payload
+from ..exceptions import WebSocketDisconnect
+from ..transports import Outbound, Wire, address_of
+from ..types import Address
+
+__all__ = ["OutboundWire"]
+
+_IN_A_ROW = 256  # messages that a handler may send before others have their turn
+
+
+class OutboundWire(Wire):
+    """Carries one connection that this process opened.
+
+    Args:
+        connection: open.
+        url: what was connected to.
+        attempt: 0 for the first connection, else the number of the attempt in a row.
+        guard: called before the socket is touched; raises if it must not be any more.
+        token: the fencing token of the route's lease, or None.
+    """
+
+    name = "outbound"
+
+    __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "own_close", "token", "url_text")
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        url: str,
+        attempt: int = 0,
+        guard: Callable[[], None] | None = None,
+        token: int | None = None,
+    ) -> None:
+        super().__init__({}, self._no_asgi, self._no_asgi)
+        self.connection = connection
+        self.url_text = url
+        self.attempt = attempt
+        self.token = token
+        self.messages_in = 0
+        self.messages_out = 0
+        #: What this end closed the open connection with.
+        self.own_close: tuple[int, str] | None = None
+        self._guard = guard
+        self.answered = True
+
+    async def _no_asgi(self, *args: Any) -> Any:
+        raise NotImplementedError("a socket that went out has no ASGI server")
+
+    @property
+    def outbound(self) -> Outbound:  # type: ignore[override]
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        return self.connection.state is State.OPEN
+
+    def ended(self) -> tuple[int, str] | None:
+        if self.connection.state is not State.CLOSED or self.connection.recv_messages.frames:
+            return None
+        return self.status()
+
+    def status(self) -> tuple[int, str]:
+        """Close code and reason of the closed connection: the peer's, else 1006 for one that was lost."""
+        if self.gone is None:
+            received = self.connection.protocol.close_rcvd
+            self.gone = (1006, "") if received is None else (received.code, received.reason)
+        return self.gone
+
+    def lost(self) -> bool:
+        """Whether the connection ended without a close frame of the peer."""
+        return self.connection.protocol.close_rcvd is None
+
+    def ending(self) -> str:
+        """How the connection ended, for a log: code and reason of whoever closed it first."""
+        if self.own_close is not None or not self.lost():
+            return _shown(*(self.own_close or self.status()))
+        # What this end said before it gave up: 1009 to a message too big, 1011 to a peer that answers no pings.
+        sent = self.connection.protocol.close_sent
+        return "1006" if sent is None else f"1006 ({_shown(sent.code, sent.reason)})"
+
+    async def send_payload(self, payload: Payload, call: str = "send") -> None:
+        self._check()
+        try:
+            if payload.binary:
+                await self.connection.send(payload.raw)
+            else:
+                await self.connection.send(payload.raw, text=True)
+        except ConnectionClosed as error:
+            raise self.closed_error(call) from error
+        is_turn_over = self.is_turn_over()
+        self.messages_out += 1
+        if is_turn_over:
+            await asyncio.sleep(0)
+
+    def is_turn_over(self) -> bool:
+        """Whether others should have theirs when the next message was sent.
+
+        A handler that only sends never waits as long as its peer takes it all.
+        """
+        return self.messages_out % _IN_A_ROW == _IN_A_ROW - 1
+
+    async def receive_data(self) -> str | bytes:
+        self._check()
+        try:
+            data = await self.connection.recv()
+        except ConnectionClosed:
+            raise WebSocketDisconnect(*self.status()) from None
+        self._check()
+        self.messages_in += 1
+        return data
+
+    def post(self, batch: Payload | Batch) -> None:
+        raise NotImplementedError("a socket that went out is in no room")
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close, and wait for the end of the connection, at most for its close timeout. Never raises OSError."""
+        if self._guard is not None:
+            with contextlib.suppress(WebSocketDisconnect):
+                self._guard()
+        if self.is_open and not self.connection.transport.is_closing():
+            self.own_close = (code, reason)
+        try:
+            # The library's own limit begins only when the close frame could be written.
+            with self._discarding():
+                async with asyncio.timeout(self.connection.close_timeout):
+                    await self.connection.close(code, reason)
+        except TimeoutError:
+            self.abort()
+            await self.connection.wait_closed()
+        self.gone = self.gone or self.own_close or self.status()
+
+    @contextlib.contextmanager
+    def _discarding(self) -> Iterator[None]:
+        """Receive what nobody will read: the peer's close frame comes behind it."""
+        discarding = asyncio.ensure_future(self._discard())
+        try:
+            yield
+        finally:
+            discarding.cancel()
+
+    async def _discard(self) -> None:
+        while True:
+            try:
+                await self.connection.recv(decode=False)
+            except ConcurrencyError:  # the handler still receives
+                await asyncio.sleep(0.01)
+            except ConnectionClosed:
+                return
+
+    def abort(self) -> None:
+        """Cut the connection off, if it has not ended."""
+        if self.connection.state is not State.CLOSED:
+            self.connection.transport.abort()
+
+    def reset(self) -> None:
+        """Cut the connection off, and have the system drop what it was still to send."""
+        tcp = self.connection.transport.get_extra_info("socket")
+        with contextlib.suppress(AttributeError, OSError):  # it has none, or it is closed
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
+    async def ping(self) -> float:
+        self._check()
+        try:
+            waiter = await self.connection.ping()
+            return await waiter
+        except ConnectionClosed as error:
+            raise self.closed_error("ping") from error
+
+    async def pong(self) -> None:
+        self._check()
+        try:
+            await self.connection.pong()
+        except ConnectionClosed as error:
+            raise self.closed_error("pong") from error
+
+    def release(self) -> None:
+        """The connection is closed by whoever opened it."""
+
+    def closed_error(self, call: str) -> WebSocketDisconnect:
+        code, reason = self.status()
+        return WebSocketDisconnect(code, reason, call=call)
+
+    def _check(self) -> None:
+        if self._guard is not None:
+            self._guard()
+
+    def _is_allowed(self) -> bool:
+        try:
+            self._check()
+        except WebSocketDisconnect:
+            return False
+        return True
+
+    # About
+
+    @property
+    def headers(self) -> HeaderMap:
+        response = self.connection.response
+        pairs = response.headers.raw_items() if response is not None else ()
+        return HeaderMap((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs)
+
+    @property
+    def url(self) -> str:
+        return self.url_text
+
+    @property
+    def local_address(self) -> Address | None:
+        return address_of(self.connection.local_address)
+
+    @property
+    def remote_address(self) -> Address | None:
+        return address_of(self.connection.remote_address)
+
+    @property
+    def latency(self) -> float:
+        """The round trip of the last ping that was answered, in seconds; 0 before the first."""
+        return self.connection.latency
+
+
+def _shown(code: int, reason: str) -> str:
+    return f"{code} {reason}".rstrip()

@@ -1,0 +1,239 @@
+"""Publishing to Redis from threads that have no event loop."""
+
+from __future__ import annotations
+
+import codecs
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+import redis
+from channels_redis.utils import _consistent_hash
+
+from ..._core.forks import after_fork_in_child
+from ..._core.resp import Refusal, ReplyReader, command, publish_command
+from ..._core.sequences import Numbered
+from ...conf import conf
+from ...exceptions import WebSocketConnectionError
+from ..broker import Envelope
+from ..errors import closure, confusion, is_timeout, out_of_reach, silence, unanswered
+from ..outages import Outage, Server
+from .hosts import create_blocking_pool, describe, make_connection
+from .shard import SETTLING_SECONDS
+
+__all__ = ["BlockingPublisher"]
+
+# The first name that a process resolves imports this codec. A child that is forked meanwhile by another thread would
+# wait for ever for the lock of that import.
+codecs.lookup("idna")
+
+_DOING = "broadcast"
+_ATTEMPT_SECONDS = 3.0  # that connecting may take, with everything that comes before the first command
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between attempts
+_PATIENCE_SECONDS = 2.0  # without an answer; more for what is large
+_LATE_SECONDS = 1.0  # an answer that took longer, with an outage in between, is not relied upon
+_SLOWEST = 64 * 1024  # bytes in a second
+
+
+class BlockingPublisher:
+    """Connections to the Redis servers of a layer, for all threads of a process, without an event loop or a thread.
+
+    A thread takes a connection that is idle, or makes one, and gives it back. A child that was forked makes its own.
+
+    Args:
+        hosts, prefix: as of the layer.
+        outage: is told when Redis is lost and when it is back.
+    """
+
+    _MOST_IDLE = 16  # connections to one Redis that are kept
+
+    def __init__(self, hosts: list[dict[str, Any]], prefix: str, outage: Outage) -> None:
+        self._hosts = hosts
+        self._prefix = prefix
+        self._servers = [outage.server(describe(host)) for host in hosts]
+        self._reset()
+        _every_publisher.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: dict[int, Any] = {}
+        self._idle: list[list[_Lane]] = [[] for _ in self._hosts]
+        self._held_bytes = 0
+
+    def publish(self, group: str, envelope: Envelope, serialize: Callable[[Envelope], bytes]) -> None:
+        """Publish, and wait until Redis has it.
+
+        Args:
+            serialize: the layer's, which turns an envelope into bytes.
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached in time, or refuses.
+        """
+        channel = f"{self._prefix}__group__{group}"
+        shard: int = _consistent_hash(channel, len(self._hosts))
+        idle = self._idle[shard]
+        try:
+            lane = idle.pop()
+        except IndexError:
+            lane = _Lane(self._pool(shard), self._servers[shard])
+        try:
+            data = publish_command(channel.encode(), serialize(lane.numbered.add(envelope)))
+            reply = self._send(lane, data)
+        finally:
+            if lane.is_open and len(idle) < self._MOST_IDLE:
+                idle.append(lane)
+            else:
+                lane.close()
+        if isinstance(reply, Refusal):
+            raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}")
+
+    def _pool(self, shard: int) -> Any:
+        with self._lock:
+            if shard not in self._pools:
+                self._pools[shard] = create_blocking_pool(self._hosts[shard])
+            return self._pools[shard]
+
+    def _send(self, lane: _Lane, data: bytes) -> Any:
+        started, timeout = time.monotonic(), conf.publish_timeout_seconds
+        error, outages = lane.server.error, lane.server.outages
+        if error is None:
+            reply, error = lane.try_exchange(data, timeout)
+            if error is not None and lane.was_open and not is_timeout(error):
+                # The connection was closed while it was idle, as by a restart.
+                reply, error = lane.try_exchange(data, timeout)
+            if error is None and lane.server.outages != outages and time.monotonic() - started > _LATE_SECONDS:
+                # Who should have got it may have been cut off just when Redis took it.
+                return self._hold(lane, data, started + conf.publish_retry_seconds)
+        if error is not None:
+            if is_timeout(error) and time.monotonic() >= started + timeout:
+                raise unanswered(_DOING, timeout) from error
+            lane.server.lost(None, error)
+            reply = self._hold(lane, data, started + conf.publish_retry_seconds)
+        lane.server.back(None)
+        return reply
+
+    def _hold(self, lane: _Lane, data: bytes, ends: float) -> Any:
+        """Try again until Redis is back, or the time is over."""
+        with self._lock:
+            held = self._held_bytes
+            if held and held + len(data) > conf.publish_retry_bytes:
+                waiting = f"{held} bytes of broadcasts wait (FASTWS_PUBLISH_RETRY_BYTES)"
+                raise out_of_reach(_DOING, f"{lane.server.error}; {waiting}")
+            self._held_bytes += len(data)
+        try:
+            reply, error = self._keep_trying(lane, data, ends)
+        finally:
+            with self._lock:
+                self._held_bytes -= len(data)
+        if error is not None:
+            raise out_of_reach(_DOING, error) from error
+        return reply
+
+    def _keep_trying(self, lane: _Lane, data: bytes, ends: float) -> tuple[Any, Exception | None]:
+        pause = _FIRST_PAUSE
+
+        def remaining() -> float:
+            return max(0.0, ends - time.monotonic())
+
+        while True:
+            reply, error = lane.try_exchange(command(b"PING"), remaining())
+            if error is None:
+                # Redis is back. Whoever else was cut off must have subscribed again first.
+                time.sleep(min(SETTLING_SECONDS, remaining()))
+                reply, error = lane.try_exchange(data, remaining())
+            if error is None or not remaining():
+                return reply, error
+            time.sleep(min(pause, remaining()))
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def close(self) -> None:
+        """Close the connections that are idle."""
+        for lanes in self._idle:
+            while lanes:
+                lanes.pop().close()
+
+
+class _Lane:
+    """One connection and the numbers of what goes over it; used by one thread at a time.
+
+    redis-py opens the connection: addresses, TLS, passwords, Sentinel. What follows is a write and a read.
+    """
+
+    def __init__(self, pool: Any, server: Server) -> None:
+        self._pool = pool
+        self.server = server
+        self.numbered = Numbered()
+        #: Whether it was open before the last exchange.
+        self.was_open = False
+        self._connection: Any = None
+        self._socket: Any = None
+        self._reader = ReplyReader()
+        #: Seconds that connecting took: as slow may an answer be.
+        self._slowness = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    def open(self, seconds: float) -> None:
+        """Connect, unless it is connected.
+
+        Raises:
+            OSError, redis.RedisError: it cannot, or not in time.
+        """
+        if self._socket is not None:
+            return
+        connection = make_connection(self._pool)
+        connection.socket_timeout = seconds = min(seconds, _ATTEMPT_SECONDS)
+        connection.socket_connect_timeout = min(seconds, connection.socket_connect_timeout or seconds)
+        started = time.monotonic()
+        connection.connect()
+        self._slowness = time.monotonic() - started
+        self._connection, self._socket, self._reader = connection, connection._sock, ReplyReader()
+
+    def try_exchange(self, data: bytes, seconds: float) -> tuple[Any, Exception | None]:
+        """Send a command: its reply, or the error. After an error, the connection is closed."""
+        self.was_open = self.is_open
+        try:
+            return self._exchange(data, max(0.01, seconds)), None
+        except (OSError, redis.RedisError) as error:
+            self.close()
+            return None, silence(self.server.name) if is_timeout(error) else error
+        except BaseException:  # the reply to what was sent may still come
+            self.close()
+            raise
+
+    def _exchange(self, data: bytes, seconds: float) -> Any:
+        self.open(seconds)
+        self._socket.settimeout(min(seconds, _PATIENCE_SECONDS + 2 * self._slowness + len(data) / _SLOWEST))
+        self._socket.sendall(data)
+        while True:
+            received = self._socket.recv(65536)
+            if not received:
+                raise closure(self.server.name)
+            try:
+                replies = self._reader.feed(received)
+            except ValueError as error:
+                raise confusion(self.server.name, error) from error
+            for reply in replies:
+                if type(reply) is not tuple:  # else a notice that nobody asked for
+                    return reply
+
+    def close(self) -> None:
+        """Close the connection. It may be opened again."""
+        connection, self._connection, self._socket = self._connection, None, None
+        if connection is not None:
+            connection.disconnect()
+
+
+_every_publisher: WeakSet[BlockingPublisher] = WeakSet()
+
+
+def _after_fork() -> None:
+    """The connections are the parent's: the child's copies are closed, without a word to Redis."""
+    for publisher in list(_every_publisher):
+        publisher._reset()
+
+
+after_fork_in_child(_after_fork)

@@ -1,0 +1,135 @@
+"""Bounded queue between the subscriptions of a Redis and one hub."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..._core.channel_queue import ChannelQueue
+from ..._core.sequences import Sequences
+from ..broker import Deliver
+from ..losses import losses
+
+__all__ = ["Feed"]
+
+logger = logging.getLogger("django_fastws.layer")
+
+#: Bytes that wait for a hub that has more than enough to send.
+_MOST_BYTES = 16 * 1024 * 1024
+_SLICE = 0.005  # seconds for which what has waited may hold the loop
+_QUIET = 1.0  # seconds without a drop, once all that waited was sent, after which it is said to be over
+
+
+class Feed:
+    """What comes for one hub: decoded, told apart from what was sent twice, and delivered at once or when it can be.
+
+    While the hub is held, messages wait as they came. Over the bound, the oldest of the rooms that have most are
+    dropped, counted, and said once until all that waited has been delivered. So Redis is read all the time, and need
+    not close the connection of a process that is too slow.
+
+    Args:
+        deliver: the hub's; must not raise.
+        deserialize: the layer's, which turns bytes into an envelope.
+    """
+
+    def __init__(self, deliver: Deliver, deserialize: Callable[[bytes], Any]) -> None:
+        self._deliver = deliver
+        self._deserialize = deserialize
+        self._loop = asyncio.get_running_loop()
+        self._queue = ChannelQueue(_MOST_BYTES)
+        self._groups: dict[bytes, str] = {}
+        self._sequences = Sequences()
+        self._is_held = self._is_draining = self._saw_garbage = self._saw_stranger = False
+        #: Whether what comes has to wait: the hub is held, or others wait. It is asked for every message.
+        self._must_wait = False
+        #: How many broadcasts were dropped since when, until nothing more was for a while; and when that is said.
+        self._dropped, self._since = 0, 0.0
+        self._telling: asyncio.TimerHandle | None = None
+
+    def open(self, channel: bytes, group: str) -> None:
+        """From now on, the messages of a channel are for a group."""
+        self._groups[channel] = group
+
+    def close(self, channel: bytes) -> None:
+        """The messages of a channel are for nobody any more."""
+        self._groups.pop(channel, None)
+        self._queue.discard(channel)
+
+    def receive(self, channel: bytes, data: bytes) -> None:
+        """Take a message. Never raises."""
+        if not self._must_wait:
+            self._open_envelope(channel, data)
+        elif dropped := self._queue.push(channel, data):
+            self._count(dropped, channel)
+
+    def hold(self) -> None:
+        """Deliver nothing more for now."""
+        self._is_held = self._must_wait = True
+
+    def resume(self) -> None:
+        """Deliver again: what has waited first, in slices."""
+        self._is_held, self._must_wait = False, bool(self._queue)
+        if not self._is_draining and (self._queue or self._dropped):
+            self._is_draining = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        ends = self._loop.time() + _SLICE
+        while self._queue and not self._is_held:
+            self._open_envelope(*self._queue.pop())
+            if self._loop.time() >= ends:
+                self._loop.call_soon(self._drain)
+                return
+        self._is_draining = False
+        self._must_wait = self._is_held or bool(self._queue)
+        if self._dropped and not self._queue and self._telling is None:
+            self._telling = self._loop.call_later(_QUIET, self._tell)
+
+    def _tell(self) -> None:
+        logger.warning(
+            "This process can send as fast as broadcasts come again: %d were dropped in %.1f seconds",
+            self._dropped,
+            self._loop.time() - self._since - _QUIET,
+        )
+        self._dropped, self._telling = 0, None
+
+    def _count(self, dropped: int, channel: bytes) -> None:
+        losses.drop(dropped)
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        if not self._dropped:
+            self._since = self._loop.time()
+            logger.warning(
+                "Broadcasts come faster than this process can send them, at last for %s: the oldest that wait are "
+                "dropped, and members miss them",
+                self._groups.get(channel, channel),
+            )
+        self._dropped += dropped
+
+    def _open_envelope(self, channel: bytes, data: bytes) -> None:
+        try:
+            envelope = self._deserialize(data)
+            group = envelope.get("room")
+            if group is not None and group != self._groups.get(channel, group):
+                self._refuse(channel, group)
+            elif self._sequences.is_next(envelope.get("by"), envelope.get("nr")):
+                self._deliver(envelope)
+        except Exception as error:
+            # Somebody else publishes here, or with other keys or another format.
+            if not self._saw_garbage:
+                self._saw_garbage = True
+                logger.warning(
+                    "Ignoring what is no message of a channel layer: %s: %s", type(error).__name__, str(error)[:200]
+                )
+
+    def _refuse(self, channel: bytes, group: object) -> None:
+        if not self._saw_stranger:
+            self._saw_stranger = True
+            logger.warning(
+                "Ignoring broadcasts that came for %s and say that they are for another room: %.80r",
+                self._groups[channel],
+                group,
+            )

@@ -1,0 +1,196 @@
+"""The Redis channel layer."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
+from channels_redis.utils import _wrap_close, decode_hosts
+
+from ..broker import Deliver, Envelope, Link
+from ..outages import outage_of
+from .blocking import BlockingPublisher
+from .feed import Feed
+from .hosts import describe
+from .shard import Shard
+
+__all__ = ["RedisChannelLayer", "RedisLink"]
+
+
+class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
+    """channels-redis's pub/sub layer, faster, and with a Redis that may go away.
+
+    A drop-in replacement for ``channels_redis.pubsub.RedisPubSubChannelLayer``, also for consumers. It takes the same
+    options, and differs in that
+
+    - idle connections stay open (``socket_timeout=None``), and one that Redis is silent on is found and replaced,
+    - connecting is bounded (``socket_connect_timeout=5`` seconds),
+    - what is published in one turn of the event loop is sent at once, and replies are not waited for one by one,
+    - subscribing waits until Redis has confirmed it, so that nothing published afterwards is missed,
+    - waiting costs no polling, and a lost connection is made again with all its subscriptions,
+    - what is published while Redis is away is held for up to ``FASTWS_PUBLISH_RETRY_SECONDS``.
+
+    Args:
+        hosts: as in channels-redis: URLs, ``(host, port)`` pairs, or dicts for redis-py, which override the defaults.
+        prefix: of every Redis channel's name.
+        symmetric_encryption_keys, serializer_format: as in channels-redis.
+
+    Not guaranteed: what others publish while a process is cut off from Redis does not reach it (at most once).
+    """
+
+    #: For each host, unless it says otherwise.
+    host_defaults: Mapping[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "max_connections": 5000,
+    }
+
+    def __init__(self, hosts: Any = None, prefix: str = "asgi", **kwargs: Any) -> None:
+        safe = [{**self._defaults_for(host), **host} for host in decode_hosts(hosts)]
+        super().__init__(hosts=safe, prefix=prefix, **kwargs)
+        #: For threads without an event loop.
+        self.blocking = BlockingPublisher(safe, prefix, outage_of(self))
+        weakref.finalize(self, self.blocking.close)
+
+    def _defaults_for(self, host: Mapping[str, Any]) -> dict[str, Any]:
+        defaults = dict(self.host_defaults)
+        if str(host.get("address", host.get("path", ""))).startswith(("unix:", "/")):
+            # redis-py's connection over a Unix socket does not know these.
+            del defaults["socket_keepalive"]
+        if "sentinels" in host:
+            # redis-py asks them without a limit before its version 8.
+            defaults["sentinel_kwargs"] = {"socket_timeout": 2, "socket_connect_timeout": 2}
+        return defaults
+
+    def _get_layer(self) -> LoopLayer:
+        loop = asyncio.get_running_loop()
+        layer: LoopLayer | None = self._layers.get(loop)
+        if layer is None:
+            layer = self._layers[loop] = LoopLayer(*self._args, **self._kwargs, channel_layer=self)
+            _wrap_close(self, loop)
+        return layer
+
+
+class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
+    """The layer of one event loop: rooms go to listeners, without a queue between."""
+
+    def __init__(self, hosts: Any = None, **kwargs: Any) -> None:
+        super().__init__(hosts=hosts, **kwargs)
+        outage = outage_of(self.channel_layer)
+        self._shards = [Shard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)]
+        self._feeds: dict[bytes, Feed] = {}
+
+    async def broadcast(self, group: str, envelope: Envelope) -> None:
+        """Publish to a group; what listeners get twice, because it was sent again, they hear once.
+
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached in time, or refuses.
+        """
+        name = self._get_group_channel_name(group)
+        await self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
+
+    async def listen(self, group: str, deliver: Deliver, feed: Feed | None = None) -> None:
+        """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.
+
+        Args:
+            feed: of the hub that has several groups; None makes one for this group.
+        """
+        name = self._get_group_channel_name(group)
+        channel = name.encode()
+        feed = self._feeds[channel] = feed or self.feed(deliver)
+        feed.open(channel, group)
+        try:
+            await self._get_shard(name).subscribe(name)
+        except BaseException:
+            self._stop(channel)
+            if name not in self.groups:
+                self._get_shard(name).abandon(name)
+            raise
+
+    def feed(self, deliver: Deliver) -> Feed:
+        """What delivers the messages of any number of groups to one hub, in their order."""
+        return Feed(deliver, self.channel_layer.deserialize)
+
+    def _stop(self, channel: bytes) -> None:
+        feed = self._feeds.pop(channel, None)
+        if feed is not None:
+            feed.close(channel)
+
+    async def unlisten(self, group: str) -> None:
+        """Stop what ``listen`` began."""
+        name = self._get_group_channel_name(group)
+        self._stop(name.encode())
+        if name not in self.groups:
+            await self._get_shard(name).unsubscribe(name)
+
+    def is_subscribed(self, group: str) -> bool:
+        """Whether the subscription stands; False while it is made again."""
+        name = self._get_group_channel_name(group)
+        return bool(self._get_shard(name).subscriber.is_subscribed(name.encode()))
+
+    async def resubscribed(self, group: str) -> None:
+        """Wait until a subscription that was lost is made again."""
+        name = self._get_group_channel_name(group)
+        await self._get_shard(name).subscribe(name)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        name = self._get_group_channel_name(group)
+        if name.encode() in self._feeds and self.groups.get(name) == {channel}:
+            del self.groups[name]  # a listener still needs the subscription
+            return
+        await super().group_discard(group, channel)
+
+    async def flush(self) -> None:
+        self._feeds.clear()
+        await super().flush()
+
+    async def check(self) -> None:
+        """Ask every Redis whether it is there."""
+        await asyncio.gather(*(shard.check() for shard in self._shards))
+
+    def _deliver(self, channel: bytes, data: bytes) -> None:
+        feed = self._feeds.get(channel)
+        if feed is not None:
+            feed.receive(channel, data)
+        if self.channels:
+            self._deliver_to_consumers(channel.decode(), data)
+
+    def _deliver_to_consumers(self, name: str, data: bytes) -> None:
+        queue = self.channels.get(name)
+        if queue is not None:
+            queue.put_nowait(data)
+            return
+        for member in self.groups.get(name, ()):
+            if member in self.channels:
+                self.channels[member].put_nowait(data)
+
+
+class RedisLink(Link):
+    """The subscriptions of one hub."""
+
+    def __init__(self, deliver: Deliver, layer: RedisChannelLayer) -> None:
+        super().__init__(deliver)
+        self._layer = layer._get_layer()
+        self._feed = self._layer.feed(deliver)
+
+    async def subscribe(self, group: str) -> None:
+        await self._layer.listen(group, self.deliver, self._feed)
+
+    async def unsubscribe(self, group: str) -> None:
+        await self._layer.unlisten(group)
+
+    def is_subscribed(self, group: str) -> bool:
+        return self._layer.is_subscribed(group)
+
+    async def resubscribed(self, group: str) -> None:
+        await self._layer.resubscribed(group)
+
+    def hold(self) -> None:
+        self._feed.hold()
+
+    def resume(self) -> None:
+        self._feed.resume()

@@ -1,0 +1,225 @@
+"""What an event loop sends to one Redis: joined, pipelined, and held while Redis is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..._core.resp import Refusal
+from ...conf import conf
+from ...exceptions import WebSocketConnectionError
+from ..errors import closure, confusion, out_of_reach
+from ..outages import Server
+from .connection import Connection
+from .deadlines import Waiting
+from .reconnecting import Line
+
+__all__ = ["Publisher"]
+
+_DOING = "broadcast"
+
+
+class Publisher(Line):
+    """Commands and their replies, over a connection of their own.
+
+    What is sent within one turn of the loop is written once, at the turn's end. Replies come in the order of the
+    commands, so each caller has a future and nothing else. What was not answered when the connection broke is sent
+    again, in order and before what came later. So is what was answered late, if there was an outage in between: who
+    should have got it may have been cut off just then.
+
+    Args:
+        is_held: while it is true, nothing is sent.
+        settle: for how many seconds a new connection has to wait before it is used.
+    """
+
+    _WINDOW = 512 * 1024  # bytes that Redis may owe an answer for
+    _FREE = 64 * 1024  # bytes that may wait without a look at the settings
+    _LATE = 2  # pulses
+    _SLOWEST = 64 * 1024  # bytes in a second; a Redis that takes less is as good as silent
+
+    def __init__(
+        self,
+        server: Server,
+        pool: Any,
+        *,
+        is_held: Callable[[], bool],
+        settle: Callable[[], float],
+        **hooks: Callable[[], None],
+    ) -> None:
+        super().__init__(server, pool, **hooks)
+        self._is_held = is_held
+        self._settle = settle
+        self._waiting = Waiting(_DOING, server)
+        self._queue: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
+        self._sent: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
+        self._queued_bytes = self._sent_bytes = self._unsent = 0
+        self._at_door: deque[asyncio.Future[Any]] = deque()
+        self._is_flushing = self._is_letting_in = False
+        #: How many outages there had been when the first command was sent that is not answered.
+        self._outages = 0
+
+    def send(self, data: bytes) -> asyncio.Future[Any]:
+        """Send a command; the future is its reply.
+
+        It fails with ``WebSocketConnectionError`` if Redis refuses the command or cannot be reached in time.
+        """
+        future = self._waiting.add()
+        self._queue.append((data, future))
+        self._queued_bytes += len(data)
+        if self._connection is None:
+            self._connect()
+        elif not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+        if self._at_door:
+            self._let_in()
+        return future
+
+    # Bounds
+
+    @property
+    def may_be_full(self) -> bool:
+        """Whether ``room()`` has to be awaited before the next command."""
+        return self._queued_bytes + self._sent_bytes > self._FREE or bool(self._at_door) or self._server.is_lost
+
+    async def room(self) -> None:
+        """Wait, in the order of the calls, until less than ``FASTWS_PUBLISH_RETRY_BYTES`` are unanswered.
+
+        Raises:
+            WebSocketConnectionError: Redis is away, or does not take them in time.
+        """
+        if not self._is_full() and not self._at_door and not self._is_letting_in:
+            return
+        join = self._at_door.append
+        while True:
+            if self._server.is_lost:
+                raise self._full()
+            future = self._waiting.add()
+            join(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._is_letting_in = False
+                    self._let_in()
+                raise
+            self._is_letting_in = False
+            if not self._is_full():
+                return
+            join = self._at_door.appendleft
+
+    def _is_full(self) -> bool:
+        limit = conf.publish_retry_bytes
+        if self._queued_bytes + self._sent_bytes < limit:
+            return False
+        while self._queue and self._queue[0][1].done():  # whose caller has waited long enough
+            self._queued_bytes -= len(self._queue.popleft()[0])
+        return self._queued_bytes + self._sent_bytes >= limit
+
+    def _full(self) -> WebSocketConnectionError:
+        waiting = f"{self._queued_bytes + self._sent_bytes} bytes of broadcasts wait (FASTWS_PUBLISH_RETRY_BYTES)"
+        return out_of_reach(_DOING, f"{self._server.error}; {waiting}")
+
+    def _let_in(self) -> None:
+        """The first at the door may send, and thereby lets in the next."""
+        while self._at_door and not self._is_letting_in and not self._is_full():
+            future = self._at_door.popleft()
+            if not future.done():
+                future.set_result(None)
+                self._is_letting_in = True
+
+    # The line
+
+    def _is_needed(self) -> bool:
+        # Once it is lost, it is tried until it is back, so that the end of the outage is noticed.
+        return self.is_lost or any(not future.done() for _, future in self._queue)
+
+    async def _prepare(self, connection: Connection) -> None:
+        # Redis has just come back: whoever else was cut off must have subscribed again first.
+        await asyncio.sleep(self._settle())
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        connection, queue = self._connection, self._queue
+        if connection is None or not queue or self._is_held():
+            return
+        if not self._sent:
+            self._outages = self._server.outages
+        while queue and connection.can_write and self._sent_bytes < self._WINDOW:
+            chunks = []
+            while queue and self._sent_bytes < self._WINDOW:
+                item = queue.popleft()
+                size = len(item[0])
+                self._queued_bytes -= size
+                if not item[1].done():  # whoever has gone does not want it any more
+                    self._sent.append(item)
+                    self._sent_bytes += size
+                    chunks.append(item[0])
+            if chunks:
+                connection.write(b"".join(chunks))
+        self._watch()
+
+    def _received(self, replies: list[Any]) -> None:
+        if self._silent >= self._LATE and self._outages != self._server.outages and self._connection is not None:
+            self._reached()
+            self._connection.drop(closure(self._server.name))
+            return
+        self._has_heard = True
+        sent = self._sent
+        for reply in replies:
+            if type(reply) is tuple:  # a notice that nobody asked for
+                continue
+            if not sent:
+                if self._connection is not None:
+                    self._connection.drop(confusion(self._server.name, f"it answers {reply!r} unasked"))
+                return
+            data, future = sent.popleft()
+            self._sent_bytes -= len(data)
+            if future.done():
+                continue
+            if type(reply) is Refusal:
+                future.set_exception(WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}"))
+            else:
+                future.set_result(reply)
+        if self._queue:
+            self._flush()
+        if self._at_door:
+            self._let_in()
+
+    def _patience(self, connection: Connection) -> float:
+        if not self._sent:
+            return 0
+        if (unsent := connection.unsent) != self._unsent:  # it takes what it gets, if slowly
+            self._silent, self._unsent = 0, unsent
+        return self._PATIENCE + self._sent_bytes / self._SLOWEST / self._PULSE_SECONDS
+
+    def _lost(self, error: Exception) -> None:
+        self._queue.extendleft(reversed(self._sent))
+        self._queued_bytes += self._sent_bytes
+        self._sent.clear()
+        self._sent_bytes = 0
+        if isinstance(error, TimeoutError):
+            self._missed(error)
+        if self._is_needed():
+            self._connect()
+        # else it was idle, and Redis closes such connections as it likes. The next command connects.
+
+    def check(self) -> None:
+        """The layer was lost, or is back."""
+        self._waiting.check()
+        if self._server.is_lost and self._is_full():
+            while self._at_door:
+                future = self._at_door.popleft()
+                if not future.done():
+                    future.set_exception(self._full())
+        if self._queue:
+            self._flush()
+
+    async def close(self) -> None:
+        await super().close()
+        self._waiting.fail(out_of_reach(_DOING, "it was closed"))
+        self._queue.clear()
+        self._sent.clear()
+        self._queued_bytes = self._sent_bytes = 0

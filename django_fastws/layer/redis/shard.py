@@ -1,0 +1,92 @@
+"""One of the Redis servers of a layer, as an event loop uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ..._core.resp import command, publish_command
+from ..._core.sequences import Numbered
+from ..broker import Envelope
+from ..outages import Server
+from .hosts import create_pool
+from .publisher import Publisher
+from .subscriber import Subscriber
+
+__all__ = ["SETTLING_SECONDS", "Shard"]
+
+#: When Redis is back, what was held waits for so long: others that were cut off subscribe again meanwhile. It is
+#: longer than the pause between their attempts.
+SETTLING_SECONDS = 0.75
+
+
+class Shard:
+    """Two connections: one that publishes, one that is subscribed. Both are made when they are needed.
+
+    Args:
+        host: as channels-redis decodes it.
+        server: is told when it is lost and when it is back.
+        deliver: called with the channel and the data of every message; must not raise.
+    """
+
+    def __init__(self, host: dict[str, Any], server: Server, deliver: Callable[[bytes, bytes], None]) -> None:
+        self._pool = create_pool(host)
+        self._loop = asyncio.get_running_loop()
+        self._settled_at = 0.0
+        self._numbered = Numbered()
+        hooks = {"reached": self._reached, "changed": self._changed}
+        self.subscriber = Subscriber(server, self._pool, deliver=deliver, **hooks)
+        self.publisher = Publisher(
+            server, self._pool, is_held=lambda: self.subscriber.is_lost, settle=self._settle, **hooks
+        )
+
+    def _reached(self) -> None:
+        self._settled_at = self._loop.time() + SETTLING_SECONDS
+
+    def _settle(self) -> float:
+        return max(0.0, self._settled_at - self._loop.time())
+
+    def _changed(self) -> None:
+        self.subscriber.check()
+        self.publisher.check()
+
+    async def broadcast(self, channel: str, envelope: Envelope, serialize: Callable[[Envelope], bytes]) -> None:
+        """Publish an envelope under a number, by which receivers know what was sent twice."""
+        publisher = self.publisher
+        if publisher.may_be_full:
+            await publisher.room()
+        # From here to the queue nobody else has a turn, so the numbers are in order there.
+        await publisher.send(publish_command(channel.encode(), serialize(self._numbered.add(envelope))))
+
+    async def check(self) -> None:
+        """Ask whether Redis is there."""
+        await self.publisher.send(command(b"PING"))
+
+    # What channels-redis calls
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Publish, and wait until Redis has it."""
+        if self.publisher.may_be_full:
+            await self.publisher.room()
+        await self.publisher.send(publish_command(channel.encode(), message))
+
+    async def subscribe(self, channel: str) -> None:
+        """Subscribe, and wait until Redis has confirmed it."""
+        await self.subscriber.subscribe(channel.encode())
+
+    def abandon(self, channel: str) -> None:
+        """Unsubscribe, soon."""
+        self.subscriber.abandon(channel.encode())
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Unsubscribe, and wait until Redis has confirmed it."""
+        await self.subscriber.unsubscribe(channel.encode())
+
+    async def flush(self) -> None:
+        """Close the connections. They are made again when they are needed."""
+        await self.subscriber.close()
+        await self.publisher.close()
+        sentinel = getattr(self._pool, "sentinel_manager", None)
+        for client in sentinel.sentinels if sentinel is not None else ():
+            await client.aclose()

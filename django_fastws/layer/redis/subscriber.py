@@ -1,0 +1,277 @@
+"""The channels of one Redis that an event loop is subscribed to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..._core.resp import Refusal, command
+from ...exceptions import WebSocketConnectionError
+from ..errors import CutOff, silence
+from ..losses import losses
+from ..outages import Server
+from .connection import Connection
+from .deadlines import Waiting
+from .reconnecting import Line
+
+__all__ = ["Subscriber"]
+
+_JOIN, _LEAVE = "join a room", "leave a room"
+
+
+class _Channel:
+    """What is wanted of one channel, what Redis was told, and who waits for Redis to agree."""
+
+    __slots__ = ("is_asked", "is_wanted", "name", "unanswered", "waiters")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.is_wanted = self.is_asked = False
+        self.unanswered = 0
+        self.waiters: list[asyncio.Future[None]] = []
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Whoever waits need not wait any more."""
+        waiters, self.waiters = self.waiters, []
+        for future in waiters:
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+
+class _Question:
+    """A command that Redis owes answers for: one for each channel, and one for a PING, which has none."""
+
+    __slots__ = ("channels", "missing")
+
+    def __init__(self, channels: list[_Channel]) -> None:
+        self.channels = channels
+        self.missing = len(channels) or 1
+
+
+class Subscriber(Line):
+    """Subscriptions over a connection of their own, confirmed by Redis, and made again when it breaks.
+
+    What is asked for within one turn of the loop is sent at once, at the turn's end.
+
+    Args:
+        deliver: called with the channel and the data of every message; must not raise.
+    """
+
+    _AT_ONCE = 1000  # channels in one command
+
+    def __init__(
+        self,
+        server: Server,
+        pool: Any,
+        *,
+        deliver: Callable[[bytes, bytes], None],
+        **hooks: Callable[[], None],
+    ) -> None:
+        super().__init__(server, pool, **hooks)
+        self._deliver = deliver
+        self._joining, self._leaving = Waiting(_JOIN, server), Waiting(_LEAVE, server)
+        self._channels: dict[bytes, _Channel] = {}
+        #: Those that may differ from what Redis was told.
+        self._touched: dict[_Channel, None] = {}
+        self._questions: deque[_Question] = deque()
+        self._is_flushing = False
+        #: Done when a new connection has all the subscriptions of the one before.
+        self._confirmed: asyncio.Future[None] | None = None
+
+    async def subscribe(self, name: bytes) -> None:
+        """Subscribe; returns when Redis has confirmed it.
+
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached, or refuses. It may be subscribed later all the same,
+                unless ``unsubscribe`` is called.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = _Channel(name)
+        channel.is_wanted = True
+        if not channel.is_asked or channel.unanswered:
+            await self._wait(channel, self._joining)
+
+    async def unsubscribe(self, name: bytes) -> None:
+        """Unsubscribe; returns when Redis has confirmed it, or is away.
+
+        Raises:
+            WebSocketConnectionError: Redis does not answer.
+        """
+        channel = self._channels.get(name)
+        if channel is None:
+            return
+        channel.is_wanted = False
+        if channel.is_asked or channel.unanswered:
+            await self._wait(channel, self._leaving)
+        else:
+            self._drop(channel)
+
+    def is_subscribed(self, name: bytes) -> bool:
+        """Whether Redis has confirmed a subscription, over the connection that there is now."""
+        channel = self._channels.get(name)
+        return channel is not None and channel.is_asked and not channel.unanswered
+
+    def abandon(self, name: bytes) -> None:
+        """Unsubscribe, soon; whoever waits for the subscription need not any more."""
+        channel = self._channels.get(name)
+        if channel is not None:
+            channel.is_wanted = False
+            if channel.is_asked or channel.unanswered:
+                self._touch(channel)
+            else:
+                self._drop(channel)
+
+    def _wait(self, channel: _Channel, waiting: Waiting) -> asyncio.Future[None]:
+        future = waiting.add()
+        channel.waiters.append(future)
+        self._touch(channel)
+        return future
+
+    def _touch(self, channel: _Channel) -> None:
+        self._touched[channel] = None
+        if self._connection is None:
+            self._connect()
+        elif not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _drop(self, channel: _Channel) -> None:
+        del self._channels[channel.name]
+        channel.settle()
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        connection = self._connection
+        if connection is None:
+            return
+        touched, self._touched = self._touched, {}
+        changed = [channel for channel in touched if channel.is_wanted is not channel.is_asked]
+        data = self._ask(b"UNSUBSCRIBE", [channel for channel in changed if not channel.is_wanted])
+        data += self._ask(b"SUBSCRIBE", [channel for channel in changed if channel.is_wanted])
+        if data:
+            connection.write(data)
+        for channel in touched:
+            if not channel.unanswered:
+                self._agreed(channel)
+        if self._channels:
+            self._watch()
+
+    def _ask(self, verb: bytes, channels: list[_Channel]) -> bytes:
+        """The commands for these channels, which are taken as sent."""
+        data = b""
+        for start in range(0, len(channels), self._AT_ONCE):
+            some = channels[start : start + self._AT_ONCE]
+            for channel in some:
+                channel.is_asked = channel.is_wanted
+                channel.unanswered += 1
+            self._questions.append(_Question(some))
+            data += command(verb, *[channel.name for channel in some])
+        return data
+
+    def _agreed(self, channel: _Channel) -> None:
+        """Redis has answered everything that was asked about a channel."""
+        if channel.is_wanted is not channel.is_asked:
+            return  # the next flush asks again
+        if channel.is_wanted:
+            channel.settle()
+        elif self._channels.get(channel.name) is channel:
+            self._drop(channel)
+
+    # What comes
+
+    def _received(self, replies: list[Any]) -> None:
+        self._has_heard = True
+        for reply in replies:
+            kind = reply[0] if isinstance(reply, (tuple, list)) and reply else reply
+            if kind == b"message":
+                self._deliver(reply[1], reply[2])
+            elif kind in (b"subscribe", b"unsubscribe"):
+                self._answered(reply[1])
+            elif kind in (b"pong", b"PONG"):
+                self._count()
+            elif type(kind) is Refusal:
+                self._refused(WebSocketConnectionError(f"cannot {_JOIN}: Redis refuses: {kind.text}"))
+            # else a notice that nobody asked for
+
+    def _answered(self, name: bytes) -> None:
+        channel = self._channels.get(name)
+        if channel is not None and channel.unanswered:
+            self._count()
+            channel.unanswered -= 1
+            if not channel.unanswered:
+                self._agreed(channel)
+
+    def _count(self) -> None:
+        question = self._questions[0]
+        question.missing -= 1
+        if not question.missing:
+            self._questions.popleft()
+        if not self._questions and self._confirmed is not None and not self._confirmed.done():
+            self._confirmed.set_result(None)
+
+    def _refused(self, error: Exception) -> None:
+        for channel in self._questions.popleft().channels:
+            channel.unanswered -= 1
+            channel.is_asked = False
+            channel.settle(error)
+        if self._confirmed is not None and not self._confirmed.done():
+            self._confirmed.set_exception(error)
+
+    # The line
+
+    def _is_needed(self) -> bool:
+        return any(channel.is_wanted for channel in self._channels.values())
+
+    async def _prepare(self, connection: Connection) -> None:
+        self._confirmed = self._loop.create_future()
+        data = self._ask(b"SUBSCRIBE", [channel for channel in self._channels.values() if channel.is_wanted])
+        if data:
+            connection.write(data)
+            either = [self._confirmed, connection.closed]
+            await asyncio.wait(either, timeout=self._ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if self._confirmed.done():
+                self._confirmed.result()
+            elif connection.error is None:
+                raise silence(self._server.name)
+
+    def _forget(self) -> None:
+        self._questions.clear()
+        for channel in list(self._channels.values()):
+            channel.is_asked = False
+            channel.unanswered = 0
+            if not channel.is_wanted:
+                self._drop(channel)
+
+    def _patience(self, connection: Connection) -> float:
+        return self._PATIENCE if self._channels else 0
+
+    def _probe(self, connection: Connection) -> None:
+        self._questions.append(_Question([]))
+        connection.write(command(b"PING"))
+
+    def _lost(self, error: Exception) -> None:
+        self._forget()
+        if isinstance(error, CutOff):
+            losses.cut()
+        if self._is_needed():
+            self._missed(error)
+            self._connect()
+
+    def check(self) -> None:
+        """The layer was lost, or is back."""
+        self._joining.check()
+        self._leaving.check()
+
+    async def close(self) -> None:
+        await super().close()
+        self._forget()  # who has left need not wait
+        self._joining.fail(WebSocketConnectionError(f"cannot {_JOIN}: the channel layer was closed"))
+        self._channels.clear()
+        self._touched.clear()
+        self._questions.clear()

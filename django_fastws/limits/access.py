@@ -1,0 +1,123 @@
+"""Who may connect to a route, which is asked before its handler runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from ..exceptions import WebSocketException
+from ..masking import mask_path
+from ..threads import threads
+from .denials import Refusal
+
+if TYPE_CHECKING:
+    from ..websocket import WebSocket
+
+__all__ = ["Access", "Permission"]
+
+logger = logging.getLogger("django_fastws.access")
+
+#: ``app_label.codename``; or a callable, sync or async, that gets the WebSocket and says whether it may connect.
+Permission = str | Callable[["WebSocket"], bool | Awaitable[bool]]
+
+
+class Access:
+    """The rules of one route; all must let a client in.
+
+    Args:
+        login_required: whether somebody has to be logged in.
+        permission: one, or several in a list or tuple; None asks for none.
+    Raises:
+        TypeError, ValueError: a rule cannot be.
+    """
+
+    def __init__(
+        self, *, login_required: bool = False, permission: Permission | Iterable[Permission] | None = None
+    ) -> None:
+        if not isinstance(login_required, bool):
+            raise TypeError(f"login_required={login_required!r} is neither True nor False")
+        self.login_required = login_required
+        if permission is None:
+            permission = ()
+        several = permission if isinstance(permission, (list, tuple)) else (permission,)
+        self.permissions = tuple(_checked(one) for one in several)
+
+    @property
+    def names(self) -> list[str]:
+        """The permissions that are asked for by their names."""
+        return [permission for permission in self.permissions if isinstance(permission, str)]
+
+    async def refusal(self, ws: WebSocket) -> Refusal | None:
+        """Ask every rule, in order; why the client is not let in, or None if it is."""
+        if not self.login_required and not self.permissions:
+            return None
+        user: Any = ws.scope.get("user")
+        if user is None and (self.login_required or self.names):
+            logger.error(
+                "Nobody is let in on %.200r: there is no user in the scope. Add 'django.contrib.auth' to "
+                "INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), or put the middleware around "
+                "the route that sets it",
+                mask_path(ws.scope.get("path")),
+            )
+            return Refusal("login_required", 401, "log in first")
+        if self.login_required and not user.is_authenticated:
+            return Refusal("login_required", 401, "log in first")
+        with threads.assigned(ws.scope):
+            for permission in self.permissions:
+                asking = _look_up(permission, user) if isinstance(permission, str) else _ask(permission, ws)
+                if (refusal := await asking) is not None:
+                    return refusal
+        return None
+
+
+def _checked(permission: Any) -> Permission:
+    if isinstance(permission, str):
+        app_label, dot, codename = permission.partition(".")
+        if not (app_label and dot and codename) or any(map(str.isspace, permission)):
+            raise ValueError(f"permission={permission!r} is no permission: write 'app_label.codename'")
+    elif not callable(permission) or isinstance(permission, type):
+        raise TypeError(
+            f"permission={permission!r} is neither 'app_label.codename' nor a callable that takes the WebSocket"
+        )
+    checked: Permission = permission
+    return checked
+
+
+async def _look_up(permission: str, user: Any) -> Refusal | None:
+    if await sync_to_async(user.has_perm)(permission):
+        return None
+    if not user.is_authenticated:
+        return Refusal("permission", 401, "log in first", f"{permission!r} is needed, and nobody is logged in")
+    return Refusal("permission", 403, "permission denied", f"user {user.pk} does not have {permission!r}")
+
+
+async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Refusal | None:
+    name = getattr(check, "__qualname__", repr(check))
+    try:
+        if iscoroutinefunction(check) or iscoroutinefunction(getattr(check, "__call__", None)):  # noqa: B004
+            answer = await check(ws)
+        else:
+            answer = await sync_to_async(check)(ws)
+            if isawaitable(answer):  # a lambda around an async function
+                answer = await answer
+    except (PermissionDenied, WebSocketException) as error:
+        text = error.reason if isinstance(error, WebSocketException) else str(error)
+        return Refusal("permission", 403, text or "permission denied", f"{name}() refused")
+    except Http404 as error:
+        return Refusal("permission", 404, str(error), f"{name}() found nothing")
+    except Exception:
+        logger.exception(
+            "%s(), which decides who may connect to %.200r, failed", name, mask_path(ws.scope.get("path"))
+        )
+        return Refusal("permission", 500, "Internal Server Error", f"{name}() failed")
+    if answer:
+        return None
+    if answer is None:
+        logger.error("%s(), which decides who may connect, returned None: return True or False", name)
+    return Refusal("permission", 403, "permission denied", f"{name}() refused")

@@ -1,0 +1,66 @@
+"""The Host header of a handshake, checked against ``ALLOWED_HOSTS`` as Django checks that of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+
+from ..threads import TESTING
+from ..types import Scope
+
+__all__ = ["host_problem", "requested_host"]
+
+_NAMES = {
+    b"host": "HTTP_HOST",
+    b"x-forwarded-host": "HTTP_X_FORWARDED_HOST",
+    b"x-forwarded-port": "HTTP_X_FORWARDED_PORT",
+}
+_TEST_HOST = "testserver"  # of our test client, as of Django's
+
+
+def host_problem(scope: Scope) -> str | None:
+    """Why the Host of a handshake is not allowed, or None if it is.
+
+    It is Django's own ``get_host()`` that decides, by ``ALLOWED_HOSTS``, ``DEBUG``, ``USE_X_FORWARDED_HOST`` and
+    ``USE_X_FORWARDED_PORT``. A scope that has neither a Host nor a server came over no network, but from a test.
+    """
+    request = _Request(scope)
+    host = request.META.get("HTTP_HOST")
+    if host == _TEST_HOST and TESTING in (scope.get("extensions") or {}):
+        return None
+    if host is None and not (settings.USE_X_FORWARDED_HOST and "HTTP_X_FORWARDED_HOST" in request.META):
+        # Django would take the server's own address for it. RFC 9112 section 3.2 asks for a 400.
+        return "there is no Host header" if "server" in scope else None
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        return str(error)
+    return None
+
+
+def requested_host(scope: Scope) -> str:
+    """The host that a handshake asks for, as Django's ``get_host()`` finds it; empty if that is not allowed."""
+    try:
+        return _Request(scope).get_host()
+    except DisallowedHost:
+        return ""
+
+
+class _Request(HttpRequest):
+    """As much of a request as ``get_host()`` reads."""
+
+    def __init__(self, scope: Scope) -> None:
+        server: Any = scope.get("server") or ("unknown", 0)
+        self.META = {"SERVER_NAME": str(server[0]), "SERVER_PORT": str(server[1])}
+        self._is_secure = scope.get("scheme") in ("wss", "https")
+        for raw_name, value in scope.get("headers") or ():
+            name = _NAMES.get(raw_name)
+            if name is not None:  # several of one name are one to Django: a list, which is no host
+                text = value.decode("latin-1")
+                self.META[name] = f"{self.META[name]},{text}" if name in self.META else text
+
+    def _get_scheme(self) -> str:
+        return "https" if self._is_secure else "http"

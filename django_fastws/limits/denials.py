@@ -1,0 +1,119 @@
+"""What was refused and closed because of a limit or a rule: counted, and told of without flooding the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from typing import Any, NamedTuple
+
+from .._core.tally import Tally
+from ..masking import mask_path
+from ..types import Scope
+
+__all__ = ["Refusal", "closed", "count_closed", "count_refused", "log_denied", "refused"]
+
+#: By kind: handshakes that were refused, and sockets that were closed.
+refused, closed = Tally(), Tally()
+_denied = Tally()  # of other handshakes, which no limit and no rule has refused
+
+_LOGGERS = {
+    "login_required": logging.getLogger("django_fastws.access"),
+    "permission": logging.getLogger("django_fastws.access"),
+    "disconnect": logging.getLogger("django_fastws.users"),
+    "host": logging.getLogger("django_fastws.handshake"),
+    "session": logging.getLogger("django_fastws.users"),
+    "handler": logging.getLogger("django_fastws.handshake"),
+    "malformed": logging.getLogger("django_fastws.handshake"),
+    "not_accepted": logging.getLogger("django_fastws.handshake"),
+    "not_answered": logging.getLogger("django_fastws.handshake"),
+}
+_limits_logger = logging.getLogger("django_fastws.limits")
+#: Nobody did anything wrong, or nobody here.
+_QUIET = frozenset({"disconnect", "handler", "idle_timeout", "malformed", "max_lifetime", "session"})
+
+
+class Refusal(NamedTuple):
+    """Why a handshake is refused.
+
+    Attributes:
+        kind: the limit or rule: the name of the argument of ``FastWS.websocket``, or of the setting.
+        status: of the HTTP answer.
+        text: for the client.
+        detail: for the log.
+        retry_after: seconds after which it makes sense to try again; None if nobody knows.
+    """
+
+    kind: str
+    status: int
+    text: str
+    detail: str = ""
+    retry_after: float | None = None
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Those of the answer."""
+        if self.status == 401:
+            # RFC 9110 section 15.5.2 asks for a challenge. Of this one browsers know nothing, and ask nobody.
+            return [(b"www-authenticate", b"Session")]
+        if self.retry_after is not None:
+            return [(b"retry-after", b"%d" % math.ceil(self.retry_after))]
+        return []
+
+
+def count_refused(refusal: Refusal, scope: Scope) -> None:
+    """Count a refusal, and log it: a kind at most once a second, with how many there were."""
+    line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
+    why = refusal.detail or refusal.text
+    _count(refused, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
+
+
+def log_denied(refusal: Refusal, scope: Scope) -> None:
+    """Log a handshake that was denied for another reason than a limit or a rule; it counts as none of those."""
+    line = "Denied a WebSocket on %.200r from %.100r with %s: %.500r"
+    why = refusal.detail or refusal.text
+    _count(_denied, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
+
+
+def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:
+    """Count a socket that was closed, and log it likewise."""
+    line = "Closed a WebSocket on %.200r from %.100r with %s: %s"
+    _count(closed, kind, line, (mask_path(scope.get("path")), _client(scope), code, reason))
+
+
+def _count(tally: Tally, kind: str, line: str, values: tuple[Any, ...]) -> None:
+    tally.add(kind)
+    now = time.monotonic()
+    count = tally.tell(kind, now)
+    if count:
+        _log(kind, line, values, count)
+    elif _later.get((tally, kind)) is not (loop := asyncio.get_running_loop()):
+        _later[tally, kind] = loop
+        loop.call_later(tally.wait(kind, now), _tell_rest, tally, kind, line, values)
+
+
+_later: dict[tuple[Tally, str], asyncio.AbstractEventLoop] = {}
+
+
+def _tell_rest(tally: Tally, kind: str, line: str, values: tuple[Any, ...]) -> None:
+    """Tell of what came within the second: no other may come for a long time."""
+    now = time.monotonic()
+    if wait := tally.wait(kind, now):  # others were told of meanwhile, or the timer was a moment early
+        asyncio.get_running_loop().call_later(wait, _tell_rest, tally, kind, line, values)
+        return
+    _later.pop((tally, kind), None)
+    if count := tally.tell(kind, now):
+        _log(kind, line, values, count)
+
+
+def _log(kind: str, line: str, values: tuple[Any, ...], count: int) -> None:
+    if count > 1:
+        line, values = line + " (%s of this kind since it was last said)", (*values, count)
+    level = logging.INFO if kind in _QUIET else logging.WARNING
+    _LOGGERS.get(kind, _limits_logger).log(level, line, *values)
+
+
+def _client(scope: Scope) -> Any:
+    client = scope.get("client")
+    return client[0] if client else "an unknown address"

@@ -1,0 +1,92 @@
+"""A Channels consumer as a route's ASGI application, behind its limits and rules."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Iterable
+
+from asgiref.sync import markcoroutinefunction
+
+from ..limits import Admission, NotAdmitted, Seat
+from ..transports import Wire, find_wire
+from ..types import ASGIApp, Message, Receive, Scope, Send
+from ..websocket import WebSocket
+from .activation import activated
+
+__all__ = ["ConsumerEndpoint"]
+
+
+class ConsumerEndpoint:
+    """A consumer as an ASGI application.
+
+    Args:
+        application: what the consumer's ``as_asgi()`` has returned.
+        admission: to the route.
+        tags: of the route.
+    """
+
+    def __init__(self, application: ASGIApp, admission: Admission, tags: Iterable[str] = ()) -> None:
+        self._application = application
+        self._admission = admission
+        self._tags = tuple(tags)
+        functools.update_wrapper(self, application)  # for those who look at URL patterns
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] != "websocket":
+            return self._application(scope, receive, send)
+        wire = find_wire(scope, receive, send)
+        return activated(wire.scope, self._serve(wire))
+
+    async def _serve(self, wire: Wire) -> None:
+        event = await wire.receive()
+        if event["type"] != "websocket.connect":
+            return  # gone before it was served
+        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
+        ws = WebSocket(wire, path_params=path_params, tags=self._tags)
+        try:
+            seat = await self._admission.admit(ws, wire, functools.partial(_close, wire))
+        except NotAdmitted:
+            return
+        relay = _Relay(wire, seat, event)
+        del ws, event
+        try:
+            await self._application(wire.scope, relay.receive, relay.send)
+        finally:
+            self._admission.leave(seat)
+
+
+async def _close(wire: Wire, code: int, reason: str) -> None:
+    await (wire.close(code, reason) if wire.answered else wire.deny())
+
+
+class _Relay:
+    """What a consumer receives from and sends to.
+
+    Once the connection was closed from outside, the consumer is told that and nothing else, and what it still sends
+    goes nowhere. So does what it sends to a client that is gone, on servers that raise an error then: consumers
+    expect none, and their ``disconnect()`` is called for the end, which is the next event.
+    """
+
+    def __init__(self, wire: Wire, seat: Seat | None, first: Message) -> None:
+        self._wire = wire
+        self._seat = seat
+        self._first: Message | None = first
+
+    async def receive(self) -> Message:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        event = self._farewell() or await self._wire.receive()
+        return self._farewell() or event
+
+    async def send(self, message: Message) -> None:
+        if self._farewell() is None:
+            try:
+                await self._wire.send(message)
+            except OSError as error:
+                if error is not self._wire.loss:
+                    raise
+
+    def _farewell(self) -> Message | None:
+        return None if self._seat is None else self._seat.farewell()

@@ -1,0 +1,174 @@
+"""One handler as an ASGI application: the handshake before it, and what becomes of the socket after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from .._core.parameters import ParameterError
+from .._core.query import QueryError
+from .._core.states import ClientState
+from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
+from ..limits import Access, Admission, Limits, NotAdmitted, Refusal, Seat, log_denied
+from ..masking import mask_path
+from ..threads import threads
+from ..transports import Wire, find_wire
+from ..types import Receive, Scope, Send
+from ..websocket import WebSocket
+from .activation import activated
+from .signatures import Signature, label_of
+
+__all__ = ["Endpoint"]
+
+logger = logging.getLogger("django_fastws.handlers")
+
+
+class Endpoint:
+    """A handler as an ASGI application.
+
+    Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
+    (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; what ``receive*()`` raised for the
+    client's mistake closes with 1011 and says which; any other exception closes with 1011, its traceback in the log
+    (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied`` before ``accept()`` deny with 404 and
+    403. Rooms are left in every case.
+
+    Args:
+        admission: to the route; without one, everybody is let in.
+    """
+
+    def __init__(
+        self, handler: Any, signature: Signature, tags: Iterable[str] = (), admission: Admission | None = None
+    ) -> None:
+        self.handler = handler
+        self.signature = signature
+        self.admission = admission or Admission(Limits(), Access())
+        self.tags = tuple(tags)
+        functools.update_wrapper(self, handler, updated=())  # for those who look at URL patterns
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        if scope["type"] != "websocket":
+            raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
+        wire = find_wire(scope, receive, send)
+        return activated(wire.scope, self._serve(wire))  # no frame that holds the scope while the connection is open
+
+    async def _serve(self, wire: Wire) -> None:
+        begun = await self._begin(wire)
+        if begun is None:
+            return
+        ws, seat, arguments = begun
+        del begun
+        thread = threads.assigned(wire.scope)
+        try:
+            try:
+                running = self.handler(ws, **arguments)
+                del arguments
+                await running
+            except Exception as error:
+                await self._failed(ws, wire, error)
+            else:
+                if ws.client_state is ClientState.CONNECTING and wire.gone is None:
+                    await self._unanswered(wire)
+                else:
+                    await ws.close()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                # Nobody cancelled the handler: it let the end of a task of its own pass.
+                await self._failed(ws, wire, error)
+                return
+            # The server is stopping, or gave up on a connection that is gone.
+            if ws.client_state is ClientState.CONNECTED:
+                with contextlib.suppress(Exception):
+                    await ws.close(1001, "going away")
+            raise
+        finally:
+            ws.release()
+            self.admission.leave(seat)
+            thread.release()
+
+    async def _begin(self, wire: Wire) -> tuple[WebSocket, Seat | None, dict[str, Any]] | None:
+        """The socket, its seat and the arguments of its handler; None if there is nothing to serve."""
+        event = await wire.receive()
+        if event["type"] != "websocket.connect":
+            return None  # gone before it was served
+        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
+        try:
+            arguments = self.signature.bind(
+                path_params, bytes(wire.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+            )
+        except (ParameterError, QueryError) as error:
+            log_denied(Refusal("malformed", 400, str(error)), wire.scope)
+            await wire.deny(400, str(error))
+            return None
+        path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
+        ws = WebSocket(wire, path_params=path_params, tags=self.tags)
+        try:
+            return ws, await self.admission.admit(ws, wire, ws.close), arguments
+        except NotAdmitted:
+            return None
+
+    async def _unanswered(self, wire: Wire) -> None:
+        """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
+        why = f"{label_of(self.handler)}() returned without accept() or close()"
+        log_denied(Refusal("not_accepted", 403, "Forbidden: it was not accepted", why), wire.scope)
+        await wire.deny(403, "Forbidden: it was not accepted")
+
+    async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
+        error = _significant(error)
+        if isinstance(error, WebSocketDisconnect):
+            await ws.close()
+        elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
+            # As a view may raise them; get_object_or_404() does.
+            status = 404 if isinstance(error, Http404) else 403
+            log_denied(Refusal("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), wire.scope)
+            await wire.deny(status, str(error))
+        elif isinstance(error, WebSocketException):
+            if ws.client_state is ClientState.CONNECTING:
+                log_denied(Refusal("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), wire.scope)
+                await wire.deny(403, error.reason)
+            else:
+                await ws.close(error.code, error.reason)
+        elif mistake := mistake_in(error):
+            logger.info("%s() on %r: %s", label_of(self.handler), mask_path(ws.scope.get("path")), error)
+            await ws.close(1011, mistake)
+        else:
+            logger.error(
+                "%s() failed on %r",
+                label_of(self.handler),
+                mask_path(ws.scope.get("path")),
+                exc_info=error,
+                stack_info=False,
+            )
+            if ws.client_state is ClientState.CONNECTING:
+                await wire.deny(500, "Internal Server Error")
+            else:
+                await ws.close(1011, "internal error")
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {label_of(self.handler)}>"
+
+
+def _significant(error: BaseException) -> BaseException:
+    """What an exception group of a handler's tasks comes to: the first that is no mere disconnect."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    _, rest = error.split(WebSocketDisconnect)
+    if rest is None:
+        return WebSocketDisconnect()
+    asked, others = rest.split(lambda one: isinstance(one, WebSocketException) or mistake_in(one) is not None)
+    if others is not None or asked is None:
+        return others or rest
+    first: Exception | ExceptionGroup[Exception] = asked
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first

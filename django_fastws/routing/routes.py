@@ -1,0 +1,187 @@
+"""Routes, and the registry that knows them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from .._core.paths import Path
+from .._core.urls import mask
+from ..limits import Admission
+from .signatures import RouteError, Signature, label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["OutboundRoute", "Problem", "Registry", "Route", "registry"]
+
+AnyRoute = TypeVar("AnyRoute", "Route", "Route | OutboundRoute")
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """One route for sockets that come in.
+
+    Attributes:
+        path: with the prefix of its FastWS, as it was written: ``/ws/chat/{room}``.
+        pattern: the path, taken apart.
+        handler: the function or the consumer class.
+        application: the handler as an ASGI application.
+        signature: what the handler takes; None for a consumer.
+        name: what ``reverse_ws`` finds it by: the given name, else the handler's.
+        is_named: the name was given, and must be unique.
+        tags: those of the FastWS and its own.
+        place: where it was declared: module, name, file and line.
+        admission: its limits and rules.
+    """
+
+    path: str
+    pattern: Path
+    handler: Any
+    application: Any
+    signature: Signature | None
+    name: str
+    is_named: bool
+    tags: tuple[str, ...]
+    place: str
+    admission: Admission
+    direction: str = field(default="in", init=False)
+
+    @property
+    def converters(self) -> dict[str, str]:
+        """The path converters that annotations pick, by parameter."""
+        parameters = self.signature.parameters if self.signature is not None else {}
+        return {name: parameter.path_converter for name, parameter in parameters.items()}
+
+    @property
+    def django_route(self) -> str:
+        """The path in the syntax of ``django.urls.path()``."""
+        return self.pattern.django_route(self.converters)
+
+    @property
+    def shape(self) -> str:
+        """The path without its parameters' names: no two routes may have the same."""
+        return self.pattern.shape(self.converters)
+
+    @property
+    def missing_parameters(self) -> list[str]:
+        """Parameters of the path that the handler does not take."""
+        if self.signature is None or self.signature.takes_any:
+            return []
+        return [param.name for param in self.pattern.params if param.name not in self.signature.parameters]
+
+    @property
+    def handler_name(self) -> str:
+        """The handler, as ``module.name``."""
+        return label_of(self.handler)
+
+
+@dataclass(frozen=True, eq=False)
+class OutboundRoute:
+    """One route for a socket that goes out, or for one HTTP request.
+
+    Attributes:
+        url: a str, or a callable, sync or async, that is asked at every attempt.
+        handler: the async function that gets the WebSocket or the response.
+        name: what ``--route`` finds it by: the given name, else the handler's.
+        is_named: the name was given, and must be unique.
+        tags: those of the FastWS and its own.
+        place: where it was declared.
+        method: of the HTTP request; None for a WebSocket.
+        reconnect, max_retries, retry_on_error, restart_on_end, retry_on_status, lease: as ``FastWS.ws`` takes them.
+        options: the rest, for the library that makes the connection.
+    """
+
+    url: Any
+    handler: Any
+    name: str
+    is_named: bool
+    tags: tuple[str, ...]
+    place: str
+    method: str | None = None
+    reconnect: bool = False
+    max_retries: int = 0
+    retry_on_error: bool = False
+    restart_on_end: bool = False
+    retry_on_status: frozenset[int] | None = None
+    lease: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    direction: str = field(default="out", init=False)
+
+    @property
+    def handler_name(self) -> str:
+        """The handler, as ``module.name``."""
+        return label_of(self.handler)
+
+    @property
+    def key(self) -> str:
+        """What this route is called wherever it must be told from all others: in a lease, in a shard."""
+        return self.name if self.is_named else self.handler_name
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What ``FASTWS_DB_SETUP`` is called with for the handler, which has no ASGI scope."""
+        return {"type": "outbound", "route": self.key, "tags": self.tags, "method": self.method}
+
+    @property
+    def shown_url(self) -> str:
+        """The URL for a log or a table: what may be secret is masked, a callable is named."""
+        return mask(self.url) if isinstance(self.url, str) else f"<{label_of(self.url)}>"
+
+
+class Problem(NamedTuple):
+    """A module whose routes could not be collected.
+
+    Attributes:
+        module: its name.
+        error: why.
+    """
+
+    module: str
+    error: RouteError
+
+
+class Registry:
+    """The routes of every FastWS, in import order."""
+
+    def __init__(self) -> None:
+        self.apps: list[Any] = []
+        self.problems: list[Problem] = []
+        #: Grows with every change, so that what was made of the routes is made anew.
+        self.version = 0
+
+    def changed(self) -> None:
+        """Tell that a FastWS or a route was added."""
+        self.version += 1
+
+    @property
+    def routes(self) -> list[Route]:
+        """Every route, in the order of declaration within each FastWS."""
+        return [route for app in self.apps for route in app.routes]
+
+    @property
+    def outbound(self) -> list[OutboundRoute]:
+        """Every outbound route, in the order of declaration within each FastWS."""
+        return [route for app in self.apps for route in app.outbound]
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self.routes)
+
+    def duplicates(self) -> list[list[Route]]:
+        """Routes that match the same URLs, in groups."""
+        return _groups(self.routes, lambda route: route.shape)
+
+    def duplicate_names(self) -> list[list[Route | OutboundRoute]]:
+        """Routes that were given the same name, in groups."""
+        both: list[Route | OutboundRoute] = [*self.routes, *self.outbound]
+        return _groups([route for route in both if route.is_named], lambda route: route.name)
+
+
+def _groups(routes: list[AnyRoute], key: Callable[[AnyRoute], str]) -> list[list[AnyRoute]]:
+    found: dict[str, list[AnyRoute]] = {}
+    for route in routes:
+        found.setdefault(key(route), []).append(route)
+    return [group for group in found.values() if len(group) > 1]
+
+
+registry = Registry()

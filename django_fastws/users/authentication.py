@@ -1,0 +1,159 @@
+"""Loading the session and the user of a handshake, as Django loads those of a request."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.contrib.sessions.backends.file import SessionStore as FileStore
+from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseFailure
+from django.db import router
+
+from ..types import Scope
+
+__all__ = ["is_loaded", "load_session", "load_user", "names_a_user", "unload"]
+
+logger = logging.getLogger("django_fastws.users")
+
+_ATTEMPTS = 3  # to store a hash, if others write into the session meanwhile
+
+
+def is_loaded(session: Any) -> bool:
+    """Whether reading a session asks no database: it was loaded, or there is nothing to load."""
+    if not isinstance(session, SessionBase):  # of a test, or of somebody's own
+        return True
+    return session.session_key is None or hasattr(session, "_session_cache")
+
+
+async def load_session(scope: Scope) -> None:
+    """Load the session of a scope, if there is one and it was not loaded yet, so that async code can read it."""
+    session = scope.get("session")
+    if not is_loaded(session):
+        await sync_to_async(session.keys)()  # type: ignore[union-attr]
+
+
+def unload(session: Any) -> None:
+    """Have a session loaded anew when it is read next."""
+    if isinstance(session, SessionBase) and hasattr(session, "_session_cache"):
+        del session._session_cache
+
+
+def load_user(session: Any) -> Any:
+    """The user of a session, as ``django.contrib.auth.get_user()`` finds it for a request; blocks.
+
+    It differs from that in two things, because a handshake cannot be relied on to set a cookie. A session that is
+    verified by one of ``SECRET_KEY_FALLBACKS`` gets its new hash, but no new key. And one that is not verified is
+    empty for this socket, but not deleted: the next request does that.
+
+    Returns:
+        A user, or an AnonymousUser; that one also where the session holds the primary key of another kind of user.
+    """
+    from django.contrib.auth import get_user
+    from django.contrib.auth.models import AnonymousUser
+
+    if not names_a_user(session):
+        return AnonymousUser()
+    request: Any = _Request(session)
+    user = get_user(request)
+    if request.session.is_refused:
+        _empty(session)
+    for key, value in request.session.changes.items():
+        _change(session, key, value)
+    return user
+
+
+class _Request:
+    """All that ``get_user()`` needs of a request."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = _Session(session)
+
+
+class _Session:
+    """The session of a handshake: notes what ``get_user()`` would do to it, for what fits a handshake."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.is_refused = False
+        self.changes: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._session[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._session.get(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.changes[key] = value
+
+    def cycle_key(self) -> None:
+        """The browser might never learn of the new key, and would be logged out by that."""
+
+    def flush(self) -> None:
+        self.is_refused = True
+
+
+def names_a_user(session: Any) -> bool:
+    """Whether a session is of somebody who has logged in; blocks."""
+    from django.contrib.auth import SESSION_KEY, get_user_model
+
+    value = session.get(SESSION_KEY)
+    if value is None:
+        return False
+    try:
+        get_user_model()._meta.pk.to_python(value)
+    except (ValidationError, TypeError, ValueError, OverflowError):
+        # The project has had another user model. Django fails at such a session; it is nobody's.
+        logger.warning("A session was opened for a user that %s cannot have", settings.AUTH_USER_MODEL)
+        return False
+    return True
+
+
+def _empty(session: Any) -> None:
+    """Let nobody read what belongs to somebody else; what is stored stays as it is."""
+    session.clear()
+    if isinstance(session, SessionBase):
+        session._session_key = None
+
+
+def _change(session: Any, key: str, value: Any) -> None:
+    """Change one value of a session, where it is stored and here. What others write meanwhile stays."""
+    former, modified = session.get(key), getattr(session, "modified", False)
+    try:
+        if isinstance(session, DatabaseStore):
+            _swap(session, key, former, value)
+        elif isinstance(session, (CacheStore, FileStore)):
+            _save(session, key, former, value)
+    except (UpdateError, DatabaseFailure, OSError) as error:  # deleted meanwhile; read-only; ...
+        logger.warning("The hash of a session could not be renewed: %s", str(error) or type(error).__name__)
+    session[key] = value
+    session.modified = modified  # it is stored, or cannot be
+
+
+def _swap(session: Any, key: str, former: Any, value: Any) -> None:
+    """Change the row if it is what was read, so that a request that saves at the same time loses nothing."""
+    rows = session.model._default_manager.using(router.db_for_write(session.model))
+    rows = rows.filter(session_key=session.session_key)
+    for _ in range(_ATTEMPTS):
+        text = rows.values_list("session_data", flat=True).first()
+        data = {} if text is None else session.decode(text)
+        if data.get(key) != former:
+            return
+        if rows.filter(session_data=text).update(session_data=session.encode({**data, key: value})):
+            break
+    if hasattr(session, "cache_key"):  # cached_db; to be read anew, for a request may have saved meanwhile
+        session._cache.delete(session.cache_key)
+
+
+def _save(session: Any, key: str, former: Any, value: Any) -> None:
+    """Change what is stored now, for stores that cannot compare and swap."""
+    fresh = session.__class__(session.session_key)
+    if fresh.get(key) == former and fresh.session_key == session.session_key:
+        fresh[key] = value
+        fresh.save()

@@ -1,0 +1,118 @@
+"""Ends of Django's sessions: sockets close when ``flush()`` or ``cycle_key()`` end the one they were opened with."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db import router
+
+from ..conf import conf
+from .identity import SESSION_ENDED, SESSION_KEY
+from .rechecks import CODE
+from .registry import Ending, end_after_commit, end_behind, key_of, session_hash
+
+__all__ = ["LOGGED_OUT", "NEW_KEY", "note_told", "watched"]
+
+logger = logging.getLogger("django_fastws.users")
+
+LOGGED_OUT = "logged out"
+NEW_KEY = "the session has a new key"
+_GRACE = 1.0  # seconds in which the browser gets the cookie with the new key, before it connects again
+_WATCHED, _TOLD = "_fastws_watched", "_fastws_told"
+
+S = TypeVar("S", bound=type)
+
+
+def watched(store: S) -> S:
+    """Have the sessions of an engine tell of their end, in whatever process and request that is.
+
+    Django sends no signal for it. A receiver of the database's signals would hear of it, but for one kind of engines
+    only, and would make ``clearsessions`` load every row. So four methods of the class are wrapped, once.
+    """
+    if not issubclass(store, SessionBase):
+        return store
+    for name, reason in (("flush", SESSION_ENDED), ("cycle_key", NEW_KEY)):
+        for wrap, method in ((_wrapped, name), (_awrapped, f"a{name}")):
+            original = getattr(store, method)
+            if not hasattr(original, _WATCHED):
+                wrapper = wrap(original, reason)
+                setattr(wrapper, _WATCHED, True)
+                setattr(store, method, wrapper)
+    return store
+
+
+def _wrapped(method: Callable[[Any], None], reason: str) -> Callable[[Any], None]:
+    @functools.wraps(method)
+    def wrapper(self: Any) -> None:
+        ending = None
+        if _is_asked(self):
+            with _logged():
+                ending = _ending(self, self._session, reason)
+        method(self)
+        if ending is not None:
+            with _logged():
+                _tell(self, ending)
+
+    return wrapper
+
+
+def _awrapped(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]:
+    @functools.wraps(method)
+    async def wrapper(self: Any) -> None:
+        ending = None
+        if _is_asked(self):
+            with _logged():
+                ending = _ending(self, await self._aget_session(), reason)
+        await method(self)
+        if ending is not None:
+            end_behind([ending])
+
+    return wrapper
+
+
+def _is_asked(session: SessionBase) -> bool:
+    """Whether an end is to be told of: by the settings, and of a session that is stored."""
+    return bool(conf.close_on_logout and session.session_key)
+
+
+def _ending(session: SessionBase, data: Mapping[str, Any], reason: str) -> Ending | None:
+    named = data.get(SESSION_KEY)
+    if named is None or not session.session_key or not apps.is_installed("django.contrib.auth"):
+        return None
+    user, name = key_of(named), session_hash(session)
+    if reason == NEW_KEY:
+        # The user is the same, so other sockets are not concerned; and what is kept in a cookie stays valid.
+        return Ending(user, CODE, reason, name, others=False, delay=_GRACE) if name else None
+    if getattr(session, _TOLD, None) == session.session_key:
+        # The log-out was told before the session is gone: a handshake in between may have found it, in a process that
+        # did not listen yet. The transaction of the request makes that as long as the request.
+        return Ending(user, CODE, LOGGED_OUT, name, others=False) if name else None
+    return Ending(user, CODE, reason, name, others=conf.close_on_logout != "session")
+
+
+def _tell(session: SessionBase, ending: Ending) -> None:
+    if isinstance(session, DatabaseStore):
+        end_after_commit(ending, router.db_for_write(session.model))
+    else:
+        end_behind([ending])
+
+
+def note_told(session: Any) -> None:
+    """A log-out has told of the end of a session; what it flushes after that concerns no other session."""
+    if isinstance(session, SessionBase):
+        setattr(session, _TOLD, session.session_key)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("The sockets of a session that has ended could not be closed")
