@@ -49,7 +49,7 @@ demo: export REDIS_URL = $(REDIS)
 endif
 
 test: install-test ## Run the tests: make test [ARGS="-k rooms"]
-	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
+	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) $(ARGS)
 
 test-newest: ## The tests without servers, on the newest Python and Django that can be had here
@@ -62,7 +62,7 @@ test-newest: ## The tests without servers, on the newest Python and Django that 
 	echo "there is none of Python $(NEWEST) here" >&2; exit 1
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
-	@$(PY) -m tests.redis_binary || echo "going on without redis-server" >&2
+	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) -m faults $(ARGS)
 
 check: install-lint ## Look for mistakes: ruff, mypy, import-linter, the code in the pages
@@ -85,7 +85,7 @@ test-matrix: ## Run the tests on every Python and Django that is supported, and 
 	        echo "== Python $$version, $$requirement"; \
 	        ran="$$ran $$row"; \
 	        if [ "$$requirement" = lowest ]; then \
-	            mkdir -p .venvs && "$$python" -m tests.lowest >.venvs/lowest.txt && PIP_CONSTRAINT="$(CURDIR)/.venvs/lowest.txt" \
+	            mkdir -p .venvs && "$$python" -m tests.support.lowest >.venvs/lowest.txt && PIP_CONSTRAINT="$(CURDIR)/.venvs/lowest.txt" \
 	                $(MAKE) test VENV=.venvs/lowest PYTHON="$$python" || failed="$$failed $$row"; \
 	        else \
 	            $(MAKE) test VENV=".venvs/python$$version" PYTHON="$$python" DJANGO="$$requirement" \
@@ -103,11 +103,11 @@ docs: install-docs ## Build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
 
 bench: install-bench ## Measure against Channels and others, and write it down: make bench [ARGS="--only memory"]
-	@$(PY) -m tests.redis_binary
+	@$(PY) -m tests.support.redis_binary
 	@$(PY) -m bench $(ARGS); status=$$?; $(PY) -m bench --page --plot && exit $$status
 
 bench-quick: install-bench ## The same in under two minutes, with less of everything; nothing of it is published
-	@$(PY) -m tests.redis_binary
+	@$(PY) -m tests.support.redis_binary
 	$(PY) -m bench --quick $(ARGS)
 
 clean: ## Remove the environments, caches and whatever was built

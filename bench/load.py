@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.processes import HOST
+from tests.support.processes import HOST
 
 __all__ = ["Disconnected", "Lost", "Refused", "Swarm"]
 

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tests import redis_binary
+from tests.support import redis_binary
 
 __all__ = ["Cores", "Others", "choose_cores", "describe", "missing", "on_core", "raise_open_files", "versions"]
 
@@ -141,7 +141,7 @@ def missing() -> str | None:
         found = redis_binary.find()
     except redis_binary.RedisBinaryError as error:
         return str(error)
-    return None if found else "no redis-server on this machine: `python -m tests.redis_binary` gets one"
+    return None if found else "no redis-server on this machine: `python -m tests.support.redis_binary` gets one"
 
 
 def describe(cores: Cores) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 from .report import curve_table, headline, machine_text, markdown_table
 

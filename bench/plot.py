@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 __all__ = ["PLOT", "STYLES", "draw", "drawn"]
 

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests import redis_binary
-from tests.processes import HOST, ROOT, free_port, wait_for_port
+from tests.support import redis_binary
+from tests.support.processes import HOST, ROOT, free_port, wait_for_port
 
 from .machine import on_core
 

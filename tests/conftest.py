@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from django_fastws.routing.routes import registry
-from tests import redis_binary
 from tests.balancer.proxies import HAPROXY, NGINX
-from tests.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
+from tests.support import redis_binary
+from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 
 #: What must not be skipped: "redis browser postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
@@ -28,7 +28,7 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = {
-        "redis": None if redis_binary.find() else "no redis-server: run `python -m tests.redis_binary`",
+        "redis": None if redis_binary.find() else "no redis-server: run `python -m tests.support.redis_binary`",
         "postgres": None if find_postgres() else "no PostgreSQL server: with Debian, `apt install postgresql`",
         "nginx": None if NGINX else "no nginx: with Debian, `apt install nginx`",
         "haproxy": None if HAPROXY else "no haproxy: with Debian, `apt install haproxy`",

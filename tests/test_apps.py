@@ -5,7 +5,7 @@ import json
 import pytest
 
 from django_fastws import apps as our_apps
-from tests.subprocesses import Project
+from tests.support.subprocesses import Project
 
 ROUTE = """
 from django_fastws import FastWS

@@ -21,7 +21,7 @@ from django_fastws import FastWS, Room, WebSocketException
 from django_fastws.asgi import AuthMiddleware, Handshake, OriginCheck, get_asgi_application
 from django_fastws.routing import WebSocketRouter, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
-from tests.subprocesses import Project
+from tests.support.subprocesses import Project
 
 pytestmark = pytest.mark.usefixtures("routes")
 

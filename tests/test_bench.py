@@ -26,8 +26,8 @@ from bench.row import Bench, Row, Sample, Skipped, Target, calibrate
 from bench.rows import ROWS
 from bench.scale import FULL, QUICK, TINY
 from tests.docs.blocks import blocks_of
-from tests.ids import shown
-from tests.processes import HOST, ROOT
+from tests.support.ids import shown
+from tests.support.processes import HOST, ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks need Linux")
 

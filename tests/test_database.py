@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Database, check_log, make_database, migrate
-from tests.processes import ASGIServer, PostgresServer
 from tests.site.client import connect, token, until
-from tests.subprocesses import Project
+from tests.support.processes import ASGIServer, PostgresServer
+from tests.support.subprocesses import Project
 
 pytestmark = [pytest.mark.server]
 

@@ -27,10 +27,10 @@ from django_fastws.asgi import get_asgi_application
 from django_fastws.checks import check_settings
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.threads import Threads, threads
-from tests.ids import shown
-from tests.processes import ASGIServer, PostgresServer
 from tests.site import client
 from tests.site.tenants import tenant_of
+from tests.support.ids import shown
+from tests.support.processes import ASGIServer, PostgresServer
 
 Serve = Callable[..., ASGIServer]
 SCOPE = {"type": "websocket", "asgi": {"version": "3.0"}}

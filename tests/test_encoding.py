@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from django_fastws import MessageTooBig
 from django_fastws.encoding import encode, encode_bytes, encode_json, encode_text
 from django_fastws.types import Address
-from tests.ids import shown
+from tests.support.ids import shown
 
 
 class Color(enum.Enum):

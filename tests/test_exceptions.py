@@ -21,7 +21,7 @@ from django_fastws._core.parameters import ParameterError
 from django_fastws._core.query import QueryError
 from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied
-from tests.ids import shown
+from tests.support.ids import shown
 
 TREE = {
     WebSocketError: (Exception,),

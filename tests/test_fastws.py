@@ -9,7 +9,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django_fastws import FastWS, WebSocket
 from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import connect
-from tests.ids import shown
+from tests.support.ids import shown
 
 pytestmark = pytest.mark.usefixtures("routes")
 

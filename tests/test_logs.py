@@ -12,7 +12,7 @@ import pytest
 from django_fastws.logs import LOG_FORMAT, log_to_stderr
 from django_fastws.server import CommandLineInterface
 from example_project.settings import LOGGING
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 
 def test_the_server_has_it():

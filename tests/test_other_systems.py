@@ -1,6 +1,6 @@
 """Systems without forks and without POSIX's signals, as far as they can be simulated: import and sockets work."""
 
-from tests.subprocesses import run
+from tests.support.subprocesses import run
 
 WITHOUT = """
 import os, signal, sys

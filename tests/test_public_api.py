@@ -9,8 +9,8 @@ import pytest
 
 import django_fastws
 from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
-from tests.processes import ROOT
-from tests.subprocesses import run
+from tests.support.processes import ROOT
+from tests.support.subprocesses import run
 
 NAMES = [
     "ClientState",

@@ -28,7 +28,7 @@ from django_fastws.asgi import AuthMiddleware, Handshake, get_asgi_application
 from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import connect
 from django_fastws.threads import Threads, threads
-from tests.subprocesses import run
+from tests.support.subprocesses import run
 
 LIMIT = 10  # seconds that any one thing may take
 

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import ClassVar
 
-from tests.processes import HOST, free_port
+from tests.support.processes import HOST, free_port
 
 from ..load import Disconnected
 from ..messages import MESSAGE, encoded, server_frame

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import ClassVar
 
-from tests.processes import free_port
+from tests.support.processes import free_port
 
 from ..load import Swarm
 from ..messages import MESSAGE, READY, ROOM, client_frame, encoded, server_frame

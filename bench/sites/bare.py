@@ -11,7 +11,7 @@ import socket
 import sys
 
 from bench.messages import MESSAGE, READY, encoded, server_frame
-from tests.processes import HOST
+from tests.support.processes import HOST
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from tests.processes import HOST
+from tests.support.processes import HOST
 
 
 async def serve(port: int) -> None:

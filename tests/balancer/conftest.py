@@ -12,7 +12,7 @@ from tests.balancer.proxies import KINDS, Proxy
 from tests.balancer.servers import RunwsServer, running
 from tests.clients.certificates import Certificates
 from tests.conftest import complaints
-from tests.processes import RedisServer
+from tests.support.processes import RedisServer
 
 #: After so many seconds of silence the shared proxies cut a socket.
 IDLE_SECONDS = 3

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.processes import HOST, ROOT, Process, free_port
+from tests.support.processes import HOST, ROOT, Process, free_port
 
 __all__ = ["DEPLOY", "HAPROXY", "KINDS", "NGINX", "Haproxy", "Nginx", "Proxy", "fill"]
 

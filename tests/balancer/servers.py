@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.processes import HOST, Process, RedisServer, free_port
+from tests.support.processes import HOST, Process, RedisServer, free_port
 
 __all__ = ["RunwsServer", "running"]
 

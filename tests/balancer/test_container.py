@@ -20,7 +20,7 @@ from django.core.management import get_commands
 
 from django_fastws.conf import conf
 from tests.balancer.proxies import DEPLOY
-from tests.processes import HOST, ROOT, Process, free_port
+from tests.support.processes import HOST, ROOT, Process, free_port
 
 # The container file
 

@@ -19,8 +19,8 @@ from tests.balancer.client import LIMIT, browser, connect
 from tests.balancer.conftest import served
 from tests.balancer.proxies import KINDS, Proxy
 from tests.balancer.servers import RunwsServer
-from tests.processes import HOST, ROOT, RedisServer
 from tests.site.client import until
+from tests.support.processes import HOST, ROOT, RedisServer
 
 pytestmark = [pytest.mark.server, pytest.mark.redis, pytest.mark.slow]
 

@@ -19,7 +19,7 @@ from tests.balancer.client import browser, connect
 from tests.balancer.conftest import served
 from tests.balancer.proxies import DEPLOY
 from tests.balancer.servers import RunwsServer
-from tests.processes import RedisServer, free_port
+from tests.support.processes import RedisServer, free_port
 
 UNITS = DEPLOY / "systemd"
 PYTHON = "/srv/mysite/.venv/bin/python"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 from .peers import PATIENCE
 

@@ -16,7 +16,7 @@ from django_fastws import WebSocketDisconnect
 from django_fastws.checks import check_eviction
 from django_fastws.clients.clock import now
 from django_fastws.clients.lease import Lease, LeaseLost
-from tests.processes import RedisServer, free_port, stopped
+from tests.support.processes import RedisServer, free_port, stopped
 
 from .conftest import running
 from .peers import closing, listen, soon

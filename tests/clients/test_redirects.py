@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.ids import shown
+from tests.support.ids import shown
 
 from .conftest import run
 from .peers import HOST, RawPeer, read_request

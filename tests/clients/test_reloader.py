@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from django_fastws.clients import reloader
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 
 class Child:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.converters import Misfit, converter_for
-from tests.ids import shown
+from tests.support.ids import shown
 
 HELD = [
     (Annotated[int, at.Gt(0)], ["1", "99"], ["0", "-5"], "an integer greater than 0"),

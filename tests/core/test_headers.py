@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
-from tests.ids import shown
+from tests.support.ids import shown
 
 RAW = [
     (b"host", b"example.com"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws._core.json import dumps, loads
-from tests.ids import shown
+from tests.support.ids import shown
 
 WRITTEN = [
     (None, "null"),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from django_fastws._core.converters import converter_for, path_converter
 from django_fastws._core.parameters import Parameter, ParameterError, Query
-from tests.ids import shown
+from tests.support.ids import shown
 
 
 class Color(enum.Enum):

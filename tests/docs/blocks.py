@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 __all__ = [
     "DOCS",

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import CHROMIUM
 from tests.docs.blocks import README, TUTORIAL, page, section
 from tests.docs.reader import Reader
-from tests.processes import RedisServer
+from tests.support.processes import RedisServer
 
 
 @pytest.fixture

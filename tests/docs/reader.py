@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.docs.blocks import Block
-from tests.processes import HOST, ROOT, free_port, wait_for_port
+from tests.support.processes import HOST, ROOT, free_port, wait_for_port
 
 __all__ = ["Reader", "Server"]
 

@@ -15,7 +15,7 @@ from tests.balancer.proxies import DEPLOY, HAPROXY, fill
 from tests.balancer.servers import RunwsServer
 from tests.clients.certificates import Certificates
 from tests.docs.blocks import DOCS, blocks_of
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 BLOCKS = blocks_of(DOCS / "howto" / "deploy.md")
 COMMANDS = [

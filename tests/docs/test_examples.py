@@ -26,10 +26,10 @@ from django_fastws import Room, WebSocketConnectionError, WebSocketStateError
 from django_fastws.asgi import get_asgi_application
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import HandshakeDenied, connect
-from tests.clock import Clock
 from tests.docs import examples
 from tests.docs.blocks import blocks_of, pages
-from tests.processes import ASGIServer
+from tests.support.clock import Clock
+from tests.support.processes import ASGIServer
 
 HERE = Path(__file__)
 

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect as ws_connect
 
 from tests.docs.blocks import DOCS, README, TUTORIAL, blocks_of, example_block, page, section
 from tests.docs.client import LIMIT, chatting, heard, join, until
-from tests.processes import HOST, ROOT
+from tests.support.processes import HOST, ROOT
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ import pytest
 
 from docs.include_code import IncludeError, include, main, pages, read_source
 from tests.docs.blocks import DOCS, blocks_of
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 FILES = {
     "a.py": '"""A module."""\n\nimport os\n\nLIMIT = 1\n\n\n@first\n@second\nasync def one():\n    pass\n\n\n'

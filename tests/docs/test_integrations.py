@@ -14,7 +14,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, README, page, section
 from tests.docs.client import chatting, heard, join
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 HOWTO = DOCS / "howto"
 

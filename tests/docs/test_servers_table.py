@@ -13,9 +13,9 @@ import pytest
 import websockets
 
 from tests.docs.blocks import DOCS
-from tests.processes import ASGIServer
 from tests.server.client import RawClient, fetch, make_frame, memory_kb, scripted, told
 from tests.site.client import abort, connect, refusal, report, token
+from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.faults]
 

@@ -11,8 +11,8 @@ import struct
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from tests.processes import HOST, ASGIServer
 from tests.site.client import LIMIT
+from tests.support.processes import HOST, ASGIServer
 
 __all__ = ["Answer", "Connection", "Frame", "RawClient", "fetch", "make_frame", "memory_kb", "scripted", "told"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import check_log
-from tests.processes import ASGIServer
+from tests.support.processes import ASGIServer
 
 PLAIN = "tests.server.plain:application"
 

@@ -7,9 +7,9 @@ import hashlib
 
 import pytest
 
-from tests.processes import ASGIServer
 from tests.server.client import Connection, fetch, memory_kb, told
 from tests.site.client import token, until
+from tests.support.processes import ASGIServer
 
 pytestmark = pytest.mark.server
 

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests.processes import ASGIServer
 from tests.server.client import RawClient, fetch, make_frame, memory_kb, told
 from tests.site.client import connect, refusal, report, token, until
+from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

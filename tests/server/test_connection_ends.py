@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.processes import ASGIServer
 from tests.server.client import Connection, RawClient, fetch, make_frame, scripted
 from tests.site.client import token, until
+from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

@@ -14,9 +14,9 @@ import redis.asyncio
 from websockets.asyncio.client import connect as plain_connect
 
 from tests.conftest import check_log, layer_config
-from tests.processes import HOST, ASGIServer
 from tests.server.client import Connection, RawClient, fetch
 from tests.site.client import connect, refusal, token, until
+from tests.support.processes import HOST, ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

@@ -17,10 +17,10 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 
 from tests.clients.certificates import Certificates
-from tests.processes import HOST, ROOT, ASGIServer, Process, free_port, wait_for_port
 from tests.server.client import fetch
 from tests.site.client import until
-from tests.subprocesses import Project
+from tests.support.processes import HOST, ROOT, ASGIServer, Process, free_port, wait_for_port
+from tests.support.subprocesses import Project
 
 pytestmark = pytest.mark.server
 

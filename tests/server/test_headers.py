@@ -13,9 +13,9 @@ from twisted.web.http_headers import Headers
 
 from django_fastws.server.request_headers import take_headers
 from tests.conftest import tracebacks
-from tests.processes import HOST, ASGIServer, free_port
 from tests.server.client import RawClient, fetch
 from tests.site.client import LIMIT
+from tests.support.processes import HOST, ASGIServer, free_port
 
 server_test = pytest.mark.server
 

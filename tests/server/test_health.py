@@ -10,9 +10,9 @@ from django_fastws.layer import LayerStatus
 from django_fastws.layer import probe as reachability
 from django_fastws.server import health
 from tests.clients.projects import Project
-from tests.processes import RedisServer, free_port, stopped
 from tests.server.client import fetch
 from tests.site.client import until
+from tests.support.processes import RedisServer, free_port, stopped
 
 pytestmark = pytest.mark.server
 

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from django_fastws.server.lifespan import Lifespan
-from tests.processes import HOST, ROOT, free_port
 from tests.server.client import fetch
-from tests.subprocesses import Project
+from tests.support.processes import HOST, ROOT, free_port
+from tests.support.subprocesses import Project
 
 
 def _application(*answers, then=None, fails=None):

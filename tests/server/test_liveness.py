@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.processes import ASGIServer
 from tests.server.client import RawClient, make_frame, told
 from tests.server.test_bounds import MEGABYTE, descriptors
 from tests.site.client import token, until
+from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

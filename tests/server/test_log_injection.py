@@ -14,10 +14,10 @@ import pytest
 
 from tests.clients.certificates import Certificates
 from tests.conftest import tracebacks
-from tests.processes import HOST, ASGIServer, free_port
 from tests.server.client import Connection, RawClient, fetch
 from tests.server.test_endpoints import Elsewhere
 from tests.site.client import LIMIT, until
+from tests.support.processes import HOST, ASGIServer, free_port
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

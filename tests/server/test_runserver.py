@@ -9,11 +9,11 @@ import textwrap
 
 import pytest
 
-from tests.example import environment, manage
-from tests.processes import HOST, ROOT, Process, free_port
 from tests.server.client import RawClient, fetch
 from tests.site.client import connect, until
-from tests.subprocesses import Project
+from tests.support.example import environment, manage
+from tests.support.processes import HOST, ROOT, Process, free_port
+from tests.support.subprocesses import Project
 
 pytestmark = pytest.mark.server
 

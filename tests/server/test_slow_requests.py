@@ -9,9 +9,9 @@ import time
 import pytest
 
 from tests.conftest import check_log
-from tests.processes import ASGIServer
 from tests.server.client import Connection, fetch
 from tests.site.client import LIMIT, until
+from tests.support.processes import ASGIServer
 
 pytestmark = pytest.mark.server
 

@@ -10,9 +10,9 @@ import re
 
 import pytest
 
-from tests.processes import HOST, ASGIServer
 from tests.server.client import Connection
 from tests.site.client import LIMIT
+from tests.support.processes import HOST, ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT
 from tests.site.client import until
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.server
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from tests.processes import HOST, ASGIServer
+from tests.support.processes import HOST, ASGIServer
 
 __all__ = ["LIMIT", "Client", "abort", "connect", "report", "token", "until"]
 

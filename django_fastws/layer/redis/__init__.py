@@ -1,0 +1,1 @@
+"""Channel layer for Redis: publishing and subscribing, with confirmed subscriptions."""

@@ -1,0 +1,18 @@
+"""Rooms: members, broadcasts, and the subscriptions behind them."""
+
+from __future__ import annotations
+
+from .hub import current_hub, ids
+from .listener import Listener
+from .on_commit import Publisher, check_no_loop, publish_sync
+from .room import Room
+
+__all__ = [
+    "Listener",
+    "Publisher",
+    "Room",
+    "check_no_loop",
+    "current_hub",
+    "ids",
+    "publish_sync",
+]

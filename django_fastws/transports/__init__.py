@@ -1,0 +1,25 @@
+"""Transports: what carries the events of a connection between a server and a WebSocket."""
+
+from __future__ import annotations
+
+from .addresses import address_of
+from .asgi import Outbound, Wire
+from .daphne import served_scope
+from .find import find_wire
+from .pongs import Pongs
+from .progress import PingProgress, acknowledged_bytes
+from .twisted import SharedProducer, unsent_bytes, until_drained
+
+__all__ = [
+    "Outbound",
+    "PingProgress",
+    "Pongs",
+    "SharedProducer",
+    "Wire",
+    "acknowledged_bytes",
+    "address_of",
+    "find_wire",
+    "served_scope",
+    "unsent_bytes",
+    "until_drained",
+]

@@ -1,0 +1,367 @@
+"""The documentation is whole: every block of code runs in a test, links lead somewhere, the reference names all.
+
+The tests that run the blocks are in ``tests/docs``: ``test_examples.py`` for what pages include from
+``docs/examples``; ``test_followed.py``, ``test_browser.py``, ``test_servers_table.py`` and ``test_deploy.py`` for
+pages that a reader follows; ``test_reference.py`` for tables that say what happens. Files that are shipped run in
+``tests/balancer``. Here are blocks that stand for themselves.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from channels.layers import channel_layers
+from django.core.checks import run_checks
+from django.test import override_settings
+
+import django_fastws
+from django_fastws import asgi, checks, conf, exceptions, layer, testing, websocket
+from django_fastws.conf import Conf
+from django_fastws.routing import router as routing
+from django_fastws.routing import websocket_urlpatterns
+from tests import test_bench
+from tests.balancer import test_container, test_proxying, test_systemd
+from tests.balancer.proxies import DEPLOY
+from tests.docs import (
+    test_browser,
+    test_catching_up,
+    test_deploy,
+    test_examples,
+    test_followed,
+    test_integrations,
+    test_outbound,
+    test_servers_table,
+)
+from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
+from tests.support.processes import ROOT
+
+REFERENCE = DOCS / "reference"
+BLOCKS = [block for page in pages() for block in blocks_of(page)]
+
+# Every block is run by some test
+
+#: Who runs the blocks of a language. A language that is not here fails.
+FOLLOWED = {
+    "README.md": "test_readme_quick_start_and_production",
+    "docs/tutorial/1-first-socket.md": "test_tutorial",
+    "docs/tutorial/2-a-room.md": "test_tutorial",
+    "docs/tutorial/3-who-is-there.md": "test_tutorial",
+    "docs/tutorial/4-from-django.md": "test_tutorial",
+    "docs/tutorial/5-test-it.md": "test_tutorial",
+    "docs/tutorial/6-two-processes.md": "test_tutorial",
+    "docs/howto/compose-routing.md": "test_middleware_by_its_path",
+    "docs/howto/test.md": "test_how_to_test",
+    "docs/howto/htmx.md": "test_htmx",
+    "docs/howto/live-tests.md": "test_live_tests",
+    "docs/howto/sentry.md": "test_sentry",
+    "docs/howto/opentelemetry.md": "test_opentelemetry",
+}
+CONSOLE = FOLLOWED | {
+    "docs/howto/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
+    "docs/howto/servers.md": "test_a_command_of_a_page_works",
+    "docs/howto/deploy.md": "test_every_command_is_checked",
+    "docs/reference/commands.md": "test_a_command_of_a_page_works",
+    "docs/explanation/benchmarks.md": "test_the_commands_of_the_benchmarks_are_understood",
+}
+JAVASCRIPT = {
+    "README.md": "test_readme_in_a_browser",
+    "docs/tutorial/1-first-socket.md": "test_tutorial_in_a_browser",
+    "docs/howto/authenticate.md": "test_a_page_learns_that_it_must_log_in",
+    "docs/explanation/delivery.md": "test_a_page_shows_all_in_order_though_broadcasts_are_lost",
+}
+TEXT = {
+    "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
+    "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_refused",
+    "docs/explanation/how-a-message-travels.md": "test_the_drawing_names_what_there_is",
+}
+RUNNERS: dict[str, Any] = {
+    "console": CONSOLE,
+    "javascript": JAVASCRIPT,
+    "html": FOLLOWED,
+    "toml": FOLLOWED,
+    "text": TEXT,
+    "ini": {
+        "docs/howto/deploy.md": "test_haproxy_takes_the_environment_of_the_page",
+        "docs/howto/outbound.md": "test_the_unit_stops_in_order",
+    },
+    "dockerfile": {"docs/howto/outbound.md": "test_the_container_passes_signals_on"},
+}
+#: Files that pages include: the test that has a program read each.
+SHIPPED = {
+    "nginx.conf": "test_sockets_spread_over_both_servers",
+    "nginx-tls.conf": "test_a_handshake_comes_from_its_client",
+    "haproxy.cfg": "test_sockets_spread_over_both_servers",
+    "fastws@.socket": "test_systemd_finds_nothing_to_say_of_the_units",
+    "fastws@.service": "test_systemd_finds_nothing_to_say_of_the_units",
+    "Containerfile": "test_what_is_copied_is_enough_to_serve",
+    "kubernetes.yaml": "test_kinds_and_versions_belong_together",
+}
+
+
+def stands_alone(block: Block) -> bool:
+    """Whether a block is Python that needs no file and no page around it, and is run from no file either."""
+    return block.language == "python" and not block.source and not (block.file and block.page in FOLLOWED)
+
+
+def runner(block: Block) -> str | None:
+    """The test that runs a block; None if there is none."""
+    if block.source:
+        if block.included.is_relative_to(DEPLOY):
+            return SHIPPED[block.included.name]
+        return "test_every_example_is_tested_and_shown" if block.included.parent == EXAMPLES else None
+    if block.language == "python":
+        return "test_python_stands_alone" if stands_alone(block) else FOLLOWED[block.page]
+    found: str | None = RUNNERS.get(block.language, {}).get(block.page)
+    return found
+
+
+def test_every_block_is_run_by_a_test():
+    tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
+    tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations)
+    there = {*globals(), *(name for module in tests for name in vars(module))}
+    lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
+    assert not lost
+
+
+def test_there_are_blocks_of_every_kind():
+    """So that a change of the pages' syntax does not leave these tests with nothing to do."""
+    assert {block.language for block in BLOCKS if not block.source} == {*RUNNERS, "python"}
+    assert {block.included.name for block in BLOCKS if block.source} >= SHIPPED.keys()
+
+
+@pytest.mark.parametrize("block", list(filter(stands_alone, BLOCKS)), ids=lambda block: block.id)
+@pytest.mark.usefixtures("routes")
+def test_python_stands_alone(block):
+    namespace: dict[str, Any] = {"__name__": "block"}
+    exec(compile(block.text, block.id, "exec"), namespace)
+    websocket_urlpatterns()  # its routes, if it has any, can be served
+    settings = {name: value for name, value in namespace.items() if name.isupper()}
+    if settings:
+        check_settings(settings)
+
+
+def check_settings(settings: dict[str, Any]) -> None:
+    """These settings make a project about which the system checks say nothing of their own."""
+    with override_settings(**{"DEBUG": True, **settings}):
+        messages = run_checks(tags=["fastws"])
+        assert not messages
+        for name, config in settings.get("CHANNEL_LAYERS", {}).items():
+            assert channel_layers.make_backend(name) is not None
+            assert config["BACKEND"].rpartition(".")[2] == type(channel_layers.make_backend(name)).__name__
+
+
+# Text
+
+
+def _text_of(page: str) -> str:
+    (block,) = [block for block in BLOCKS if block.page == page and block.language == "text"]
+    return block.text
+
+
+def test_the_tree_of_exceptions_is_the_one_of_the_module():
+    tree = [line.strip() for line in (exceptions.__doc__ or "").splitlines()]
+    shown = _text_of("docs/reference/exceptions.md").splitlines()
+    start = tree.index(shown[0])
+    assert shown == tree[start : tree.index("", start)]
+
+
+def test_the_drawing_names_what_there_is():
+    words = set(re.findall(r"[\w.]+", _text_of("docs/explanation/how-a-message-travels.md")))
+    assert {"WebSocket", "Room"} <= words
+    assert {name for name in words if name[0].isupper()} <= {"WebSocket", "Room", "Ada", "Bob"}
+
+
+# The reference is whole
+
+
+def _cells(page: Path) -> list[list[str]]:
+    """The rows of every table of a page."""
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in page.read_text("utf-8").splitlines()
+        if line.startswith("|")
+    ]
+
+
+REFERENCE_TEXT = "\n".join(page.read_text("utf-8") for page in REFERENCE.glob("*.md"))
+
+
+@pytest.mark.parametrize(
+    "module", [django_fastws, asgi, routing, testing, websocket], ids=lambda module: module.__name__
+)
+def test_every_public_name_is_in_the_reference(module):
+    missing = [name for name in module.__all__ if f"`{name}" not in REFERENCE_TEXT]
+    assert not missing
+    assert all(f"`{name}`" in (REFERENCE / "index.md").read_text() for name in module.__all__)
+
+
+@pytest.mark.parametrize(
+    ("cls", "page"),
+    [
+        (django_fastws.WebSocket, "websocket"),
+        (django_fastws.WebSocketMessage, "message"),
+        (django_fastws.Room, "room"),
+        (django_fastws.FastWS, "fastws"),
+        (testing.TestWebSocket, "testing"),
+    ],
+)
+def test_every_public_attribute_is_in_the_reference(cls, page):
+    text = (REFERENCE / f"{page}.md").read_text("utf-8")
+    internal = {"post", "release", "routes", "prefix", "tags"} if page in {"websocket", "fastws"} else set()
+    names = {name for name in dir(cls) if not name.startswith("_")} - internal
+    missing = [name for name in names if not re.search(rf"`@?(?:await )?(?:\w+\.)?{name}\b", text)]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("function", "page"),
+    [
+        (django_fastws.FastWS, "fastws"),
+        (django_fastws.FastWS.websocket, "fastws"),
+        (django_fastws.Room.broadcast, "room"),
+        (django_fastws.Room.abroadcast, "room"),
+        (testing.connect, "testing"),
+        (asgi.get_asgi_application, "asgi-and-routing"),
+        (layer.RedisChannelLayer, "layer"),
+    ],
+)
+def test_every_argument_is_in_the_reference(function, page):
+    text = (REFERENCE / f"{page}.md").read_text("utf-8")
+    parameters = [name for name in inspect.signature(function).parameters if name not in {"self", "kwargs"}]
+    assert [name for name in parameters if not re.search(rf"`(?:\w+\(.*)?{name}\b", text)] == []
+
+
+def test_every_setting_is_in_the_reference_with_its_default():
+    text = (REFERENCE / "settings.md").read_text("utf-8")
+    assert re.findall(r"^## (FASTWS_\w+)$", text, re.MULTILINE) == sorted(conf.NAMES)
+    defaults = {
+        re.findall(r"FASTWS_\w+", cells[0])[0]: cells[1].strip("`")
+        for cells in _cells(REFERENCE / "settings.md")
+        if cells[0].startswith("[`FASTWS_")
+    }
+    assert list(defaults) == sorted(conf.NAMES)
+    for name, shown in defaults.items():
+        assert eval(shown) == getattr(Conf(), name.removeprefix("FASTWS_").lower())
+
+
+def test_every_check_is_in_the_reference():
+    raised = set(re.findall(r"fastws\.[EW]\d{3}", inspect.getsource(checks)))
+    rows = [cells[0].strip("`") for cells in _cells(REFERENCE / "checks.md") if "fastws." in cells[0]]
+    assert len(rows) == len(set(rows))
+    assert set(rows) == raised
+
+
+def test_every_logger_is_in_the_reference():
+    package = Path(django_fastws.__file__).parent
+    used = {
+        name
+        for path in package.rglob("*.py")
+        for name in re.findall(r"getLogger\(\"(django_fastws[\w.]*)\"\)", path.read_text("utf-8"))
+    }
+    rows = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md") if "`django_fastws" in cells[0]}
+    assert rows == used
+
+
+def test_every_command_is_in_the_reference():
+    commands = Path(django_fastws.__file__).parent / "management" / "commands"
+    text = (REFERENCE / "commands.md").read_text("utf-8")
+    assert all(f"`manage.py {path.stem}`" in text for path in commands.glob("[a-z]*.py"))
+
+
+def test_the_close_codes_are_those_that_may_be_sent():
+    shown = {int(cells[0]) for cells in _cells(REFERENCE / "close-codes.md") if re.fullmatch(r"\d{4}", cells[0])}
+    for code in range(900, 3000):
+        try:
+            django_fastws.WebSocketException(code)
+        except ValueError:
+            assert code not in shown
+        else:
+            assert code in shown
+
+
+# Links
+
+
+def _anchors(page: Path) -> set[str]:
+    anchors = set()
+    for line in page.read_text("utf-8").splitlines():
+        if heading := re.match(r"#{1,3} (.+)", line):
+            anchors.add(re.sub(r"[^\w\- ]", "", heading[1].lower()).replace(" ", "-"))
+    return anchors
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    text = re.sub(r"^(`{3,}).*?^\1", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.is_file(), target
+        if anchor:
+            assert anchor in _anchors(linked), target
+
+
+def test_every_page_is_linked_from_an_index():
+    """Sphinx makes its tables of contents of these links."""
+    linked = set()
+    for index in DOCS.rglob("index.md"):
+        for target in re.findall(r"\]\(([^):]+\.md)\)", index.read_text("utf-8")):
+            linked.add((index.parent / target).resolve())
+    assert linked >= {page for page in pages() if DOCS in page.parents} - {DOCS / "index.md"}
+
+
+#: What Sphinx and MyST understand, and a forge or an editor shows as it is written.
+MYST_ONLY = {
+    "a directive": r"^ *(`{3,}|~{3,}|:{3,}) *\{",
+    "a colon fence": r"^ *:{3,}",
+    "a role": r"(?:^|[\s(])\{[a-z][\w:-]*\}`\S",
+    "a target": r"^\([\w-]+\)=",
+    "a definition list": r"^: {1,3}\S",
+    "a comment": r"^%",
+    "a block break": r"^\+\+\+",
+    "a substitution": r"\{\{.*\}\}",
+    "an attribute": r"^\{[.#]",
+}
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_is_plain_markdown(page):
+    text = page.read_text("utf-8")
+    fenced = re.compile(r"^(`{3,}|~{3,})(?!\s*\{).*?^\1$", re.MULTILINE | re.DOTALL)
+    text = fenced.sub("", text)
+    found = [kind for kind, pattern in MYST_ONLY.items() if re.search(pattern, text, re.MULTILINE)]
+    assert not found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(map(find_spec, ("sphinx", "furo", "myst_parser"))), reason="no Sphinx: `make docs`")
+def test_sphinx_builds_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", tmp_path / "trees"]
+    done = subprocess.run([*command, DOCS, tmp_path / "html"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "reference" / "settings.html").is_file()
+    newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in (tmp_path / "html" / "changelog.html").read_text("utf-8")
+
+
+def test_every_test_that_shows_a_guarantee_is_there():
+    page = (DOCS / "explanation" / "guarantees.md").read_text()
+    there = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 30
+    assert [name for name in named if f"def {name}(" not in there] == []
+    rows = [
+        line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| Promise", "|---"))
+    ]
+    assert [row for row in rows if "`test_" not in row] == []

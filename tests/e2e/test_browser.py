@@ -1,0 +1,481 @@
+"""The example project in a real browser: two processes, one Redis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+from tests.conftest import CHROMIUM
+from tests.support.example import ELSEWHERE, PASSWORD, USER, daphne, make_database, runws_server
+from tests.support.processes import HOST, ASGIServer, RedisServer, stopped
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for all, with a profile for each tab
+    pytest.mark.browser,
+    pytest.mark.redis,
+    pytest.mark.server,
+]
+
+PATIENCE = 20_000  # milliseconds that anything may take
+PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
+EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
+Open = Callable[..., Awaitable[Page]]
+
+
+class Site(NamedTuple):
+    """The example in two processes with one Redis and one database."""
+
+    database: Path
+    redis_url: str
+    one: ASGIServer
+    two: ASGIServer
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
+    database = make_database(tmp_path_factory.mktemp("browser") / "db.sqlite3")
+    with daphne(database, redis_server.url) as one, daphne(database, redis_server.url) as two:
+        yield Site(database, redis_server.url, one, two)
+        for server in (one, two):
+            assert "Traceback" not in server.log()
+
+
+@pytest.fixture
+def passing(example: Site) -> Iterator[ASGIServer]:
+    """A third process, for the test to stop and start."""
+    with runws_server(example.database, example.redis_url) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    options.append(f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(browser: Browser) -> AsyncIterator[Open]:
+    """Open a page as someone new: ``await visit(server, "/news/")``. No page may fail, or ask another server."""
+    errors: list[Any] = []
+
+    async def open_page(server: ASGIServer, path: str = "/", host: str = HOST, **context: Any) -> Page:
+        page = await (await browser.new_context(**context)).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: errors.append(error))
+        origin = f"http://{host}:{server.port}"
+        page.on("request", lambda request: request.url.startswith(f"{origin}/") or errors.append(request.url))
+        await page.goto(origin + path)
+        return page
+
+    try:
+        yield open_page
+    finally:
+        for context in browser.contexts:
+            await context.close()
+    assert not errors
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    return f"/chat/{quote(request.node.name.removeprefix('test_')[:50] + ' über')}/"
+
+
+def state(page: Page) -> Locator:
+    return page.locator("#status")
+
+
+async def expect_state(page: Page, name: str) -> None:
+    await expect(state(page)).to_have_attribute("data-state", name)
+
+
+async def go_in(page: Page, name: str) -> Page:
+    """Tell one's name and wait for the connection."""
+    await page.get_by_label("Name", exact=True).fill(name)
+    await page.keyboard.press("Enter")
+    await expect_state(page, "connected")
+    await expect(page.locator("#name")).to_have_text(name)
+    return page
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+def said(page: Page, text: str) -> Locator:
+    """The bubbles with a text."""
+    return page.locator("#log .said", has=page.locator(".text", has_text=re.compile(f"^{re.escape(text)}$")))
+
+
+async def log_in(page: Page, server: ASGIServer) -> None:
+    await page.goto(server.http_url("/login/"))
+    await page.get_by_label("Username").fill(USER)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+
+
+async def width_of_content(page: Page) -> int:
+    return int(await page.evaluate("document.documentElement.scrollWidth"))
+
+
+# ── The chat ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_two_tabs_on_two_processes_see_each_other(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await expect(ada.locator("#log .event")).to_contain_text("Bob came in")
+
+    await say(ada, "Hello, Bob")
+    await expect(said(bob, "Hello, Bob")).to_contain_text("Ada")
+    await expect(said(bob, "Hello, Bob")).not_to_contain_class("mine")
+    await expect(said(ada, "Hello, Bob")).to_contain_class("mine")
+    await expect(said(ada, "Hello, Bob").locator("time")).to_have_text(re.compile(r"\d:\d\d"))
+    await expect(ada.locator("#outbox li")).to_have_count(0)
+
+    await say(bob, "Grüße, Ada")
+    await expect(said(ada, "Grüße, Ada")).to_contain_text("Bob")
+    await expect(said(bob, "Grüße, Ada")).to_contain_class("mine")
+
+    await bob.close()
+    await expect(ada.locator("#log .event").last).to_contain_text("Bob left")
+    await expect(ada.locator("#log .said")).to_have_count(2)
+
+
+async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, room):
+    ada = await go_in(await visit(passing, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await say(ada, "before")
+    await expect(said(bob, "before")).to_have_count(1)
+    await expect(said(ada, "before")).to_have_count(1)
+
+    passing.stop()
+    await expect_state(ada, "reconnecting")
+    await expect(state(ada)).to_contain_text(re.compile(r"Reconnecting\s+in \d+ s"))
+    await expect(bob.locator("#log .event").last).to_contain_text("Ada left")
+    await say(ada, "meanwhile")
+    await expect(ada.locator("#outbox .pending")).to_contain_text("meanwhile")
+    await expect(ada.locator("#hint")).to_have_text("1 message waits for the connection.")
+    await ada.get_by_label("Message", exact=True).fill("half a sen")
+
+    passing.start()
+    await expect_state(ada, "connected")
+    await expect(said(bob, "meanwhile")).to_have_count(1)
+    await expect(said(ada, "meanwhile")).to_have_count(1)
+    await expect(ada.locator("#outbox li")).to_have_count(0)
+    await expect(ada.locator("#hint")).to_be_empty()
+    await expect(ada.get_by_label("Message", exact=True)).to_have_value("half a sen")
+    await expect(said(ada, "before")).to_have_count(1)
+    await expect(ada.locator("#log")).to_contain_text("Away")
+
+    await ada.keyboard.type("tence")
+    await ada.keyboard.press("Enter")
+    await expect(said(bob, "half a sentence")).to_have_count(1)
+    await say(bob, "welcome back")
+    await expect(said(ada, "welcome back")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "document.querySelector('.status-retry').click()",
+        "document.dispatchEvent(new Event('visibilitychange'))",
+        "window.dispatchEvent(new Event('online'))",
+    ],
+    ids=["button", "visible", "online"],
+)
+async def test_the_wait_can_be_cut_short(example, visit, passing, room, action):
+    page = await go_in(await visit(passing, room), "Ada")
+    await page.clock.install()
+    passing.stop()
+    await expect_state(page, "reconnecting")
+    await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # nothing is tried by itself any more
+    await expect(page.get_by_role("button", name="Retry now")).to_be_visible()
+    passing.start()
+    await page.evaluate(action)
+    await expect_state(page, "connected")
+
+
+async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(example, visit, passing, room):
+    ada = await go_in(await visit(passing, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await ada.clock.install()
+    with stopped(passing):
+        await say(ada, "once")
+        await expect(ada.locator("#outbox .pending")).to_contain_text("once")
+        await ada.clock.fast_forward(10_000)
+        await expect_state(ada, "reconnecting")
+    await expect_state(ada, "connected")  # by now the server has got it on both connections
+    await expect(ada.locator("#outbox li")).to_have_count(0)
+    await say(ada, "after")
+    await expect(said(bob, "after")).to_have_count(1)
+    for page in (ada, bob):
+        await expect(said(page, "once")).to_have_count(1)
+
+
+async def test_a_reload_keeps_history_draft_and_name(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await say(ada, "mine")
+    await expect(said(bob, "mine")).to_have_count(1)
+    await say(bob, "theirs")
+    await expect(said(ada, "theirs")).to_have_count(1)
+    await ada.get_by_label("Message", exact=True).fill("a draft")
+
+    await ada.reload()
+    await expect_state(ada, "connected")
+    await expect(ada.locator("#naming")).not_to_be_visible()
+    await expect(ada.locator("#name")).to_have_text("Ada")
+    await expect(said(ada, "mine")).to_contain_class("mine")
+    await expect(said(ada, "theirs")).to_contain_text("Bob")
+    await expect(said(ada, "theirs")).not_to_contain_class("mine")
+    await expect(ada.get_by_label("Message", exact=True)).to_have_value("a draft")
+
+    # The history is the room's own, and the name is for every room.
+    await ada.goto(example.one.http_url(f"{room}other/"))
+    await expect_state(ada, "connected")
+    await expect(ada.locator("#name")).to_have_text("Ada")
+    await expect(ada.locator("#log .said")).to_have_count(0)
+    await expect(ada.get_by_label("Message", exact=True)).to_have_value("")
+
+
+async def test_a_new_name_is_told_to_the_room(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await bob.get_by_role("button", name="Change").click()
+    await go_in(bob, "Robert")
+    await expect(ada.locator("#log .event").last).to_contain_text("Robert came in")
+    await say(bob, "it is me")
+    await expect(said(ada, "it is me")).to_contain_text("Robert")
+    await expect(ada.locator("#log .event")).to_contain_text(["Bob came in", "Bob left", "Robert came in"])
+
+
+async def test_who_gives_no_name_is_a_guest(example, visit, room):
+    page = await visit(example.one, room)
+    await expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect_state(page, "connected")
+    await expect(page.locator("#name")).to_have_text(re.compile(r"^Guest-\w{4}$"))
+
+
+async def test_who_is_logged_in_has_the_name_of_the_account(example, visit, room):
+    bob = await go_in(await visit(example.two, room), "Bob")
+    ada = await visit(example.one)
+    await log_in(ada, example.one)
+    await ada.goto(example.one.http_url(room))
+    await expect_state(ada, "connected")
+    await expect(ada.locator("#name")).to_have_text(USER)
+    await say(ada, "signed")
+    await expect(said(bob, "signed")).to_contain_text(USER)
+    await expect(said(bob, "signed").get_by_label("signed in")).to_be_visible()
+
+
+async def test_markup_is_shown_as_text(example, visit):
+    room = f"/chat/{quote(EVIL[:44], safe='')}/"
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), EVIL[:40])
+    await say(bob, EVIL)
+    await expect(said(ada, EVIL)).to_contain_text(EVIL[:40])
+    await ada.reload()
+    await expect(said(ada, EVIL)).to_have_count(1)
+    await expect(ada.locator("h1")).to_have_text(EVIL[:44])
+    for page in (ada, bob):
+        assert await page.locator("#content img, #content script, footer img").count() == 0
+        assert await page.evaluate("window.hacked") is None
+
+
+async def test_a_refused_message_is_explained_and_can_be_edited(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    await ada.evaluate("document.getElementById('text').removeAttribute('maxlength')")
+    await say(ada, "x" * 2001)
+    refused = ada.locator("#outbox .failed")
+    await expect(refused).to_contain_text("This message has 2001 characters, and 2000 are the most.")
+    await refused.get_by_role("button", name="Edit").click()
+    await expect(ada.get_by_label("Message", exact=True)).to_have_value("x" * 2001)
+    await expect(refused).to_have_count(0)
+    await say(ada, "shorter")
+    await expect(said(bob, "shorter")).to_have_count(1)
+    await expect(bob.locator("#log .said")).to_have_count(1)
+
+
+async def test_unread_messages_are_counted_in_the_title(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    title = await ada.title()
+    hide = """(hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    await ada.evaluate(hide, True)
+    await say(bob, "one")
+    await say(bob, "two")
+    await expect(ada).to_have_title(f"(2) {title}")
+    await ada.evaluate(hide, False)
+    await expect(ada).to_have_title(title)
+
+
+async def test_who_reads_further_up_is_told_of_new_messages(example, visit, room):
+    ada = await go_in(await visit(example.one, room), "Ada")
+    bob = await go_in(await visit(example.two, room), "Bob")
+    for number in range(40):
+        await say(ada, f"line {number}")
+    await expect(said(ada, "line 39")).to_be_in_viewport()
+    await ada.locator("#scroll").evaluate("(element) => { element.scrollTop = 0; }")
+    await expect(said(ada, "line 39")).not_to_be_in_viewport()
+    await say(bob, "news")
+    await ada.get_by_role("button", name="1 new message").click()
+    await expect(said(ada, "news")).to_be_in_viewport()
+    await expect(ada.locator("#latest")).not_to_be_visible()
+
+
+async def test_losing_the_network_is_shown_and_its_return_reconnects(example, visit, room):
+    # For 127.0.0.1 no network is needed, so the page must take its server to be elsewhere.
+    page = await visit(example.one, room, host=ELSEWHERE)
+    devtools = await page.context.new_cdp_session(page)
+
+    async def set_network(*, offline: bool) -> None:
+        limits = {"latency": 1, "downloadThroughput": -1, "uploadThroughput": -1}
+        await devtools.send("Network.emulateNetworkConditions", {"offline": offline, **limits})
+
+    await set_network(offline=False)  # whatever the machine itself has
+    await go_in(page, "Ada")
+    await set_network(offline=True)
+    await expect_state(page, "offline")
+    await say(page, "from the tunnel")
+    await expect(page.locator("#outbox .pending")).to_contain_text("from the tunnel")
+    await set_network(offline=False)
+    await expect_state(page, "connected")
+    await expect(said(page, "from the tunnel")).to_have_count(1)
+
+
+@pytest.mark.parametrize("name", ["größe 日本語", "a/b//c", "100 % ?#&+=", "'\"<i>\\;%25"])
+async def test_the_lobby_leads_to_any_room_by_keyboard(example, visit, name):
+    page = await visit(example.one)
+    await page.get_by_label("Name of a room").focus()
+    await page.keyboard.insert_text(name)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).to_have_text(name)
+    await expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    await page.keyboard.insert_text("Ada")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await page.keyboard.insert_text("hello")
+    await page.keyboard.press("Enter")
+    await expect(said(page, "hello")).to_have_count(1)
+
+    # The other process finds the same room under the same address, and so does the list of rooms one was in.
+    other = await go_in(await visit(example.two, urlsplit(page.url).path), "Bob")
+    await say(other, "same room")
+    await expect(said(page, "same room")).to_have_count(1)
+    await page.goto(example.one.http_url("/"))
+    await page.locator("#recent").get_by_role("link", name=name, exact=True).click()
+    await expect(page.locator("h1")).to_have_text(name)
+    await expect(said(page, "hello")).to_have_count(1)
+
+
+# ── The news ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_news_page_shows_what_another_tab_announces(example, visit):
+    reader = await visit(example.one, "/news/")
+    writer = await visit(example.two, "/news/")
+    for page in (reader, writer):
+        await expect_state(page, "connected")
+        await page.evaluate("window.notReloaded = true")
+    await writer.get_by_label("New announcement").fill(EVIL)
+    await writer.get_by_role("button", name="Announce").click()
+    for page in (reader, writer):
+        await expect(page.locator("#feed li").first.locator(".news-text")).to_have_text(EVIL)
+        assert await page.evaluate("window.hacked") is None
+        assert await page.evaluate("window.notReloaded") is True
+    await expect(writer.get_by_label("New announcement")).to_have_value("")
+    late = await visit(example.one, "/news/")
+    await expect(late.locator("#feed li").first.locator(".news-text")).to_have_text(EVIL)
+
+
+async def test_the_news_page_catches_up_after_a_restart(example, visit, passing):
+    reader = await visit(passing, "/news/")
+    await expect_state(reader, "connected")
+    passing.stop()
+    await expect_state(reader, "reconnecting")
+    writer = await visit(example.two, "/news/")
+    await writer.get_by_label("New announcement").fill("during the restart")
+    await writer.get_by_role("button", name="Announce").click()
+    await expect(writer.locator("#feed li").first).to_contain_text("during the restart")
+    passing.start()
+    await expect_state(reader, "connected")
+    await expect(reader.locator("#feed li").first).to_contain_text("during the restart")
+
+
+async def test_the_form_works_without_javascript(example, visit):
+    reader = await visit(example.one, "/news/")
+    await expect_state(reader, "connected")
+    writer = await visit(example.two, "/news/", java_script_enabled=False)
+    await writer.get_by_label("New announcement").fill("by hand")
+    await writer.get_by_role("button", name="Announce").click()
+    await expect(writer.locator("#feed li").first).to_contain_text("by hand")
+    await expect(reader.locator("#feed li").first).to_contain_text("by hand")
+
+
+# ── What it looks like ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_nothing_is_wider_than_a_phone(example, visit, passing):
+    for path in ("/", "/login/", "/news/"):
+        page = await visit(example.one, path, **PHONE)
+        assert await width_of_content(page) <= 320, path
+
+    writer = await visit(example.one, "/news/", **PHONE)
+    await expect_state(writer, "connected")
+    await writer.get_by_label("New announcement").fill("w" * 500)
+    await writer.get_by_role("button", name="Announce").click()
+    await expect(writer.locator("#feed li").first).to_contain_text("www")
+    assert await width_of_content(writer) <= 320
+
+    chat = await go_in(await visit(passing, f"/chat/{'m' * 60}/", **PHONE), "w" * 40)
+    other = await go_in(await visit(example.two, f"/chat/{'m' * 60}/"), "W" * 40)
+    await say(other, "w" * 500)
+    await expect(said(chat, "w" * 500)).to_have_count(1)
+    await say(chat, "w" * 500)
+    await expect(said(other, "w" * 500)).to_have_count(2)
+    assert await width_of_content(chat) <= 320
+    await expect(chat.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    assert await chat.evaluate("document.documentElement.scrollHeight") <= 640  # only the messages scroll
+
+    passing.stop()
+    await expect(chat.get_by_role("button", name="Retry now")).to_be_in_viewport(ratio=1)
+    assert await width_of_content(chat) <= 320
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
+async def test_the_pages_follow_the_colour_scheme(example, visit, scheme, is_dark):
+    for path in ("/", "/news/", "/login/"):
+        page = await visit(example.one, path, color_scheme=scheme)
+        colours = await page.evaluate(
+            "() => { const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]; }"
+        )
+        ground, text = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours)
+        assert (ground < text) is is_dark
+
+
+async def test_the_conversation_is_a_live_log(example, visit, room):
+    page = await go_in(await visit(example.one, room), "Ada")
+    await expect(page.get_by_role("log", name="Conversation")).to_have_attribute("aria-live", "polite")
+    await expect(page.get_by_role("status").filter(has_text="Connected")).to_have_count(1)

@@ -1,0 +1,66 @@
+"""The example's market: a feed, one socket that goes out for it, and the pages that see it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright
+from websockets.asyncio.client import connect
+
+from tests.conftest import CHROMIUM
+from tests.support.example import environment, make_database
+from tests.support.processes import HOST, Process, free_port
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Process]:
+    """What ``make demo`` runs, after the migrations."""
+    port, feed = free_port(), free_port()
+    variables = {**environment(make_database(tmp_path / "db.sqlite3")), "FEED_URL": f"ws://{HOST}:{feed}"}
+    with Process([sys.executable, "manage.py", "demo", f"{HOST}:{port}"], port, variables) as process:
+        process.feed_port = feed
+        yield process
+
+
+async def test_the_pages_see_what_the_feed_says(demo):
+    url = f"ws://{HOST}:{demo.port}/ws/market"
+    async with asyncio.timeout(20), connect(url) as one, connect(url) as two:
+        for ws in (one, two):
+            tick = json.loads(await ws.recv())
+            assert tick["type"] == "tick"
+            assert len(tick["prices"]) == 4
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_one_signal_stops_all_of_it(demo, signum):
+    async with asyncio.timeout(20), connect(f"ws://{HOST}:{demo.port}/ws/market") as ws:
+        await ws.recv()
+    assert await asyncio.to_thread(demo.stop, signum) == 0
+    log = demo.log()
+    assert f"WebSocket closed: ws://{HOST}:{demo.feed_port} (1001 going away)" in log
+    assert "Traceback" not in log
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, demo.feed_port), timeout=1):
+        pass
+
+
+@pytest.mark.browser
+async def test_the_page_fills_its_table(demo):
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = await browser.new_page()
+        await page.goto(f"http://{HOST}:{demo.port}/market/")
+        await page.wait_for_selector("#status[data-state=connected]")
+        await page.wait_for_selector("#prices tr:nth-child(4)")
+        await page.wait_for_selector("text=Live")
+        await browser.close()

@@ -1,0 +1,109 @@
+"""manage.py ws_routes."""
+
+import io
+import json
+
+import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.core.management import call_command
+
+from django_fastws import FastWS
+from django_fastws.routing.routes import Problem
+from django_fastws.routing.signatures import RouteError
+
+
+class Consumer(AsyncWebsocketConsumer):
+    pass
+
+
+async def chat(ws, room): ...
+
+
+@pytest.fixture
+def some_routes(routes):
+    app = FastWS(prefix="/ws", tags=["site"])
+    app.websocket("/chat/{room}", name="größe", tags=["chat"])(chat)
+    app.websocket("/a/consumer")(Consumer)
+    FastWS().websocket("/made")(Consumer.as_asgi())
+    return routes
+
+
+def listed(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    call_command("ws_routes", *arguments, stdout=out, stderr=err, no_color=True)
+    return out.getvalue(), err.getvalue()
+
+
+def test_the_routes_as_a_table(some_routes):
+    out, err = listed()
+    assert err == ""
+    lines = out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["DIRECTION", "PATH", "OR", "URL", "NAME", "HANDLER", "MODULE", "TAGS"],
+        ["in", "/ws/chat/{room}", "größe", "chat", "tests.management.test_ws_routes", "site,", "chat"],
+        ["in", "/ws/a/consumer", "Consumer", "Consumer", "tests.management.test_ws_routes", "site"],
+        ["in", "/made", "Consumer", "Consumer", "tests.management.test_ws_routes"],
+    ]
+    for title, cell in (("PATH", "/ws/chat"), ("NAME", "größe"), ("HANDLER", "chat  "), ("MODULE", "tests.")):
+        assert lines[0].index(title) == lines[1].index(cell)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_the_routes_as_json(some_routes):
+    out, err = listed("--json")
+    assert err == ""
+    assert "größe" in out
+    assert json.loads(out) == [
+        {
+            "direction": "in",
+            "path": "/ws/chat/{room}",
+            "name": "größe",
+            "handler": "chat",
+            "module": "tests.management.test_ws_routes",
+            "tags": ["site", "chat"],
+        },
+        {
+            "direction": "in",
+            "path": "/ws/a/consumer",
+            "name": "Consumer",
+            "handler": "Consumer",
+            "module": "tests.management.test_ws_routes",
+            "tags": ["site"],
+        },
+        {
+            "direction": "in",
+            "path": "/made",
+            "name": "Consumer",
+            "handler": "Consumer",
+            "module": "tests.management.test_ws_routes",
+            "tags": [],
+        },
+    ]
+
+
+def test_without_routes_it_says_how_to_declare_one(routes):
+    out, _ = listed()
+    assert "No WebSocket routes" in out
+    assert "consumers.py" in out
+
+
+def test_without_routes_the_json_is_an_empty_list(routes):
+    out, _ = listed("--json")
+    assert json.loads(out) == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_module_that_was_not_loaded_is_told_on_stderr(some_routes, arguments):
+    some_routes.problems.append(Problem("shop.consumers", RouteError("what is wrong")))
+    out, err = listed(*arguments)
+    assert "shop.consumers was not loaded: what is wrong" in err
+    assert "shop.consumers" not in out
+
+
+def test_it_lists_routes_that_could_not_be_served(routes):
+    async def twice(ws): ...
+
+    for _ in range(2):
+        FastWS().websocket("/x")(twice)
+    out, _ = listed("--json")
+    assert [row["path"] for row in json.loads(out)] == ["/x", "/x"]

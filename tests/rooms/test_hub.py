@@ -1,0 +1,1248 @@
+"""The hub, on a link that is not there: who is in which room, and the races of coming and going."""
+
+import asyncio
+import gc
+import logging
+import math
+import time
+import weakref
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from django_fastws import Room, WebSocketConnectionError
+from django_fastws._core import pacing as rests
+from django_fastws._core.fanout import JOINED_BYTES
+from django_fastws._core.groups import group_name
+from django_fastws._core.messages import Payload
+from django_fastws.layer.broker import Link
+from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
+from django_fastws.testing import connect
+from django_fastws.transports.find import Wire
+from django_fastws.websocket import WebSocket
+from tests.support.ids import shown
+
+
+class FakeLink(Link):
+    """A link that remembers its groups, can be held at a call, and can fail."""
+
+    def __init__(self, deliver):
+        super().__init__(deliver)
+        self.groups = set()
+        self.calls = []
+        #: Groups whose subscription is being made again.
+        self.lost = set()
+        self.gates = {call: asyncio.Event() for call in ("subscribe", "unsubscribe", "resubscribed", "close")}
+        for gate in self.gates.values():
+            gate.set()
+        self.fails = {}
+        self.closed = False
+
+    async def subscribe(self, group):
+        await self._pass("subscribe", group)
+        self.groups.add(group)
+
+    async def unsubscribe(self, group):
+        await self._pass("unsubscribe", group)
+        self.groups.discard(group)
+
+    def is_subscribed(self, group):
+        return group not in self.lost
+
+    async def resubscribed(self, group):
+        await self._pass("resubscribed", group)
+
+    def hold(self):
+        self.calls.append(("hold", None))
+
+    def resume(self):
+        self.calls.append(("resume", None))
+
+    async def close(self):
+        await self._pass("close", None)
+        self.closed = True
+
+    async def _pass(self, call, group):
+        assert not self.closed
+        self.calls.append((call, group))
+        await self.gates[call].wait()
+        errors = self.fails.get(call)
+        if errors:
+            raise errors.pop(0)
+
+    @property
+    def short(self):
+        """The calls in short: "+lobby", "-lobby" and "close"."""
+        signs = {"subscribe": "+", "unsubscribe": "-"}
+        return [signs.get(call, call) + (group or "").removeprefix("fastws.n.") for call, group in self.calls]
+
+
+class Member:
+    def __init__(self, name="member", fails_with=None):
+        self.id = name
+        self.got = []
+        self.posts = 0
+        self.fails_with = fails_with
+
+    def post(self, batch):
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.posts += 1
+        self.got += [payload.raw if payload.binary else payload.text for payload in batch.payloads]
+
+    def __repr__(self):
+        return f"<{self.id}>"
+
+
+class Links(list):
+    """Every link that hubs made, in order; the settings of those to come."""
+
+    refresh_seconds = None
+
+    def make(self, deliver):
+        made = FakeLink(deliver)
+        made.refresh_seconds = self.refresh_seconds
+        self.append(made)
+        return made
+
+
+@pytest.fixture
+async def links(monkeypatch):
+    links = Links()
+    monkeypatch.setattr(hub_module, "link", links.make)
+    monkeypatch.setattr(rests, "_SHORTEST", math.inf)  # however slow the machine
+    return links
+
+
+@pytest.fixture
+async def hub(links):
+    hub = Hub()
+    yield hub
+    if hub._refresher is not None:
+        hub._refresher.cancel()
+
+
+_started = set()
+
+
+def start(coroutine):
+    """A task that does not outlive the test, and whose error is not left behind."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    _started.add(task)
+    return task
+
+
+@pytest.fixture(autouse=True)
+async def _end_of_tasks():
+    yield
+    tasks = list(_started)
+    _started.clear()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def settle():
+    """Let whatever can run, run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def broadcast(hub, room, data, exclude=None):
+    payload = Payload(data)
+    hub.deliver(envelope(group_name(room), payload, exclude))
+    hub._send()  # what the loop does in its next turn
+
+
+def lost():
+    return WebSocketConnectionError("on purpose")
+
+
+# Subscriptions
+
+
+async def test_a_room_is_one_subscription_however_many_members_it_has(hub, links):
+    members = [Member(str(number)) for number in range(5)]
+    for member in members:
+        await hub.join(member, "lobby")
+    assert links[0].short == ["+lobby"]
+    for member in members:
+        await hub.leave(member, "lobby")
+    assert links[0].short == ["+lobby", "-lobby", "close"]
+
+
+async def test_joining_twice_is_joining_once(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+    await hub.leave(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+    assert links[0].groups == set()
+
+
+async def test_leaving_a_room_that_one_is_not_in_does_nothing(hub, links):
+    one, two = Member("one"), Member("two")
+    await hub.leave(one, "lobby")
+    assert links == []
+    await hub.join(one, "lobby")
+    await hub.leave(two, "lobby")
+    hub.drop(two, {"lobby", "another"})
+    await settle()
+    assert links[0].short == ["+lobby"]
+
+
+async def test_a_room_without_members_leaves_nothing_behind(hub, links):
+    member = Member()
+    for name in ("lobby", "größe ✓", ""):
+        await hub.join(member, name)
+    hub.drop(member, {"lobby", "größe ✓", ""})
+    await settle()
+    assert links[0].groups == set()
+    assert links[0].closed
+    assert (hub._rooms, hub._link, hub._tasks) == ({}, None, set())
+
+
+async def test_a_member_that_has_left_is_not_kept(hub):
+    member = Member()
+    kept = weakref.ref(member)
+    await hub.join(member, "lobby")
+    await hub.leave(member, "lobby")
+    del member
+    gc.collect()
+    assert kept() is None
+
+
+async def test_the_link_is_made_anew_after_the_last_room(hub, links):
+    member = Member()
+    for _ in range(2):
+        await hub.join(member, "lobby")
+        await hub.leave(member, "lobby")
+    assert [made.short for made in links] == [["+lobby", "-lobby", "close"]] * 2
+
+
+async def test_rooms_are_apart(hub):
+    one, two, both = Member("one"), Member("two"), Member("both")
+    await hub.join(one, "1")
+    await hub.join(two, "2")
+    await hub.join(both, "1")
+    await hub.join(both, "2")
+    broadcast(hub, "1", "to one")
+    broadcast(hub, "2", b"to two")
+    assert (one.got, two.got, both.got) == (["to one"], [b"to two"], ["to one", b"to two"])
+
+
+async def test_drop_takes_effect_at_once(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.drop(member, {"lobby"})
+    broadcast(hub, "lobby", "hi")
+    assert member.got == []
+    assert links[0].groups
+    await settle()
+    assert links[0].groups == set()
+
+
+# Delivery
+
+
+async def test_what_is_excluded_does_not_get_it(hub):
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    await hub.join(two, "lobby")
+    broadcast(hub, "lobby", "hi", exclude="one")
+    broadcast(hub, "lobby", "ho", exclude="stranger")
+    assert (one.got, two.got) == (["ho"], ["hi", "ho"])
+
+
+async def test_all_members_get_one_payload(hub):
+    seen = []
+    members = [Member(str(number)) for number in range(3)]
+    for member in members:
+        member.post = seen.append
+        await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert len(seen) == 3
+    assert len(set(map(id, seen))) == 1
+
+
+async def test_broadcasts_come_in_their_order(hub):
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(100):
+        broadcast(hub, "lobby", str(number))
+    assert member.got == [str(number) for number in range(100)]
+
+
+@pytest.mark.parametrize("data", ["", b"", "größe", b"\xff"])
+async def test_text_and_binary_arrive_as_they_are(hub, data):
+    member = Member()
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", data)
+    assert member.got == [data]
+    assert type(member.got[0]) is type(data)
+
+
+async def test_a_broken_member_does_not_disturb_the_others(hub, caplog):
+    one, broken, two = Member("one"), Member("broken", ValueError("on purpose")), Member("two")
+    for member in (one, broken, two):
+        await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == (["hi"], ["hi"])
+    assert any("on purpose" in str(record.exc_info) for record in caplog.records)
+
+
+async def test_a_broken_member_does_not_disturb_the_layer(hub, caplog):
+    await hub.join(Member("broken", ValueError("on purpose")), "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert any("on purpose" in str(record.exc_info) for record in caplog.records)
+
+
+async def test_a_member_may_leave_while_it_is_served(hub):
+    one, two = Member("one"), Member("two")
+    one.post = lambda payload: hub.drop(one, {"lobby"})
+    for member in (one, two):
+        await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert two.got == ["hi"]
+
+
+@pytest.mark.parametrize(
+    "crossing",
+    [
+        {},
+        {"type": "chat.message", "text": "of a consumer"},
+        {"type": "fastws.broadcast", "v": VERSION},
+        {"type": "fastws.broadcast", "v": VERSION, "room": "nobody's", "text": "x"},
+        {"type": "fastws.broadcast", "v": VERSION, "room": None, "text": "x"},
+    ],
+    ids=shown,
+)
+async def test_what_is_for_nobody_is_ignored(hub, caplog, crossing):
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver(crossing)
+    await settle()
+    assert member.got == []
+    assert caplog.records == []
+
+
+async def test_an_envelope_without_a_message_is_logged(hub, caplog):
+    await hub.join(Member(), "lobby")
+    hub.deliver({"type": "fastws.broadcast", "v": VERSION, "room": group_name("lobby")})
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"text": 5},
+        {"text": ["a"]},
+        {"text": {"a": 1}},
+        {"bytes": 5},
+        {"bytes": "text"},
+        {"text": "\ud800"},
+        {"text": "hi", "exclude": ["1"]},
+    ],
+    ids=shown,
+)
+async def test_what_is_no_message_is_logged_and_stands_in_nobodys_way(hub, caplog, message):
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver({"type": "fastws.broadcast", "v": VERSION, "room": group_name("lobby"), **message})
+    hub.deliver(envelope(group_name("lobby"), Payload("hi"), None))
+    await settle()
+    assert member.got == ["hi"]
+    assert len(caplog.records) == 1
+    assert not hub._due
+    assert hub._bytes == 0
+
+
+KEYS = st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"])
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"]), JUNK), max_size=5)
+)
+def test_whatever_comes_is_said_once_without_a_traceback_and_stands_in_nobodys_way(caplog, changes):
+    caplog.clear()
+    asyncio.run(survive(changes))
+    assert sum(record.levelno >= logging.WARNING for record in caplog.records) <= 2  # of a version, and of garbage
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def survive(changes):
+    hub, member = Hub(), Member()
+    original, hub_module.link = hub_module.link, FakeLink
+    try:
+        await hub.join(member, "lobby")
+        good = envelope(group_name("lobby"), Payload("good"), None)
+        for change in changes:
+            hub.deliver({**good, **change})
+        hub.deliver(good)
+        await settle()
+        assert member.got[-1] == "good"
+        assert not hub._due
+        assert (hub._bytes, hub._count) == (0, 0)
+        await hub.leave(member, "lobby")
+    finally:
+        hub_module.link = original
+
+
+async def test_a_version_is_not_logged_however_long_it_is(hub, caplog):
+    await hub.join(Member(), "lobby")
+    hub.deliver({**envelope(group_name("lobby"), Payload("hi"), None), "v": 100_000 * "9"})
+    assert [len(record.getMessage()) < 300 for record in caplog.records] == [True]
+
+
+async def test_keys_that_are_not_known_are_ignored(hub):
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver({**envelope(group_name("lobby"), Payload("hi"), None), "offset": "5", "epoch": b"x"})
+    await settle()
+    assert member.got == ["hi"]
+
+
+async def test_another_version_is_ignored_and_warned_of_once(hub, caplog):
+    member = Member()
+    await hub.join(member, "lobby")
+    for _ in range(3):
+        hub.deliver({**envelope(group_name("lobby"), Payload("hi"), None), "v": "2"})
+    assert member.got == []
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "'2'" in record.getMessage()
+
+
+@pytest.mark.parametrize("data", ["text", b"bytes", ""])
+@pytest.mark.parametrize("exclude", [None, "some-id"])
+def test_an_envelope_holds_only_str_and_bytes(data, exclude):
+    crossing = envelope("fastws.n.lobby", Payload(data), exclude)
+    assert all(type(key) is str and type(value) in (str, bytes) for key, value in crossing.items())
+    assert crossing["v"] == VERSION
+    assert ("exclude" in crossing) is (exclude is not None)
+
+
+# Races
+
+
+async def held(links, hub, call):
+    """A hub with a link that is held at a call; a member in another room keeps it alive."""
+    keeper = Member("keeper")
+    await hub.join(keeper, "elsewhere")
+    (link,) = links
+    link.calls.clear()
+    link.gates[call].clear()
+    return link
+
+
+async def test_neither_of_two_who_join_returns_before_the_subscription(hub, links):
+    link = await held(links, hub, "subscribe")
+    joins = [start(hub.join(Member(str(number)), "lobby")) for number in range(2)]
+    await settle()
+    assert not any(join.done() for join in joins)
+    link.gates["subscribe"].set()
+    await asyncio.gather(*joins)
+    assert link.short == ["+lobby"]
+
+
+async def test_one_who_joins_while_the_last_one_leaves_is_subscribed_when_the_call_returns(hub, links):
+    link = await held(links, hub, "unsubscribe")
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    leaving = start(hub.leave(one, "lobby"))
+    await settle()
+    joining = start(hub.join(two, "lobby"))
+    await settle()
+    assert not joining.done()
+    link.gates["unsubscribe"].set()
+    await asyncio.gather(leaving, joining)
+    assert link.short == ["+lobby", "-lobby", "+lobby"]
+    assert group_name("lobby") in link.groups
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == ([], ["hi"])
+
+
+async def test_one_who_leaves_while_it_joins_is_out_and_so_is_the_subscription(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    joining = start(hub.join(member, "lobby"))
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    link.gates["subscribe"].set()
+    await asyncio.gather(joining, leaving)
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert member.got == []
+    assert link.short == ["+lobby", "-lobby"]
+
+
+async def test_a_leave_that_is_cancelled_gives_the_subscription_back_and_lets_go_of_the_layer(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    (link,) = links
+    link.gates["unsubscribe"].clear()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    leaving.cancel()
+    link.gates["unsubscribe"].set()
+    await settle()
+    assert leaving.cancelled()
+    assert link.groups == set()
+    assert link.closed
+
+
+async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, links):
+    link = await held(links, hub, "unsubscribe")
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    leaving = start(hub.leave(one, "lobby"))
+    await settle()
+    joining = start(hub.join(two, "lobby"))
+    await settle()
+    leaving.cancel()
+    link.gates["unsubscribe"].set()
+    await joining
+    await settle()
+    assert group_name("lobby") in link.groups
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == ([], ["hi"])
+
+
+async def test_one_who_is_dropped_while_it_joins_is_out_and_so_is_the_subscription(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    joining = start(hub.join(member, "lobby"))
+    await settle()
+    hub.drop(member, {"lobby"})
+    link.gates["subscribe"].set()
+    await joining
+    await settle()
+    assert link.short == ["+lobby", "-lobby"]
+    assert group_name("lobby") not in hub._rooms
+
+
+async def test_a_join_that_is_cancelled_leaves_the_others_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    one, two = Member("one"), Member("two")
+    first, second = start(hub.join(one, "lobby")), start(hub.join(two, "lobby"))
+    await settle()
+    first.cancel()
+    await settle()
+    link.gates["subscribe"].set()
+    await second
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == ([], ["hi"])
+    assert group_name("lobby") in link.groups
+
+
+async def test_a_join_that_is_cancelled_leaves_no_room(hub, links):
+    link = await held(links, hub, "subscribe")
+    joining = start(hub.join(Member(), "lobby"))
+    await settle()
+    joining.cancel()
+    link.gates["subscribe"].set()
+    await settle()
+    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in link.groups
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_a_subscription_that_may_have_been_made_is_given_back(hub, links, how):
+    # Redis may have heard SUBSCRIBE when the wait for its answer is given up
+    link = await held(links, hub, "subscribe")
+    link.fails["subscribe"] = [lost()] if how == "failed" else []
+    joining = start(hub.join(Member(), "lobby"))
+    await settle()
+    if how == "cancelled":
+        joining.cancel()
+    link.gates["subscribe"].set()
+    await settle()
+    assert link.short == ["+lobby", "-lobby"]
+
+
+async def test_one_of_two_joins_of_one_socket_is_cancelled_and_it_is_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    for cancelled in range(3):
+        joins = [start(hub.join(member, f"room {cancelled}")) for _ in range(3)]
+        await settle()
+        joins[cancelled].cancel()
+        await settle()
+        link.gates["subscribe"].set()
+        results = await asyncio.gather(*joins, return_exceptions=True)
+        assert [type(result) for result in results].count(asyncio.CancelledError) == 1
+        await settle()
+        broadcast(hub, f"room {cancelled}", str(cancelled))
+        assert member.got[-1] == str(cancelled)
+        link.gates["subscribe"].clear()
+
+
+async def test_all_joins_of_one_socket_are_cancelled_and_it_is_out(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    joins = [start(hub.join(member, "lobby")) for _ in range(3)]
+    await settle()
+    for join in joins:
+        join.cancel()
+    link.gates["subscribe"].set()
+    await asyncio.gather(*joins, return_exceptions=True)
+    await settle()
+    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in link.groups
+    assert not hub.has(member, "lobby")
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_a_member_that_joins_again_in_vain_stays_in(hub, links, how):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    member = Member()
+    await hub.join(member, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.gates["resubscribed"].clear()
+    link.fails["resubscribed"] = [lost()] if how == "failed" else []
+    again = start(hub.join(member, "lobby"))
+    await settle()
+    assert not again.done()
+    if how == "cancelled":
+        again.cancel()
+    link.gates["resubscribed"].set()
+    await asyncio.gather(again, return_exceptions=True)
+    assert again.cancelled() or again.exception()
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    before = start(hub.join(member, "lobby"))
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    after = start(hub.join(member, "lobby"))
+    await settle()
+    before.cancel()
+    link.gates["subscribe"].set()
+    await asyncio.gather(before, leaving, after, return_exceptions=True)
+    await settle()
+    assert after.exception() is None
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    member = Member()
+    before = start(hub.join(member, "lobby"))
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    after = start(hub.join(member, "lobby"))
+    await settle()
+    after.cancel()
+    await settle()
+    link.gates["subscribe"].set()
+    await asyncio.gather(before, leaving, after, return_exceptions=True)
+    await settle()
+    assert not hub.has(member, "lobby")
+    assert group_name("lobby") not in link.groups
+
+
+# A subscription that is made again
+
+
+async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    one, two, three = Member("one"), Member("two"), Member("three")
+    await hub.join(one, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.gates["resubscribed"].clear()
+    joins = [start(hub.join(member, "lobby")) for member in (two, three)]
+    await settle()
+    assert not any(join.done() for join in joins)
+    link.lost.clear()
+    link.gates["resubscribed"].set()
+    await asyncio.gather(*joins)
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got, three.got) == (["hi"], ["hi"], ["hi"])
+
+
+async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_and_the_others_stay(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    one, two = Member("one"), Member("two")
+    await hub.join(one, "lobby")
+    link.lost.add(group_name("lobby"))
+    link.fails["resubscribed"] = [lost()]
+    with pytest.raises(WebSocketConnectionError):
+        await hub.join(two, "lobby")
+    link.lost.clear()
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == (["hi"], [])
+
+
+# A layer that fails
+
+
+async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.gates["subscribe"].set()
+    link.fails["subscribe"] = [lost()]
+    member = Member()
+    with pytest.raises(WebSocketConnectionError):
+        await hub.join(member, "lobby")
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert member.got == []
+    assert group_name("lobby") not in hub._rooms
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_a_join_that_fails_at_first_is_tried_for_the_next_one(hub, links):
+    link = await held(links, hub, "subscribe")
+    link.fails["subscribe"] = [lost()]
+    one, two = Member("one"), Member("two")
+    first, second = start(hub.join(one, "lobby")), start(hub.join(two, "lobby"))
+    await settle()
+    link.gates["subscribe"].set()
+    with pytest.raises(WebSocketConnectionError):
+        await first
+    await second
+    await settle()
+    broadcast(hub, "lobby", "hi")
+    assert (one.got, two.got) == ([], ["hi"])
+    assert group_name("lobby") in link.groups
+
+
+async def test_a_join_that_fails_with_any_error_leaves_nothing_behind(hub, links):
+    made = []
+
+    def failing(deliver):
+        link = FakeLink(deliver)
+        link.fails["subscribe"] = [ValueError("on purpose")]
+        made.append(link)
+        return link
+
+    hub_module.link = failing  # links, the fixture, puts it back
+    with pytest.raises(ValueError, match="on purpose"):
+        await hub.join(Member(), "lobby")
+    await settle()
+    assert (hub._rooms, hub._link) == ({}, None)
+    assert made[0].closed
+
+
+async def test_leaving_while_the_layer_is_away_is_leaving_and_logged(hub, links, caplog):
+    link = await held(links, hub, "unsubscribe")
+    link.gates["unsubscribe"].set()
+    link.fails["unsubscribe"] = [lost(), lost()]
+    for leave in (hub.leave, lambda member, name: hub.drop(member, {name})):
+        member = Member()
+        await hub.join(member, "lobby")
+        left = leave(member, "lobby")
+        if left is not None:
+            await left
+        await settle()
+        broadcast(hub, "lobby", "hi")
+        assert member.got == []
+        assert group_name("lobby") not in hub._rooms
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+
+
+async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, links):
+    link = await held(links, hub, "unsubscribe")
+    link.gates["unsubscribe"].set()
+    link.fails["unsubscribe"] = [lost()]
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.leave(member, "lobby")
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+# Refreshing
+
+
+async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, links):
+    links.refresh_seconds = 1000
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(member, "other")
+    assert hub._refresher is not None
+    links[0].calls.clear()
+    hub._refresher.cancel()
+    hub._refresh()
+    await settle()
+    assert sorted(links[0].short) == ["+lobby", "+other"]
+    refresher = hub._refresher
+    assert not refresher.cancelled()
+    hub.drop(member, {"lobby", "other"})
+    await settle()
+    assert hub._refresher is None
+    assert refresher.cancelled()
+
+
+async def test_a_refresh_that_fails_is_logged_and_goes_on(hub, links, caplog):
+    links.refresh_seconds = 1000
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(member, "other")
+    links[0].calls.clear()
+    links[0].fails["subscribe"] = [ValueError("on purpose")]
+    hub._refresher.cancel()
+    hub._refresh()
+    await settle()
+    assert len(links[0].calls) == 2
+    assert "on purpose" in caplog.text
+
+
+async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, links):
+    links.refresh_seconds = 1000
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(Member("keeper"), "elsewhere")
+    link = links[0]
+    link.gates["subscribe"].clear()
+    hub._refresher.cancel()
+    hub._refresh()
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    link.gates["subscribe"].set()
+    await leaving
+    await settle()
+    assert link.groups == {group_name("elsewhere")}
+
+
+async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription_back(hub, links):
+    links.refresh_seconds = 1000
+    member = Member()
+    await hub.join(member, "lobby")
+    await hub.join(Member("keeper"), "elsewhere")
+    link = links[0]
+    link.gates["subscribe"].clear()
+    hub._refresher.cancel()
+    hub._refresh()
+    await settle()
+    leaving = start(hub.leave(member, "lobby"))
+    await settle()
+    leaving.cancel()
+    await settle()
+    link.gates["subscribe"].set()
+    await hub.settled()
+    assert link.groups == {group_name("elsewhere")}
+    assert set(hub._rooms) == {group_name("elsewhere")}
+
+
+# Whatever comes in whatever order
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "leave", "drop", "cancel", "fail", "hold", "go", "turn"]),
+        st.integers(0, 2),
+        st.sampled_from(["a", "b"]),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, database=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STEPS)
+@example([("join", 0, "a"), ("hold", 0, "a"), ("leave", 0, "a"), ("turn", 0, "a"), ("join", 1, "a"), ("go", 0, "a")])
+def test_in_the_end_the_subscriptions_are_the_rooms_that_have_members(steps):
+    asyncio.run(live(steps))
+
+
+async def live(steps):
+    links = Links()
+    hub, members = Hub(), [Member(str(number)) for number in range(3)]
+    original, hub_module.link = hub_module.link, links.make
+    tasks, expected = [], {}
+
+    async def join(member, room):
+        expected[member, room] = None  # not known while it lasts
+        try:
+            await hub.join(member, room)
+        except (WebSocketConnectionError, asyncio.CancelledError):
+            expected.pop((member, room), None)
+        else:
+            if expected.get((member, room), "left") is None:
+                expected[member, room] = True
+
+    try:
+        for step, number, room in steps:
+            member = members[number]
+            if step == "join" and (member, room) not in expected:
+                tasks.append(asyncio.create_task(join(member, room)))
+            elif step == "leave" and expected.get((member, room)):
+                del expected[member, room]
+                tasks.append(asyncio.create_task(hub.leave(member, room)))
+            elif step == "drop" and expected.get((member, room)):
+                del expected[member, room]
+                hub.drop(member, {room})
+            elif step == "cancel" and tasks:
+                tasks[-1].cancel()
+            elif step == "fail" and links:
+                links[-1].fails["subscribe"] = [lost()]
+            elif step in ("hold", "go") and links:
+                for call in ("subscribe", "unsubscribe"):
+                    getattr(links[-1].gates[call], "clear" if step == "hold" else "set")()
+            await asyncio.sleep(0)
+            if step == "turn":
+                await settle()
+        for link in links:
+            for gate in link.gates.values():
+                gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await settle()
+        await settle()
+        inside = {(member, room) for (member, room), state in expected.items() if state}
+        assert all(room in ("a", "b") for _, room in inside)
+        for room in ("a", "b"):
+            broadcast(hub, room, room)
+        for member in members:
+            assert sorted(member.got) == sorted(room for who, room in inside if who is member)
+        wanted = {group_name(room) for _, room in inside}
+        assert set(hub._rooms) == wanted
+        assert (links[-1].groups if links and not links[-1].closed else set()) == wanted
+        assert all(link.closed for link in links[:-1])
+        assert (hub._link is None) is (not wanted)
+        assert not hub._tasks
+    finally:
+        hub_module.link = original
+
+
+# One for each loop
+
+
+async def test_a_loop_has_one_hub(links):
+    assert current_hub() is current_hub()
+
+
+def test_each_loop_has_a_hub_of_its_own_and_leaves_none_behind():
+    async def its_hub():
+        return current_hub()
+
+    hubs = [asyncio.run(its_hub()) for _ in range(2)]
+    assert hubs[0] is not hubs[1]
+
+
+def test_a_room_is_a_handle_that_holds_nothing():
+    assert Room("x") == Room("x")
+    assert len({Room("x"), Room("x"), Room("y")}) == 2
+
+
+# More than can be sent
+
+
+async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(12):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number % 10)), None))
+    assert links[0].short == ["+lobby", "hold"]  # once
+    await settle()
+    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert len(member.got) == 12
+
+
+async def test_messages_without_bytes_are_bounded_too(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BROADCASTS", 10)
+    member = Member()
+    await hub.join(member, "lobby")
+    for _ in range(12):
+        hub.deliver(envelope(group_name("lobby"), Payload(""), None))
+    assert links[0].short == ["+lobby", "hold"]
+    await settle()
+    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert member.got == 12 * [""]
+
+
+async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, links, monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 1)
+    member = Member()
+    await hub.join(member, "lobby")
+    hub.deliver(envelope(group_name("lobby"), Payload("too much"), None))
+    await hub.leave(member, "lobby")
+    assert links[0].short[-2:] == ["resume", "close"]
+    await settle()
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "hi")
+    assert member.got == ["hi"]
+
+
+async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch):
+    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
+    monkeypatch.setattr(hub_module, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
+    members = [Member(str(number)) for number in range(300)]
+    hub = current_hub()
+    for member in members:
+        await hub.join(member, "lobby")
+    try:
+        most = 0
+        for number in range(30):
+            await Room("lobby").abroadcast(f"{number:05}")
+            most = max(most, hub._bytes)
+        assert 10 <= most <= 15
+        async with asyncio.timeout(5):
+            while len(members[-1].got) < 30:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert members[-1].got == [f"{number:05}" for number in range(30)]
+    finally:
+        for member in members:
+            await hub.leave(member, "lobby")
+
+
+# Bursts
+
+
+async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, links):
+    members = [Member("one"), Member("two"), Member("three")]
+    for member in members:
+        await hub.join(member, "lobby")
+    for number in range(5):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number)), "two" if number == 3 else None))
+    await settle()
+    assert [member.got for member in members] == [list("01234"), list("0124"), list("01234")]
+    assert [member.posts for member in members] == [1, 1, 1]
+
+
+async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(10):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number) * (JOINED_BYTES // 4)), None))
+    await settle()
+    assert [text[0] for text in member.got] == list("0123456789")
+    assert member.posts == 3
+
+
+# Slices
+
+
+async def test_members_have_a_turn_between_two_writes_of_a_room(hub, links):
+    member = Member()
+    await hub.join(member, "lobby")
+    for number in range(3):
+        hub.deliver(envelope(group_name("lobby"), Payload(str(number) * JOINED_BYTES), None))
+    hub._send()
+    assert member.posts == 1
+    await settle()
+    assert member.posts == 3
+
+
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """One step of one fan-out in each turn of the loop."""
+    monkeypatch.setattr(hub_module, "_SLICE", 0)
+
+
+async def crowd(hub, room, count):
+    members = [Member(f"{room} {number}") for number in range(count)]
+    for member in members:
+        await hub.join(member, room)
+    return members
+
+
+def deliver(hub, room, *texts, exclude=None):
+    for text in texts:
+        hub.deliver(envelope(group_name(room), Payload(text), exclude))
+
+
+async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 10_000)
+    deliver(hub, "lobby", "hi")
+    before, most = 0, 0
+    while hub._is_sending:
+        await asyncio.sleep(0)  # another's turn
+        now = sum(member.posts for member in members)
+        before, most = now, max(most, now - before)
+    assert before == 10_000
+    assert most <= 64
+
+
+async def test_a_slice_is_over_after_some_milliseconds(hub, links, monkeypatch):
+    assert hub_module._SLICE <= 0.02
+    now = 1000.0
+    monkeypatch.setattr(hub_module.time, "perf_counter", lambda: now)
+    members = await crowd(hub, "lobby", 1000)
+
+    def posting(post):
+        def slow(batch):
+            nonlocal now
+            now += 0.0001
+            post(batch)
+
+        return slow
+
+    hub._rooms[group_name("lobby")].members.update({member: posting(member.post) for member in members})
+    deliver(hub, "lobby", "hi")
+    hub._send()
+    assert 0.01 <= now - 1000 <= 0.02
+    assert 100 <= sum(member.posts for member in members) <= 200
+    while hub._is_sending:
+        hub._send()
+    assert [member.posts for member in members] == [1] * 1000
+
+
+async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, links):
+    members = await crowd(hub, "lobby", 1000)
+    for number in range(4000):
+        hub.deliver(envelope(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
+    began = time.perf_counter()
+    hub._send()
+    longest = time.perf_counter() - began
+    while hub._is_sending:
+        began = time.perf_counter()
+        hub._send()
+        longest = max(longest, time.perf_counter() - began)
+    assert longest < 0.25  # it was seconds
+    for number in (0, 500, 999):
+        assert members[number].got == [f"{other:04}" for other in range(4000) if other != number]
+
+
+async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 300)
+    deliver(hub, "lobby", "one", "two")
+    await asyncio.sleep(0)
+    assert members[0].got == ["one", "two"]
+    assert members[-1].got == []
+    deliver(hub, "lobby", "three")
+    deliver(hub, "lobby", "four", exclude="lobby 7")
+    while hub._is_sending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    everything = ["one", "two", "three", "four"]
+    assert [member.got for member in members] == [everything] * 7 + [everything[:3]] + [everything] * 292
+    assert {member.posts for member in members} == {2}
+
+
+async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets_no_more(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 300)
+    deliver(hub, "lobby", "one")
+    await asyncio.sleep(0)
+    newcomer, returned = Member("new"), members[250]
+    await hub.join(newcomer, "lobby")
+    hub.drop(members[0], {"lobby"})
+    await hub.leave(members[299], "lobby")
+    await hub.leave(returned, "lobby")
+    await hub.join(returned, "lobby")
+    deliver(hub, "lobby", "two")
+    while hub._is_sending:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert (members[0].got, members[299].got, newcomer.got) == (["one"], [], ["two"])
+    assert returned.got == ["one", "two"]
+    assert [member.got for member in members[1:250]] == [["one", "two"]] * 249
+
+
+async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(hub, links, step_by_step):
+    members = await crowd(hub, "lobby", 200)
+    deliver(hub, "lobby", "one")
+    await asyncio.sleep(0)
+    deliver(hub, "lobby", "two")
+    for member in members:
+        hub.drop(member, {"lobby"})
+    await settle()
+    assert {tuple(member.got) for member in members[64:]} == {()}
+    assert (hub._rooms, list(hub._due), hub._bytes, hub._is_sending, hub._link) == ({}, [], 0, False, None)
+
+
+async def test_rooms_have_their_slices_in_turn(hub, links, step_by_step):
+    large, larger, small = (
+        await crowd(hub, "large", 640),
+        await crowd(hub, "larger", 1280),
+        await crowd(hub, "small", 2),
+    )
+    for _ in range(3):
+        deliver(hub, "large", "hi")
+        deliver(hub, "larger", "hi")
+        deliver(hub, "small", "hi")
+    served = []
+    while hub._is_sending:
+        await asyncio.sleep(0)
+        served.append([sum(len(member.got) for member in room) for room in (large, larger, small)])
+    assert served[:4] == [[192, 0, 0], [192, 192, 0], [192, 192, 6], [384, 192, 6]]
+    assert served[-1] == [1920, 3840, 6]
+
+
+async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(hub, links, step_by_step, caplog):
+    members = await crowd(hub, "lobby", 100)
+    broken = Member("broken", ValueError("on purpose"))
+    await hub.join(broken, "lobby")
+    members += await crowd(hub, "lobby", 100)
+    deliver(hub, "lobby", "one")
+    await settle()
+    deliver(hub, "lobby", "two")
+    await settle()
+    assert {tuple(member.got) for member in members} == {("one", "two")}
+    assert len(caplog.records) == 2
+
+
+# Rests
+
+
+async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, links, monkeypatch):
+    monkeypatch.setattr(rests, "_SHORTEST", 0)
+    monkeypatch.setattr(rests, "_LONGEST", 1)
+    member, began = Member(), time.perf_counter()
+    monkeypatch.setattr(member, "post", lambda batch, post=member.post: (time.sleep(0.05), post(batch)))
+    await hub.join(member, "lobby")
+    broadcast(hub, "lobby", "first")  # an idle room is served at once
+    assert member.got == ["first"]
+    for text in ("second", "third", "fourth"):
+        broadcast(hub, "lobby", text)
+    assert member.got == ["first"]
+    while len(member.got) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    assert member.got == ["first", "second", "third", "fourth"]
+    assert member.posts == 2
+    assert time.perf_counter() - began >= 0.1
+
+
+# Sockets
+
+
+async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(links):
+    done = asyncio.Event()
+
+    async def handler(scope, receive, send):
+        ws = WebSocket(Wire(scope, receive, send))
+        await ws.accept()
+        await ws.join("elsewhere")  # which makes the link
+        links[0].gates["subscribe"].clear()
+        joins = [start(ws.join("lobby")) for _ in range(2)]
+        await settle()
+        joins[0].cancel()
+        await settle()
+        links[0].gates["subscribe"].set()
+        await asyncio.gather(*joins, return_exceptions=True)
+        assert joins[0].cancelled()
+        await settle()
+        assert ws.rooms == {"elsewhere", "lobby"}
+        current_hub().deliver(envelope(group_name("lobby"), Payload("hi"), None))
+        await settle()
+        await done.wait()
+        ws.release()
+
+    async with connect("/", application=handler) as client:
+        assert await client.receive_text() == "hi"
+        done.set()

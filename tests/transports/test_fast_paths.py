@@ -1,0 +1,416 @@
+"""What broadcasts, echoes and idle sockets cost, in calls, tasks, futures, threads and objects; never in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import sys
+import threading
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from django.conf import LazySettings
+
+from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
+from django_fastws._core import json as json_module
+from django_fastws._core import messages as messages_module
+from django_fastws._core.backlog import Backlog
+from django_fastws._core.fanout import FanOut
+from django_fastws._core.groups import group_name
+from django_fastws._core.messages import Batch, Payload
+from django_fastws.asgi import get_asgi_application
+from django_fastws.layer.broker import Link
+from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms import room as rooms_module
+from django_fastws.rooms.hub import current_hub
+from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports.daphne import DaphneWire
+from django_fastws.transports.find import Wire, find_wire
+from django_fastws.transports.uvicorn import LegacyUvicornWire, UvicornWire
+from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
+from tests.transports.fakes import turns
+
+MEMBERS = 1000
+SERVERS = [DAPHNE[0], *UVICORN]
+
+
+class Counts:
+    """How often things were done since the counting began."""
+
+    def __init__(self) -> None:
+        self.tasks = self.futures = self.threads = self.executions = 0
+        self.settings: list[str] = []
+        self.dumps = self.loads = self.frames = 0
+
+
+@contextlib.contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Count what is done in the running loop, and by the package."""
+    counts, loop = Counts(), asyncio.get_running_loop()
+
+    def counting(name: str, function: Any) -> Any:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            setattr(counts, name, getattr(counts, name) + 1)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    def make_task(loop: Any, coroutine: Any, **options: Any) -> Any:
+        counts.tasks += 1
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    def get_setting(self: Any, name: str, original: Any = LazySettings.__getattr__) -> Any:
+        counts.settings.append(name)
+        return original(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LazySettings, "__getattr__", get_setting)
+        patch.setattr(threading.Thread, "start", counting("threads", threading.Thread.start))
+        fake = SimpleNamespace(**vars(orjson))
+        fake.dumps, fake.loads = counting("dumps", orjson.dumps), counting("loads", orjson.loads)
+        patch.setattr(json_module, "orjson", fake)
+        patch.setattr(messages_module, "frame", counting("frames", messages_module.frame))
+        if type(loop).__module__.startswith("asyncio"):  # uvloop's are not to be changed
+            patch.setattr(loop, "create_future", counting("futures", loop.create_future))
+            patch.setattr(loop, "run_in_executor", counting("executions", loop.run_in_executor))
+        loop.set_task_factory(make_task)
+        try:
+            yield counts
+        finally:
+            loop.set_task_factory(None)
+
+
+# Servers whose sockets count
+
+
+class Transport:
+    """A transport and a socket that take everything: what the wires look for there, and no more."""
+
+    TLS = False
+    dataBuffer = _tempDataBuffer = b""
+    _tempDataLen = offset = 0
+    producer = streamingProducer = None
+
+    def __init__(self) -> None:
+        self.socket = self
+        self.writes = 0
+        self.last = b""
+
+    def send(self, data: bytes) -> int:
+        self.writes += 1
+        self.last = data
+        return len(data)
+
+    write = send
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def ignored(self, *args: Any, **options: Any) -> None: ...
+
+    set_write_buffer_limits = abort = abortConnection = registerProducer = unregisterProducer = ignored
+    pauseProducing = resumeProducing = pause_reading = resume_reading = ignored
+
+
+class Protocol:
+    """A server's protocol object: what the wires look for, and no more."""
+
+    STATE_CLOSED, STATE_CONNECTING, STATE_OPEN = 0, 1, 3
+    __module__ = "uvicorn.protocols.websockets.fake"
+
+    def __init__(self, names: Any) -> None:
+        vars(self).update({name: None for name in names if not hasattr(self, name)})
+        self.transport = Transport()
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.handshake_complete = False
+        self.handshake_completed_event = asyncio.Event()
+        self.state = 1
+
+    async def send(self, event: Any) -> None:
+        assert event["type"] == "websocket.accept"
+        self.state = self.STATE_OPEN
+        self.handshake_complete = True
+
+    async def asgi_send(self, event: Any) -> None:
+        assert event["type"] == "websocket.accept"
+        self.handshake_completed_event.set()
+
+
+def daphne_member() -> tuple[Any, Transport]:
+    protocol = Protocol(daphne_module._NEEDED)
+
+    async def handle_reply(protocol: Any, event: Any) -> None:
+        await protocol.send(event)
+
+    return wire_of(DaphneWire, functools.partial(handle_reply, protocol)), protocol.transport
+
+
+def uvicorn_member() -> tuple[Any, Transport]:
+    protocol = Protocol(UvicornWire.needed)
+    return wire_of(UvicornWire, protocol.send), protocol.transport
+
+
+def legacy_member() -> tuple[Any, Transport]:
+    protocol = Protocol(LegacyUvicornWire.needed)
+    return wire_of(LegacyUvicornWire, protocol.asgi_send), protocol.transport
+
+
+def wire_of(kind: type[Wire], send: Any) -> Wire:
+    wire = find_wire({"type": "websocket", "path": "/x"}, None, send)  # type: ignore[arg-type]
+    assert type(wire) is kind
+    return wire
+
+
+class Local(Link):
+    """A link that subscribes to nothing."""
+
+    async def subscribe(self, group: str) -> None: ...
+
+    async def unsubscribe(self, group: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(params=[daphne_member, uvicorn_member, legacy_member], ids=["daphne", "uvicorn", "legacy"])
+def make_member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What makes a wire and its socket. What is published arrives at once."""
+
+    async def publish(group: str, crossing: Any) -> None:
+        current_hub().deliver(crossing)
+
+    monkeypatch.setattr(rooms_module, "apublish", publish)
+    monkeypatch.setattr(hub_module, "link", Local)
+    return request.param
+
+
+@contextlib.asynccontextmanager
+async def crowd(make_member: Any, count: int = MEMBERS) -> Any:
+    """So many open WebSockets in one room, and their sockets."""
+    members, sockets = [], []
+    for _ in range(count):
+        wire, socket = make_member()
+        ws = WebSocket(wire)
+        await ws.accept()
+        await ws.join("room")
+        members.append(ws)
+        sockets.append(socket)
+    await Room("room").abroadcast("warm")  # what is made once has been made
+    await all_sent()
+    for socket in sockets:
+        assert socket.writes == 1
+        socket.writes = 0
+    yield members, sockets
+    for ws in members:
+        ws.release()
+    await turns()
+
+
+async def all_sent() -> None:
+    hub = current_hub()
+    while hub._is_sending or any(room.is_due for room in hub._rooms.values()):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+# One broadcast
+
+
+async def test_a_broadcast_is_encoded_once_framed_once_and_written_once_for_each_member(make_member, monkeypatch):
+    async with crowd(make_member) as (_, sockets):
+        with counted(monkeypatch) as counts:
+            await Room("room").abroadcast({"größe": [1, None]})
+            await all_sent()
+        assert [socket.writes for socket in sockets] == [1] * MEMBERS
+        assert {id(socket.last) for socket in sockets} == {id(sockets[0].last)}
+        assert sockets[0].last == Payload('{"größe":[1,null]}').frame
+    assert (counts.dumps, counts.frames) == (1, 1)
+    assert (counts.tasks, counts.futures, counts.executions, counts.threads) == (0, 0, 0, 0)
+    assert counts.settings == []
+
+
+async def test_a_broadcast_calls_little_for_each_member(make_member):
+    async with crowd(make_member) as (_, sockets):
+        calls, c_calls = 0, 0
+
+        def profile(frame: Any, event: str, argument: Any) -> None:
+            nonlocal calls, c_calls
+            calls += event == "call"
+            c_calls += event == "c_call"
+
+        room, payload = current_hub()._rooms[group_name("room")], Payload("hi")
+        fan_out = FanOut([(payload, None)], room.members)
+        sys.setprofile(profile)
+        try:
+            fan_out.run(room.members, lambda: False)
+        finally:
+            sys.setprofile(None)
+        assert [socket.writes for socket in sockets] == [1] * MEMBERS
+    # post(), the frame, what the server is asked for, and the write of this test's own.
+    most = {daphne_member: 4, uvicorn_member: 6, legacy_member: 7}[make_member]
+    assert calls <= MEMBERS * most + 100
+    assert c_calls <= MEMBERS * 2 + 100
+
+
+async def test_a_broadcast_makes_nothing_for_each_member(make_member):
+    async with crowd(make_member) as (_, sockets):
+        room, payload = current_hub()._rooms[group_name("room")], Payload("hi")
+        assert payload.frame
+        fan_out = FanOut([(payload, None)], room.members)
+        tracemalloc.start()
+        try:
+            fan_out.run(room.members, lambda: False)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert [socket.writes for socket in sockets] == [1] * MEMBERS
+    assert peak < 8 * MEMBERS
+
+
+async def test_broadcasts_of_one_turn_are_one_write_for_each_member(make_member, monkeypatch):
+    async with crowd(make_member) as (members, sockets):
+        with counted(monkeypatch) as counts:
+            for number in range(10):
+                await Room("room").abroadcast({"n": number}, exclude=members[3] if number == 5 else None)
+            await all_sent()
+        assert [socket.writes for socket in sockets] == [1] * MEMBERS
+        frames = [Payload(f'{{"n":{number}}}').frame for number in range(10)]
+        assert sockets[0].last == b"".join(frames)
+        assert sockets[3].last == b"".join(frames[:5] + frames[6:])
+        assert len({id(socket.last) for socket in sockets}) == 2
+    assert (counts.dumps, counts.frames, counts.tasks, counts.futures) == (10, 10, 0, 0)
+
+
+async def test_broadcasts_to_many_rooms_are_sent_in_one_call_of_the_loop(make_member, monkeypatch):
+    sockets, members = [], []
+    for number in range(200):
+        for _ in range(2):
+            wire, socket = make_member()
+            ws = WebSocket(wire)
+            await ws.accept()
+            await ws.join(f"room {number}")
+            members.append(ws)
+            sockets.append(socket)
+    hub, sends = current_hub(), []
+    monkeypatch.setattr(hub, "_send", lambda original=hub._send: (sends.append(1), original()))
+    monkeypatch.setattr(hub_module, "_SLICE", 1000)
+    with counted(monkeypatch) as counts:
+        for number in range(200):
+            await Room(f"room {number}").abroadcast("hi")
+        await all_sent()
+    assert [socket.writes for socket in sockets] == [1] * 400
+    assert (counts.tasks, counts.futures, len(sends)) == (0, 0, 1)
+    for ws in members:
+        ws.release()
+    await turns()
+
+
+# Echoes
+
+
+@pytest.fixture
+def application(routes: Any) -> Any:
+    """A whole application with an echo, and a look at the sockets that are served."""
+    app = FastWS()
+
+    @app.websocket("/json")
+    async def echo_json(ws: WebSocket) -> None:
+        await ws.accept()
+        while True:
+            await ws.send_json(await ws.receive_json())
+
+    @app.websocket("/text")
+    async def echo_text(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message.data)
+
+    return get_asgi_application()
+
+
+@on(*SERVERS)
+@pytest.mark.parametrize("path", ["/json", "/text"])
+async def test_a_thousand_echoes_make_no_task_no_thread_and_look_for_no_setting(kind, path, application, monkeypatch):
+    async with served(kind, application, path) as client:
+        await client.send('"warm"')
+        assert await client.receive() == '"warm"'
+        with counted(monkeypatch) as counts:
+            for number in range(1000):
+                await client.send(f'{{"n":{number}}}')
+                assert await client.receive() == f'{{"n":{number}}}'
+    assert (counts.tasks, counts.threads, counts.executions, counts.settings) == (0, 0, 0, [])
+    assert (counts.dumps, counts.loads) == ((1000, 1000) if path == "/json" else (0, 0))
+    assert counts.frames == 1000
+    if kind.server == "daphne":
+        assert counts.futures <= 2000 + 10  # the queue of the server and the socket of this test wait
+
+
+# Idle sockets
+
+
+def frames_of(task: asyncio.Task[Any]) -> list[Any]:
+    """The coroutines of a task that waits, outermost first."""
+    found, coroutine = [], task.get_coro()
+    while hasattr(coroutine, "cr_await"):
+        found.append(coroutine)
+        coroutine = coroutine.cr_await
+    return found
+
+
+@on(*SERVERS)
+async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind, application):
+    before = asyncio.all_tasks()
+    async with served(kind, application, "/text") as client:
+        await client.send("x")
+        assert await client.receive() == "x"
+        stacks = [frames_of(task) for task in asyncio.all_tasks() - before]
+        (stack,) = [stack for stack in stacks if any(frame.__qualname__ == "Handshake.__call__" for frame in stack)]
+        names = [coroutine.__qualname__ for coroutine in stack]
+        ours = [name for name in names if "uvicorn" not in stack[names.index(name)].cr_code.co_filename]
+        assert ours[:6] == [
+            "_Application.__call__",
+            "Handshake.__call__",
+            "Endpoint._serve",
+            "application.<locals>.echo_text",
+            "WebSocket.__anext__",
+            "Wire.receive_data",
+        ]
+        for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint._serve") + 1]:
+            assert set(coroutine.cr_frame.f_locals).isdisjoint({"scope", "receive", "send"})
+        wire = stack[names.index("Endpoint._serve")].cr_frame.f_locals["wire"]
+        assert wire._backlog._items == ()
+        assert wire._writer is None
+        if kind.server == "daphne":
+            assert vars(wire._protocol).keys() & daphne_module._HANDSHAKE == set()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Wire({}, None, None),  # type: ignore[arg-type]
+        lambda: daphne_member()[0],
+        lambda: uvicorn_member()[0],
+        lambda: legacy_member()[0],
+        lambda: WebSocket(Wire({}, None, None)),  # type: ignore[arg-type]
+        lambda: WebSocketMessage("x"),
+        lambda: Payload("x"),
+        lambda: Batch([]),
+        lambda: Backlog(),
+        lambda: FanOut([(Payload("x"), None)], {}),
+        lambda: Room("x"),
+    ],
+)
+async def test_what_there_is_for_each_socket_or_message_has_no_dictionary(made):
+    assert not hasattr(made(), "__dict__")
+
+
+def test_the_kinds_of_servers_are_all_there():
+    assert Kind("daphne") in SERVERS
+    assert {kind.server for kind in SERVERS} == {"daphne", "websockets-sansio", "wsproto", "websockets"}
