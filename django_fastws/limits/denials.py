@@ -8,15 +8,15 @@ import math
 import time
 from typing import Any, NamedTuple
 
-from .._core.tally import Tally
+from .._core.log_throttle import LogThrottle
 from ..masking import mask_path
 from ..types import Scope
 
 __all__ = ["Refusal", "closed", "count_closed", "count_refused", "log_denied", "refused"]
 
 #: By kind: handshakes that were refused, and sockets that were closed.
-refused, closed = Tally(), Tally()
-_denied = Tally()  # of other handshakes, which no limit and no rule has refused
+refused, closed = LogThrottle(), LogThrottle()
+_denied = LogThrottle()  # of other handshakes, which no limit and no rule has refused
 
 _LOGGERS = {
     "login_required": logging.getLogger("django_fastws.access"),
@@ -82,28 +82,28 @@ def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:
     _count(closed, kind, line, (mask_path(scope.get("path")), _client(scope), code, reason))
 
 
-def _count(tally: Tally, kind: str, line: str, values: tuple[Any, ...]) -> None:
-    tally.add(kind)
+def _count(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
+    throttle.add(kind)
     now = time.monotonic()
-    count = tally.tell(kind, now)
+    count = throttle.take(kind, now)
     if count:
         _log(kind, line, values, count)
-    elif _later.get((tally, kind)) is not (loop := asyncio.get_running_loop()):
-        _later[tally, kind] = loop
-        loop.call_later(tally.wait(kind, now), _tell_rest, tally, kind, line, values)
+    elif _later.get((throttle, kind)) is not (loop := asyncio.get_running_loop()):
+        _later[throttle, kind] = loop
+        loop.call_later(throttle.wait(kind, now), _log_later, throttle, kind, line, values)
 
 
-_later: dict[tuple[Tally, str], asyncio.AbstractEventLoop] = {}
+_later: dict[tuple[LogThrottle, str], asyncio.AbstractEventLoop] = {}
 
 
-def _tell_rest(tally: Tally, kind: str, line: str, values: tuple[Any, ...]) -> None:
+def _log_later(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
     """Tell of what came within the second: no other may come for a long time."""
     now = time.monotonic()
-    if wait := tally.wait(kind, now):  # others were told of meanwhile, or the timer was a moment early
-        asyncio.get_running_loop().call_later(wait, _tell_rest, tally, kind, line, values)
+    if wait := throttle.wait(kind, now):  # others were told of meanwhile, or the timer was a moment early
+        asyncio.get_running_loop().call_later(wait, _log_later, throttle, kind, line, values)
         return
-    _later.pop((tally, kind), None)
-    if count := tally.tell(kind, now):
+    _later.pop((throttle, kind), None)
+    if count := throttle.take(kind, now):
         _log(kind, line, values, count)
 
 

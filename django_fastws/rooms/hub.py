@@ -17,7 +17,7 @@ from .._core.fanout import MOST_TASKS, Broadcast, FanOut, Post, take
 from .._core.groups import group_name
 from .._core.ids import Ids
 from .._core.messages import Payload
-from .._core.pacing import Rest
+from .._core.pacing import Pacing
 from ..exceptions import WebSocketConnectionError
 from ..layer import Link, link
 
@@ -79,7 +79,7 @@ class _Room:
         "joining",
         "lock",
         "members",
-        "rest",
+        "pacing",
         "subscribed",
         "took",
     )
@@ -103,7 +103,7 @@ class _Room:
         self.fan_out: FanOut | None = None
         #: How many seconds it has taken so far.
         self.took = 0.0
-        self.rest = Rest()
+        self.pacing = Pacing()
         self.is_due = False
 
     def add(self, member: Member, join: object) -> None:
@@ -149,7 +149,7 @@ class _Room:
         ends = time.perf_counter()
         self.took += ends - began
         if has_ended:
-            self.rest.after(ends, self.took, fan_out.count)
+            self.pacing.after(ends, self.took, fan_out.count)
             self.fan_out, self.took = None, 0.0
         return fan_out.started
 
@@ -276,9 +276,9 @@ class Hub:
     def _make_due(self, room: _Room) -> None:
         """Have a room send what has arrived: now, or when it has rested."""
         room.is_due = True
-        rest = room.rest.remaining(time.perf_counter())
-        if rest:
-            asyncio.get_running_loop().call_later(rest, self._due_now, room)
+        pause = room.pacing.remaining(time.perf_counter())
+        if pause:
+            asyncio.get_running_loop().call_later(pause, self._due_now, room)
         else:
             self._due_now(room)
 

@@ -1,14 +1,14 @@
-"""When a room rests: on a clock that the tests turn."""
+"""Pauses between the fan-outs of a room, on a clock that the tests turn."""
 
 from __future__ import annotations
 
 import pytest
 
-from django_fastws._core.pacing import Rest
+from django_fastws._core.pacing import Pacing
 
 
-def waits(rest, counts, *, took=0.004, gap=0.001):
-    """Whether what arrives soon after each fan-out has to wait for the end of a rest, one fan-out after the other.
+def waits(pacing, counts, *, took=0.004, gap=0.001):
+    """Whether what arrives soon after each fan-out has to wait for the end of a pause, one fan-out after the other.
 
     Args:
         counts: how many broadcasts each fan-out joins.
@@ -16,47 +16,47 @@ def waits(rest, counts, *, took=0.004, gap=0.001):
     """
     now, seen = 100.0, []
     for count in counts:
-        left = rest.remaining(now)
+        left = pacing.remaining(now)
         seen.append(left > 0)
         now += left + took
-        rest.after(now, took, count)
+        pacing.after(now, took, count)
         now += gap
     return seen
 
 
 def test_an_idle_room_is_served_at_once():
-    rest = Rest()
-    assert rest.remaining(5.0) == 0.0
-    assert waits(rest, [3, 3, 3], gap=1) == [False, False, False]
+    pacing = Pacing()
+    assert pacing.remaining(5.0) == 0.0
+    assert waits(pacing, [3, 3, 3], gap=1) == [False, False, False]
 
 
-def test_a_room_rests_as_long_as_it_pays():
-    assert waits(Rest(), [1, 9, 9, 9, 9, 9]) == [False, True, True, True, True, True]
+def test_a_room_pauses_as_long_as_it_pays():
+    assert waits(Pacing(), [1, 9, 9, 9, 9, 9]) == [False, True, True, True, True, True]
 
 
 def test_what_comes_one_by_one_is_delayed_less_and_less_often():
-    seen = waits(Rest(), [1] * 200)
-    rests = [number for number, waited in enumerate(seen) if waited]
-    assert rests == [1, 3, 6, 11, 20, 37, 54, 71, 88, 105, 122, 139, 156, 173, 190]
+    seen = waits(Pacing(), [1] * 200)
+    pauses = [number for number, waited in enumerate(seen) if waited]
+    assert pauses == [1, 3, 6, 11, 20, 37, 54, 71, 88, 105, 122, 139, 156, 173, 190]
 
 
 def test_a_burst_after_that_is_joined_again():
-    rest = Rest()
-    waits(rest, [1] * 40)
-    seen = waits(rest, [1] * 16 + [9] * 5)
+    pacing = Pacing()
+    waits(pacing, [1] * 40)
+    seen = waits(pacing, [1] * 16 + [9] * 5)
     assert seen[-4:] == [True] * 4
-    assert waits(rest, [1] * 4) == [True, False, True, False]
+    assert waits(pacing, [1] * 4) == [True, False, True, False]
 
 
 def test_several_that_came_in_one_turn_are_a_burst():
-    rest = Rest()
-    waits(rest, [1] * 30)
-    assert waits(rest, [2, 9, 9])[-2:] == [True, True]
+    pacing = Pacing()
+    waits(pacing, [1] * 30)
+    assert waits(pacing, [2, 9, 9])[-2:] == [True, True]
 
 
-@pytest.mark.parametrize(("took", "rested"), [(0.0001, 0.0), (0.0002, 0.0002), (0.004, 0.004), (0.5, 0.01)])
-def test_a_rest_is_as_long_as_the_fan_out_within_bounds(took, rested):
-    rest = Rest()
-    rest.after(100.0, took, 1)
-    assert rest.remaining(100.0) == pytest.approx(rested)
-    assert rest.remaining(100.0 + rested) == 0.0
+@pytest.mark.parametrize(("took", "paused"), [(0.0001, 0.0), (0.0002, 0.0002), (0.004, 0.004), (0.5, 0.01)])
+def test_a_pause_is_as_long_as_the_fan_out_within_bounds(took, paused):
+    pacing = Pacing()
+    pacing.after(100.0, took, 1)
+    assert pacing.remaining(100.0) == pytest.approx(paused)
+    assert pacing.remaining(100.0 + paused) == 0.0

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from django_fastws import FastWS, WebSocket, WebSocketException
-from django_fastws._core.tally import Tally
+from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.limits import denials as refusals
 from django_fastws.limits import statistics
 from django_fastws.routing.signatures import RouteError
@@ -339,7 +339,7 @@ async def test_without_users_a_function_can_still_decide():
 
 
 async def test_refusals_are_counted_and_logged_once_a_second(caplog, monkeypatch):
-    monkeypatch.setattr(refusals, "refused", Tally())
+    monkeypatch.setattr(refusals, "refused", LogThrottle())
     serve(login_required=True)
     serve(path="/y", permission="shop.view_order")
     for _ in range(5):

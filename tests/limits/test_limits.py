@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException
-from django_fastws._core.tally import Tally
+from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.asgi import get_asgi_application
 from django_fastws.limits import denials as refusals
 from django_fastws.limits import limits, statistics
@@ -40,8 +40,8 @@ def _fresh(monkeypatch):
     fresh = Process()
     for module in ("limits.admission", "asgi", "limits.limits"):
         monkeypatch.setattr(f"django_fastws.{module}.process", fresh)
-    monkeypatch.setattr(refusals, "refused", Tally())
-    monkeypatch.setattr(refusals, "closed", Tally())
+    monkeypatch.setattr(refusals, "refused", LogThrottle())
+    monkeypatch.setattr(refusals, "closed", LogThrottle())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from django_fastws import Room, WebSocketConnectionError
-from django_fastws._core import pacing as rests
+from django_fastws._core import pacing
 from django_fastws._core.fanout import JOINED_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
@@ -112,7 +112,7 @@ class Links(list):
 async def links(monkeypatch):
     links = Links()
     monkeypatch.setattr(hub_module, "link", links.make)
-    monkeypatch.setattr(rests, "_SHORTEST", math.inf)  # however slow the machine
+    monkeypatch.setattr(pacing, "_SHORTEST", math.inf)  # however slow the machine
     return links
 
 
@@ -1201,8 +1201,8 @@ async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(
 
 
 async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, links, monkeypatch):
-    monkeypatch.setattr(rests, "_SHORTEST", 0)
-    monkeypatch.setattr(rests, "_LONGEST", 1)
+    monkeypatch.setattr(pacing, "_SHORTEST", 0)
+    monkeypatch.setattr(pacing, "_LONGEST", 1)
     member, began = Member(), time.perf_counter()
     monkeypatch.setattr(member, "post", lambda batch, post=member.post: (time.sleep(0.05), post(batch)))
     await hub.join(member, "lobby")
