@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from .broker import Link
 from .local import expect_members
-from .losses import losses
 from .outages import LayerStatus
 from .probe import announce_layer, first_problem, layer_problem
 from .publishing import apublish, publish
@@ -38,7 +37,6 @@ __all__ = [
     "layer_problem",
     "layer_status",
     "link",
-    "losses",
     "publish",
     "redis_client",
     "redis_prefix",

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from django.dispatch import Signal
 
+from .. import metrics
 from .._core.forks import after_fork_in_child
 from ..signals import layer_lost, layer_restored
 from .errors import CutOff
@@ -77,6 +78,7 @@ class Outage:
             if begins:
                 self._error, self._began = error, time.monotonic()
                 self._count += 1
+                metrics.outages.add()
                 what = "Fell behind the channel layer" if isinstance(error, CutOff) else "Lost the channel layer"
                 logger.warning("%s, and keep trying: %s", what, error)
         if begins:
@@ -89,6 +91,7 @@ class Outage:
             if self._missing or self._error is None:
                 return
             seconds, error, self._error = time.monotonic() - self._began, self._error, None
+            metrics.outage_seconds.add(seconds)
             logger.warning("The channel layer is back after %.1f seconds", seconds)
         _announce(layer_restored, self._sender, error=error, seconds=seconds)
 

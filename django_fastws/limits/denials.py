@@ -6,17 +6,21 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from .. import metrics
 from .._core.log_throttle import LogThrottle
 from ..masking import mask_path
 from ..types import Scope
 
-__all__ = ["Refusal", "closed", "count_closed", "count_refused", "log_denied", "refused"]
+__all__ = ["Refusal", "count_closed", "count_refused", "denials_by_rule", "log_denied"]
 
-#: By kind: handshakes that were refused, and sockets that were closed.
-refused, closed = LogThrottle(), LogThrottle()
-_denied = LogThrottle()  # of other handshakes, which no limit and no rule has refused
+# What is logged of handshakes that a limit or a rule denies, of other denials, and of sockets that are closed.
+_by_rule, _by_mistake, _closed = LogThrottle(), LogThrottle(), LogThrottle()
+#: Reasons of a denial that are neither a limit nor a rule.
+_MISTAKES = frozenset({"handler", "malformed", "not_accepted", "not_answered", "origin"})
 
 _LOGGERS = {
     "login_required": logging.getLogger("django_fastws.access"),
@@ -66,23 +70,34 @@ def count_refused(refusal: Refusal, scope: Scope) -> None:
     """Count a refusal, and log it: a kind at most once a second, with how many there were."""
     line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
     why = refusal.detail or refusal.text
-    _count(refused, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
+    metrics.denials.add(1, refusal.kind)
+    _log_throttled(_by_rule, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
 
 
 def log_denied(refusal: Refusal, scope: Scope) -> None:
     """Log a handshake that was denied for another reason than a limit or a rule; it counts as none of those."""
     line = "Denied a WebSocket on %.200r from %.100r with %s: %.500r"
     why = refusal.detail or refusal.text
-    _count(_denied, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
+    metrics.denials.add(1, refusal.kind)
+    _log_throttled(
+        _by_mistake, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why)
+    )
 
 
 def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:
     """Count a socket that was closed, and log it likewise."""
     line = "Closed a WebSocket on %.200r from %.100r with %s: %s"
-    _count(closed, kind, line, (mask_path(scope.get("path")), _client(scope), code, reason))
+    metrics.forced_closes.add(1, kind)
+    _log_throttled(_closed, kind, line, (mask_path(scope.get("path")), _client(scope), code, reason))
 
 
-def _count(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
+def denials_by_rule() -> Mapping[str, int]:
+    """Handshakes that a limit or a rule has denied, by its name; it does not change any more."""
+    denials = metrics.denials.by("reason")
+    return MappingProxyType({reason: count for reason, count in denials.items() if reason not in _MISTAKES})
+
+
+def _log_throttled(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
     throttle.add(kind)
     now = time.monotonic()
     count = throttle.take(kind, now)
@@ -90,17 +105,17 @@ def _count(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...])
         _log(kind, line, values, count)
     elif _later.get((throttle, kind)) is not (loop := asyncio.get_running_loop()):
         _later[throttle, kind] = loop
-        loop.call_later(throttle.wait(kind, now), _log_later, throttle, kind, line, values)
+        loop.call_later(throttle.wait(kind, now), _log_remaining, throttle, kind, line, values)
 
 
 _later: dict[tuple[LogThrottle, str], asyncio.AbstractEventLoop] = {}
 
 
-def _log_later(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
-    """Tell of what came within the second: no other may come for a long time."""
+def _log_remaining(throttle: LogThrottle, kind: str, line: str, values: tuple[Any, ...]) -> None:
+    """Log what came within the second: no other may come for a long time."""
     now = time.monotonic()
-    if wait := throttle.wait(kind, now):  # others were told of meanwhile, or the timer was a moment early
-        asyncio.get_running_loop().call_later(wait, _log_later, throttle, kind, line, values)
+    if wait := throttle.wait(kind, now):  # others were logged meanwhile, or the timer was a moment early
+        asyncio.get_running_loop().call_later(wait, _log_remaining, throttle, kind, line, values)
         return
     _later.pop((throttle, kind), None)
     if count := throttle.take(kind, now):

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from .. import metrics
 from .._core.addresses import address_key
 from .._core.counts import Counts
 from .._core.rates import Bucket, Buckets, Rate, parse_rate
 from ..conf import conf, is_count, is_timeout
-from ..layer import losses
 from ..types import Scope
 from ..users import count_users
-from . import denials
-from .denials import Refusal
+from .denials import Refusal, denials_by_rule
 
 __all__ = [
     "FROM_SETTINGS",
@@ -138,6 +137,8 @@ def too_often(kind: str, rate: Rate, wait: float) -> Refusal:
 
 
 process = Process()
+metrics.connections.read_from(lambda: process.connections)
+metrics.users.read_from(count_users)
 
 
 @dataclass(frozen=True)
@@ -163,5 +164,11 @@ class Statistics:
 
 def statistics() -> Statistics:
     """What is being served; and what was refused, closed and dropped since the process started."""
-    refused, closed = denials.refused.counts, denials.closed.counts
-    return Statistics(process.connections, count_users(), refused, closed, losses.dropped, losses.cut_off)
+    return Statistics(
+        connections=process.connections,
+        users=count_users(),
+        refused=denials_by_rule(),
+        closed=metrics.forced_closes.by("reason"),
+        dropped=int(metrics.broadcast_drops.total),
+        cut_off=int(metrics.subscription_cut_offs.total),
+    )

@@ -1,6 +1,4 @@
-"""Counts by kind, each logged once in a while."""
-
-import pytest
+"""Throttle of log lines, by kind."""
 
 from django_fastws._core.log_throttle import LogThrottle
 
@@ -12,7 +10,6 @@ def test_the_first_is_logged_at_once_and_the_next_with_how_many_there_were():
         throttle.add("rate")
         logged.append(throttle.take("rate", time))
     assert logged == [1, 0, 0, 0, 4, 0, 2]
-    assert throttle.counts == {"rate": 7}
 
 
 def test_kinds_are_apart():
@@ -37,12 +34,3 @@ def test_how_long_it_is_until_the_next_may_be_logged():
     throttle.add("rate")
     throttle.take("rate", 5)
     assert [throttle.wait("rate", time) for time in (5, 6.5, 7, 100)] == [2, 0.5, 0, 0]
-
-
-def test_the_counts_that_were_asked_for_do_not_change():
-    throttle = LogThrottle()
-    before = throttle.counts
-    throttle.add("rate")
-    assert before == {}
-    with pytest.raises(TypeError):
-        before["rate"] = 5

@@ -11,7 +11,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from django_fastws import FastWS, WebSocket, WebSocketException
+from django_fastws import FastWS, WebSocket, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.limits import denials as refusals
 from django_fastws.limits import statistics
@@ -339,7 +339,8 @@ async def test_without_users_a_function_can_still_decide():
 
 
 async def test_refusals_are_counted_and_logged_once_a_second(caplog, monkeypatch):
-    monkeypatch.setattr(refusals, "refused", LogThrottle())
+    monkeypatch.setattr(refusals, "_by_rule", LogThrottle())
+    metrics.reset()
     serve(login_required=True)
     serve(path="/y", permission="shop.view_order")
     for _ in range(5):

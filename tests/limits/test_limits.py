@@ -16,7 +16,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException
+from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.asgi import get_asgi_application
 from django_fastws.limits import denials as refusals
@@ -40,8 +40,9 @@ def _fresh(monkeypatch):
     fresh = Process()
     for module in ("limits.admission", "asgi", "limits.limits"):
         monkeypatch.setattr(f"django_fastws.{module}.process", fresh)
-    monkeypatch.setattr(refusals, "refused", LogThrottle())
-    monkeypatch.setattr(refusals, "closed", LogThrottle())
+    monkeypatch.setattr(refusals, "_by_rule", LogThrottle())
+    monkeypatch.setattr(refusals, "_closed", LogThrottle())
+    metrics.reset()
 
 
 @pytest.fixture

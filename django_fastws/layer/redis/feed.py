@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ... import metrics
 from ..._core.channel_queue import ChannelQueue
 from ..._core.sequences import Sequences
 from ..broker import Deliver
-from ..losses import losses
 
 __all__ = ["Feed"]
 
@@ -96,7 +96,7 @@ class Feed:
         self._dropped, self._telling = 0, None
 
     def _count(self, dropped: int, channel: bytes) -> None:
-        losses.drop(dropped)
+        metrics.broadcast_drops.add(dropped)
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None

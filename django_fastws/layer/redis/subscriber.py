@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ... import metrics
 from ..._core.resp import Refusal, command
 from ...exceptions import WebSocketConnectionError
 from ..errors import CutOff, silence
-from ..losses import losses
 from ..outages import Server
 from .connection import Connection
 from .deadlines import Waiting
@@ -258,7 +258,7 @@ class Subscriber(Line):
     def _lost(self, error: Exception) -> None:
         self._forget()
         if isinstance(error, CutOff):
-            losses.cut()
+            metrics.subscription_cut_offs.add()
         if self._is_needed():
             self._missed(error)
             self._connect()
