@@ -46,6 +46,6 @@ class PerLoop(Generic[T]):
             found = self._objects[loop] = self._make()
         return found
 
-    def all(self) -> list[T]:
-        """The objects of all event loops; may be called in any thread."""
-        return list(self._objects.values())
+    def items(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
+        """All event loops that have an object, with it; may be called in any thread."""
+        return list(self._objects.items())

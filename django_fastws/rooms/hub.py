@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 from .._core.fanout import MOST_TASKS, Broadcast, FanOut, Post, take
 from .._core.groups import group_name
@@ -20,6 +19,8 @@ from .._core.messages import Payload
 from .._core.pacing import Pacing
 from ..exceptions import WebSocketConnectionError
 from ..layer import Link, link
+from ..loops import PerLoop
+from ..tasks import BackgroundTasks
 
 __all__ = ["VERSION", "Hub", "Member", "current_hub", "envelope", "ids"]
 
@@ -160,7 +161,7 @@ class Hub:
     def __init__(self) -> None:
         self._rooms: dict[str, _Room] = {}
         self._link: Link | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(logger)
         self._refresher: asyncio.TimerHandle | None = None
         self._unknown_version = False
         self._saw_garbage = False
@@ -224,8 +225,7 @@ class Hub:
 
     async def settled(self) -> None:
         """Wait until every subscription that is not needed any more is given back."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait()
 
     def deliver(self, crossing: Mapping[str, Any]) -> None:
         """Take what arrived for a room, for its members here. Never raises: this is called by the layer.
@@ -385,11 +385,9 @@ class Hub:
                 logger.exception("Could not give back the subscription of a room")
 
         try:
-            task = asyncio.get_running_loop().create_task(settle())
+            self._tasks.start(settle())
         except RuntimeError:  # the loop is gone, and the layer's connections with it
             return
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _refresh_later(self) -> None:
         seconds = self._link.refresh_seconds if self._link is not None else None
@@ -408,19 +406,13 @@ class Hub:
                         except Exception as error:
                             logger.warning("Could not refresh a room's subscription: %s", error)
 
-        task = asyncio.get_running_loop().create_task(refresh())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(refresh())
         self._refresh_later()
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+_hubs = PerLoop(Hub)
 
 
 def current_hub() -> Hub:
     """The hub of the running event loop."""
-    loop = asyncio.get_running_loop()
-    hub = _hubs.get(loop)
-    if hub is None:
-        hub = _hubs[loop] = Hub()
-    return hub
+    return _hubs.get()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from django.db import connections, transaction
 
 from ..exceptions import WebSocketStateError
 from ..layer import apublish, publish
+from ..loops import running_loop
+from ..tasks import BackgroundTasks
 
 __all__ = ["Publisher", "check_no_loop", "publish_sync"]
 
@@ -31,7 +32,7 @@ def check_no_loop(call: str, instead: str) -> None:
     Raises:
         WebSocketStateError: it runs one.
     """
-    if _in_event_loop():
+    if running_loop() is not None:
         raise WebSocketStateError(
             f"cannot call {call} here: it would block the running event loop; write `await {instead}`"
         )
@@ -102,7 +103,7 @@ class Publisher(Generic[T]):
                     self._thread, self._pending = None, []
                     self._logger.error("%s was lost: %s", self._describe(items), error)
                     return
-        if not _in_event_loop():
+        if running_loop() is None:
             _patience.wait(done)
 
     def drain(self) -> None:
@@ -150,14 +151,6 @@ class _Patience(threading.local):
 _patience = _Patience()
 
 
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def _open_transaction() -> str | None:
     """The alias of a database with an open transaction in this thread: the default one if it has one."""
     open_ones = [
@@ -166,17 +159,15 @@ def _open_transaction() -> str | None:
     return "default" if "default" in open_ones else (open_ones[0] if open_ones else None)
 
 
-_tasks: set[asyncio.Task[Any]] = set()
+_publishing = BackgroundTasks(logging.getLogger("django_fastws.rooms"))
 
 
 def _publish_committed(group: str, crossing: Envelope, what: str, logger: logging.Logger) -> None:
     # The transaction is over: an error here must not look like one of the database.
     try:
-        if _in_event_loop():
+        if running_loop() is not None:
             # Committed by code that was called in a loop's thread, as Django's async test cases do.
-            task = asyncio.get_running_loop().create_task(_apublish_committed(group, crossing, what, logger))
-            _tasks.add(task)
-            task.add_done_callback(_tasks.discard)
+            _publishing.start(_apublish_committed(group, crossing, what, logger))
         else:
             publish(group, crossing)
     except Exception:

@@ -13,7 +13,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +22,7 @@ from django.db import transaction
 from .._core.control import Ending, decode, encode, is_control
 from ..exceptions import check_close
 from ..layer import apublish
+from ..loops import PerLoop
 from ..rooms import Listener, Publisher, check_no_loop, publish_sync
 from ..signals import layer_restored
 from .identity import session_hash, user_key, user_model
@@ -221,26 +221,22 @@ def _end_all(sitters: Iterable[Sitter], ending: Ending) -> None:
         sitter.end("disconnect", ending.code, ending.reason)
 
 
-_users: WeakKeyDictionary[asyncio.AbstractEventLoop, Users] = WeakKeyDictionary()
+_users = PerLoop(Users)
 
 
 def current_users() -> Users:
     """The sockets of the running event loop."""
-    loop = asyncio.get_running_loop()
-    users = _users.get(loop)
-    if users is None:
-        users = _users[loop] = Users()
-    return users
+    return _users.get()
 
 
 def count_users() -> int:
     """How many users have a socket in this process."""
-    return len({key for users in list(_users.values()) for key in list(users._sitters)})
+    return len({key for _, users in _users.items() for key in list(users._sitters)})
 
 
 def _heard_again(**kwargs: Any) -> None:
     """The layer is back: what was published meanwhile was not heard."""
-    for loop, users in list(_users.items()):
+    for loop, users in _users.items():
         with contextlib.suppress(RuntimeError):  # of a loop that is closed
             loop.call_soon_threadsafe(users.recheck, _SPREAD)
 

@@ -8,7 +8,10 @@ import pytest
 
 from django_fastws._core.forks import reset_in_child
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),  # that it has threads
+]
 
 
 class Locked:
