@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from .._core.counts import Counts
 from .._core.rates import Bucket, Rate
 from .._core.suspension import Suspension
+from ..tasks import BackgroundTasks
 from ..transports import Wire
 from ..types import Message, Receive, Scope
 from ..users import Identity
@@ -22,6 +23,7 @@ logger = logging.getLogger("django_fastws.limits")
 
 _PATIENCE = 1.0  # seconds for a client to take its close frame
 _NOBODY = Identity()
+_closing = BackgroundTasks(logger)
 
 
 class Seat:
@@ -164,7 +166,7 @@ class Seat:
         if not self._is_open:
             self.ended = self.ended or (code, reason)
         elif self.ended is None:
-            _owned(self.aend(kind, code, reason))
+            _closing.start(self.aend(kind, code, reason))
 
     async def aend(self, kind: str, code: int, reason: str) -> None:
         """Close it, and have whoever waits for a message learn of it; returns after a second at the latest.
@@ -176,7 +178,7 @@ class Seat:
             return
         self.ended = (code, reason)
         count_closed(kind, self._wire.scope, code, reason)
-        closing = _owned(self._close_now(code, reason))
+        closing = _closing.start(self._close_now(code, reason))
         try:
             # Not asyncio.timeout(): there is a server whose close swallows a cancellation.
             await asyncio.wait([closing], timeout=_PATIENCE)
@@ -206,17 +208,6 @@ class Seat:
             return None
         code, reason = self.ended
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-
-_ending: set[asyncio.Task[None]] = set()
-
-
-def _owned(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task that is kept until it is done."""
-    task = asyncio.get_running_loop().create_task(work)
-    _ending.add(task)
-    task.add_done_callback(_ending.discard)
-    return task
 
 
 class Meter:

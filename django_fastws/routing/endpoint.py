@@ -20,6 +20,7 @@ from .._core.states import ClientState
 from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
 from ..limits import Access, Admission, Limits, NotAdmitted, Refusal, Seat, log_denied
 from ..masking import mask_path
+from ..tasks import is_being_cancelled
 from ..threads import threads
 from ..transports import Wire, find_wire
 from ..types import Receive, Scope, Send
@@ -81,8 +82,7 @@ class Endpoint:
                 else:
                     await ws.close()
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and not task.cancelling():
+            if not is_being_cancelled():
                 # Nobody cancelled the handler: it let the end of a task of its own pass.
                 await self._failed(ws, wire, error)
                 return
