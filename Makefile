@@ -71,11 +71,13 @@ check: install-lint ## Look for mistakes: ruff, mypy, import-linter, the code in
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) docs/include_code.py --check
+	$(PY) docs/reference_pages.py --check
 
 format: install-lint ## Format the code, mend what can be mended, write the pages' code into them
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 	$(PY) docs/include_code.py
+	$(PY) docs/reference_pages.py
 
 test-matrix: ## Run the tests on every Python and Django that is supported, and on the lowest versions of all
 	@ran= failed=; \

@@ -18,11 +18,10 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.management import find_commands, load_command_class
 from django.utils.module_loading import import_string
 
-from . import conf
 from .clients import library
+from .conf import SETTINGS, conf
 from .layer import evicting_policy, has_redis
 from .routing import did_you_mean, registry
-from .setting_kinds import KINDS
 
 __all__ = ["all_checks", "deploy_checks"]
 
@@ -184,7 +183,7 @@ _WAITING_SECONDS = 5  # channels_redis.core.RedisChannelLayer.brpop_timeout, and
 @_check
 def check_origins() -> Iterator[CheckMessage]:
     """W008: ALLOWED_HOSTS allows every host, so that the origin check has nothing to go by."""
-    if "*" in settings.ALLOWED_HOSTS and conf.conf.allowed_origins is None:
+    if "*" in settings.ALLOWED_HOSTS and conf.allowed_origins is None:
         yield Warning(
             "ALLOWED_HOSTS contains '*', so the origin of a WebSocket can only be compared with the Host header.",
             hint="List your hosts in ALLOWED_HOSTS, or your sites in FASTWS_ALLOWED_ORIGINS.",
@@ -302,19 +301,19 @@ def check_access() -> Iterator[CheckMessage]:
 @_check
 def check_settings() -> Iterator[CheckMessage]:
     """E020: a setting of the wrong kind. W021: a setting that does not exist."""
-    for name, (is_right, wanted) in KINDS.items():
-        if hasattr(settings, name) and not is_right(getattr(settings, name)):
+    for name, setting in SETTINGS.items():
+        if hasattr(settings, name) and not setting.kind.is_right(getattr(settings, name)):
             yield Error(
-                f"{name} = {getattr(settings, name)!r} is not {wanted}.",
-                hint=f"Set {name} to {wanted}, or remove it.",
+                f"{name} = {getattr(settings, name)!r} is not {setting.kind.wanted}.",
+                hint=f"Set {name} to {setting.kind.wanted}, or remove it.",
                 id="fastws.E020",
             )
     for name in dir(settings):
-        if _looks_like_ours(name) and name not in conf.NAMES:
-            meant = did_you_mean(name, conf.NAMES)
+        if _looks_like_ours(name) and name not in SETTINGS:
+            meant = did_you_mean(name, SETTINGS)
             yield Warning(
                 f"There is no setting {name}." + (f" Did you mean {meant}?" if meant else ""),
-                hint=f"Rename it to {meant}." if meant else f"The settings are {', '.join(sorted(conf.NAMES))}.",
+                hint=f"Rename it to {meant}." if meant else f"The settings are {', '.join(sorted(SETTINGS))}.",
                 id="fastws.W021",
             )
 

@@ -15,7 +15,7 @@ from .. import metrics
 from .._core.addresses import address_key
 from .._core.counts import Counts
 from .._core.rates import Bucket, Buckets, Rate, parse_rate
-from ..conf import conf, is_count, is_timeout
+from ..conf import COUNT_OR_NONE, TIMEOUT_OR_NONE, conf
 from ..types import Scope
 from ..users import count_users
 from .denials import Refusal, denials_by_rule
@@ -84,7 +84,7 @@ def _checked(name: str, value: Any) -> Any:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name}={value!r}: {error}") from None
     is_time = name in ("idle_timeout", "max_lifetime")
-    if not (is_timeout if is_time else is_count)(value):
+    if not (TIMEOUT_OR_NONE if is_time else COUNT_OR_NONE).is_right(value):
         raise ValueError(f"{name}={value!r} is neither a positive number{' of seconds' if is_time else ''} nor None")
     return value
 

@@ -1,0 +1,202 @@
+"""Kinds of settings and limits: which values each takes, how that is said, and how a value is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from .._core.origins import parse_pattern
+from .._core.rates import Rate, parse_rate
+
+__all__ = [
+    "CLOSE_ON_LOGOUT",
+    "COUNT_OR_NONE",
+    "DB_RESET",
+    "DURATION",
+    "FRACTION",
+    "FUNCTION",
+    "MODULE",
+    "NUMBER",
+    "ORIGINS",
+    "RATE_OR_NONE",
+    "SECONDS",
+    "TIMEOUT_OR_NONE",
+    "URL_PATH",
+    "WORDS",
+    "Kind",
+    "choice",
+    "count_of",
+    "limit_of",
+]
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Value]):
+    """Kind of a value.
+
+    Attributes:
+        wanted: which values are right, behind "is not" and "Set it to".
+        is_right: whether a value is one of them, for the system check.
+        read: makes what the package uses of a value; TypeError or ValueError for one that means nothing. It may be
+            more lenient than ``is_right``.
+    """
+
+    wanted: str
+    is_right: Callable[[Any], bool]
+    read: Callable[[Any], Value]
+
+
+# Numbers
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0  # NaN is not
+
+
+def _is_timeout(value: Any) -> bool:
+    return _is_seconds(value) and bool(value < math.inf)
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def count_of(things: str) -> Kind[int]:
+    """A positive number of things."""
+    return Kind(f"a positive number of {things}", _is_count, int)
+
+
+def limit_of(things: str) -> Kind[int | None]:
+    """A positive number of things, or None for no limit."""
+    return _strict(f"None or a positive number of {things}", _or_none(_is_count))
+
+
+def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_right(value)
+
+
+def _strict(wanted: str, is_right: Callable[[Any], bool]) -> Kind[Any]:
+    """A kind of limits: a value that means nothing is an error, not a limit that silently does not hold."""
+
+    def read(value: Any) -> Any:
+        if not is_right(value):
+            raise ValueError(f"not {wanted}")
+        return value
+
+    return Kind(wanted, is_right, read)
+
+
+COUNT_OR_NONE = limit_of("connections")
+TIMEOUT_OR_NONE: Kind[float | None] = _strict("None or a positive number of seconds", _or_none(_is_timeout))
+NUMBER: Kind[float] = Kind("a positive number", _is_seconds, float)
+SECONDS: Kind[float] = Kind("a positive number of seconds", _is_seconds, float)
+DURATION: Kind[float] = Kind("a number of seconds, or 0", lambda value: _is_seconds(value) or _is_zero(value), float)
+FRACTION: Kind[float] = Kind("a number from 0 to 1", _is_fraction, float)
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+
+
+def _read_rate(value: Any) -> Rate | None:
+    return None if value is None else parse_rate(value)
+
+
+def _is_rate(value: Any) -> bool:
+    try:
+        _read_rate(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+RATE_OR_NONE: Kind[Rate | None] = Kind("None or a rate such as '20/s' or '100/m burst 20'", _is_rate, _read_rate)
+
+
+# Words
+
+
+def choice(*values: str) -> Kind[str]:
+    """One of several words. Any other is read as the first; the system check tells of it."""
+    wanted = "one of " + ", ".join(map(repr, values))
+    return Kind(wanted, lambda value: value in values, lambda value: value if value in values else values[0])
+
+
+def _is_module(value: Any) -> bool:
+    return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
+
+
+def _is_url_path(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.startswith("/"))
+
+
+def _is_function(value: Any) -> bool:
+    return value is None or (_is_module(value) if isinstance(value, str) else callable(value))
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set)) and all(isinstance(item, str) and item.isalnum() for item in value)
+
+
+def _read_words(value: Any) -> tuple[str, ...]:
+    if not _is_words(value):
+        raise ValueError("not a list of words")
+    return tuple(map(str.lower, value))
+
+
+def _is_origins(value: Any) -> bool:
+    return value is None or (isinstance(value, (list, tuple, set)) and all(map(_is_origin, value)))
+
+
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and (value in ("*", "null") or parse_pattern(value) is not None)
+
+
+MODULE: Kind[str] = Kind("the name of a module", _is_module, str)
+URL_PATH: Kind[str | None] = Kind(
+    "None or a path that begins with '/'", _is_url_path, lambda value: None if value is None else str(value)
+)
+FUNCTION: Kind[Any] = Kind(
+    "None or the dotted path of a function that takes the scope", _is_function, lambda value: value
+)
+WORDS: Kind[tuple[str, ...]] = Kind("a list of words of letters and digits", _is_words, _read_words)
+ORIGINS: Kind[list[str] | None] = Kind(
+    "None or a list of origins such as 'https://example.com' or 'https://*.example.com'",
+    _is_origins,
+    lambda value: None if value is None else list(value),
+)
+
+
+# Flags with more than two values
+
+
+def _is_db_reset(value: Any) -> bool:
+    return value is None or isinstance(value, bool) or value in ("close", "discard")
+
+
+def _read_db_reset(value: Any) -> str | None:
+    if not _is_db_reset(value):
+        raise ValueError("not a reset")
+    return "close" if value is True else value or None
+
+
+def _is_close_on_logout(value: Any) -> bool:
+    return isinstance(value, bool) or value == "session"
+
+
+def _read_close_on_logout(value: Any) -> bool | Literal["session"]:
+    return "session" if value == "session" else bool(value)
+
+
+DB_RESET: Kind[str | None] = Kind("None, True, False, 'close' or 'discard'", _is_db_reset, _read_db_reset)
+CLOSE_ON_LOGOUT: Kind[bool | Literal["session"]] = Kind(
+    "True, False or 'session'", _is_close_on_logout, _read_close_on_logout
+)

@@ -1,0 +1,68 @@
+"""Setting: one row of the table of settings, and the typed property that reads it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar, overload
+
+from django.conf import Settings
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from .kinds import Kind
+
+__all__ = ["Setting"]
+
+Value = TypeVar("Value")
+_UNSET: Any = object()
+
+
+class Setting(Generic[Value]):
+    """Row of the table of settings, and descriptor: ``conf.idle_timeout`` reads ``FASTWS_IDLE_TIMEOUT``.
+
+    Nothing is cached, so ``override_settings`` works.
+
+    Args:
+        kind: which values it takes.
+        default: where the project does not set it.
+        wording: what it does, in Markdown: the first paragraph of its section of the reference.
+
+    Attributes:
+        name: in the project's settings, with the prefix.
+        attribute: of ``conf``.
+    """
+
+    def __init__(self, kind: Kind[Value], default: Value, wording: str) -> None:
+        self.kind = kind
+        self.default = default
+        self._read_default = kind.read(default)
+        self.wording = wording
+        self.name = self.attribute = ""
+
+    def __set_name__(self, owner: type, attribute: str) -> None:
+        self.attribute = attribute
+        self.name = f"FASTWS_{attribute.upper()}"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Setting[Value]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Value: ...
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        settings = object.__getattribute__(django_settings, "_wrapped")  # not through Django's own, which is slow
+        if type(settings) is Settings:
+            # What was set is an attribute. Looking for what was not would cost microseconds, for every message.
+            value = settings.__dict__.get(self.name, _UNSET)
+        else:  # overridden, or not loaded yet
+            value = getattr(django_settings, self.name, _UNSET)
+        if value is _UNSET:
+            return self._read_default
+        try:
+            return self.kind.read(value)
+        except (TypeError, ValueError):
+            raise ImproperlyConfigured(f"{self.name} = {value!r} is not {self.kind.wanted}") from None
+
+    def __repr__(self) -> str:
+        return f"<Setting {self.name}>"

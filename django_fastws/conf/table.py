@@ -1,0 +1,254 @@
+"""Table of settings. One row is a setting's name, kind, default and wording.
+
+The typed properties of ``conf``, the system checks and the page ``docs/reference/settings.md`` are made from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._core.masking import MASKED_PARAMETERS
+from . import kinds
+from .setting import Setting
+
+__all__ = ["SETTINGS", "Conf", "check_settings", "conf"]
+
+_MIB = 1024 * 1024
+
+
+class Conf:
+    """The settings as the package reads them, one property each."""
+
+    __slots__ = ()
+
+    # Routes
+
+    consumers_module = Setting(
+        kinds.MODULE,
+        "consumers",
+        "The module that is imported from every installed app at start-up, relative to the app.",
+    )
+    allowed_origins = Setting(
+        kinds.ORIGINS, None, "From which sites a browser may open a socket: `None`, or a list of patterns."
+    )
+    close_on_logout = Setting(
+        kinds.CLOSE_ON_LOGOUT,
+        True,
+        "Whether sockets close when their user logs out, is deactivated or deleted, changes the password, or the "
+        "session ends otherwise.",
+    )
+    session_check_seconds = Setting(
+        kinds.TIMEOUT_OR_NONE,
+        60,
+        "How often each process looks again at the sessions and users of its open sockets, in seconds.",
+    )
+
+    # Limits
+
+    max_connections = Setting(
+        kinds.COUNT_OR_NONE,
+        None,
+        "How many WebSockets a process serves at a time. More are denied with 429, before sessions and users are "
+        "looked up.",
+    )
+    max_connections_per_address = Setting(
+        kinds.COUNT_OR_NONE,
+        None,
+        "How many sockets of one client address a process serves at a time; more are denied with 429.",
+    )
+    max_connections_per_user = Setting(
+        kinds.COUNT_OR_NONE,
+        None,
+        "How many sockets of one user who is logged in a process serves at a time; more are denied with 429.",
+    )
+    handshake_rate = Setting(
+        kinds.RATE_OR_NONE,
+        None,
+        'How many handshakes a process takes up, as a rate: `"200/s burst 1000"`. What comes sooner is denied with '
+        "429, before sessions and users are looked up.",
+    )
+    handshake_rate_per_address = Setting(
+        kinds.RATE_OR_NONE, None, "How many handshakes of one client address a process takes up, as a rate."
+    )
+    message_rate = Setting(
+        kinds.RATE_OR_NONE,
+        None,
+        'How many messages a client may send on one socket, as a rate: `"50/s burst 200"`. Over it, the socket '
+        "closes with 1008.",
+    )
+    idle_timeout = Setting(
+        kinds.TIMEOUT_OR_NONE,
+        None,
+        "After how many seconds without a message from its client a socket closes with 1008. Pings are not messages.",
+    )
+    max_lifetime = Setting(
+        kinds.TIMEOUT_OR_NONE, None, "After how many seconds a socket closes with 1013, whatever it does."
+    )
+
+    # Messages and rooms
+
+    max_message_bytes = Setting(
+        kinds.count_of("bytes"),
+        _MIB,
+        "The largest message that `send*()` and `broadcast()` take, in bytes as it is encoded. More raises "
+        "`MessageTooBig`.",
+    )
+    send_buffer_bytes = Setting(
+        kinds.count_of("bytes"), _MIB, "How many bytes may wait for one client to read. A single message always fits."
+    )
+    slow_consumer = Setting(
+        kinds.choice("disconnect", "drop_oldest", "drop_newest"),
+        "disconnect",
+        "What a broadcast does with a client whose buffer is full.",
+    )
+    publish_timeout_seconds = Setting(
+        kinds.SECONDS,
+        10,
+        "How long a broadcast or a join waits for the answer of the channel layer before it raises "
+        "`WebSocketConnectionError`.",
+    )
+    publish_retry_seconds = Setting(
+        kinds.DURATION,
+        10,
+        "How long a broadcast, or a join, waits for a Redis of `RedisChannelLayer` that is known to be away, before "
+        "it raises `WebSocketConnectionError`. With 0 it raises at once.",
+    )
+    publish_retry_bytes = Setting(
+        kinds.count_of("bytes"),
+        16 * _MIB,
+        "How many bytes of broadcasts may wait for one Redis of `RedisChannelLayer`: in each event loop, and in all "
+        "other threads of a process together.",
+    )
+
+    # The server
+
+    drain_seconds = Setting(
+        kinds.DURATION,
+        20,
+        "How long an orderly stop of `manage.py runws_server` or `manage.py runws_clients` may take. 0 stops at "
+        "once, in the same order.",
+    )
+    receive_buffer_messages = Setting(
+        kinds.count_of("messages"),
+        64,
+        "How many messages of one client may wait for its handler, on `manage.py runws_server` and `runserver`.",
+    )
+    receive_buffer_bytes = Setting(
+        kinds.count_of("bytes"),
+        _MIB,
+        "How many bytes of one client may wait for its handler, on `manage.py runws_server` and `runserver`.",
+    )
+    request_timeout = Setting(
+        kinds.TIMEOUT_OR_NONE,
+        60,
+        "How long the head of an HTTP request, or of a handshake, may take from its first byte, in seconds, and how "
+        "long a connection may be open before that; `None` for ever.",
+    )
+    max_body_bytes = Setting(
+        kinds.limit_of("bytes"),
+        None,
+        "The largest body of an HTTP request that `manage.py runws_server` and `runserver` take, in bytes; `None` "
+        "for any.",
+    )
+    max_spool_bytes = Setting(
+        kinds.limit_of("bytes"),
+        None,
+        "What the bodies of HTTP requests may take together, in memory and in temporary files, in bytes; `None` for "
+        "half of what is free where temporary files are.",
+    )
+    max_pending_per_address = Setting(
+        kinds.COUNT_OR_NONE,
+        256,
+        "How many connections of one client address may be open on which a request, or the handshake of a socket, "
+        "has not come in whole; `None` for any number.",
+    )
+    health_path = Setting(
+        kinds.URL_PATH,
+        "/healthz",
+        "The path at which `manage.py runws_server` and `runserver` answer 200 as long as they live, before Django. "
+        "`None` leaves it to the project.",
+    )
+    ready_path = Setting(
+        kinds.URL_PATH,
+        "/readyz",
+        "The path at which `manage.py runws_server` and `runserver` say, before Django, whether they should be given "
+        "connections. `None` leaves it to the project.",
+    )
+    log_masked_parameters = Setting(
+        kinds.WORDS,
+        MASKED_PARAMETERS,
+        "Which parameters of a query the access log does not show the values of, for requests and sockets alike: a "
+        "list of words in their names.",
+    )
+
+    # Sync code of handlers
+
+    db_threads = Setting(
+        kinds.count_of("threads"),
+        4,
+        "How many threads the sync code of handlers shares, in each process; above all the ORM's.",
+    )
+    db_setup = Setting(
+        kinds.FUNCTION,
+        None,
+        "The dotted path of a sync function, which is called with the scope before each piece of a socket's sync "
+        "code, in the thread that runs it: to set the tenant, the schema, a variable of row-level security.",
+    )
+    db_reset = Setting(
+        kinds.DB_RESET,
+        None,
+        "What happens to the database connections after each piece of a socket's sync code, so that nothing that it "
+        "has set is seen by another socket.",
+    )
+
+    # Outbound routes
+
+    client_library = Setting(
+        kinds.choice("websockets", "picows"),
+        "websockets",
+        'The library that connects outbound routes: `"websockets"`, or `"picows"`, which the extra '
+        "`django-fastws[picows]` installs.",
+    )
+    client_http_handler_seconds = Setting(
+        kinds.SECONDS,
+        30,
+        "How long the sockets wait for the handler of an outbound HTTP request once it is answered.",
+    )
+    client_backoff_base = Setting(
+        kinds.NUMBER,
+        2,
+        "How long an outbound route waits before it connects again: before attempt `n` at most this to the power of "
+        "`n`, in seconds.",
+    )
+    client_backoff_cap = Setting(kinds.SECONDS, 30, "The longest such delay, in seconds.")
+    client_backoff_jitter = Setting(
+        kinds.FRACTION,
+        0.5,
+        "The part of the delay that is left to chance, from 0 to 1: with 0.5, it is between half and all of it.",
+    )
+    client_stable_seconds = Setting(
+        kinds.SECONDS,
+        60,
+        "An outbound connection that stayed up for so long is a success: attempts are counted from zero again.",
+    )
+    client_lease_seconds = Setting(
+        kinds.SECONDS,
+        15,
+        "How long a process that holds a route with `lease=True` may be silent before another takes the route over.",
+    )
+
+
+conf = Conf()
+
+#: Every setting, by its name in the project's settings.
+SETTINGS: dict[str, Setting[Any]] = {row.name: row for row in vars(Conf).values() if isinstance(row, Setting)}
+
+
+def check_settings() -> None:
+    """Read every setting, so that one that means nothing stops the process that starts, and no connection later.
+
+    Raises:
+        ImproperlyConfigured: a setting cannot be what it is.
+    """
+    for name in sorted(SETTINGS):
+        getattr(conf, SETTINGS[name].attribute)

@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+"""Parts of the reference that are made from tables of the package: settings, and limits.
+
+Of ``docs/reference/settings.md`` it writes the table, and the first paragraph of every section of a setting; what
+stands below that paragraph is written by hand. Of ``docs/reference/limits.md`` it writes the table of limits.
+``make format`` runs this, ``make check`` runs it with ``--check``, and so does a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from django_fastws.conf import SETTINGS, Setting
+
+__all__ = ["PAGES", "main", "settings_page"]
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+_COLUMNS = 120
+_SECTION = re.compile(r"^## (FASTWS_\w+)\n+(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def settings_page(text: str) -> str:
+    """The page of the settings, with the table and the first paragraphs as the table of settings has them."""
+    settings = [SETTINGS[name] for name in sorted(SETTINGS)]
+    text = _with_table(text, "| Setting | Default | Takes |", (_setting_cells(setting) for setting in settings))
+    by_hand = {match[1]: match[2].partition("\n\n")[2].strip("\n") for match in _SECTION.finditer(text)}
+    sections = "".join(_section(setting, by_hand.get(setting.name, "")) for setting in settings)
+    first, *_, last = _SECTION.finditer(text)
+    return text[: first.start()] + sections + text[last.end() :]
+
+
+def _setting_cells(setting: Setting[Any]) -> tuple[str, ...]:
+    return f"[`{setting.name}`](#{setting.name.lower()})", f"`{_shown(setting.default)}`", setting.kind.wanted
+
+
+def _shown(default: Any) -> str:
+    return repr(default).replace("'", '"')
+
+
+def _section(setting: Setting[Any], by_hand: str) -> str:
+    wording = "\n".join(textwrap.wrap(setting.wording, _COLUMNS, break_long_words=False, break_on_hyphens=False))
+    return f"## {setting.name}\n\n{wording}\n\n" + (f"{by_hand}\n\n" if by_hand else "")
+
+
+def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
+    """A page whose table with this header has these rows.
+
+    Raises:
+        ValueError: the page has no such table.
+    """
+    before, found, behind = text.partition(f"{header}\n")
+    if not found:
+        raise ValueError(f"there is no table {header!r}")
+    rule = "|---" * (header.count("|") - 1) + "|\n"
+    behind = re.sub(r"\A(?:\|.*\n)*", "", behind)
+    return before + found + rule + "".join(f"| {' | '.join(cells)} |\n" for cells in rows) + behind
+
+
+#: What makes each page.
+PAGES: dict[str, Callable[[str], str]] = {"settings.md": settings_page}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages, or check them. Returns the exit status."""
+    parser = argparse.ArgumentParser(description="Write the tables of the package into the reference.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is not up to date")
+    options = parser.parse_args(arguments)
+    failed = False
+    for name, made in PAGES.items():
+        path = REFERENCE / name
+        text = path.read_text("utf-8")
+        if (wanted := made(text)) == text:
+            continue
+        if options.check:
+            failed = True
+            sys.stderr.write(f"docs/reference/{name} is not what the package's table says: run `make format`.\n")
+        else:
+            path.write_text(wanted, "utf-8")
+            sys.stderr.write(f"docs/reference/{name}: written\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
