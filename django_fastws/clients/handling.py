@@ -9,6 +9,7 @@ import time
 from .._core.urls import mask, mask_in
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
+from ..tasks import is_being_cancelled
 from ..websocket import WebSocket
 from .outcomes import Ending, How
 from .transport import OutboundWire
@@ -44,8 +45,7 @@ async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tupl
     try:
         await route.handler(ws)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_being_cancelled():
             raise
         # Not the route was cancelled, but something that the handler has waited for.
         logger.exception("%s() failed on %s", route.handler_name, mask(wire.url))

@@ -14,6 +14,7 @@ from .._core.urls import check_url, mask, mask_in
 from ..conf import conf
 from ..encoding import json_bytes
 from ..routing import OutboundRoute
+from ..tasks import is_being_cancelled
 from ..threads import Threads
 from .fetching import fetch
 from .options import asked
@@ -59,8 +60,7 @@ async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[
         logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
         return False
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_being_cancelled():
             raise
         # Not the request was cancelled, but something that the handler has waited for.
         logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)

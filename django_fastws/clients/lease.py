@@ -16,6 +16,7 @@ from redis.exceptions import AskError, ClusterDownError, ClusterError, MovedErro
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..exceptions import WebSocketDisconnect
+from ..tasks import cancel_and_wait
 from .clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
 from .transport import OutboundWire
@@ -136,8 +137,7 @@ class Lease:
     async def _stop_renewing(self) -> None:
         renewing, self._renewing = self._renewing, None
         if renewing is not None:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await cancel_and_wait(renewing)
 
     async def _renew(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .._core.backoff import delays
 from ..conf import conf
 from ..routing import OutboundRoute
+from ..tasks import cancel_and_wait, wait_unless
 from ..threads import Threads
 from ..websocket import WebSocket
 from .connecting import Opener
@@ -231,19 +232,16 @@ class Runner:
             work.close()
             raise Stopped
         doing = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await wait_unless(self._stopping, doing)
             if not doing.done() and grace:
                 await asyncio.wait([doing], timeout=grace)
             if doing.done():
                 return doing.result()
             raise Stopped
         finally:
-            stopping.cancel()
             if not doing.done():
-                doing.cancel()
-                await asyncio.gather(doing, return_exceptions=True)
+                await cancel_and_wait(doing)
 
     @staticmethod
     def _delays() -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from ..conf import conf
 from ..layer import redis_client, redis_prefix
 from ..routing import OutboundRoute
+from ..tasks import wait_unless
 from ..threads import Threads
 from .http import send_request
 from .lease import Lease
@@ -125,12 +126,7 @@ class Supervisor:
 
     async def _unless_stopped(self, tasks: Sequence[asyncio.Future[None]]) -> None:
         """Wait until all tasks have ended, or ``stop()`` was called."""
-        ended: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
+        await wait_unless(self._stop, asyncio.gather(*tasks, return_exceptions=True))
 
     async def _drain(self, running: Sequence[asyncio.Future[None]]) -> None:
         logger.info("Stopping: closing %d sockets", sum(runner.state == "connected" for runner in self._runners))
