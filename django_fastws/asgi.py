@@ -22,7 +22,7 @@ from .conf import check_settings, conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
-from .limits import BEGAN, Refusal, count_refused, host_problem, log_denied, process, requested_host
+from .limits import HANDSHAKE_TIME, Denial, count_denial, host_problem, log_denial, process_limits, requested_host
 from .masking import mask_path
 from .python_warnings import reveal_warnings
 from .routing import Activation, WebSocketRouter
@@ -158,7 +158,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 class Handshake:
-    """The outermost WebSocket middleware: finds the wire, and refuses handshakes that are malformed or too many.
+    """The outermost WebSocket middleware: finds the wire, and denies handshakes that are malformed or too many.
 
     What is inside gets the wire's own ``receive`` and ``send``, in which the server's mistakes are mended. Its sync
     code runs in one of the ``FASTWS_DB_THREADS`` threads. Django's script prefix is set, and the language if
@@ -174,20 +174,20 @@ class Handshake:
         del scope, receive, send
         problem = refusal(wire.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
-            log_denied(Refusal("malformed", 400, problem), wire.scope)
-            await refuse(wire, 400, problem)
+            log_denial(Denial("malformed", 400, problem), wire.scope)
+            await deny(wire, 400, problem)
             return
         wire.scope["subprotocols"] = offered(wire.scope.get("subprotocols"))
         problem = host_problem(wire.scope)
         if problem is None:
-            refused = process.enter(wire.scope)
+            denial = process_limits.enter(wire.scope)
         else:
-            refused = Refusal("host", 400, "Bad Request: this host is not allowed", problem)
-        if refused is not None:
-            count_refused(refused, wire.scope)
-            await refuse(wire, refused.status, refused.text, refused.headers)
+            denial = Denial("host", 400, "Bad Request: this host is not allowed", problem)
+        if denial is not None:
+            count_denial(denial, wire.scope)
+            await deny(wire, denial.status, denial.text, denial.headers)
             return
-        wire.scope[BEGAN] = began = asyncio.get_running_loop().time()
+        wire.scope[HANDSHAKE_TIME] = began = asyncio.get_running_loop().time()
         try:
             with Activation(wire.scope), threads.assigned(wire.scope):
                 await self._inner(wire.scope, wire.receive, wire.send)
@@ -212,7 +212,7 @@ class Handshake:
             if wire.answered and wire.gone is None:  # nobody is left to serve it, and daphne would keep it open
                 await wire.close(1000, "")
         finally:
-            process.leave()
+            process_limits.leave()
             if not wire.answered:
                 _tell_unanswered(wire, asyncio.get_running_loop().time() - began)
         if wire.unclosed is not None:
@@ -226,7 +226,7 @@ def _tell_unanswered(wire: Wire, seconds: float) -> None:
             f"the application has not accepted it before it was over, {seconds:.1f} seconds after it came: the "
             "client has left, or the server does not wait longer (daphne: --websocket_connect_timeout)"
         )
-        log_denied(Refusal("not_answered", 503, "Service Unavailable", why), wire.scope)
+        log_denial(Denial("not_answered", 503, "Service Unavailable", why), wire.scope)
 
 
 class OriginCheck:
@@ -246,12 +246,12 @@ class OriginCheck:
         if not origins or (len(origins) == 1 and self._is_allowed(origins[0], scope)):
             return self._inner(scope, receive, send)
         logger.warning(
-            "Refused a WebSocket from origin %.200r on %.200r: it is not in %s",
+            "Denied a WebSocket from origin %.200r on %.200r: it is not in %s",
             ", ".join(origins),
             mask_path(scope.get("path")),
             "ALLOWED_HOSTS" if conf.allowed_origins is None else "FASTWS_ALLOWED_ORIGINS",
         )
-        return refuse(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")
+        return deny(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")
 
     def _is_allowed(self, value: str, scope: Scope) -> bool:
         patterns = conf.allowed_origins
@@ -325,7 +325,7 @@ async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
         return await sync_to_async(function)(session)
 
 
-async def refuse(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def deny(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Deny a handshake as soon as it has come."""
     event = await wire.receive()
     if event["type"] == "websocket.connect":

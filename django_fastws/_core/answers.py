@@ -7,7 +7,7 @@ from typing import Any
 
 from .headers import HANDSHAKE_HEADERS, MESSAGE_HEADERS, encode_headers
 
-__all__ = ["MAX_DENIAL_BYTES", "Denial", "checked_accept", "checked_body", "checked_response"]
+__all__ = ["MAX_DENIAL_BYTES", "DenialResponse", "checked_accept", "checked_body", "checked_response"]
 
 #: The largest body of a denial. It is an error's text or page, and is sent as a whole.
 MAX_DENIAL_BYTES = 1024 * 1024
@@ -38,7 +38,7 @@ def checked_accept(message: Mapping[str, Any], offered: Iterable[str]) -> dict[s
     return {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}
 
 
-class Denial:
+class DenialResponse:
     """A denial response: its start, and the body as it comes in one or several events.
 
     The server frames it: a Content-Length, Transfer-Encoding or Connection of the application's is left out, so that

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from .access import Access, Permission
-from .admission import BEGAN, Admission, NotAdmitted
+from .admission import HANDSHAKE_TIME, Admission, ConnectionDenied
 from .allowed_hosts import host_problem, requested_host
-from .connection import Seat
-from .denials import Refusal, count_refused, log_denied
-from .limits import FROM_SETTINGS, FromSettings, Limits, Statistics, process, statistics
+from .connection import LimitedConnection
+from .denials import Denial, count_denial, log_denial
+from .limits import FROM_SETTINGS, FromSettings, Limits, Statistics, process_limits, statistics
 
 __all__ = [
     "Access",
     "Admission",
-    "BEGAN",
+    "HANDSHAKE_TIME",
     "FROM_SETTINGS",
     "FromSettings",
     "Limits",
-    "NotAdmitted",
+    "ConnectionDenied",
     "Permission",
-    "Refusal",
-    "Seat",
+    "Denial",
+    "LimitedConnection",
     "Statistics",
-    "count_refused",
+    "count_denial",
     "host_problem",
-    "log_denied",
-    "process",
+    "log_denial",
+    "process_limits",
     "requested_host",
     "statistics",
 ]

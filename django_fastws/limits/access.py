@@ -14,7 +14,7 @@ from django.http import Http404
 from ..exceptions import WebSocketException
 from ..masking import mask_path
 from ..threads import threads
-from .denials import Refusal
+from .denials import Denial
 
 if TYPE_CHECKING:
     from ..websocket import WebSocket
@@ -53,7 +53,7 @@ class Access:
         """The permissions that are asked for by their names."""
         return [permission for permission in self.permissions if isinstance(permission, str)]
 
-    async def refusal(self, ws: WebSocket) -> Refusal | None:
+    async def denial(self, ws: WebSocket) -> Denial | None:
         """Ask every rule, in order; why the client is not let in, or None if it is."""
         if not self.login_required and not self.permissions:
             return None
@@ -65,14 +65,14 @@ class Access:
                 "the route that sets it",
                 mask_path(ws.scope.get("path")),
             )
-            return Refusal("login_required", 401, "log in first")
+            return Denial("login_required", 401, "log in first")
         if self.login_required and not user.is_authenticated:
-            return Refusal("login_required", 401, "log in first")
+            return Denial("login_required", 401, "log in first")
         with threads.assigned(ws.scope):
             for permission in self.permissions:
                 asking = _look_up(permission, user) if isinstance(permission, str) else _ask(permission, ws)
-                if (refusal := await asking) is not None:
-                    return refusal
+                if (denial := await asking) is not None:
+                    return denial
         return None
 
 
@@ -89,15 +89,15 @@ def _checked(permission: Any) -> Permission:
     return checked
 
 
-async def _look_up(permission: str, user: Any) -> Refusal | None:
+async def _look_up(permission: str, user: Any) -> Denial | None:
     if await sync_to_async(user.has_perm)(permission):
         return None
     if not user.is_authenticated:
-        return Refusal("permission", 401, "log in first", f"{permission!r} is needed, and nobody is logged in")
-    return Refusal("permission", 403, "permission denied", f"user {user.pk} does not have {permission!r}")
+        return Denial("permission", 401, "log in first", f"{permission!r} is needed, and nobody is logged in")
+    return Denial("permission", 403, "permission denied", f"user {user.pk} does not have {permission!r}")
 
 
-async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Refusal | None:
+async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Denial | None:
     name = getattr(check, "__qualname__", repr(check))
     try:
         if iscoroutinefunction(check) or iscoroutinefunction(getattr(check, "__call__", None)):  # noqa: B004
@@ -108,16 +108,16 @@ async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Refusal | No
                 answer = await answer
     except (PermissionDenied, WebSocketException) as error:
         text = error.reason if isinstance(error, WebSocketException) else str(error)
-        return Refusal("permission", 403, text or "permission denied", f"{name}() refused")
+        return Denial("permission", 403, text or "permission denied", f"{name}() refused")
     except Http404 as error:
-        return Refusal("permission", 404, str(error), f"{name}() found nothing")
+        return Denial("permission", 404, str(error), f"{name}() found nothing")
     except Exception:
         logger.exception(
             "%s(), which decides who may connect to %.200r, failed", name, mask_path(ws.scope.get("path"))
         )
-        return Refusal("permission", 500, "Internal Server Error", f"{name}() failed")
+        return Denial("permission", 500, "Internal Server Error", f"{name}() failed")
     if answer:
         return None
     if answer is None:
         logger.error("%s(), which decides who may connect, returned None: return True or False", name)
-    return Refusal("permission", 403, "permission denied", f"{name}() refused")
+    return Denial("permission", 403, "permission denied", f"{name}() refused")

@@ -14,18 +14,18 @@ from ..transports import Wire
 from ..users import Identity, current_users, is_loaded, load_session
 from ..websocket import ClientState, WebSocket
 from .access import Access
-from .connection import Meter, Seat
-from .denials import Refusal, count_refused
-from .limits import Limits, host_of, process, too_often
+from .connection import LimitedConnection, ReceiveLimiter
+from .denials import Denial, count_denial
+from .limits import Limits, host_of, process_limits, too_often
 
-__all__ = ["BEGAN", "Admission", "NotAdmitted"]
+__all__ = ["HANDSHAKE_TIME", "Admission", "ConnectionDenied"]
 
 #: Where the scope has the time, of the loop, at which the handshake came.
-BEGAN = "django_fastws.began"
+HANDSHAKE_TIME = "django_fastws.began"
 
 
-class NotAdmitted(Exception):
-    """A connection was refused."""
+class ConnectionDenied(Exception):
+    """A connection was denied, and has been answered."""
 
 
 class Admission:
@@ -43,94 +43,98 @@ class Admission:
         self._by_user = Counts()
         self._handshakes = Bucket(time.monotonic())
 
-    async def admit(self, ws: WebSocket, wire: Wire, close: Callable[[int, str], Awaitable[None]]) -> Seat | None:
-        """Let a connection in, or refuse it.
+    async def admit(
+        self, ws: WebSocket, wire: Wire, close: Callable[[int, str], Awaitable[None]]
+    ) -> LimitedConnection | None:
+        """Let a connection in, or deny it.
 
         What costs least is looked at first: what the route may hold, then who may connect, then the user's limit.
 
         Args:
             close: closes the connection from outside its handler.
         Returns:
-            Its seat, to be left when it is over; None if it needs none.
+            Its connection, to be left when it is over; None if it needs none.
         Raises:
-            NotAdmitted: it was refused, and has been answered.
+            ConnectionDenied: it was denied, and has been answered.
         """
         scope = wire.scope
         if not is_loaded(scope.get("session")):  # what a handler reads in async code
             with threads.assigned(scope):
                 await load_session(scope)
-        began = scope.pop(BEGAN, None) or asyncio.get_running_loop().time()
-        seat = Seat(wire, close, identity=Identity.of(scope), began=began)
+        began = scope.pop(HANDSHAKE_TIME, None) or asyncio.get_running_loop().time()
+        connection = LimitedConnection(wire, close, identity=Identity.of(scope), began=began)
         try:
-            if seat.identity.user:
-                current_users().add(seat)
-            refusal = (
-                self._for_the_route(seat, wire)
-                or await self.access.refusal(ws)
-                or self._for_the_user(seat)
-                or await self._ended(seat)
+            if connection.identity.user:
+                current_users().add(connection)
+            denial = (
+                self._for_the_route(connection, wire)
+                or await self.access.denial(ws)
+                or self._for_the_user(connection)
+                or await self._ended(connection)
             )
-            if refusal is None and not ws.closed:
-                return self._opened(seat, wire)
+            if denial is None and not ws.closed:
+                return self._opened(connection, wire)
         except BaseException:
-            self.leave(seat)
+            self.leave(connection)
             raise
-        self.leave(seat)
-        if refusal is not None:
-            count_refused(refusal, scope)
+        self.leave(connection)
+        if denial is not None:
+            count_denial(denial, scope)
             if ws.client_state is ClientState.CONNECTING:
-                await wire.deny(refusal.status, refusal.text, refusal.headers)
+                await wire.deny(denial.status, denial.text, denial.headers)
             else:  # a rule has accepted it
-                await ws.close(1008, "refused")
-        raise NotAdmitted
+                await ws.close(1008, "denied")
+        raise ConnectionDenied
 
-    def leave(self, seat: Seat | None) -> None:
+    def leave(self, connection: LimitedConnection | None) -> None:
         """The connection is over, or was not let in."""
-        if seat is not None:
-            if seat.identity.user:
-                current_users().discard(seat)
-            seat.leave()
+        if connection is not None:
+            if connection.identity.user:
+                current_users().discard(connection)
+            connection.leave()
 
-    def _for_the_route(self, seat: Seat, wire: Wire) -> Refusal | None:
+    def _for_the_route(self, connection: LimitedConnection, wire: Wire) -> Denial | None:
         get = self.limits.get
         rate: Rate | None = get("handshake_rate")
         if rate is not None and (wait := self._handshakes.take(rate, time.monotonic())):
             return too_often("handshake_rate", rate, wait)
         most = get("max_connections")
-        if most is not None and not seat.hold(self._connections, "", most):
-            return Refusal("max_connections", 429, "too many connections", f"max_connections={most} is reached")
+        if most is not None and not connection.hold(self._connections, "", most):
+            return Denial("max_connections", 429, "too many connections", f"max_connections={most} is reached")
         kind = "max_connections_per_address"
         most, host = get(kind), host_of(wire.scope)
         if most is not None and host is not None:
-            counts = self._by_address if self.limits.is_own(kind) else process.by_address
-            if not seat.hold(counts, address_key(host), most):
-                return Refusal(kind, 429, "too many connections from this address", f"{kind}={most} is reached")
+            counts = self._by_address if self.limits.is_own(kind) else process_limits.by_address
+            if not connection.hold(counts, address_key(host), most):
+                return Denial(kind, 429, "too many connections from this address", f"{kind}={most} is reached")
         return None
 
-    def _for_the_user(self, seat: Seat) -> Refusal | None:
+    def _for_the_user(self, connection: LimitedConnection) -> Denial | None:
         kind = "max_connections_per_user"
         most = self.limits.get(kind)
-        user = seat.identity.user
+        user = connection.identity.user
         if most is not None and user:
-            counts = self._by_user if self.limits.is_own(kind) else process.by_user
-            if not seat.hold(counts, user, most):
+            counts = self._by_user if self.limits.is_own(kind) else process_limits.by_user
+            if not connection.hold(counts, user, most):
                 detail = f"{kind}={most} is reached by {user}"
-                return Refusal(kind, 429, "too many connections of this user", detail)
+                return Denial(kind, 429, "too many connections of this user", detail)
         return None
 
-    async def _ended(self, seat: Seat) -> Refusal | None:
-        ended = await current_users().admitted(seat) if seat.identity.user else None
-        ended = ended or seat.ended
+    async def _ended(self, connection: LimitedConnection) -> Denial | None:
+        ended = await current_users().admitted(connection) if connection.identity.user else None
+        ended = ended or connection.ended
         if ended is None:
             return None
-        return Refusal("disconnect", 403, ended[1], f"{seat.identity.user} was disconnected meanwhile")
+        return Denial("disconnect", 403, ended[1], f"{connection.identity.user} was disconnected meanwhile")
 
-    def _opened(self, seat: Seat, wire: Wire) -> Seat | None:
+    def _opened(self, connection: LimitedConnection, wire: Wire) -> LimitedConnection | None:
         get = self.limits.get
         idle, rate, max_bytes = get("idle_timeout"), get("rate"), get("max_message_bytes")
-        seat.open(idle, get("max_lifetime"))
-        if not all(limit is None for limit in (idle, rate, max_bytes)) or (seat.is_mute and seat.is_needed):
-            wire.meter(lambda receive: Meter(seat, receive, rate, max_bytes).receive)
-        elif not seat.is_needed:
+        connection.open(idle, get("max_lifetime"))
+        if not all(limit is None for limit in (idle, rate, max_bytes)) or (
+            connection.is_mute and connection.is_needed
+        ):
+            wire.meter(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
+        elif not connection.is_needed:
             return None
-        return seat
+        return connection

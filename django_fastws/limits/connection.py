@@ -15,9 +15,9 @@ from ..tasks import BackgroundTasks
 from ..transports import Wire
 from ..types import Message, Receive, Scope
 from ..users import Identity
-from .denials import count_closed
+from .denials import count_close
 
-__all__ = ["Meter", "Seat"]
+__all__ = ["ReceiveLimiter", "LimitedConnection"]
 
 logger = logging.getLogger("django_fastws.limits")
 
@@ -26,7 +26,7 @@ _NOBODY = Identity()
 _closing = BackgroundTasks(logger)
 
 
-class Seat:
+class LimitedConnection:
     """The place of one connection, from its admission to the end of its handler.
 
     One timer serves the idle time-out and the lifetime together. Messages do not move it: when it is due, it looks at
@@ -80,7 +80,7 @@ class Seat:
         self.began = began
         self.heard = began
         self.ended: tuple[int, str] | None = None
-        self.meter: Meter | None = None
+        self.meter: ReceiveLimiter | None = None
 
     def hold(self, counts: Counts, key: str, limit: int | None) -> bool:
         """Be counted until it leaves, unless that were over the limit; whether it is."""
@@ -177,7 +177,7 @@ class Seat:
         if self.ended is not None or self._wire.gone is not None:
             return
         self.ended = (code, reason)
-        count_closed(kind, self._wire.scope, code, reason)
+        count_close(kind, self._wire.scope, code, reason)
         closing = _closing.start(self._close_now(code, reason))
         try:
             # Not asyncio.timeout(): there is a server whose close swallows a cancellation.
@@ -210,11 +210,11 @@ class Seat:
         return {"type": "websocket.disconnect", "code": code, "reason": reason}
 
 
-class Meter:
+class ReceiveLimiter:
     """What is between a wire and its server's ``receive`` on a connection whose messages are limited.
 
     Args:
-        seat: of the connection; it is told when a message came.
+        connection: of the connection; it is told when a message came.
         receive: the server's.
         rate: of messages; None is no limit.
         max_bytes: of a message; None is no limit.
@@ -222,19 +222,21 @@ class Meter:
 
     __slots__ = (
         "_bucket",
+        "_connection",
         "_empty_at",
         "_max_bytes",
         "_rate",
         "_receive",
         "_resumed",
-        "_seat",
         "_stopped",
         "_time",
         "_waiting",
     )
 
-    def __init__(self, seat: Seat, receive: Receive, rate: Rate | None, max_bytes: int | None) -> None:
-        self._seat = seat
+    def __init__(
+        self, connection: LimitedConnection, receive: Receive, rate: Rate | None, max_bytes: int | None
+    ) -> None:
+        self._connection = connection
         self._receive = receive
         self._rate = rate
         self._max_bytes = max_bytes
@@ -246,25 +248,25 @@ class Meter:
         self._waiting: asyncio.Task[Any] | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._resumed: asyncio.Future[None] | None = None
-        seat.meter = self
+        connection.meter = self
 
     async def receive(self) -> Message:
         """The next event that is within the limits; over one, the connection is closed and its end is the next."""
-        seat = self._seat
-        event = seat.farewell() or await self._watched_next()
+        connection = self._connection
+        event = connection.farewell() or await self._watched_next()
         if event["type"] == "websocket.receive":
             over = self._over(event)
             if over is not None:
-                await seat.aend(*over)
-        return seat.farewell() or event
+                await connection.aend(*over)
+        return connection.farewell() or event
 
     async def _watched_next(self) -> Message:
         """The server's next event; notes when nothing was waiting."""
-        seat = self._seat
+        connection = self._connection
         if self._rate is None:
-            return await (self._next() if seat.is_mute else self._receive())
-        if not seat.is_mute:
-            is_empty = seat.is_read
+            return await (self._next() if connection.is_mute else self._receive())
+        if not connection.is_mute:
+            is_empty = connection.is_read
             try:
                 return await self._receive()
             finally:
@@ -313,7 +315,7 @@ class Meter:
 
     def _over(self, event: Message) -> tuple[str, int, str] | None:
         """The limit that a message is over, with a close code and reason; None if it is within all."""
-        now = self._seat.heard = self._time()
+        now = self._connection.heard = self._time()
         # What waited while the handler was busy may have come evenly, and is counted as if it had.
         if self._rate is not None and self._bucket.take(self._rate, now, self._empty_at):
             return "rate", 1008, f"over the rate of {self._rate} messages"

@@ -15,7 +15,7 @@ from .._core.log_throttle import LogThrottle
 from ..masking import mask_path
 from ..types import Scope
 
-__all__ = ["Refusal", "count_closed", "count_refused", "denials_by_rule", "log_denied"]
+__all__ = ["Denial", "count_close", "count_denial", "denials_by_rule", "log_denial"]
 
 # What is logged of handshakes that a limit or a rule denies, of other denials, and of sockets that are closed.
 _by_rule, _by_mistake, _closed = LogThrottle(), LogThrottle(), LogThrottle()
@@ -38,7 +38,7 @@ _limits_logger = logging.getLogger("django_fastws.limits")
 _QUIET = frozenset({"disconnect", "handler", "idle_timeout", "malformed", "max_lifetime", "session"})
 
 
-class Refusal(NamedTuple):
+class Denial(NamedTuple):
     """Why a handshake is refused.
 
     Attributes:
@@ -66,25 +66,23 @@ class Refusal(NamedTuple):
         return []
 
 
-def count_refused(refusal: Refusal, scope: Scope) -> None:
-    """Count a refusal, and log it: a kind at most once a second, with how many there were."""
-    line = "Refused a WebSocket on %.200r from %.100r with %s: %.500s"
-    why = refusal.detail or refusal.text
-    metrics.denials.add(1, refusal.kind)
-    _log_throttled(_by_rule, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why))
+def count_denial(denial: Denial, scope: Scope) -> None:
+    """Count a denial, and log it: a kind at most once a second, with how many there were."""
+    line = "Denied a WebSocket on %.200r from %.100r with %s: %.500s"
+    why = denial.detail or denial.text
+    metrics.denials.add(1, denial.kind)
+    _log_throttled(_by_rule, denial.kind, line, (mask_path(scope.get("path")), _client(scope), denial.status, why))
 
 
-def log_denied(refusal: Refusal, scope: Scope) -> None:
+def log_denial(denial: Denial, scope: Scope) -> None:
     """Log a handshake that was denied for another reason than a limit or a rule; it counts as none of those."""
     line = "Denied a WebSocket on %.200r from %.100r with %s: %.500r"
-    why = refusal.detail or refusal.text
-    metrics.denials.add(1, refusal.kind)
-    _log_throttled(
-        _by_mistake, refusal.kind, line, (mask_path(scope.get("path")), _client(scope), refusal.status, why)
-    )
+    why = denial.detail or denial.text
+    metrics.denials.add(1, denial.kind)
+    _log_throttled(_by_mistake, denial.kind, line, (mask_path(scope.get("path")), _client(scope), denial.status, why))
 
 
-def count_closed(kind: str, scope: Scope, code: int, reason: str) -> None:
+def count_close(kind: str, scope: Scope, code: int, reason: str) -> None:
     """Count a socket that was closed, and log it likewise."""
     line = "Closed a WebSocket on %.200r from %.100r with %s: %s"
     metrics.forced_closes.add(1, kind)

@@ -18,15 +18,15 @@ from .._core.rates import Bucket, Buckets, Rate, parse_rate
 from ..conf import COUNT_OR_NONE, TIMEOUT_OR_NONE, conf
 from ..types import Scope
 from ..users import count_users
-from .denials import Refusal, denials_by_rule
+from .denials import Denial, denials_by_rule
 
 __all__ = [
     "FROM_SETTINGS",
     "FromSettings",
     "Limits",
-    "Process",
+    "ProcessLimits",
     "Statistics",
-    "process",
+    "process_limits",
     "statistics",
     "too_often",
 ]
@@ -89,7 +89,7 @@ def _checked(name: str, value: Any) -> Any:
     return value
 
 
-class Process:
+class ProcessLimits:
     """What the whole process takes up, whatever the route: the first thing that is looked at."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Process:
         """How many WebSockets there are, those in their handshake among them."""
         return self._connections[""]
 
-    def enter(self, scope: Scope) -> Refusal | None:
+    def enter(self, scope: Scope) -> Denial | None:
         """Count a handshake that has come. If this returns None, ``leave()`` is owed."""
         now = time.monotonic()
         rate, by_address, most = conf.handshake_rate, conf.handshake_rate_per_address, conf.max_connections
@@ -117,7 +117,7 @@ class Process:
             return too_often("handshake_rate", rate, wait)
         if not self._connections.take("", most):
             kind = "max_connections"
-            return Refusal(kind, 429, "too many connections", f"FASTWS_MAX_CONNECTIONS={most} is reached")
+            return Denial(kind, 429, "too many connections", f"FASTWS_MAX_CONNECTIONS={most} is reached")
         return None
 
     def leave(self) -> None:
@@ -131,13 +131,13 @@ def host_of(scope: Scope) -> str | None:
     return str(client[0]) if client else None
 
 
-def too_often(kind: str, rate: Rate, wait: float) -> Refusal:
-    """The refusal of a handshake that came too soon."""
-    return Refusal(kind, 429, "too many handshakes", f"{kind}={str(rate)!r} is exceeded", wait)
+def too_often(kind: str, rate: Rate, wait: float) -> Denial:
+    """The denial of a handshake that came too soon."""
+    return Denial(kind, 429, "too many handshakes", f"{kind}={str(rate)!r} is exceeded", wait)
 
 
-process = Process()
-metrics.connections.read_from(lambda: process.connections)
+process_limits = ProcessLimits()
+metrics.connections.read_from(lambda: process_limits.connections)
 metrics.users.read_from(count_users)
 
 
@@ -165,7 +165,7 @@ class Statistics:
 def statistics() -> Statistics:
     """What is being served; and what was refused, closed and dropped since the process started."""
     return Statistics(
-        connections=process.connections,
+        connections=process_limits.connections,
         users=count_users(),
         refused=denials_by_rule(),
         closed=metrics.forced_closes.by("reason"),

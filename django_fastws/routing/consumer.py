@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 
 from asgiref.sync import markcoroutinefunction
 
-from ..limits import Admission, NotAdmitted, Seat
+from ..limits import Admission, ConnectionDenied, LimitedConnection
 from ..transports import Wire, find_wire
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..websocket import WebSocket
@@ -45,15 +45,15 @@ class ConsumerEndpoint:
         path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
         ws = WebSocket(wire, path_params=path_params, tags=self._tags)
         try:
-            seat = await self._admission.admit(ws, wire, functools.partial(_close, wire))
-        except NotAdmitted:
+            connection = await self._admission.admit(ws, wire, functools.partial(_close, wire))
+        except ConnectionDenied:
             return
-        relay = _Relay(wire, seat, event)
+        relay = _Relay(wire, connection, event)
         del ws, event
         try:
             await self._application(wire.scope, relay.receive, relay.send)
         finally:
-            self._admission.leave(seat)
+            self._admission.leave(connection)
 
 
 async def _close(wire: Wire, code: int, reason: str) -> None:
@@ -68,9 +68,9 @@ class _Relay:
     expect none, and their ``disconnect()`` is called for the end, which is the next event.
     """
 
-    def __init__(self, wire: Wire, seat: Seat | None, first: Message) -> None:
+    def __init__(self, wire: Wire, connection: LimitedConnection | None, first: Message) -> None:
         self._wire = wire
-        self._seat = seat
+        self._connection = connection
         self._first: Message | None = first
 
     async def receive(self) -> Message:
@@ -89,4 +89,4 @@ class _Relay:
                     raise
 
     def _farewell(self) -> Message | None:
-        return None if self._seat is None else self._seat.farewell()
+        return None if self._connection is None else self._connection.farewell()

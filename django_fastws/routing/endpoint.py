@@ -18,7 +18,7 @@ from .._core.parameters import ParameterError
 from .._core.query import QueryError
 from .._core.states import ClientState
 from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
-from ..limits import Access, Admission, Limits, NotAdmitted, Refusal, Seat, log_denied
+from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnection, Limits, log_denial
 from ..masking import mask_path
 from ..tasks import is_being_cancelled
 from ..threads import threads
@@ -66,7 +66,7 @@ class Endpoint:
         begun = await self._begin(wire)
         if begun is None:
             return
-        ws, seat, arguments = begun
+        ws, connection, arguments = begun
         del begun
         thread = threads.assigned(wire.scope)
         try:
@@ -93,11 +93,11 @@ class Endpoint:
             raise
         finally:
             ws.release()
-            self.admission.leave(seat)
+            self.admission.leave(connection)
             thread.release()
 
-    async def _begin(self, wire: Wire) -> tuple[WebSocket, Seat | None, dict[str, Any]] | None:
-        """The socket, its seat and the arguments of its handler; None if there is nothing to serve."""
+    async def _begin(self, wire: Wire) -> tuple[WebSocket, LimitedConnection | None, dict[str, Any]] | None:
+        """The socket, its connection and the arguments of its handler; None if there is nothing to serve."""
         event = await wire.receive()
         if event["type"] != "websocket.connect":
             return None  # gone before it was served
@@ -107,20 +107,20 @@ class Endpoint:
                 path_params, bytes(wire.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
             )
         except (ParameterError, QueryError) as error:
-            log_denied(Refusal("malformed", 400, str(error)), wire.scope)
+            log_denial(Denial("malformed", 400, str(error)), wire.scope)
             await wire.deny(400, str(error))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
         ws = WebSocket(wire, path_params=path_params, tags=self.tags)
         try:
             return ws, await self.admission.admit(ws, wire, ws.close), arguments
-        except NotAdmitted:
+        except ConnectionDenied:
             return None
 
     async def _unanswered(self, wire: Wire) -> None:
         """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
         why = f"{label_of(self.handler)}() returned without accept() or close()"
-        log_denied(Refusal("not_accepted", 403, "Forbidden: it was not accepted", why), wire.scope)
+        log_denial(Denial("not_accepted", 403, "Forbidden: it was not accepted", why), wire.scope)
         await wire.deny(403, "Forbidden: it was not accepted")
 
     async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
@@ -130,11 +130,11 @@ class Endpoint:
         elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
             # As a view may raise them; get_object_or_404() does.
             status = 404 if isinstance(error, Http404) else 403
-            log_denied(Refusal("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), wire.scope)
+            log_denial(Denial("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), wire.scope)
             await wire.deny(status, str(error))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
-                log_denied(Refusal("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), wire.scope)
+                log_denial(Denial("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), wire.scope)
                 await wire.deny(403, error.reason)
             else:
                 await ws.close(error.code, error.reason)

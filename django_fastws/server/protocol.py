@@ -14,7 +14,7 @@ from autobahn.websocket.types import ConnectionDeny
 from daphne.server import reactor
 from twisted.internet.interfaces import ISSLTransport
 
-from .._core.answers import Denial, checked_accept
+from .._core.answers import DenialResponse, checked_accept
 from .._core.frames import BINARY, TEXT, frame
 from .._core.handshake import offered
 from ..conf import conf
@@ -56,7 +56,7 @@ class WebSocketProtocol(LivenessProtocol):
     client_addr: list[Any] | None = None
     path = b""
 
-    _denial: Denial | None = None
+    _denial: DenialResponse | None = None
     _answer: tuple[int, HeaderList, bytes] | None = None
     #: Code and reason of a close that this end decided on, whatever the client may answer.
     _ending: tuple[int, str] | None = None
@@ -255,7 +255,7 @@ class WebSocketProtocol(LivenessProtocol):
     def _handle_denial_start(self, message: Message) -> None:
         if self.state == self.STATE_OPEN:
             raise ValueError("websocket.http.response.start: the handshake was accepted before")
-        self._denial = Denial(message)
+        self._denial = DenialResponse(message)
 
     def _handle_denial_body(self, message: Message) -> None:
         if self._denial is None:

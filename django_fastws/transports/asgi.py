@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from .._core.answers import Denial, checked_accept
+from .._core.answers import DenialResponse, checked_accept
 from .._core.backlog import Backlog
 from .._core.handshake import offered
 from .._core.headers import HeaderMap
@@ -82,7 +82,7 @@ class Wire:
         self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
         #: A denial response of which the application has not sent all yet.
-        self._collected: Denial | None = None
+        self._collected: DenialResponse | None = None
         #: Whether the handshake was accepted or denied.
         self.answered: bool = base is not None and base.answered
         #: Close code and reason, once the wire knows that the connection is closed.
@@ -128,7 +128,7 @@ class Wire:
         """Send the answer of the handshake."""
         kind = message["type"]
         if kind == f"{_DENIAL}.start":
-            self._collected = Denial(message)  # sent when all of it has come and is known to be in order
+            self._collected = DenialResponse(message)  # sent when all of it has come and is known to be in order
             return
         if kind == f"{_DENIAL}.body" and self._collected is not None:
             if not self._collected.add(message):

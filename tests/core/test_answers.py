@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.answers import MAX_DENIAL_BYTES, Denial, checked_accept, checked_body, checked_response
+from django_fastws._core.answers import (
+    MAX_DENIAL_BYTES,
+    DenialResponse,
+    checked_accept,
+    checked_body,
+    checked_response,
+)
 
 ACCEPT = {"type": "websocket.accept"}
 START = {"type": "websocket.http.response.start", "status": 403}
@@ -43,7 +49,7 @@ def test_whatever_an_application_accepts_with_is_harmless_or_refused(headers, su
 @given(HEADERS, ANYTHING, ANYTHING)
 def test_whatever_an_application_denies_with_is_harmless_or_refused(headers, status, body):
     try:
-        denial = Denial({**START, "headers": headers, "status": status})
+        denial = DenialResponse({**START, "headers": headers, "status": status})
         assert denial.add({**BODY, "body": body})
     except (TypeError, ValueError):
         return
@@ -64,14 +70,16 @@ def test_whatever_an_application_answers_over_http_is_harmless_or_refused(header
 
 
 def test_a_denial_in_pieces_is_one():
-    denial = Denial({**START, "headers": [(b"Content-Length", b"1"), ("X-Why", "rule"), (b"connection", b"x")]})
+    denial = DenialResponse(
+        {**START, "headers": [(b"Content-Length", b"1"), ("X-Why", "rule"), (b"connection", b"x")]}
+    )
     assert not denial.add({**BODY, "body": b"not ", "more_body": True})
     assert denial.add({**BODY, "body": bytearray(b"now")})
     assert denial.parts == (403, [(b"x-why", b"rule")], b"not now")
 
 
 def test_a_denial_is_bounded():
-    denial = Denial(START)
+    denial = DenialResponse(START)
     denial.add({**BODY, "body": b"x" * MAX_DENIAL_BYTES, "more_body": True})
     with pytest.raises(ValueError, match="over 1048576 bytes"):
         denial.add({**BODY, "body": b"x"})
@@ -79,7 +87,7 @@ def test_a_denial_is_bounded():
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_that_has_no_body_has_none(status):
-    denial = Denial({**START, "status": status})
+    denial = DenialResponse({**START, "status": status})
     denial.add({**BODY, "body": b"x"})
     assert denial.parts == (status, [], b"")
 

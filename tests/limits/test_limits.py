@@ -19,9 +19,8 @@ from django.test import override_settings
 from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.asgi import get_asgi_application
-from django_fastws.limits import denials as refusals
-from django_fastws.limits import limits, statistics
-from django_fastws.limits.limits import Process
+from django_fastws.limits import denials, limits, statistics
+from django_fastws.limits.limits import ProcessLimits
 from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -37,11 +36,11 @@ ADA, BOB = User(pk=1, username="ada"), User(pk=2, username="bob")
 def _fresh(monkeypatch):
     """A process that has counted nothing yet, and a Django that is set up."""
     monkeypatch.setattr("django.setup", lambda **kwargs: None)
-    fresh = Process()
+    fresh = ProcessLimits()
     for module in ("limits.admission", "asgi", "limits.limits"):
-        monkeypatch.setattr(f"django_fastws.{module}.process", fresh)
-    monkeypatch.setattr(refusals, "_by_rule", LogThrottle())
-    monkeypatch.setattr(refusals, "_closed", LogThrottle())
+        monkeypatch.setattr(f"django_fastws.{module}.process_limits", fresh)
+    monkeypatch.setattr(denials, "_by_rule", LogThrottle())
+    monkeypatch.setattr(denials, "_closed", LogThrottle())
     metrics.reset()
 
 
@@ -52,9 +51,9 @@ def at(monkeypatch):
     clock.monotonic = lambda: clock.time
     for module in ("limits.admission", "limits.limits", "limits.denials"):
         monkeypatch.setattr(f"django_fastws.{module}.time", clock)
-    fresh = Process()
+    fresh = ProcessLimits()
     for module in ("limits.admission", "asgi", "limits.limits"):
-        monkeypatch.setattr(f"django_fastws.{module}.process", fresh)
+        monkeypatch.setattr(f"django_fastws.{module}.process_limits", fresh)
     return clock
 
 
@@ -872,7 +871,7 @@ async def test_a_timer_ends_with_its_socket():
 
 
 def _timers(loop):
-    return sum(not handle.cancelled() and "Seat" in repr(handle) for handle in loop._scheduled)
+    return sum(not handle.cancelled() and "LimitedConnection" in repr(handle) for handle in loop._scheduled)
 
 
 async def test_a_message_makes_no_timer_and_no_task(monkeypatch):
