@@ -140,6 +140,11 @@ async def test_a_client_on_a_unix_socket_has_a_name_in_the_log(tmp_path: Path):
         process = subprocess.Popen(command, cwd=ROOT, env=template.environment, stdout=out, stderr=out)
     try:
         wait_for_port(port, process, log)
+
+        async def listens() -> bool:
+            return path.exists()
+
+        await until(listens)
         async with websockets.unix_connect(
             str(path), "ws://localhost/ws/echo", create_connection=Client, open_timeout=LIMIT, compression=None
         ) as ws:

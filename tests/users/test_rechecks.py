@@ -48,8 +48,11 @@ def served(routes):
 
 
 @pytest.fixture
-def often(settings):
+async def often(settings):
+    """Sockets are looked at all the time; and not any more when the database is emptied behind the test."""
     settings.FASTWS_SESSION_CHECK_SECONDS = 0.05
+    yield
+    await current_users().settled()
 
 
 @pytest.fixture
