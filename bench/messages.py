@@ -1,4 +1,4 @@
-"""What is sent: one small JSON message, and its bytes on the wire (RFC 6455 section 5.2)."""
+"""What is sent: one small JSON message, and its bytes as a frame (RFC 6455 section 5.2)."""
 
 from __future__ import annotations
 

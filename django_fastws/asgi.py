@@ -27,7 +27,7 @@ from .masking import mask_path
 from .python_warnings import reveal_warnings
 from .routing import Activation, WebSocketRouter
 from .threads import threads
-from .transports import Wire, find_wire, served_scope
+from .transports import ASGITransport, find_transport, served_scope
 from .types import ASGIApp, Receive, Scope, Send
 from .users import current_users, is_loaded, load_session, load_user, names_a_user, unload, watched
 
@@ -158,10 +158,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 class Handshake:
-    """The outermost WebSocket middleware: finds the wire, and denies handshakes that are malformed or too many.
+    """The outermost WebSocket middleware: finds the transport, and denies handshakes that are malformed or too many.
 
-    What is inside gets the wire's own ``receive`` and ``send``, in which the server's mistakes are mended. Its sync
-    code runs in one of the ``FASTWS_DB_THREADS`` threads. Django's script prefix is set, and the language if
+    What is inside gets the transport's own ``receive`` and ``send``, in which the server's mistakes are mended. Its
+    sync code runs in one of the ``FASTWS_DB_THREADS`` threads. Django's script prefix is set, and the language if
     ``LocaleMiddleware`` is in ``MIDDLEWARE``.
     """
 
@@ -170,63 +170,65 @@ class Handshake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         reveal_warnings()
-        wire = find_wire(scope, receive, send)
+        transport = find_transport(scope, receive, send)
         del scope, receive, send
-        problem = refusal(wire.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+        problem = refusal(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
-            log_denial(Denial("malformed", 400, problem), wire.scope)
-            await deny(wire, 400, problem)
+            log_denial(Denial("malformed", 400, problem), transport.scope)
+            await deny(transport, 400, problem)
             return
-        wire.scope["subprotocols"] = offered(wire.scope.get("subprotocols"))
-        problem = host_problem(wire.scope)
+        transport.scope["subprotocols"] = offered(transport.scope.get("subprotocols"))
+        problem = host_problem(transport.scope)
         if problem is None:
-            denial = process_limits.enter(wire.scope)
+            denial = process_limits.enter(transport.scope)
         else:
             denial = Denial("host", 400, "Bad Request: this host is not allowed", problem)
         if denial is not None:
-            count_denial(denial, wire.scope)
-            await deny(wire, denial.status, denial.text, denial.headers)
+            count_denial(denial, transport.scope)
+            await deny(transport, denial.status, denial.text, denial.headers)
             return
-        wire.scope[HANDSHAKE_TIME] = began = asyncio.get_running_loop().time()
+        transport.scope[HANDSHAKE_TIME] = began = asyncio.get_running_loop().time()
         try:
-            with Activation(wire.scope), threads.assigned(wire.scope):
-                await self._inner(wire.scope, wire.receive, wire.send)
+            with Activation(transport.scope), threads.assigned(transport.scope):
+                await self._inner(transport.scope, transport.receive, transport.send)
         except WebSocketDisconnect:
             pass
         except asyncio.CancelledError as error:
-            if wire.unclosed is None:
+            if transport.unclosed is None:
                 raise
-            raise wire.unclosed from error  # of a cancelled application, daphne takes no notice
+            raise transport.unclosed from error  # of a cancelled application, daphne takes no notice
         except Exception as error:
-            if wire.unclosed is not None:
+            if transport.unclosed is not None:
                 raise
-            if error is wire.loss:
+            if error is transport.loss:
                 return  # the client has gone; daphne drops what is sent to it then, and others say so
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
-            logger.exception("The WebSocket application failed on %.200r", mask_path(wire.scope.get("path")))
-            if not wire.answered:
-                await wire.deny(500, "Internal Server Error")
-            elif wire.gone is None:
-                await wire.close(1011, "internal error")
+            logger.exception("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")))
+            if not transport.answered:
+                await transport.deny(500, "Internal Server Error")
+            elif transport.gone is None:
+                await transport.close(1011, "internal error")
         else:
-            if wire.answered and wire.gone is None:  # nobody is left to serve it, and daphne would keep it open
-                await wire.close(1000, "")
+            if (
+                transport.answered and transport.gone is None
+            ):  # nobody is left to serve it, and daphne would keep it open
+                await transport.close(1000, "")
         finally:
             process_limits.leave()
-            if not wire.answered:
-                _tell_unanswered(wire, asyncio.get_running_loop().time() - began)
-        if wire.unclosed is not None:
-            raise wire.unclosed  # the server ends a connection whose application has failed
+            if not transport.answered:
+                _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
+        if transport.unclosed is not None:
+            raise transport.unclosed  # the server ends a connection whose application has failed
 
 
-def _tell_unanswered(wire: Wire, seconds: float) -> None:
+def _tell_unanswered(transport: ASGITransport, seconds: float) -> None:
     """Log a handshake that was over before the application has answered it, which no server says."""
     if seconds >= _PATIENCE:
         why = (
             f"the application has not accepted it before it was over, {seconds:.1f} seconds after it came: the "
             "client has left, or the server does not wait longer (daphne: --websocket_connect_timeout)"
         )
-        log_denial(Denial("not_answered", 503, "Service Unavailable", why), wire.scope)
+        log_denial(Denial("not_answered", 503, "Service Unavailable", why), transport.scope)
 
 
 class OriginCheck:
@@ -251,7 +253,7 @@ class OriginCheck:
             mask_path(scope.get("path")),
             "ALLOWED_HOSTS" if conf.allowed_origins is None else "FASTWS_ALLOWED_ORIGINS",
         )
-        return deny(find_wire(scope, receive, send), 403, "Forbidden: this origin is not allowed")
+        return deny(find_transport(scope, receive, send), 403, "Forbidden: this origin is not allowed")
 
     def _is_allowed(self, value: str, scope: Scope) -> bool:
         patterns = conf.allowed_origins
@@ -325,8 +327,8 @@ async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
         return await sync_to_async(function)(session)
 
 
-async def deny(wire: Wire, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def deny(transport: ASGITransport, status: int, text: str, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Deny a handshake as soon as it has come."""
-    event = await wire.receive()
+    event = await transport.receive()
     if event["type"] == "websocket.connect":
-        await wire.deny(status, text, more)
+        await transport.deny(status, text, more)

@@ -1,4 +1,4 @@
-"""WebSocket: what a handler holds. A thin shell over the state machine in ``_core.states`` and a wire."""
+"""WebSocket: what a handler holds. A thin shell over the state machine in ``_core.states`` and a transport."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .exceptions import (
 )
 from .masking import mask_path
 from .rooms import Room, current_hub, ids
-from .transports import Outbound, Wire
+from .transports import ASGITransport, Outbound
 from .types import Address, Data, Headers, Scope
 
 __all__ = [
@@ -63,14 +63,16 @@ class WebSocket:
         "_query",
         "_rooms",
         "_tags",
-        "_wire",
+        "_transport",
         "subprotocol",
     )
 
-    def __init__(self, wire: Wire, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()) -> None:
-        self._wire = wire
+    def __init__(
+        self, transport: ASGITransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
+    ) -> None:
+        self._transport = transport
         # A socket that went out is open before anybody holds it.
-        self._connection = Connection(ClientState.CONNECTING if wire.outbound is None else ClientState.CONNECTED)
+        self._connection = Connection(ClientState.CONNECTING if transport.outbound is None else ClientState.CONNECTED)
         self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
         self._tags = tuple(tags)
         self._id: str | None = None
@@ -94,7 +96,7 @@ class WebSocket:
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
         encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
-        offered = list(self._wire.scope.get("subprotocols") or ())
+        offered = list(self._transport.scope.get("subprotocols") or ())
         if subprotocol is not None and subprotocol not in offered:
             raise ValueError(
                 f"accept(subprotocol={subprotocol!r}): the client offered "
@@ -103,7 +105,7 @@ class WebSocket:
             )
         self._connection.accept()
         try:
-            await self._wire.accept(subprotocol, encoded)
+            await self._transport.accept(subprotocol, encoded)
         except WebSocketDisconnect:
             self._connection.peer_closed(1006, "")
             raise
@@ -148,8 +150,8 @@ class WebSocket:
 
     async def _send(self, payload: Payload, call: str) -> None:
         self._connection.send(call)
-        if not self._wire.try_send(payload):
-            await self._wire.send_payload(payload, call)
+        if not self._transport.try_send(payload):
+            await self._transport.send_payload(payload, call)
 
     # Receive
 
@@ -196,7 +198,7 @@ class WebSocket:
     async def __anext__(self) -> WebSocketMessage:
         connection = self._connection
         if connection.state is ClientState.CONNECTED and not connection.receiving:
-            data = self._wire.try_receive()
+            data = self._transport.try_receive()
             if data is not None:
                 return WebSocketMessage(data)
         # As _receive() does it; a coroutine less for each message, and for each socket that waits.
@@ -204,7 +206,7 @@ class WebSocket:
             raise StopAsyncIteration
         connection.start_receive("async for")
         try:
-            return WebSocketMessage(await self._wire.receive_data())
+            return WebSocketMessage(await self._transport.receive_data())
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:
@@ -215,7 +217,7 @@ class WebSocket:
         connection = self._connection
         connection.start_receive(call)
         try:
-            return await self._wire.receive_data()
+            return await self._transport.receive_data()
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:
@@ -240,13 +242,13 @@ class WebSocket:
             TypeError, ValueError: the code or reason cannot be sent.
         """
         check_close(code, reason or "")
-        if self.closed and self._wire.gone is not None and not self._connection.closed:
-            self._connection.peer_closed(*self._wire.gone)  # found out by a send that failed
+        if self.closed and self._transport.gone is not None and not self._connection.closed:
+            self._connection.peer_closed(*self._transport.gone)  # found out by a send that failed
         closing = self._connection.close(code, reason or "")
         if closing is Closing.CLOSE:
-            await self._wire.close(code, reason or "")
+            await self._transport.close(code, reason or "")
         elif closing is Closing.DENY:
-            await self._wire.deny()
+            await self._transport.deny()
         if closing is not Closing.NOTHING:
             self._connection.finished()
             self._leave_rooms()
@@ -260,10 +262,10 @@ class WebSocket:
         """
         connection = self._connection
         if connection.state is ClientState.CONNECTED and not connection.receiving:
-            ended = self._wire.ended()
+            ended = self._transport.ended()
             if ended is not None:
                 connection.peer_closed(*ended)
-            elif self._wire.gone is not None:
+            elif self._transport.gone is not None:
                 return ClientState.DISCONNECTED  # and yet there may be messages to receive
         return connection.state
 
@@ -275,22 +277,22 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
-        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
-            return self._wire.gone[0]
+        if self.closed and self._connection.close_code is None and self._transport.gone is not None:
+            return self._transport.gone[0]
         return self._connection.close_code
 
     @property
     def close_reason(self) -> str:
         """The reason that came with the close code, or ""."""
-        if self.closed and self._connection.close_code is None and self._wire.gone is not None:
-            return self._wire.gone[1]
+        if self.closed and self._connection.close_code is None and self._transport.gone is not None:
+            return self._transport.gone[1]
         return self._connection.close_reason
 
     @property
     def dropped(self) -> int:
         """How many messages of broadcasts this client missed, because it was too slow (``FASTWS_SLOW_CONSUMER``)."""
         self._came_in("dropped")
-        return self._wire.dropped
+        return self._transport.dropped
 
     # Ping
 
@@ -301,7 +303,7 @@ class WebSocket:
             NotImplementedError: the server gives no way to ping.
         """
         self._connection.send("ping")
-        return await self._wire.ping()
+        return await self._transport.ping()
 
     async def pong(self) -> None:
         """Send a pong that nobody asked for (RFC 6455 section 5.5.3).
@@ -310,7 +312,7 @@ class WebSocket:
             NotImplementedError: the server gives no way to.
         """
         self._connection.send("pong")
-        await self._wire.pong()
+        await self._transport.pong()
 
     # Rooms
 
@@ -365,7 +367,7 @@ class WebSocket:
     @property
     def post(self) -> Callable[[Payload | Batch], bool | None]:
         """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
-        return self._wire.post
+        return self._transport.post
 
     _find = ids.find  # a socket by its id; for the hub
 
@@ -374,12 +376,12 @@ class WebSocket:
             current_hub().drop(self, self._rooms)
 
     def release(self) -> None:
-        """The handler has ended: leave every room and let go of the wire; for the endpoint."""
+        """The handler has ended: leave every room and let go of the transport; for the endpoint."""
         self._leave_rooms()
         self._rooms = ()
         if not self._connection.closed:
             self._connection.peer_closed(1006, "")
-        self._wire.release()
+        self._transport.release()
 
     # About
 
@@ -394,19 +396,19 @@ class WebSocket:
     def scope(self) -> Scope:
         """The ASGI scope, with what the middleware put there."""
         self._came_in("scope")
-        return self._wire.scope
+        return self._transport.scope
 
     @property
     def headers(self) -> HeaderMap:
         """The headers that the peer sent with the handshake, found whatever their case."""
         if self._headers is None:
-            self._headers = self._wire.headers
+            self._headers = self._transport.headers
         return self._headers
 
     @property
     def url(self) -> str:
         """The URL that was connected to, as far as this end knows it."""
-        return self._wire.url
+        return self._transport.url
 
     @property
     def path_params(self) -> dict[str, Any]:
@@ -456,17 +458,17 @@ class WebSocket:
     def client(self) -> Address | None:
         """The client's address; None where the server has none to tell."""
         self._came_in("client")
-        return self._wire.remote_address
+        return self._transport.remote_address
 
     @property
     def remote_address(self) -> Address | None:
         """The address of the other end."""
-        return self._wire.remote_address
+        return self._transport.remote_address
 
     @property
     def local_address(self) -> Address | None:
         """The address of this end."""
-        return self._wire.local_address
+        return self._transport.local_address
 
     @property
     def attempt(self) -> int:
@@ -489,16 +491,18 @@ class WebSocket:
         return self._tags
 
     def _came_in(self, what: str) -> None:
-        if self._wire.outbound is not None:
+        if self._transport.outbound is not None:
             raise WebSocketStateError(f"{what} is for sockets that come in, and this one went out")
 
     def _went_out(self, what: str) -> Outbound:
-        if self._wire.outbound is None:
+        if self._transport.outbound is None:
             raise WebSocketStateError(f"{what} is for sockets that go out, and this one came in")
-        return self._wire.outbound
+        return self._transport.outbound
 
     def __repr__(self) -> str:
-        where = mask_path(self._wire.scope.get("path", "")) if self._wire.outbound is None else mask(self.url)
+        where = (
+            mask_path(self._transport.scope.get("path", "")) if self._transport.outbound is None else mask(self.url)
+        )
         return f"<WebSocket {where!r} {self._connection.state.name}>"
 
 

@@ -10,7 +10,7 @@ from django_fastws import FastWS
 from django_fastws._core.messages import Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.transports.asgi import Wire
+from django_fastws.transports.asgi import ASGITransport
 
 SHOWN = ";token=***"
 
@@ -74,10 +74,10 @@ async def test_so_it_is_where_a_servers_send_fails(caplog):
     async def send(message):
         raise KeyError("on purpose")
 
-    wire = Wire({"type": "websocket", "path": "/x;token=S3CRET"}, None, send)
-    wire.answered = True
-    wire.post(Payload("hi"))
-    await wire._writer
+    transport = ASGITransport({"type": "websocket", "path": "/x;token=S3CRET"}, None, send)
+    transport.answered = True
+    transport.post(Payload("hi"))
+    await transport._writer
     assert any("send failed" in text and SHOWN in text for text in caplog.messages)
     assert "S3CRET" not in caplog.text
 

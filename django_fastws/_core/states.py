@@ -26,7 +26,7 @@ class ClientState(IntEnum):
 
 
 class Closing(Enum):
-    """What a call of ``close()`` asks the wire to do."""
+    """What a call of ``close()`` asks the transport to do."""
 
     NOTHING = 0
     DENY = 1

@@ -26,13 +26,13 @@ from .._core.outgoing import handshake_headers
 from .._core.retries import RENEWABLE, status_may_pass
 from .._core.urls import check_url, mask, mask_in
 from ..routing import OutboundRoute
+from .decoding import DecodingConnection, DecodingTransport, is_possible
 from .library import Choice, Unsuited, picows
 from .options import asked
+from .outbound import OutboundTransport
 from .outcomes import Ending, How
-from .parser import CutterConnection
-from .reading import EagerConnection, EagerWire, is_possible
+from .parser import ParsingConnection
 from .redirects import connect
-from .transport import OutboundWire
 
 __all__ = ["Opened", "Opener"]
 
@@ -53,9 +53,9 @@ class Opened(NamedTuple):
     url: str
 
     @property
-    def wire_class(self) -> type[OutboundWire]:
-        """The wire for it."""
-        return EagerWire if isinstance(self.connection, EagerConnection) else OutboundWire
+    def transport_class(self) -> type[OutboundTransport]:
+        """The transport for it."""
+        return DecodingTransport if isinstance(self.connection, DecodingConnection) else OutboundTransport
 
 
 class Opener:
@@ -102,8 +102,8 @@ class Opener:
             return ending
 
     async def _connect(self, url: str, options: dict[str, Any]) -> ClientConnection:
-        is_eager = is_possible()
-        if is_eager and self._choice.is_picows(url):
+        is_decoding = is_possible()
+        if is_decoding and self._choice.is_picows(url):
             try:
                 connection: ClientConnection = await picows.connect(url, options)
                 return connection
@@ -113,7 +113,7 @@ class Opener:
                 raise
             except Unsuited as obstacle:
                 self._choice.leave_to_websockets(url, str(obstacle))
-        kind: Any = partial(CutterConnection, max_size=options["max_size"]) if is_eager else ClientConnection
+        kind: Any = partial(ParsingConnection, max_size=options["max_size"]) if is_decoding else ClientConnection
         headers = options.pop("additional_headers")
         return await connect(url, headers, kind, **options)
 

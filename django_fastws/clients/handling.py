@@ -11,35 +11,35 @@ from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
 from ..tasks import is_being_cancelled
 from ..websocket import WebSocket
+from .outbound import OutboundTransport
 from .outcomes import Ending, How
-from .transport import OutboundWire
 
 __all__ = ["run_handler"]
 
 logger = logging.getLogger("django_fastws.clients")
 
 
-async def run_handler(route: OutboundRoute, wire: OutboundWire, sockets: set[WebSocket]) -> Ending:
+async def run_handler(route: OutboundRoute, transport: OutboundTransport, sockets: set[WebSocket]) -> Ending:
     """Run the handler on an open connection, and see that it is closed afterwards.
 
     Args:
         sockets: where the socket is kept as long as the handler runs, for whoever wants to close it.
     """
-    ws = WebSocket(wire, tags=route.tags)
-    ws.subprotocol = wire.connection.subprotocol
+    ws = WebSocket(transport, tags=route.tags)
+    ws.subprotocol = transport.connection.subprotocol
     sockets.add(ws)
     opened = time.monotonic()
     try:
-        how, why, wait = await _call(route, ws, wire)
+        how, why, wait = await _call(route, ws, transport)
     finally:
         sockets.discard(ws)
-        wire.abort()  # it is open only after a cancellation
+        transport.abort()  # it is open only after a cancellation
         ws.release()
-    reason = f"{wire.ending()}: {why}" if why else wire.ending()
-    return Ending(how, mask_in(reason, wire.url), wait, up_seconds=time.monotonic() - opened)
+    reason = f"{transport.ending()}: {why}" if why else transport.ending()
+    return Ending(how, mask_in(reason, transport.url), wait, up_seconds=time.monotonic() - opened)
 
 
-async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tuple[How, str, float | None]:
+async def _call(route: OutboundRoute, ws: WebSocket, transport: OutboundTransport) -> tuple[How, str, float | None]:
     """Call the handler, then close; how it ended, why where codes do not tell, and the wait that it asked for."""
     how, why, wait = How.DONE, "", None
     try:
@@ -48,7 +48,7 @@ async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tupl
         if is_being_cancelled():
             raise
         # Not the route was cancelled, but something that the handler has waited for.
-        logger.exception("%s() failed on %s", route.handler_name, mask(wire.url))
+        logger.exception("%s() failed on %s", route.handler_name, mask(transport.url))
         how, why = How.FAILED, "CancelledError"
     except Exception as raised:
         error = _significant(raised)
@@ -57,18 +57,18 @@ async def _call(route: OutboundRoute, ws: WebSocket, wire: OutboundWire) -> tupl
             if isinstance(error, Reconnect):
                 how, wait = How.PLANNED, error.delay
         elif not isinstance(error, ConnectionError):
-            logger.error("%s() failed on %s", route.handler_name, mask(wire.url), exc_info=error)
+            logger.error("%s() failed on %s", route.handler_name, mask(transport.url), exc_info=error)
             how, why = How.FAILED, f"{type(error).__name__}: {error}"
-        elif wire.is_open or not isinstance(error, WebSocketDisconnect):
+        elif transport.is_open or not isinstance(error, WebSocketDisconnect):
             # Of another connection that the handler uses, such as that of the channel layer.
-            how, why = How.LOST if wire.is_open else How.DONE, f"{type(error).__name__}: {error}"
+            how, why = How.LOST if transport.is_open else How.DONE, f"{type(error).__name__}: {error}"
     if how not in (How.DONE, How.PLANNED):
         await ws.close(1011, "internal error")
-    was_open = wire.is_open
+    was_open = transport.is_open
     await ws.close()
-    await wire.close(1000, "")  # in case that the handler gave up closing
+    await transport.close(1000, "")  # in case that the handler gave up closing
     if how is How.DONE and not was_open:
-        how = How.LEFT if wire.own_close is not None else How.LOST if wire.lost() else How.CLOSED
+        how = How.LEFT if transport.own_close is not None else How.LOST if transport.lost() else How.CLOSED
     return how, why, wait
 
 

@@ -19,7 +19,7 @@ from ..exceptions import WebSocketDisconnect
 from ..tasks import cancel_and_wait
 from .clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
-from .transport import OutboundWire
+from .outbound import OutboundTransport
 
 __all__ = ["Lease", "LeaseLost"]
 
@@ -76,7 +76,7 @@ class Lease:
         self._holder = uuid.uuid4().hex
         self._valid_until = 0.0
         self._renewing: asyncio.Task[None] | None = None
-        self._wire: OutboundWire | None = None
+        self._transport: OutboundTransport | None = None
         self._troubled = False
 
     def is_valid(self) -> bool:
@@ -98,9 +98,9 @@ class Lease:
         if self.token is not None and not self.is_valid():
             self._cut_off()
 
-    def guard(self, wire: OutboundWire | None) -> None:
+    def guard(self, transport: OutboundTransport | None) -> None:
         """Name the connection that is cut off when the lease is lost; None for none."""
-        self._wire = wire
+        self._transport = transport
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease. It keeps it until ``release()``, or until it is lost."""
@@ -172,6 +172,6 @@ class Lease:
 
     def _cut_off(self) -> None:
         # No close frame: by now another process may hold the lease.
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.reset()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.reset()

@@ -8,9 +8,9 @@ from typing import Any
 
 from websockets.protocol import State
 
-from .reading import EagerConnection
+from .decoding import DecodingConnection
 
-__all__ = ["CutterConnection"]
+__all__ = ["ParsingConnection"]
 
 _BUFFER_BYTES = 256 * 1024  # as much as asyncio reads at a time
 _LONGEST_KEPT = 4096  # bytes of an incomplete frame that wait here for the rest: each read copies them
@@ -31,7 +31,7 @@ class _Buffer(threading.local):
 _buffer = _Buffer()
 
 
-class CutterConnection(EagerConnection, asyncio.BufferedProtocol):
+class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
     """A connection that reads its plain messages itself."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -22,7 +22,7 @@ from websockets.http11 import USER_AGENT, Response
 from websockets.uri import WebSocketURI, parse_uri
 
 from .outcomes import Unsuited
-from .picows_reading import PicowsConnection, PicowsListener
+from .picows_connection import PicowsConnection, PicowsListener
 from .redirects import apply_headers
 
 __all__ = ["connect"]

@@ -17,8 +17,8 @@ from ..websocket import WebSocket
 from .connecting import Opener
 from .handling import run_handler
 from .lease import Lease
+from .outbound import OutboundTransport
 from .outcomes import Ending, How
-from .transport import OutboundWire
 
 __all__ = ["Runner", "Stopped"]
 
@@ -61,19 +61,19 @@ class Runner:
         self._opener = Opener(route)
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
-        self._wire: OutboundWire | None = None
+        self._transport: OutboundTransport | None = None
         self._counted_in = 0
         self._counted_out = 0
 
     @property
     def messages_in(self) -> int:
         """Messages received over all connections."""
-        return self._counted_in + (self._wire.messages_in if self._wire else 0)
+        return self._counted_in + (self._transport.messages_in if self._transport else 0)
 
     @property
     def messages_out(self) -> int:
         """Messages sent over all connections."""
-        return self._counted_out + (self._wire.messages_out if self._wire else 0)
+        return self._counted_out + (self._transport.messages_out if self._transport else 0)
 
     async def run(self) -> None:
         """Run to the end; raises nothing but what cancels it."""
@@ -140,7 +140,7 @@ class Runner:
         if isinstance(opened, Ending):
             logger.warning("WebSocket not connected: %s (%s)", self.url, opened.reason)
             return opened
-        self._wire = wire = opened.wire_class(
+        self._transport = transport = opened.transport_class(
             opened.connection,
             opened.url,
             self.attempt,
@@ -152,20 +152,20 @@ class Runner:
         reason = ""
         try:
             if lease is not None:
-                lease.guard(wire)
+                lease.guard(transport)
             if self._stopping.is_set():  # too late for the handler
-                await wire.close(*GOING_AWAY)
+                await transport.close(*GOING_AWAY)
                 raise Stopped
-            ending = await run_handler(self.route, wire, self._sockets)
+            ending = await run_handler(self.route, transport, self._sockets)
             reason = ending.reason
         finally:
             self.state, self.connected_at = "closed", None
             self._counted_in, self._counted_out = self.messages_in, self.messages_out
-            self._wire = None
+            self._transport = None
             lost_lease = lease is not None and not lease.is_valid() and not self._stopping.is_set()
             if lost_lease:
                 reason = "1006: the lease was lost; waiting for it again"
-            logger.info("WebSocket closed: %s (%s)", self.url, reason or wire.ending())
+            logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending())
             if lease is not None:
                 lease.guard(None)
         return None if lost_lease else ending

@@ -10,7 +10,7 @@ from .._core.addresses import address_key
 from .._core.counts import Counts
 from .._core.rates import Bucket, Rate
 from ..threads import threads
-from ..transports import Wire
+from ..transports import ASGITransport
 from ..users import Identity, current_users, is_loaded, load_session
 from ..websocket import ClientState, WebSocket
 from .access import Access
@@ -44,7 +44,7 @@ class Admission:
         self._handshakes = Bucket(time.monotonic())
 
     async def admit(
-        self, ws: WebSocket, wire: Wire, close: Callable[[int, str], Awaitable[None]]
+        self, ws: WebSocket, transport: ASGITransport, close: Callable[[int, str], Awaitable[None]]
     ) -> LimitedConnection | None:
         """Let a connection in, or deny it.
 
@@ -57,23 +57,23 @@ class Admission:
         Raises:
             ConnectionDenied: it was denied, and has been answered.
         """
-        scope = wire.scope
+        scope = transport.scope
         if not is_loaded(scope.get("session")):  # what a handler reads in async code
             with threads.assigned(scope):
                 await load_session(scope)
         began = scope.pop(HANDSHAKE_TIME, None) or asyncio.get_running_loop().time()
-        connection = LimitedConnection(wire, close, identity=Identity.of(scope), began=began)
+        connection = LimitedConnection(transport, close, identity=Identity.of(scope), began=began)
         try:
             if connection.identity.user:
                 current_users().add(connection)
             denial = (
-                self._for_the_route(connection, wire)
+                self._for_the_route(connection, transport)
                 or await self.access.denial(ws)
                 or self._for_the_user(connection)
                 or await self._ended(connection)
             )
             if denial is None and not ws.closed:
-                return self._opened(connection, wire)
+                return self._opened(connection, transport)
         except BaseException:
             self.leave(connection)
             raise
@@ -81,7 +81,7 @@ class Admission:
         if denial is not None:
             count_denial(denial, scope)
             if ws.client_state is ClientState.CONNECTING:
-                await wire.deny(denial.status, denial.text, denial.headers)
+                await transport.deny(denial.status, denial.text, denial.headers)
             else:  # a rule has accepted it
                 await ws.close(1008, "denied")
         raise ConnectionDenied
@@ -93,7 +93,7 @@ class Admission:
                 current_users().discard(connection)
             connection.leave()
 
-    def _for_the_route(self, connection: LimitedConnection, wire: Wire) -> Denial | None:
+    def _for_the_route(self, connection: LimitedConnection, transport: ASGITransport) -> Denial | None:
         get = self.limits.get
         rate: Rate | None = get("handshake_rate")
         if rate is not None and (wait := self._handshakes.take(rate, time.monotonic())):
@@ -102,7 +102,7 @@ class Admission:
         if most is not None and not connection.hold(self._connections, "", most):
             return Denial("max_connections", 429, "too many connections", f"max_connections={most} is reached")
         kind = "max_connections_per_address"
-        most, host = get(kind), host_of(wire.scope)
+        most, host = get(kind), host_of(transport.scope)
         if most is not None and host is not None:
             counts = self._by_address if self.limits.is_own(kind) else process_limits.by_address
             if not connection.hold(counts, address_key(host), most):
@@ -127,14 +127,14 @@ class Admission:
             return None
         return Denial("disconnect", 403, ended[1], f"{connection.identity.user} was disconnected meanwhile")
 
-    def _opened(self, connection: LimitedConnection, wire: Wire) -> LimitedConnection | None:
+    def _opened(self, connection: LimitedConnection, transport: ASGITransport) -> LimitedConnection | None:
         get = self.limits.get
         idle, rate, max_bytes = get("idle_timeout"), get("rate"), get("max_message_bytes")
         connection.open(idle, get("max_lifetime"))
         if not all(limit is None for limit in (idle, rate, max_bytes)) or (
             connection.is_mute and connection.is_needed
         ):
-            wire.meter(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
+            transport.meter(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
         elif not connection.is_needed:
             return None
         return connection

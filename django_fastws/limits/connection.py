@@ -12,7 +12,7 @@ from .._core.counts import Counts
 from .._core.rates import Bucket, Rate
 from .._core.suspension import Suspension
 from ..tasks import BackgroundTasks
-from ..transports import Wire
+from ..transports import ASGITransport
 from ..types import Message, Receive, Scope
 from ..users import Identity
 from .denials import count_close
@@ -33,7 +33,7 @@ class LimitedConnection:
     when the last one came, and is set anew.
 
     Args:
-        wire: of the connection.
+        transport: of the connection.
         close: closes it as its handler would, with a code and a reason.
         identity: its user and session; None where nobody is logged in.
         began: when the handshake came, in the loop's time.
@@ -52,7 +52,7 @@ class LimitedConnection:
         "_is_open",
         "_lives_until",
         "_timer",
-        "_wire",
+        "_transport",
         "began",
         "ended",
         "heard",
@@ -62,15 +62,15 @@ class LimitedConnection:
 
     def __init__(
         self,
-        wire: Wire,
+        transport: ASGITransport,
         close: Callable[[int, str], Awaitable[None]],
         *,
         identity: Identity | None = None,
         began: float = 0.0,
     ) -> None:
-        self._wire = wire
+        self._transport = transport
         self._close = close
-        self._inbox = wire.inbox
+        self._inbox = transport.inbox
         self._held: tuple[tuple[Counts, str], ...] = ()
         self._is_open = False
         self._timer: asyncio.TimerHandle | None = None
@@ -122,14 +122,14 @@ class LimitedConnection:
         self._timer = asyncio.get_running_loop().call_at(due, self._look)
 
     def _look(self) -> None:
-        if self._wire.gone is not None:
+        if self._transport.gone is not None:
             return  # it is over, and its handler has not ended yet
         now = asyncio.get_running_loop().time()
         if self._lives_until is not None and now >= self._lives_until:
             self.end("max_lifetime", 1013, "the lifetime is over, connect again")
             return
         if self._idle_timeout is not None:
-            if not self._wire.answered or not self.is_read:
+            if not self._transport.answered or not self.is_read:
                 self.heard = now  # the client is not to blame: it could not send yet, or was not heard
             elif now >= self.heard + self._idle_timeout:
                 self.end("idle_timeout", 1008, "idle for too long")
@@ -144,7 +144,7 @@ class LimitedConnection:
     @property
     def scope(self) -> Scope:
         """Of the connection."""
-        return self._wire.scope
+        return self._transport.scope
 
     @property
     def is_mute(self) -> bool:
@@ -174,18 +174,18 @@ class LimitedConnection:
         Args:
             kind: of what it is counted as: the limit that it is over, "disconnect", or "session".
         """
-        if self.ended is not None or self._wire.gone is not None:
+        if self.ended is not None or self._transport.gone is not None:
             return
         self.ended = (code, reason)
-        count_close(kind, self._wire.scope, code, reason)
+        count_close(kind, self._transport.scope, code, reason)
         closing = _closing.start(self._close_now(code, reason))
         try:
             # Not asyncio.timeout(): there is a server whose close swallows a cancellation.
             await asyncio.wait([closing], timeout=_PATIENCE)
             if not closing.done():  # the client does not even take its close frame
                 closing.cancel()
-                self._wire.gone = (code, reason)
-                self._wire.cut()
+                self._transport.gone = (code, reason)
+                self._transport.cut()
         finally:
             if self.meter is not None:
                 self.meter.resume()
@@ -211,7 +211,7 @@ class LimitedConnection:
 
 
 class ReceiveLimiter:
-    """What is between a wire and its server's ``receive`` on a connection whose messages are limited.
+    """What is between a transport and its server's ``receive`` on a connection whose messages are limited.
 
     Args:
         connection: of the connection; it is told when a message came.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from asgiref.sync import markcoroutinefunction
 
 from ..limits import Admission, ConnectionDenied, LimitedConnection
-from ..transports import Wire, find_wire
+from ..transports import ASGITransport, find_transport
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..websocket import WebSocket
 from .activation import activated
@@ -35,29 +35,29 @@ class ConsumerEndpoint:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "websocket":
             return self._application(scope, receive, send)
-        wire = find_wire(scope, receive, send)
-        return activated(wire.scope, self._serve(wire))
+        transport = find_transport(scope, receive, send)
+        return activated(transport.scope, self._serve(transport))
 
-    async def _serve(self, wire: Wire) -> None:
-        event = await wire.receive()
+    async def _serve(self, transport: ASGITransport) -> None:
+        event = await transport.receive()
         if event["type"] != "websocket.connect":
             return  # gone before it was served
-        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
-        ws = WebSocket(wire, path_params=path_params, tags=self._tags)
+        path_params = dict(transport.scope.get("url_route", {}).get("kwargs", {}))
+        ws = WebSocket(transport, path_params=path_params, tags=self._tags)
         try:
-            connection = await self._admission.admit(ws, wire, functools.partial(_close, wire))
+            connection = await self._admission.admit(ws, transport, functools.partial(_close, transport))
         except ConnectionDenied:
             return
-        relay = _Relay(wire, connection, event)
+        relay = _Relay(transport, connection, event)
         del ws, event
         try:
-            await self._application(wire.scope, relay.receive, relay.send)
+            await self._application(transport.scope, relay.receive, relay.send)
         finally:
             self._admission.leave(connection)
 
 
-async def _close(wire: Wire, code: int, reason: str) -> None:
-    await (wire.close(code, reason) if wire.answered else wire.deny())
+async def _close(transport: ASGITransport, code: int, reason: str) -> None:
+    await (transport.close(code, reason) if transport.answered else transport.deny())
 
 
 class _Relay:
@@ -68,8 +68,8 @@ class _Relay:
     expect none, and their ``disconnect()`` is called for the end, which is the next event.
     """
 
-    def __init__(self, wire: Wire, connection: LimitedConnection | None, first: Message) -> None:
-        self._wire = wire
+    def __init__(self, transport: ASGITransport, connection: LimitedConnection | None, first: Message) -> None:
+        self._transport = transport
         self._connection = connection
         self._first: Message | None = first
 
@@ -77,15 +77,15 @@ class _Relay:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        event = self._farewell() or await self._wire.receive()
+        event = self._farewell() or await self._transport.receive()
         return self._farewell() or event
 
     async def send(self, message: Message) -> None:
         if self._farewell() is None:
             try:
-                await self._wire.send(message)
+                await self._transport.send(message)
             except OSError as error:
-                if error is not self._wire.loss:
+                if error is not self._transport.loss:
                     raise
 
     def _farewell(self) -> Message | None:

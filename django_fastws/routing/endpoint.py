@@ -22,7 +22,7 @@ from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnect
 from ..masking import mask_path
 from ..tasks import is_being_cancelled
 from ..threads import threads
-from ..transports import Wire, find_wire
+from ..transports import ASGITransport, find_transport
 from ..types import Receive, Scope, Send
 from ..websocket import WebSocket
 from .activation import activated
@@ -59,32 +59,33 @@ class Endpoint:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] != "websocket":
             raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
-        wire = find_wire(scope, receive, send)
-        return activated(wire.scope, self._serve(wire))  # no frame that holds the scope while the connection is open
+        transport = find_transport(scope, receive, send)
+        # No frame holds the scope while the connection is open.
+        return activated(transport.scope, self._serve(transport))
 
-    async def _serve(self, wire: Wire) -> None:
-        begun = await self._begin(wire)
+    async def _serve(self, transport: ASGITransport) -> None:
+        begun = await self._begin(transport)
         if begun is None:
             return
         ws, connection, arguments = begun
         del begun
-        thread = threads.assigned(wire.scope)
+        thread = threads.assigned(transport.scope)
         try:
             try:
                 running = self.handler(ws, **arguments)
                 del arguments
                 await running
             except Exception as error:
-                await self._failed(ws, wire, error)
+                await self._failed(ws, transport, error)
             else:
-                if ws.client_state is ClientState.CONNECTING and wire.gone is None:
-                    await self._unanswered(wire)
+                if ws.client_state is ClientState.CONNECTING and transport.gone is None:
+                    await self._unanswered(transport)
                 else:
                     await ws.close()
         except asyncio.CancelledError as error:
             if not is_being_cancelled():
                 # Nobody cancelled the handler: it let the end of a task of its own pass.
-                await self._failed(ws, wire, error)
+                await self._failed(ws, transport, error)
                 return
             # The server is stopping, or gave up on a connection that is gone.
             if ws.client_state is ClientState.CONNECTED:
@@ -96,46 +97,50 @@ class Endpoint:
             self.admission.leave(connection)
             thread.release()
 
-    async def _begin(self, wire: Wire) -> tuple[WebSocket, LimitedConnection | None, dict[str, Any]] | None:
+    async def _begin(
+        self, transport: ASGITransport
+    ) -> tuple[WebSocket, LimitedConnection | None, dict[str, Any]] | None:
         """The socket, its connection and the arguments of its handler; None if there is nothing to serve."""
-        event = await wire.receive()
+        event = await transport.receive()
         if event["type"] != "websocket.connect":
             return None  # gone before it was served
-        path_params = dict(wire.scope.get("url_route", {}).get("kwargs", {}))
+        path_params = dict(transport.scope.get("url_route", {}).get("kwargs", {}))
         try:
             arguments = self.signature.bind(
-                path_params, bytes(wire.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+                path_params, bytes(transport.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
             )
         except (ParameterError, QueryError) as error:
-            log_denial(Denial("malformed", 400, str(error)), wire.scope)
-            await wire.deny(400, str(error))
+            log_denial(Denial("malformed", 400, str(error)), transport.scope)
+            await transport.deny(400, str(error))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
-        ws = WebSocket(wire, path_params=path_params, tags=self.tags)
+        ws = WebSocket(transport, path_params=path_params, tags=self.tags)
         try:
-            return ws, await self.admission.admit(ws, wire, ws.close), arguments
+            return ws, await self.admission.admit(ws, transport, ws.close), arguments
         except ConnectionDenied:
             return None
 
-    async def _unanswered(self, wire: Wire) -> None:
+    async def _unanswered(self, transport: ASGITransport) -> None:
         """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
         why = f"{label_of(self.handler)}() returned without accept() or close()"
-        log_denial(Denial("not_accepted", 403, "Forbidden: it was not accepted", why), wire.scope)
-        await wire.deny(403, "Forbidden: it was not accepted")
+        log_denial(Denial("not_accepted", 403, "Forbidden: it was not accepted", why), transport.scope)
+        await transport.deny(403, "Forbidden: it was not accepted")
 
-    async def _failed(self, ws: WebSocket, wire: Wire, error: BaseException) -> None:
+    async def _failed(self, ws: WebSocket, transport: ASGITransport, error: BaseException) -> None:
         error = _significant(error)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
         elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
             # As a view may raise them; get_object_or_404() does.
             status = 404 if isinstance(error, Http404) else 403
-            log_denial(Denial("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), wire.scope)
-            await wire.deny(status, str(error))
+            log_denial(Denial("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), transport.scope)
+            await transport.deny(status, str(error))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
-                log_denial(Denial("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), wire.scope)
-                await wire.deny(403, error.reason)
+                log_denial(
+                    Denial("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), transport.scope
+                )
+                await transport.deny(403, error.reason)
             else:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
@@ -150,7 +155,7 @@ class Endpoint:
                 stack_info=False,
             )
             if ws.client_state is ClientState.CONNECTING:
-                await wire.deny(500, "Internal Server Error")
+                await transport.deny(500, "Internal Server Error")
             else:
                 await ws.close(1011, "internal error")
 

@@ -16,7 +16,7 @@ from django.utils.http import escape_leading_slashes
 
 from ..masking import mask_path
 from ..threads import with_thread
-from ..transports import find_wire
+from ..transports import find_transport
 from ..types import Receive, Scope, Send
 from .activation import path_of
 from .routes import Route, registry
@@ -145,11 +145,11 @@ def _url_pattern(route: Route, name: str) -> URLPattern:
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse a path that no route has: 404 where the server can, else the server's plain refusal."""
-    wire = find_wire(scope, receive, send)
-    event = await wire.receive()
+    transport = find_transport(scope, receive, send)
+    event = await transport.receive()
     if event["type"] == "websocket.connect":
         logger.info("No WebSocket route for %r", mask_path(scope.get("path")))
-        await wire.deny(404, "Not Found")
+        await transport.deny(404, "Not Found")
 
 
 class WebSocketRouter:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .addresses import address_of
-from .asgi import Outbound, Wire
+from .asgi import ASGITransport, Outbound
 from .daphne import served_scope
-from .find import find_wire
+from .find import find_transport
 from .pongs import Pongs
 from .progress import PingProgress, acknowledged_bytes
 from .twisted import SharedProducer, unsent_bytes, until_drained
@@ -15,10 +15,10 @@ __all__ = [
     "PingProgress",
     "Pongs",
     "SharedProducer",
-    "Wire",
+    "ASGITransport",
     "acknowledged_bytes",
     "address_of",
-    "find_wire",
+    "find_transport",
     "served_scope",
     "unsent_bytes",
     "until_drained",

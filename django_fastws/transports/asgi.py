@@ -1,4 +1,4 @@
-"""The plain wire: any ASGI server, through nothing but ``receive`` and ``send`` (ASGI WebSocket spec 2.5)."""
+"""The plain transport: any ASGI server, through nothing but ``receive`` and ``send`` (ASGI WebSocket spec 2.5)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .addresses import address_of, url_of
 from .closing import is_close, is_loss, send_close
 from .events import as_message, disconnect_status
 
-__all__ = ["Outbound", "Wire"]
+__all__ = ["Outbound", "ASGITransport"]
 
-logger = logging.getLogger("django_fastws.wires")
+logger = logging.getLogger("django_fastws.transports")
 
 _PATIENCE = 5.0  # seconds for a slow client to take its close frame
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
@@ -39,18 +39,18 @@ class Outbound(Protocol):
     def latency(self) -> float: ...
 
 
-class Wire:
+class ASGITransport:
     """Carries the events of one connection between the server and a WebSocket.
 
-    ``receive`` and ``send`` are ASGI callables that may be handed on to middleware and consumers; a wire that knows
-    its server mends there what the server gets wrong. The other methods are for the WebSocket and the hub.
+    ``receive`` and ``send`` are ASGI callables that may be handed on to middleware and consumers; a transport that
+    knows its server mends there what the server gets wrong. The other methods are for the WebSocket and the hub.
 
     What is sent goes out in the order of the calls, whether one waited for it (``send_payload``) or not (``post``).
     """
 
-    #: The name of the server that the wire knows.
+    #: The name of the server that the transport knows.
     name = "asgi"
-    #: The wire itself if the socket went out, None if it came in.
+    #: The transport itself if the socket went out, None if it came in.
     outbound: Outbound | None = None
 
     __slots__ = (
@@ -70,9 +70,9 @@ class Wire:
         "unclosed",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, base: Wire | None = None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, base: ASGITransport | None = None) -> None:
         self.scope = scope
-        #: The wire of the server, where middleware stands between it and this one.
+        #: The transport of the server, where middleware stands between it and this one.
         self._base = base
         self._receive = receive
         self._send = send
@@ -85,7 +85,7 @@ class Wire:
         self._collected: DenialResponse | None = None
         #: Whether the handshake was accepted or denied.
         self.answered: bool = base is not None and base.answered
-        #: Close code and reason, once the wire knows that the connection is closed.
+        #: Close code and reason, once the transport knows that the connection is closed.
         self.gone: tuple[int, str] | None = None
         #: What the server said when it was given something to send, and the connection was closed already.
         self.loss: OSError | None = None
@@ -106,7 +106,7 @@ class Wire:
         return event
 
     def _status_of(self, event: Message) -> tuple[int, str]:
-        """Close code and reason of the server's disconnect event; what a wire mends of them, it mends here."""
+        """Close code and reason of the server's disconnect event; what a transport mends of them, it mends here."""
         return disconnect_status(event)
 
     async def send(self, message: Message) -> None:
@@ -156,7 +156,7 @@ class Wire:
             self.gone = self.gone or (1006, "")
 
     async def _transmit(self, message: Message) -> None:
-        """Hand an event to the server; what a wire mends, it mends here."""
+        """Hand an event to the server; what a transport mends, it mends here."""
         if message["type"] != "websocket.close":
             await self._send(message)
             return
@@ -169,7 +169,7 @@ class Wire:
 
     @property
     def is_open(self) -> bool:
-        """Whether a message could be sent now, as far as the wire knows."""
+        """Whether a message could be sent now, as far as the transport knows."""
         return self.gone is None and (self._base is None or self._base.is_open)
 
     @property
@@ -314,7 +314,7 @@ class Wire:
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after all that was sent or posted before. Never raises OSError.
 
-        A client that does not take that within 20 seconds is cut off, where the wire can.
+        A client that does not take that within 20 seconds is cut off, where the transport can.
         """
         if not self.is_open:
             self._remember_loss()
@@ -499,7 +499,7 @@ class Wire:
         self._start_writer()
 
     def cut(self) -> None:
-        """Cut a connection that does not take its close frame; the plain wire has no way to."""
+        """Cut a connection that does not take its close frame; the plain transport has no way to."""
         if self._base is not None:
             self._base.cut()
 

@@ -1,4 +1,4 @@
-"""The wire for daphne: mends what daphne 4.1 and 4.2 get wrong, through the protocol object behind ``send``.
+"""The transport for daphne: mends what daphne 4.1 and 4.2 get wrong, through the protocol object behind ``send``.
 
 Daphne closes with 1011 where another code was asked for, drops close reasons, never sends empty messages, ignores
 the headers of an accept and every denial response. All of it can be reached on autobahn's protocol object.
@@ -22,13 +22,13 @@ from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .early import take_early_data
 from .events import disconnect_status
-from .framing import DirectWire, room_bytes
+from .framing import FramingTransport, room_bytes
 from .pongs import Pongs
 from .twisted import unsent_bytes, until_drained
 
-__all__ = ["DaphneWire", "served_scope"]
+__all__ = ["DaphneTransport", "served_scope"]
 
-# What the wire calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
+# What the transport calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
 _NEEDED = (
     "STATE_CLOSED",
     "STATE_CONNECTING",
@@ -98,7 +98,7 @@ _CLOSE_SECONDS = 10  # for a client to take what was sent before the close, and 
 
 
 def _tcp_below(transport: Any) -> Any:
-    """Twisted's transport that holds the socket, or None if it is not one that the wire knows.
+    """Twisted's transport that holds the socket, or None if it is not one that is known here.
 
     That is the transport itself, or with TLS, the one below it; which passes on the attributes of that.
     """
@@ -110,7 +110,7 @@ def _tcp_below(transport: Any) -> Any:
 
 
 def _is_known(tcp: Any) -> bool:
-    """Whether a transport of Twisted's has inside what the wire relies on."""
+    """Whether a transport of Twisted's has inside what is relied on here."""
     if not all(hasattr(tcp, name) for name in _NEEDED_BELOW) or tcp.TLS:
         return False
     return isinstance(tcp.dataBuffer, bytes) and callable(getattr(tcp.socket, "send", None))
@@ -154,7 +154,7 @@ def _cut_path(protocol: Any, scope: Scope) -> str | None:
     return path if is_cut_behind or is_cut_before else None
 
 
-class DaphneWire(DirectWire):
+class DaphneTransport(FramingTransport):
     """Carries one connection of daphne's."""
 
     name = "daphne"
@@ -195,8 +195,8 @@ class DaphneWire(DirectWire):
         self._pings: dict[bytes, asyncio.Future[float]] | None = None
 
     @classmethod
-    def find(cls, scope: Scope, receive: Receive, send: Send) -> DaphneWire | None:
-        """The wire behind daphne's ``send``, or None if this is not the daphne that the wire knows."""
+    def find(cls, scope: Scope, receive: Receive, send: Send) -> DaphneTransport | None:
+        """The transport behind daphne's ``send``, or None if this is not the daphne that the transport knows."""
         if not _is_daphnes(send):
             return None
         protocol = send.args[0]  # type: ignore[attr-defined]
@@ -259,8 +259,8 @@ class DaphneWire(DirectWire):
         return True
 
     def post(self, batch: Payload | Batch) -> bool | None:
-        # The same as that of DirectWire, for the case that nearly always is. This is called for every member of a
-        # room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
+        # The same as that of FramingTransport, for the case that nearly always is. This is called for every member of
+        # a room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
         tcp, protocol = self._tcp, self._protocol
         if (
             self._writer is None
@@ -375,8 +375,8 @@ class DaphneWire(DirectWire):
         if protocol.state != _OPEN:
             return
         if self._pongs is None:
-            transport = protocol.transport
-            self._pongs = Pongs(protocol, self._tcp, transport.pauseProducing, transport.resumeProducing)
+            tcp = protocol.transport
+            self._pongs = Pongs(protocol, self._tcp, tcp.pauseProducing, tcp.resumeProducing)
         self._pongs.answer(payload)
 
     def _pong_came(self, original: Callable[[Any, bytes], None], payload: bytes) -> None:

@@ -1,40 +1,40 @@
-"""What carries frames. A wire knows one server; the plain one knows none and works with all."""
+"""What carries frames. A transport knows one server; the plain one knows none and works with all."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..types import Receive, Scope, Send
-from .asgi import Outbound, Wire
-from .daphne import DaphneWire, served_scope
-from .uvicorn import UvicornWire
+from .asgi import ASGITransport, Outbound
+from .daphne import DaphneTransport, served_scope
+from .uvicorn import UvicornTransport
 
-__all__ = ["Outbound", "Wire", "find_wire", "served_scope"]
+__all__ = ["Outbound", "ASGITransport", "find_transport", "served_scope"]
 
-_KNOWN: tuple[Any, ...] = (DaphneWire, UvicornWire)
+_KNOWN: tuple[Any, ...] = (DaphneTransport, UvicornTransport)
 
 
-def find_wire(scope: Scope, receive: Receive, send: Send) -> Wire:
-    """The wire for a connection.
+def find_transport(scope: Scope, receive: Receive, send: Send) -> ASGITransport:
+    """The transport for a connection.
 
     Looks through Channels' session middleware, which wraps ``send`` and leaves WebSocket events alone. Any other
-    middleware that wraps ``send`` or ``receive`` keeps its place: then the wire is the plain one, on top of it.
+    middleware that wraps ``send`` or ``receive`` keeps its place: then the transport is the plain one, on top of it.
     """
     bare = _unwrap(send)
     sender, receiver = getattr(bare, "__self__", None), getattr(receive, "__self__", None)
     is_whole = receiver is sender
-    if isinstance(sender, Wire) and is_whole:
+    if isinstance(sender, ASGITransport) and is_whole:
         sender.scope = scope
         return sender
-    base = sender if isinstance(sender, Wire) else receiver
-    if isinstance(base, Wire):
-        return Wire(scope, receive, send, base)
+    base = sender if isinstance(sender, ASGITransport) else receiver
+    if isinstance(base, ASGITransport):
+        return ASGITransport(scope, receive, send, base)
     for known in _KNOWN:
         found = known.find(scope, receive, bare)
         if found is not None:
-            result: Wire = found
+            result: ASGITransport = found
             return result
-    return Wire(scope, receive, send)
+    return ASGITransport(scope, receive, send)
 
 
 def _unwrap(send: Any) -> Any:

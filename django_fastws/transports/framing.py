@@ -1,4 +1,4 @@
-"""What the wires have in common that write ready-made frames to a server's transport, past the server's own code."""
+"""Base of the transports that write ready-made frames to a server's TCP transport, past the server's own code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .._core.frames import close_frame
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..types import Message, Receive, Scope, Send
-from .asgi import Wire
+from .asgi import ASGITransport
 
-__all__ = ["DirectWire", "room_bytes"]
+__all__ = ["FramingTransport", "room_bytes"]
 
 _ROOM_BYTES = 64 * 1024
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
@@ -19,15 +19,15 @@ _GLANCE = 0.5  # seconds between two looks at whether a connection that somebody
 
 
 def room_bytes() -> int:
-    """How much a transport may hold for its client. The rest waits in the wire, where it can be dropped."""
+    """How much a TCP transport may hold for its client. The rest waits in the outbox, where it can be dropped."""
     return min(_ROOM_BYTES, conf.send_buffer_bytes)
 
 
-class DirectWire(Wire):
-    """A wire that writes frames itself: at once while the client takes them, else in their turn.
+class FramingTransport(ASGITransport):
+    """A transport that writes frames itself: at once while the client takes them, else in their turn.
 
     The order is that of the calls, with each other and with what the server writes by itself (pongs, pings, its
-    close frame), for both go through one transport.
+    close frame), for both go through one TCP transport.
     """
 
     __slots__ = ("_in_a_row", "_is_compressed")
@@ -40,25 +40,25 @@ class DirectWire(Wire):
         self._in_a_row = 0
 
     def _write_now(self, frames: bytes) -> bool:
-        """Hand whole frames to the transport; False if it has no room, is closed or must not be written to."""
+        """Hand whole frames to the TCP transport; False if it has no room, is closed or must not be written to."""
         raise NotImplementedError
 
     def _write_close(self, frame: bytes) -> None:
-        """Hand a close frame to the transport, however much it holds."""
+        """Hand a close frame to the TCP transport, however much it holds."""
         raise NotImplementedError
 
     @property
     def _is_writable(self) -> bool:
-        """Whether frames may be written to the transport; if not, messages go through the server's ``send``."""
+        """Whether frames may be written to the TCP transport; if not, messages go through the server's ``send``."""
         raise NotImplementedError
 
     @property
     def _is_full(self) -> bool:
-        """Whether the transport should be given no more for now."""
+        """Whether the TCP transport should be given no more for now."""
         raise NotImplementedError
 
     async def _flushed(self) -> None:
-        """Wait until a full transport holds little or nothing. Whether it hears of the end is not sure."""
+        """Wait until a full TCP transport holds little or nothing. Whether it hears of the end is not sure."""
         raise NotImplementedError
 
     def _has_compression(self) -> bool:
@@ -105,7 +105,7 @@ class DirectWire(Wire):
         return False
 
     async def _drained(self) -> None:
-        """Wait until a full transport holds little or nothing, or the connection is closed."""
+        """Wait until a full TCP transport holds little or nothing, or the connection is closed."""
         while self.is_open:
             with contextlib.suppress(TimeoutError):
                 # A connection that the client closed without reading may stay full for ever.
@@ -133,7 +133,7 @@ class DirectWire(Wire):
         await super()._hand_over(item)
 
     def _close_slow(self, code: int, reason: str) -> None:
-        # Behind what the transport holds, not behind the writer, which waits for the client.
+        # Behind what the TCP transport holds, not behind the writer, which waits for the client.
         self.gone = self.gone or (code, reason)
         self._write_close(close_frame(code, reason))
         self._fail_backlog(self.closed_error("send"))

@@ -1,7 +1,7 @@
-"""The wire for uvicorn, with any of its WebSocket implementations.
+"""The transport for uvicorn, with any of its WebSocket implementations.
 
-It writes frames to the transport, past the library that uvicorn has for them, and tells a cut connection from one
-that was closed without a code: ``websockets-sansio``, uvicorn's default, says 1005 for both.
+It writes frames to asyncio's transport, past the library that uvicorn has for them, and tells a cut connection from
+one that was closed without a code: ``websockets-sansio``, uvicorn's default, says 1005 for both.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from .._core.frames import BINARY, TEXT
 from .._core.messages import Payload
 from ..types import Message, Receive, Scope, Send
 from .events import as_message, disconnect_status
-from .framing import DirectWire, room_bytes
+from .framing import FramingTransport, room_bytes
 
-__all__ = ["LegacyUvicornWire", "UvicornWire"]
+__all__ = ["LegacyUvicornTransport", "UvicornTransport"]
 
 _GLANCE = 0.5  # seconds between two looks at whether a connection that does not take its pongs is still there
 _PACKAGE = "uvicorn.protocols.websockets."
-# What the wires read or call; uvicorn's next release may change any of it.
+# What the transports read or call; uvicorn's next release may change any of it.
 _NEEDED_BELOW = (
     "abort",
     "get_write_buffer_size",
@@ -34,12 +34,12 @@ _NEEDED_BELOW = (
 )
 
 
-class UvicornWire(DirectWire):
+class UvicornTransport(FramingTransport):
     """Carries one connection of uvicorn's ``websockets-sansio`` or ``wsproto``."""
 
     name = "uvicorn"
 
-    __slots__ = ("_draining", "_protocol", "_transport")
+    __slots__ = ("_draining", "_protocol", "_tcp")
 
     #: What is looked for on the protocol object.
     needed: tuple[str, ...] = (
@@ -56,22 +56,22 @@ class UvicornWire(DirectWire):
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         super().__init__(scope, receive, send)
         self._protocol = protocol
-        self._transport = protocol.transport
-        # With TLS, a transport would take half a megabyte before it calls itself full.
-        self._transport.set_write_buffer_limits(high=room_bytes())
+        self._tcp = protocol.transport
+        # With TLS, asyncio's transport would take half a megabyte before it calls itself full.
+        self._tcp.set_write_buffer_limits(high=room_bytes())
         self._draining: asyncio.Task[None] | None = None
         self._watch_pings()
 
     @classmethod
-    def find(cls, scope: Scope, receive: Receive, send: Send) -> UvicornWire | None:
-        """The wire behind uvicorn's ``send``, or None if this is not the uvicorn that the wires know."""
+    def find(cls, scope: Scope, receive: Receive, send: Send) -> UvicornTransport | None:
+        """The transport behind uvicorn's ``send``, or None if this is not the uvicorn that the transports know."""
         protocol: Any = getattr(send, "__self__", None)
         if not type(protocol).__module__.startswith(_PACKAGE):
             return None
-        transport = getattr(protocol, "transport", None)
-        if not all(hasattr(transport, name) for name in _NEEDED_BELOW):
+        tcp = getattr(protocol, "transport", None)
+        if not all(hasattr(tcp, name) for name in _NEEDED_BELOW):
             return None
-        for kind in (UvicornWire, LegacyUvicornWire):
+        for kind in (UvicornTransport, LegacyUvicornTransport):
             if all(hasattr(protocol, name) for name in kind.needed):
                 return kind(scope, receive, send, protocol)
         return None
@@ -85,7 +85,7 @@ class UvicornWire(DirectWire):
 
     @property
     def is_open(self) -> bool:
-        return self.gone is None and not self._transport.is_closing()
+        return self.gone is None and not self._tcp.is_closing()
 
     def ended(self) -> tuple[int, str] | None:
         # What waits is in order, and a disconnect event is the last of it (a second one may follow).
@@ -111,7 +111,7 @@ class UvicornWire(DirectWire):
         return code, reason
 
     def cut(self) -> None:
-        self._transport.abort()
+        self._tcp.abort()
 
     # Pings
 
@@ -122,21 +122,21 @@ class UvicornWire(DirectWire):
         """Have uvicorn answer a ping, and read nothing more as long as the client does not take the answers."""
         original(*event)
         if self._is_full:
-            self._transport.pause_reading()
+            self._tcp.pause_reading()
             if self._draining is None:
                 self._draining = asyncio.get_running_loop().create_task(self._read_later())
 
     async def _read_later(self) -> None:
-        protocol, transport = self._protocol, self._transport
+        protocol, tcp = self._protocol, self._tcp
         try:
-            while self._is_full and not transport.is_closing():
+            while self._is_full and not tcp.is_closing():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_GLANCE):
                         await self._flushed()
         finally:
             self._draining = None
-            if not protocol.read_paused and not transport.is_closing():
-                transport.resume_reading()
+            if not protocol.read_paused and not tcp.is_closing():
+                tcp.resume_reading()
 
     def release(self) -> None:
         super().release()
@@ -149,26 +149,26 @@ class UvicornWire(DirectWire):
     @property
     def _is_writable(self) -> bool:
         protocol = self._protocol
-        return protocol.handshake_complete and not protocol.close_sent and not self._transport.is_closing()
+        return protocol.handshake_complete and not protocol.close_sent and not self._tcp.is_closing()
 
     def _write_now(self, frames: bytes) -> bool:
-        protocol, transport = self._protocol, self._transport
+        protocol, tcp = self._protocol, self._tcp
         if (
             not protocol.handshake_complete
             or protocol.close_sent
-            or transport.is_closing()
+            or tcp.is_closing()
             or self.gone is not None
             or not protocol.writable.is_set()
         ):
             return False
-        transport.write(frames)
+        tcp.write(frames)
         return True
 
     def _write_close(self, frame: bytes) -> None:
-        self._transport.write(frame)
+        self._tcp.write(frame)
 
     def _unsent(self) -> int:
-        return int(self._transport.get_write_buffer_size())
+        return int(self._tcp.get_write_buffer_size())
 
     @property
     def _is_full(self) -> bool:
@@ -193,7 +193,7 @@ class UvicornWire(DirectWire):
             self._protocol.handshake_complete = True
 
 
-class LegacyUvicornWire(UvicornWire):
+class LegacyUvicornTransport(UvicornTransport):
     """Carries one connection of uvicorn's ``websockets``, which stands on that library's deprecated protocol."""
 
     __slots__ = ()
@@ -216,7 +216,7 @@ class LegacyUvicornWire(UvicornWire):
 
     @property
     def is_open(self) -> bool:
-        # A client that has closed and does not read is waited for before the transport is closed.
+        # A client that has closed and does not read is waited for before the TCP connection is closed.
         return super().is_open and self._protocol.state <= 1  # State.OPEN
 
     def ended(self) -> tuple[int, str] | None:
@@ -234,9 +234,9 @@ class LegacyUvicornWire(UvicornWire):
 
     def _write_now(self, frames: bytes) -> bool:
         protocol = self._protocol
-        if not self._is_writable or protocol._paused or self.gone is not None or self._transport.is_closing():
+        if not self._is_writable or protocol._paused or self.gone is not None or self._tcp.is_closing():
             return False
-        self._transport.write(frames)
+        self._tcp.write(frames)
         return True
 
     @property
@@ -264,5 +264,6 @@ class LegacyUvicornWire(UvicornWire):
         return bool(self._protocol.extensions)
 
     async def _send_compressed(self, payload: Payload) -> None:
-        # Without the library's waiting for its transport, in which its answer to a close would fail. There was room.
+        # Without the library's waiting for its TCP transport, in which its answer to a close would fail. There was
+        # room.
         self._protocol.write_frame_sync(True, BINARY if payload.binary else TEXT, payload.raw)

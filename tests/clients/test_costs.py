@@ -151,7 +151,7 @@ async def test_the_guard_sees_what_it_guards_against():
 
 
 @pytest.mark.parametrize("library", ["plain"], indirect=True)
-async def test_it_sees_what_the_plain_wire_costs(app, raw_peer):
+async def test_it_sees_what_the_plain_transport_costs(app, raw_peer):
     async def behave(reader, writer, number):
         await shake_hands(reader, writer)
         writer.write(frame(b"x") * (COUNT + 1))
@@ -159,4 +159,4 @@ async def test_it_sees_what_the_plain_wire_costs(app, raw_peer):
 
     counted = await count_received(app, await raw_peer(behave))
     names = {code.co_qualname: count for code, count in counted.calls.items()}
-    assert names["OutboundWire.receive_data"] >= COUNT
+    assert names["OutboundTransport.receive_data"] >= COUNT

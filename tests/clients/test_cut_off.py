@@ -28,10 +28,10 @@ async def test_after_a_reset_nothing_more_goes_out(app, raw_peer):
 
     @app.ws(server.url, ping_interval=None, compression=None)
     async def feed(ws):
-        connection = ws._wire.connection
+        connection = ws._transport.connection
         while not connection.transport.get_write_buffer_size():  # first the system's buffers are filled
             await ws.send("x" * 10_000)
-        ws._wire.reset()
+        ws._transport.reset()
         is_reset.set()
         await soon(lambda: ends)
 

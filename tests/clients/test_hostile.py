@@ -18,7 +18,7 @@ def numbered_pings(count):
 
 async def fill(ws):
     """Send until the transport takes no more."""
-    while not ws._wire.connection.is_full:
+    while not ws._transport.connection.is_full:
         await ws.send("x" * 10_000)
 
 
@@ -62,7 +62,7 @@ async def test_a_peer_that_pings_and_reads_nothing_is_owed_one_pong(app, raw_pee
     @app.ws(server.url, ping_interval=None, close_timeout=0.5)
     async def feed(ws):
         await fill(ws)
-        transport = ws._wire.connection.transport
+        transport = ws._transport.connection.transport
         sizes.append(transport.get_write_buffer_size())
         full.set()
         await ws.receive_text()  # everything before was read, though the peer reads nothing

@@ -427,7 +427,7 @@ async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, c
         if raised:
             await by_async_for(ws)
             return
-        lease = ws._wire._guard.__self__
+        lease = ws._transport._guard.__self__
         lease._valid_until = 0.0
         calls = {"send": lambda: ws.send("x"), "recv": ws.recv, "ping": ws.ping, "pong": ws.pong}
         raised.append(None)

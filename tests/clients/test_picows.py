@@ -15,8 +15,8 @@ from django.core.management import CommandError, call_command
 from django_fastws.checks import check_outbound_routes
 from django_fastws.clients import library as library_module
 from django_fastws.clients import picows as connecting
-from django_fastws.clients.parser import CutterConnection
-from django_fastws.clients.picows_reading import PicowsConnection
+from django_fastws.clients.parser import ParsingConnection
+from django_fastws.clients.picows_connection import PicowsConnection
 
 from .conftest import run, running
 from .peers import HOST, closing, frame, read_close, read_request, shake_hands, silence, soon
@@ -34,7 +34,7 @@ def seen(app):
 @pytest.fixture
 def look(seen):
     async def handler(ws):
-        seen.append(type(ws._wire.connection))
+        seen.append(type(ws._transport.connection))
         await once(ws)
 
     return handler
@@ -53,11 +53,11 @@ def no_proxies(monkeypatch):
 @pytest.mark.parametrize(
     ("wish", "tls", "connection"),
     [
-        ("websockets", False, CutterConnection),
-        ("websockets", True, CutterConnection),
+        ("websockets", False, ParsingConnection),
+        ("websockets", True, ParsingConnection),
         ("picows", False, PicowsConnection),
         ("picows", True, PicowsConnection),
-        ("nonsense", True, CutterConnection),  # a check tells of it
+        ("nonsense", True, ParsingConnection),  # a check tells of it
     ],
 )
 async def test_the_library_that_connects(app, peer, certificates, settings, seen, look, wish, tls, connection):
@@ -73,7 +73,7 @@ async def test_websockets_connects_unless_picows_is_wished_for(app, peer, settin
     server = await peer()
     app.ws(server.url)(look)
     assert await run(app)
-    assert seen == [CutterConnection]
+    assert seen == [ParsingConnection]
 
 
 async def test_where_nothing_can_be_read_past_websockets_picows_does_not_connect(app, peer, monkeypatch, seen, look):
@@ -124,10 +124,10 @@ async def test_a_route_with_a_proxy(app, peer, raw_peer, seen, look):
     server, door = await peer(), await raw_peer(Proxy())
     app.ws(server.url, proxy=f"http://{HOST}:{door.port}")(look)
     assert await run(app)
-    assert seen == [CutterConnection]
+    assert seen == [ParsingConnection]
 
 
-@pytest.mark.parametrize(("no_proxy", "connection"), [("", CutterConnection), (HOST, PicowsConnection)])
+@pytest.mark.parametrize(("no_proxy", "connection"), [("", ParsingConnection), (HOST, PicowsConnection)])
 async def test_a_proxy_of_the_system(app, peer, raw_peer, no_proxies, monkeypatch, seen, look, no_proxy, connection):
     server, door = await peer(), await raw_peer(Proxy())
     monkeypatch.setenv("http_proxy", f"http://{HOST}:{door.port}")
@@ -135,7 +135,7 @@ async def test_a_proxy_of_the_system(app, peer, raw_peer, no_proxies, monkeypatc
     app.ws(server.url)(look)
     assert await run(app)
     assert seen == [connection]
-    assert bool(door.count) is (connection is CutterConnection)
+    assert bool(door.count) is (connection is ParsingConnection)
 
 
 async def test_without_a_proxy_of_the_system_no_proxy_alone_is_none(app, peer, no_proxies, monkeypatch, seen, look):
@@ -152,14 +152,14 @@ async def test_a_redirect_and_from_then_on_without_asking_picows(app, peer, seen
 
     @app.ws(here.url, reconnect=True, max_retries=5)
     async def read(ws):
-        seen.append(type(ws._wire.connection))
+        seen.append(type(ws._transport.connection))
         if ws.attempt == 2:
             return
         async for _ in ws:
             pass
 
     assert await run(app)
-    assert seen == [CutterConnection] * 3
+    assert seen == [ParsingConnection] * 3
     assert len(here.asked) == 4  # once by picows
 
 
@@ -170,14 +170,14 @@ async def test_another_url_is_for_picows_again(app, peer, seen):
 
     @app.ws(lambda: next(urls), reconnect=True, max_retries=5)
     async def read(ws):
-        seen.append(type(ws._wire.connection))
+        seen.append(type(ws._transport.connection))
         if ws.attempt == 1:
             return
         async for _ in ws:
             pass
 
     assert await run(app)
-    assert seen == [CutterConnection, PicowsConnection]
+    assert seen == [ParsingConnection, PicowsConnection]
 
 
 async def test_an_answer_that_is_right_and_unusual(app, raw_peer, seen):
@@ -195,10 +195,10 @@ async def test_an_answer_that_is_right_and_unusual(app, raw_peer, seen):
 
     @app.ws(server.url)
     async def read(ws):
-        seen.extend([type(ws._wire.connection), await ws.recv_str()])
+        seen.extend([type(ws._transport.connection), await ws.recv_str()])
 
     assert await run(app)
-    assert seen == [CutterConnection, "hello"]
+    assert seen == [ParsingConnection, "hello"]
     assert server.count == 2
 
 
@@ -229,7 +229,7 @@ async def test_whatever_else_goes_wrong_inside_picows(app, peer, monkeypatch, se
     server = await peer()
     app.ws(server.url)(look)
     assert await run(app)
-    assert seen == [CutterConnection]
+    assert seen == [ParsingConnection]
 
 
 @pytest.mark.parametrize(

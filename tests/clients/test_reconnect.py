@@ -61,12 +61,12 @@ async def by_closed(ws):
 
 async def by_nothing(ws):
     """Busy elsewhere, and never looks at the socket again."""
-    await soon(lambda: not ws._wire.is_open)
+    await soon(lambda: not ws._transport.is_open)
 
 
 async def by_receiving_late(ws):
     """Busy elsewhere, and receives what came meanwhile."""
-    await soon(lambda: not ws._wire.is_open)
+    await soon(lambda: not ws._transport.is_open)
     assert (await ws.recv()).text.startswith("hello")
     await ws.recv()
 

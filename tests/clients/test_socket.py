@@ -468,7 +468,7 @@ async def test_closing_after_an_unnoticed_close_of_the_peer_keeps_the_peers_code
 
     @app.ws(server.url)
     async def late(ws):
-        await ws._wire.connection.wait_closed()  # unlike ws.receive(), this tells the socket nothing
+        await ws._transport.connection.wait_closed()  # unlike ws.receive(), this tells the socket nothing
         await ws.close(1000)
         seen.append((ws.close_code, ws.close_reason))
 

@@ -133,7 +133,7 @@ def test_states_have_the_browsers_numbers():
         (DISCONNECTED, Closing.NOTHING),
     ],
 )
-def test_close_says_what_the_wire_has_to_do(state, closing):
+def test_close_says_what_the_transport_has_to_do(state, closing):
     assert connection(state).close(1000, "") is closing
 
 

@@ -1,4 +1,4 @@
-"""Floods of pings on servers as they ship: the package's wire holds back who does not take the answers."""
+"""Floods of pings on servers as they ship: the package's transport holds back who does not take the answers."""
 
 from __future__ import annotations
 

@@ -900,7 +900,7 @@ async def test_a_route_without_limits_has_nothing_between_it_and_the_server():
 
     async def handler(ws):
         await ws.accept()
-        seen.append(type(ws._wire._receive.__self__))
+        seen.append(type(ws._transport._receive.__self__))
 
     serve(handler)
     serve(handler, path="/limited", rate="5/s")

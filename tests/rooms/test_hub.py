@@ -20,7 +20,7 @@ from django_fastws.layer.broker import Link
 from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.testing import connect
-from django_fastws.transports.find import Wire
+from django_fastws.transports.find import ASGITransport
 from django_fastws.websocket import WebSocket
 from tests.support.ids import shown
 
@@ -1225,7 +1225,7 @@ async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it
     done = asyncio.Event()
 
     async def handler(scope, receive, send):
-        ws = WebSocket(Wire(scope, receive, send))
+        ws = WebSocket(ASGITransport(scope, receive, send))
         await ws.accept()
         await ws.join("elsewhere")  # which makes the link
         links[0].gates["subscribe"].clear()

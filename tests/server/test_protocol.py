@@ -1,4 +1,4 @@
-"""ASGI and RFC 6455 on the server itself: for a plain application, without the package's wires between."""
+"""ASGI and RFC 6455 on the server itself: for a plain application, without the package's transports between."""
 
 from __future__ import annotations
 

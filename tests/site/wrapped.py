@@ -10,7 +10,7 @@ __all__ = ["application"]
 
 
 class Wrapping:
-    """ASGI middleware that stands around everything, so that no wire of a server is found."""
+    """ASGI middleware that stands around everything, so that no transport of a server is found."""
 
     def __init__(self, application: Any) -> None:
         self._application = application

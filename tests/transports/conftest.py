@@ -1,8 +1,8 @@
-"""Fixtures for the wires."""
+"""Fixtures for the transports."""
 
 import pytest
 
-from django_fastws.transports.find import find_wire
+from django_fastws.transports.find import find_transport
 from tests.transports.fakes import Server, end_tasks
 
 
@@ -12,11 +12,11 @@ async def server():
 
 
 @pytest.fixture
-async def wire(server):
-    """The plain wire, on a server that is not there."""
-    wire = find_wire(server.scope, server.receive, server.send)
-    yield wire
-    wire.release()
+async def transport(server):
+    """The plain transport, on a server that is not there."""
+    transport = find_transport(server.scope, server.receive, server.send)
+    yield transport
+    transport.release()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Protocol objects of real servers, on real sockets, in the loop of the test: a wire at one end, bytes at the other.
+"""Protocol objects of real servers, on real sockets, in the loop of the test: a transport here, bytes there.
 
 The client's end reads only when it is told to, so that a test can let the sockets between fill up.
 """
@@ -36,7 +36,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
-from django_fastws.transports.find import find_wire
+from django_fastws.transports.find import find_transport
 from tests.clients.certificates import Certificates
 from tests.support.ids import shown
 from tests.support.processes import HOST
@@ -92,7 +92,7 @@ def on(*kinds: Kind) -> Callable[[Callable[..., Awaitable[None]]], Callable[...,
 
 
 class Application:
-    """An ASGI application that hands its wire to the test, and ends when the test says so."""
+    """An ASGI application that hands its transport to the test, and ends when the test says so."""
 
     def __init__(self, alter: Callable[[Any, Any], tuple[Any, Any]], *, accepts: bool = True) -> None:
         self._alter = alter
@@ -105,38 +105,38 @@ class Application:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        wire = find_wire(scope, *self._alter(receive, send))
-        assert (await wire.receive())["type"] == "websocket.connect"
+        transport = find_transport(scope, *self._alter(receive, send))
+        assert (await transport.receive())["type"] == "websocket.connect"
         if self._accepts:
-            await wire.accept(None, [])
-        self.found.set_result(wire)
+            await transport.accept(None, [])
+        self.found.set_result(transport)
         await self.over.wait()
-        wire.release()
+        transport.release()
 
 
 class Connection:
-    """One connection: the wire, the server's protocol object, and the client.
+    """One connection: the transport, the server's protocol object, and the client.
 
     Attributes:
-        wire: what ``find_wire`` found.
+        transport: what ``find_transport`` found.
         protocol: the server's protocol object.
-        transport: the transport of that.
+        tcp: the TCP transport of that.
         client: the other end.
     """
 
-    def __init__(self, wire: Any, protocol: Any, client: Client) -> None:
-        self.wire = wire
+    def __init__(self, transport: Any, protocol: Any, client: Client) -> None:
+        self.transport = transport
         self.protocol = protocol
-        self.transport = protocol.transport
+        self.tcp = protocol.transport
         self.client = client
 
     @property
     def unsent(self) -> int:
         """How many bytes the server's transport holds."""
-        tcp_transport = getattr(self.wire, "_tcp", None)
-        if tcp_transport is not None:
-            return int(len(tcp_transport.dataBuffer) - tcp_transport.offset + tcp_transport._tempDataLen)
-        return int(self.transport.get_write_buffer_size())
+        tcp: Any = getattr(self.transport, "_tcp", None)
+        if hasattr(tcp, "dataBuffer"):  # Twisted's
+            return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
+        return int(self.tcp.get_write_buffer_size())
 
 
 def as_it_is(receive: Any, send: Any) -> tuple[Any, Any]:
@@ -157,7 +157,7 @@ async def connected(
     """A connection to a server of this kind.
 
     Args:
-        alter: gets the server's ``receive`` and ``send``, and returns those that the wire is looked for behind.
+        alter: gets the server's ``receive`` and ``send``, and returns those that the transport is looked for behind.
         accepts: whether the handshake is accepted; if not, it is left as it is.
         compression: whether the client offers compression.
         socket_bytes: about as much as the sockets hold that nobody has read; None for what the system gives.
@@ -183,9 +183,9 @@ async def connected(
         async with serving(kind, server_end, application):
             await client.open(waits_for_answer=accepts)
             async with asyncio.timeout(LIMIT):
-                wire = await application.found
+                transport = await application.found
             try:
-                yield Connection(wire, protocols[0], client)
+                yield Connection(transport, protocols[0], client)
             finally:
                 application.over.set()
                 client.reset()

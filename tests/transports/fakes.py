@@ -1,4 +1,4 @@
-"""A server that is not there, and what tests of wires do with it."""
+"""A server that is not there, and what tests of transports do with it."""
 
 import asyncio
 
@@ -31,10 +31,10 @@ async def turns(count=10):
         await asyncio.sleep(0)
 
 
-async def blocked(server, wire):
+async def blocked(server, transport):
     """Begin to send "first", which the server does not take yet."""
     server.gate.clear()
-    task = start(wire.send_payload(Payload("first")))
+    task = start(transport.send_payload(Payload("first")))
     await server.sending.wait()
     return task
 

@@ -1,4 +1,4 @@
-"""The plain wire, with a server that is not there: order, slow clients, sends that are given up, ends."""
+"""The plain transport, with a server that is not there: order, slow clients, sends that are given up, ends."""
 
 import asyncio
 import contextlib
@@ -14,51 +14,51 @@ from django_fastws._core.messages import Batch, Payload
 from django_fastws.routing.endpoint import Endpoint
 from django_fastws.routing.signatures import read_signature
 from django_fastws.transports import asgi
-from django_fastws.transports.find import find_wire
+from django_fastws.transports.find import find_transport
 from tests.transports.fakes import Server, blocked, limits, start, turns
 
 # Order
 
 
-async def test_a_message_that_was_sent_has_been_sent_when_the_call_returns(server, wire):
-    await wire.send_payload(Payload("one"))
+async def test_a_message_that_was_sent_has_been_sent_when_the_call_returns(server, transport):
+    await transport.send_payload(Payload("one"))
     assert server.sent == ["one"]
-    await wire.send_payload(Payload(b"two"))
+    await transport.send_payload(Payload(b"two"))
     assert server.sent == ["one", b"two"]
 
 
-async def test_a_post_does_not_wait_and_comes_in_its_turn(server, wire):
-    wire.post(Payload("one"))
-    wire.post(Payload("two"))
+async def test_a_post_does_not_wait_and_comes_in_its_turn(server, transport):
+    transport.post(Payload("one"))
+    transport.post(Payload("two"))
     assert server.sent == []
-    await wire.send_payload(Payload("three"))
+    await transport.send_payload(Payload("three"))
     assert server.sent == ["one", "two", "three"]
 
 
-async def test_a_batch_is_an_event_for_each_message(server, wire):
-    wire.post(Batch([Payload("one"), Payload(b""), Payload("three")]))
-    await wire.send_payload(Payload("four"))
+async def test_a_batch_is_an_event_for_each_message(server, transport):
+    transport.post(Batch([Payload("one"), Payload(b""), Payload("three")]))
+    await transport.send_payload(Payload("four"))
     assert server.sent == ["one", b"", "three", "four"]
 
 
-async def test_a_wire_that_has_sent_all_holds_no_backlog(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Batch([Payload("one"), Payload("two")]))
-    assert len(wire._backlog) == 2
+async def test_a_transport_that_has_sent_all_holds_no_backlog(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Batch([Payload("one"), Payload("two")]))
+    assert len(transport._backlog) == 2
     server.gate.set()
     await first
     await turns()
-    assert wire._backlog._items == ()
-    assert wire._writer is None
+    assert transport._backlog._items == ()
+    assert transport._writer is None
 
 
-async def test_what_is_sent_while_the_server_is_busy_comes_in_the_order_of_the_calls(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Payload("second"))
-    third = start(wire.send_payload(Payload("third")))
+async def test_what_is_sent_while_the_server_is_busy_comes_in_the_order_of_the_calls(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Payload("second"))
+    third = start(transport.send_payload(Payload("third")))
     await turns()
-    wire.post(Payload("fourth"))
-    closing = start(wire.close(4000, "bye"))
+    transport.post(Payload("fourth"))
+    closing = start(transport.close(4000, "bye"))
     await turns()
     assert server.sent == []
     server.gate.set()
@@ -76,19 +76,19 @@ OPERATIONS = st.lists(
 def test_whatever_is_mixed_comes_in_the_order_of_the_calls(operations):
     async def run():
         server = Server()
-        wire = find_wire(server.scope, server.receive, server.send)
+        transport = find_transport(server.scope, server.receive, server.send)
         tasks, called = [], []
 
         async def send(text):
             called.append(text)
-            await wire.send_payload(Payload(text))
+            await transport.send_payload(Payload(text))
 
         for number, (operation, count) in enumerate(operations):
             if operation == "send":
                 tasks.append(asyncio.create_task(send(str(number))))
             elif operation == "post":
                 called.append(str(number))
-                wire.post(Payload(str(number)))
+                transport.post(Payload(str(number)))
             elif operation == "hold":
                 server.gate.clear()
             elif operation == "go":
@@ -96,9 +96,9 @@ def test_whatever_is_mixed_comes_in_the_order_of_the_calls(operations):
             await turns(count)
         server.gate.set()
         await asyncio.gather(*tasks)
-        await wire.close(1000, "")
+        await transport.close(1000, "")
         assert server.sent == [*called, 1000]
-        wire.release()
+        transport.release()
 
     asyncio.run(run())
 
@@ -106,10 +106,10 @@ def test_whatever_is_mixed_comes_in_the_order_of_the_calls(operations):
 # Sends that are given up
 
 
-async def test_a_send_that_is_given_up_while_it_waits_is_not_sent(server, wire):
-    first = await blocked(server, wire)
-    second = start(wire.send_payload(Payload("second")))
-    third = start(wire.send_payload(Payload("third")))
+async def test_a_send_that_is_given_up_while_it_waits_is_not_sent(server, transport):
+    first = await blocked(server, transport)
+    second = start(transport.send_payload(Payload("second")))
+    third = start(transport.send_payload(Payload("third")))
     await turns()
     second.cancel()
     await turns()
@@ -119,28 +119,28 @@ async def test_a_send_that_is_given_up_while_it_waits_is_not_sent(server, wire):
     assert server.sent == ["first", "third"]
 
 
-async def test_sends_that_are_given_up_do_not_pile_up(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Payload("posted"))
+async def test_sends_that_are_given_up_do_not_pile_up(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Payload("posted"))
     for _ in range(100):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(wire.send_payload(Payload("x" * 1000)), 0.001)
-    assert (len(wire._backlog), wire._backlog.size) == (1, 6)
+            await asyncio.wait_for(transport.send_payload(Payload("x" * 1000)), 0.001)
+    assert (len(transport._backlog), transport._backlog.size) == (1, 6)
     server.gate.set()
     await first
     await turns()
     assert server.sent == ["first", "posted"]
 
 
-async def test_a_send_that_is_given_up_in_the_server_does_not_stop_the_others(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Payload("second"))
+async def test_a_send_that_is_given_up_in_the_server_does_not_stop_the_others(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Payload("second"))
     first.cancel()
     await turns()
     server.gate.set()
     await turns()
     assert server.sent == ["second"]
-    await wire.send_payload(Payload("third"))
+    await transport.send_payload(Payload("third"))
     assert server.sent == ["second", "third"]
 
 
@@ -182,11 +182,11 @@ async def test_a_close_that_was_given_up_is_made_up_for_when_the_handler_ends(se
         ("disconnect", ["first", 1013]),
     ],
 )
-async def test_a_full_buffer_is_treated_by_the_policy(server, wire, policy, sent, caplog):
+async def test_a_full_buffer_is_treated_by_the_policy(server, transport, policy, sent, caplog):
     with limits(policy), caplog.at_level(logging.WARNING):
-        first = await blocked(server, wire)
+        first = await blocked(server, transport)
         for text in ("1111", "2222", "3333", "4444"):
-            wire.post(Payload(text))
+            transport.post(Payload(text))
         server.gate.set()
         await first
         await turns()
@@ -197,11 +197,11 @@ async def test_a_full_buffer_is_treated_by_the_policy(server, wire, policy, sent
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "disconnect"])
-async def test_a_buffer_that_is_just_full_is_no_slow_client(server, wire, policy, caplog):
+async def test_a_buffer_that_is_just_full_is_no_slow_client(server, transport, policy, caplog):
     with limits(policy):
-        first = await blocked(server, wire)
-        wire.post(Payload("12345"))
-        wire.post(Payload("67890"))
+        first = await blocked(server, transport)
+        transport.post(Payload("12345"))
+        transport.post(Payload("67890"))
         server.gate.set()
         await first
         await turns()
@@ -210,54 +210,54 @@ async def test_a_buffer_that_is_just_full_is_no_slow_client(server, wire, policy
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "disconnect"])
-async def test_one_message_over_the_buffer_is_sent_all_the_same(server, wire, policy):
+async def test_one_message_over_the_buffer_is_sent_all_the_same(server, transport, policy):
     with limits(policy):
-        wire.post(Payload("x" * 100))
+        transport.post(Payload("x" * 100))
         await turns()
     assert server.sent == ["x" * 100]
 
 
-async def test_what_is_dropped_is_counted(server, wire):
+async def test_what_is_dropped_is_counted(server, transport):
     with limits("drop_newest"):
-        first = await blocked(server, wire)
+        first = await blocked(server, transport)
         for _ in range(5):
-            wire.post(Payload("1234567890"))
-        assert wire.dropped == 4
+            transport.post(Payload("1234567890"))
+        assert transport.dropped == 4
         server.gate.set()
         await first
 
 
-async def test_nothing_that_somebody_waits_for_is_dropped(server, wire):
+async def test_nothing_that_somebody_waits_for_is_dropped(server, transport):
     with limits("drop_oldest"):
-        first = await blocked(server, wire)
-        second = start(wire.send_payload(Payload("waited for")))
+        first = await blocked(server, transport)
+        second = start(transport.send_payload(Payload("waited for")))
         await turns()
-        wire.post(Payload("1111"))
-        wire.post(Payload("2222"))
+        transport.post(Payload("1111"))
+        transport.post(Payload("2222"))
         server.gate.set()
         await asyncio.gather(first, second)
         await turns()
     assert server.sent[:2] == ["first", "waited for"]
 
 
-async def test_a_message_for_which_no_room_can_be_made_is_counted_and_warned_of_once(server, wire, caplog):
+async def test_a_message_for_which_no_room_can_be_made_is_counted_and_warned_of_once(server, transport, caplog):
     with limits("drop_oldest"):
-        first = await blocked(server, wire)
-        second = start(wire.send_payload(Payload("waited for")))
+        first = await blocked(server, transport)
+        second = start(transport.send_payload(Payload("waited for")))
         await turns()
         for _ in range(5):
-            wire.post(Payload("x"))
-        assert (wire.dropped, len(caplog.records)) == (5, 1)
+            transport.post(Payload("x"))
+        assert (transport.dropped, len(caplog.records)) == (5, 1)
         server.gate.set()
         await asyncio.gather(first, second)
 
 
-async def test_after_a_slow_client_was_disconnected_nothing_follows_the_close(server, wire):
+async def test_after_a_slow_client_was_disconnected_nothing_follows_the_close(server, transport):
     with limits("disconnect"):
-        first = await blocked(server, wire)
-        wire.post(Payload("1234567890"))
-        wire.post(Payload("x"))
-        second = start(wire.send_payload(Payload("second")))
+        first = await blocked(server, transport)
+        transport.post(Payload("1234567890"))
+        transport.post(Payload("x"))
+        second = start(transport.send_payload(Payload("second")))
         await turns()
         server.gate.set()
         await first
@@ -267,31 +267,31 @@ async def test_after_a_slow_client_was_disconnected_nothing_follows_the_close(se
     assert server.sent == ["first", 1013]
 
 
-async def test_a_slow_client_gets_one_close(server, wire):
+async def test_a_slow_client_gets_one_close(server, transport):
     with limits("disconnect"):
-        first = await blocked(server, wire)
-        wire.post(Payload("1234567890"))
-        wire.post(Payload("x"))
-        closing = start(wire.close(1000, ""))
+        first = await blocked(server, transport)
+        transport.post(Payload("1234567890"))
+        transport.post(Payload("x"))
+        closing = start(transport.close(1000, ""))
         await turns()
         server.gate.set()
         await asyncio.gather(first, closing)
-        await wire.close(1000, "")
+        await transport.close(1000, "")
     assert server.sent == ["first", 1013]
 
 
-async def test_a_wire_that_was_closed_for_being_slow_says_so(server, wire):
+async def test_a_transport_that_was_closed_for_being_slow_says_so(server, transport):
     with limits("disconnect"):
-        first = await blocked(server, wire)
-        wire.post(Payload("1234567890"))
-        wire.post(Payload("x"))
+        first = await blocked(server, transport)
+        transport.post(Payload("1234567890"))
+        transport.post(Payload("x"))
         server.gate.set()
         await first
         await turns()
-    assert wire.gone == (1013, "too slow")
-    assert not wire.is_open
+    assert transport.gone == (1013, "too slow")
+    assert not transport.is_open
     with pytest.raises(WebSocketDisconnect) as raised:
-        await wire.send_payload(Payload("x"), "send_text")
+        await transport.send_payload(Payload("x"), "send_text")
     assert (raised.value.code, raised.value.reason) == (1013, "too slow")
     assert "send_text()" in str(raised.value)
 
@@ -300,43 +300,43 @@ async def test_a_wire_that_was_closed_for_being_slow_says_so(server, wire):
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), ConnectionResetError(), RuntimeError("after close")])
-async def test_a_connection_that_the_server_calls_closed_is_a_disconnect(server, wire, error):
+async def test_a_connection_that_the_server_calls_closed_is_a_disconnect(server, transport, error):
     server.fails_with = error
     with pytest.raises(WebSocketDisconnect) as raised:
-        await wire.send_payload(Payload("x"), "send_json")
+        await transport.send_payload(Payload("x"), "send_json")
     assert raised.value.code == 1006
     assert raised.value.__cause__ is error
     assert "send_json()" in str(raised.value)
-    assert not wire.is_open
+    assert not transport.is_open
 
 
-async def test_all_who_wait_are_told_when_the_connection_is_lost(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Payload("posted"))
-    others = [start(wire.send_payload(Payload("x"))) for _ in range(3)]
-    closing = start(wire.close(1000, ""))
+async def test_all_who_wait_are_told_when_the_connection_is_lost(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Payload("posted"))
+    others = [start(transport.send_payload(Payload("x"))) for _ in range(3)]
+    closing = start(transport.close(1000, ""))
     await turns()
     server.fails_with = OSError()
     server.gate.set()
     results = await asyncio.gather(first, *others, closing, return_exceptions=True)
     assert [type(result) for result in results] == [WebSocketDisconnect] * 4 + [type(None)]
     assert server.sent == []
-    assert len(wire._backlog) == 0
+    assert len(transport._backlog) == 0
 
 
-async def test_a_post_to_a_lost_connection_is_dropped_in_silence(server, wire, caplog):
+async def test_a_post_to_a_lost_connection_is_dropped_in_silence(server, transport, caplog):
     server.fails_with = OSError()
-    wire.post(Payload("x"))
+    transport.post(Payload("x"))
     await turns()
-    wire.post(Payload("y"))
+    transport.post(Payload("y"))
     await turns()
     assert server.sent == []
     assert caplog.records == []
 
 
-async def test_any_other_error_of_a_server_in_a_post_is_logged(server, wire, caplog):
+async def test_any_other_error_of_a_server_in_a_post_is_logged(server, transport, caplog):
     server.fails_with = ValueError("on purpose")
-    wire.post(Payload("x"))
+    transport.post(Payload("x"))
     await turns()
     assert [str(record.exc_info[1]) for record in caplog.records] == ["on purpose"]
 
@@ -366,10 +366,10 @@ async def test_a_bug_of_middleware_is_no_lost_connection(server, routes, error, 
         NotImplementedError("on purpose"),
     ],
 )
-async def test_one_who_waits_is_told_of_any_error_of_a_server(server, wire, error):
-    first = await blocked(server, wire)
-    second = start(wire.send_payload(Payload("second")))
-    closing = start(wire.close(1000, ""))
+async def test_one_who_waits_is_told_of_any_error_of_a_server(server, transport, error):
+    first = await blocked(server, transport)
+    second = start(transport.send_payload(Payload("second")))
+    closing = start(transport.close(1000, ""))
     await turns()
     server.fails_with = error
     server.gate.set()
@@ -378,12 +378,12 @@ async def test_one_who_waits_is_told_of_any_error_of_a_server(server, wire, erro
     assert [task.done() for task in (first, second, closing)] == [True, True, True]
 
 
-async def test_the_disconnect_event_is_remembered(server, wire):
+async def test_the_disconnect_event_is_remembered(server, transport):
     server.inbox.put_nowait({"type": "websocket.disconnect", "code": 4000, "reason": "bye"})
-    assert wire.is_open
-    assert (await wire.receive())["code"] == 4000
-    assert wire.gone == (4000, "bye")
-    assert not wire.is_open
+    assert transport.is_open
+    assert (await transport.receive())["code"] == 4000
+    assert transport.gone == (4000, "bye")
+    assert not transport.is_open
 
 
 @pytest.mark.parametrize(
@@ -396,35 +396,35 @@ async def test_the_disconnect_event_is_remembered(server, wire):
         ({"code": 1000, "reason": "bye"}, (1000, "bye")),
     ],
 )
-async def test_a_disconnect_event_without_code_or_reason(server, wire, event, gone):
+async def test_a_disconnect_event_without_code_or_reason(server, transport, event, gone):
     server.inbox.put_nowait({"type": "websocket.disconnect", **event})
-    await wire.receive()
-    assert wire.gone == gone
+    await transport.receive()
+    assert transport.gone == gone
 
 
-async def test_what_this_end_closed_first_keeps_its_code(server, wire):
-    await wire.close(4000, "mine")
+async def test_what_this_end_closed_first_keeps_its_code(server, transport):
+    await transport.close(4000, "mine")
     server.inbox.put_nowait({"type": "websocket.disconnect", "code": 1000, "reason": "answer"})
-    await wire.receive()
-    assert wire.gone == (4000, "mine")
+    await transport.receive()
+    assert transport.gone == (4000, "mine")
 
 
-async def test_closing_a_lost_connection_raises_nothing(server, wire):
+async def test_closing_a_lost_connection_raises_nothing(server, transport):
     server.fails_with = OSError()
-    await wire.close(1000, "")
-    assert not wire.is_open
+    await transport.close(1000, "")
+    assert not transport.is_open
 
 
 @pytest.mark.parametrize("is_idle", [True, False])
-async def test_a_close_that_the_server_does_not_take_ends_all_the_same(server, wire, is_idle, monkeypatch):
+async def test_a_close_that_the_server_does_not_take_ends_all_the_same(server, transport, is_idle, monkeypatch):
     monkeypatch.setattr(asgi, "_CLOSE_SECONDS", 0.05)
     server.gate.clear()
-    first = None if is_idle else await blocked(server, wire)
+    first = None if is_idle else await blocked(server, transport)
     cut = []
-    monkeypatch.setattr(type(wire), "cut", lambda self: cut.append(self))
-    await asyncio.wait_for(wire.close(4000, "bye"), 5)
-    assert cut == [wire]
-    assert not wire.is_open
+    monkeypatch.setattr(type(transport), "cut", lambda self: cut.append(self))
+    await asyncio.wait_for(transport.close(4000, "bye"), 5)
+    assert cut == [transport]
+    assert not transport.is_open
     if first is not None:
         server.gate.set()
         await first
@@ -432,29 +432,29 @@ async def test_a_close_that_the_server_does_not_take_ends_all_the_same(server, w
     assert server.sent == ([] if is_idle else ["first", 4000])
 
 
-async def test_release_lets_go_of_all_that_waits(server, wire):
-    first = await blocked(server, wire)
-    wire.post(Payload("posted"))
-    waiting = start(wire.send_payload(Payload("x")))
+async def test_release_lets_go_of_all_that_waits(server, transport):
+    first = await blocked(server, transport)
+    transport.post(Payload("posted"))
+    waiting = start(transport.send_payload(Payload("x")))
     await turns()
-    wire.release()
+    transport.release()
     with pytest.raises(WebSocketDisconnect):
         await waiting
     server.gate.set()
     await first
     await turns()
     assert server.sent == ["first"]
-    wire.post(Payload("late"))
+    transport.post(Payload("late"))
     await turns()
     assert server.sent == ["first"]
 
 
 async def test_release_leaves_no_task_behind(server):
-    wire = find_wire(server.scope, server.receive, server.send)
+    transport = find_transport(server.scope, server.receive, server.send)
     server.gate.clear()
-    wire.post(Payload("x"))
+    transport.post(Payload("x"))
     await server.sending.wait()
-    wire.release()
+    transport.release()
     await turns()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -564,32 +564,32 @@ async def test_a_cancelled_error_that_is_the_handlers_own_is_an_error_like_any_o
 # The handshake
 
 
-async def test_a_denial_has_status_and_text_where_the_server_can(server, wire):
-    await wire.deny(404, "Nicht gefunden: größe")
+async def test_a_denial_has_status_and_text_where_the_server_can(server, transport):
+    await transport.deny(404, "Nicht gefunden: größe")
     start, body = server.events
     assert start["type"] == "websocket.http.response.start"
     assert start["status"] == 404
     assert (b"content-type", b"text/plain; charset=utf-8") in start["headers"]
     assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
     assert body == {"type": "websocket.http.response.body", "body": "Nicht gefunden: größe".encode()}
-    assert wire.answered
+    assert transport.answered
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"tls": {}}])
 async def test_a_denial_is_a_close_where_the_server_cannot(extensions):
     server = Server()
     server.scope["extensions"] = extensions
-    await find_wire(server.scope, server.receive, server.send).deny(404, "Not Found")
+    await find_transport(server.scope, server.receive, server.send).deny(404, "Not Found")
     assert server.events == [{"type": "websocket.close"}]
 
 
-async def test_a_client_that_left_before_its_denial_raises_nothing(server, wire):
+async def test_a_client_that_left_before_its_denial_raises_nothing(server, transport):
     server.fails_with = OSError()
-    await wire.deny(404, "Not Found")
+    await transport.deny(404, "Not Found")
 
 
-async def test_a_plain_wire_cannot_ping(wire):
+async def test_a_plain_transport_cannot_ping(transport):
     with pytest.raises(NotImplementedError, match=r"ping\(\)"):
-        await wire.ping()
+        await transport.ping()
     with pytest.raises(NotImplementedError, match=r"pong\(\)"):
-        await wire.pong()
+        await transport.pong()

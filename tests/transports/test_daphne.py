@@ -1,4 +1,4 @@
-"""What the wire mends on daphne, and what it leaves behind; on daphne's own protocol objects."""
+"""What the transport mends on daphne, and what it leaves behind; on daphne's own protocol objects."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import pytest
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Payload
 from django_fastws.transports import daphne as daphne_module
-from django_fastws.transports.find import find_wire
+from django_fastws.transports.find import find_transport
 from tests.transports.connections import DAPHNE, Closed, connected, on
 from tests.transports.fakes import limits, start, turns, wrapping
 
@@ -31,7 +31,7 @@ from tests.transports.fakes import limits, start, turns, wrapping
 )
 async def test_the_path_is_all_that_was_asked_for(kind, target, path):
     async with connected(kind, path=target) as connection:
-        scope = connection.wire.scope
+        scope = connection.transport.scope
         assert scope["path"] == path
         assert unquote(scope["raw_path"].decode()) == path
 
@@ -44,28 +44,28 @@ async def test_a_path_that_is_another_stays_as_it_is(kind, uri):
         return receive, send
 
     async with connected(kind, path="/chat/a", alter=alter) as connection:
-        assert connection.wire.scope["path"] == "/chat/a"
+        assert connection.transport.scope["path"] == "/chat/a"
 
 
 @on(*DAPHNE)
 async def test_headers_and_a_subprotocol_are_accepted(kind):
     headers = [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"x-a", b"gr\xf6")]
     async with connected(kind, accepts=False, subprotocols=["other", "chat"]) as connection:
-        await connection.wire.accept("chat", headers)
+        await connection.transport.accept("chat", headers)
         answer = await connection.client.answer()
         assert answer.status_code == 101
         assert answer.headers["Sec-WebSocket-Protocol"] == "chat"
         assert answer.headers.get_all("set-cookie") == ["a=1", "b=2"]
         assert "x-a" in answer.headers
-        connection.wire.post(Payload("hi"))
+        connection.transport.post(Payload("hi"))
         assert await connection.client.receive() == "hi"
 
 
 @on(*DAPHNE)
 async def test_a_denial_has_status_text_and_length(kind):
     async with connected(kind, accepts=False) as connection:
-        assert connection.wire.can_deny
-        await connection.wire.deny(404, "Nicht gefunden: ö", [(b"retry-after", b"5")])
+        assert connection.transport.can_deny
+        await connection.transport.deny(404, "Nicht gefunden: ö", [(b"retry-after", b"5")])
         answer = await connection.client.answer()
     assert (answer.status_code, answer.reason_phrase) == (404, "Not Found")
     assert answer.body.decode() == "Nicht gefunden: ö"
@@ -77,12 +77,12 @@ async def test_a_denial_has_status_text_and_length(kind):
 @on(*DAPHNE)
 async def test_a_denial_may_have_no_length_and_come_in_pieces(kind):
     async with connected(kind, accepts=False) as connection:
-        wire = connection.wire
-        await wire.send({"type": "websocket.http.response.start", "status": 599, "headers": [(b"x-a", b"1")]})
-        await wire.send({"type": "websocket.http.response.body", "body": b"ab", "more_body": True})
+        transport = connection.transport
+        await transport.send({"type": "websocket.http.response.start", "status": 599, "headers": [(b"x-a", b"1")]})
+        await transport.send({"type": "websocket.http.response.body", "body": b"ab", "more_body": True})
         await turns()
         assert connection.client.raw == b""
-        await wire.send({"type": "websocket.http.response.body", "body": b"cd"})
+        await transport.send({"type": "websocket.http.response.body", "body": b"cd"})
         answer = await connection.client.answer()
     assert (answer.status_code, answer.body, answer.headers["content-length"]) == (599, b"abcd", "4")
 
@@ -107,10 +107,10 @@ async def test_what_is_let_go_of_is_there_before(kind):
 @on(*DAPHNE)
 async def test_the_http_channel_does_not_stop_the_reading_when_the_client_does_not_read(kind):
     async with connected(kind, socket_bytes=65_536) as connection:
-        while connection.wire.try_send(Payload("x" * 20_000)):
+        while connection.transport.try_send(Payload("x" * 20_000)):
             await turns()
         await connection.client.send("still heard")
-        assert await asyncio.wait_for(connection.wire.receive_data(), 5) == "still heard"
+        assert await asyncio.wait_for(connection.transport.receive_data(), 5) == "still heard"
 
 
 # Messages
@@ -119,14 +119,14 @@ async def test_the_http_channel_does_not_stop_the_reading_when_the_client_does_n
 @on(*DAPHNE)
 async def test_the_events_of_consumers_are_sent_also_empty_ones(kind):
     async with connected(kind) as connection:
-        wire = connection.wire
-        await wire.send({"type": "websocket.send", "text": ""})
-        await wire.send({"type": "websocket.send", "bytes": b"", "text": None})
-        await wire.send({"type": "websocket.send", "bytes": None, "text": "größe"})
+        transport = connection.transport
+        await transport.send({"type": "websocket.send", "text": ""})
+        await transport.send({"type": "websocket.send", "bytes": b"", "text": None})
+        await transport.send({"type": "websocket.send", "bytes": None, "text": "größe"})
         assert await connection.client.receive_many(3) == ["", b"", "größe"]
         for event in ({}, {"text": "x", "bytes": b"x"}):
             with pytest.raises(ValueError, match="either text or bytes"):
-                await wire.send({"type": "websocket.send", **event})
+                await transport.send({"type": "websocket.send", **event})
 
 
 @on(*DAPHNE)
@@ -134,23 +134,23 @@ async def test_what_a_consumer_sends_to_a_closed_connection_is_dropped(kind):
     async with connected(kind) as connection:
         await connection.client.close()
         await connection.client.receive_end()
-        while connection.wire.is_open:  # noqa: ASYNC110
+        while connection.transport.is_open:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        await connection.wire.send({"type": "websocket.send", "text": "x"})
-        await connection.wire.send({"type": "websocket.close"})
+        await connection.transport.send({"type": "websocket.send", "text": "x"})
+        await connection.transport.send({"type": "websocket.close"})
 
 
 @on(DAPHNE[0])
 async def test_what_the_socket_does_not_take_at_once_goes_through_twisted(kind):
     async with connected(kind, socket_bytes=65_536) as connection:
-        wire, client = connection.wire, connection.client
-        wire.post(Payload("x" * 500_000))
+        transport, client = connection.transport, connection.client
+        transport.post(Payload("x" * 500_000))
         assert 0 < connection.unsent < 500_000
-        wire.post(Payload("y"))
-        wire.post(Payload("z"))
+        transport.post(Payload("y"))
+        transport.post(Payload("z"))
         assert await client.receive_many(3) == ["x" * 500_000, "y", "z"]
         assert connection.unsent == 0
-        wire.post(Payload("at once"))
+        transport.post(Payload("at once"))
         assert connection.unsent == 0
         assert await client.receive() == "at once"
 
@@ -160,9 +160,9 @@ async def test_an_open_socket_that_is_broken_is_found_out(kind):
     async with connected(kind) as connection:
         connection.client.reset()
         for _ in range(3):
-            connection.wire.post(Payload("x"))  # to a socket that has been reset, which Twisted has not read yet
+            connection.transport.post(Payload("x"))  # to a socket that has been reset, which Twisted has not read yet
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(connection.wire.receive_data(), 5)
+            await asyncio.wait_for(connection.transport.receive_data(), 5)
         assert raised.value.code == 1006
 
 
@@ -182,28 +182,28 @@ async def test_an_open_socket_that_is_broken_is_found_out(kind):
 )
 async def test_any_code_and_reason_can_be_closed_with(kind, event, closed):
     async with connected(kind) as connection:
-        await connection.wire.send({"type": "websocket.close", **event})
+        await connection.transport.send({"type": "websocket.close", **event})
         assert await connection.client.receive() == closed
 
 
 @on(*DAPHNE)
 async def test_the_peers_code_and_reason_are_told_once_all_else_is_received(kind):
     async with connected(kind) as connection:
-        wire, client = connection.wire, connection.client
+        transport, client = connection.transport, connection.client
         await client.send("unread")
         await client.close(4000, "größe")
-        while wire.is_open:  # noqa: ASYNC110
+        while transport.is_open:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         assert await client.receive() == Closed(4000, "größe")  # RFC 6455 section 5.5.1: the same code
         while connection.protocol.application_queue.qsize() < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        assert wire.ended() is None
+        assert transport.ended() is None
         with pytest.raises(WebSocketDisconnect) as raised:
-            await wire.send_payload(Payload("x"))
+            await transport.send_payload(Payload("x"))
         assert (raised.value.code, raised.value.reason) == (4000, "größe")
-        assert await wire.receive_data() == "unread"
-        assert wire.ended() == (4000, "größe")
-        assert await wire.receive() == {"type": "websocket.disconnect", "code": 4000, "reason": "größe"}
+        assert await transport.receive_data() == "unread"
+        assert transport.ended() == (4000, "größe")
+        assert await transport.receive() == {"type": "websocket.disconnect", "code": 4000, "reason": "größe"}
 
 
 @on(*DAPHNE)
@@ -216,19 +216,19 @@ async def test_a_cut_is_told_from_a_close_without_a_code(kind, how, code):
             await connection.client.close_without_code()
             await connection.client.receive_end()
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(connection.wire.receive_data(), 5)
+            await asyncio.wait_for(connection.transport.receive_data(), 5)
         assert (raised.value.code, raised.value.reason) == (code, "")
-        assert connection.wire.lost_status() == (code, "")
+        assert connection.transport.lost_status() == (code, "")
 
 
 @on(*DAPHNE)
 async def test_a_connection_that_is_cut_twice_complains_of_nothing(kind, caplog):
     async with connected(kind) as connection:
-        connection.wire.cut()
-        connection.wire.cut()
+        connection.transport.cut()
+        connection.transport.cut()
         with pytest.raises(WebSocketDisconnect):
-            await asyncio.wait_for(connection.wire.receive_data(), 5)
-        connection.wire.cut()
+            await asyncio.wait_for(connection.transport.receive_data(), 5)
+        connection.transport.cut()
         await turns()
     assert caplog.records == []
 
@@ -239,7 +239,7 @@ async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(
     with limits("disconnect", 50_000), caplog.at_level(logging.ERROR):
         async with connected(kind, socket_bytes=65_536) as connection:
             for _ in range(30):
-                connection.wire.post(Payload("x" * 20_000))
+                connection.transport.post(Payload("x" * 20_000))
             assert await connection.client.receive_end() == Closed(1013, "too slow")
             await asyncio.sleep(0.2)
     assert caplog.records == []
@@ -251,10 +251,10 @@ async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(
 @on(*DAPHNE)
 async def test_a_ping_returns_when_its_own_pong_has_come(kind):
     async with connected(kind) as connection:
-        wire, client, protocol = connection.wire, connection.client, connection.protocol
-        first, second = start(wire.ping()), start(wire.ping())
+        transport, client, protocol = connection.transport, connection.client, connection.protocol
+        first, second = start(transport.ping()), start(transport.ping())
         await turns()
-        assert len(wire._pings) == 2
+        assert len(transport._pings) == 2
         protocol.onPong(b"another")
         await turns()
         assert not first.done()
@@ -262,7 +262,7 @@ async def test_a_ping_returns_when_its_own_pong_has_come(kind):
         reading = start(client.receive())  # which answers
         assert await asyncio.wait_for(first, 5) > 0
         assert await asyncio.wait_for(second, 5) > 0
-        assert wire._pings == {}
+        assert transport._pings == {}
         reading.cancel()
 
 
@@ -271,9 +271,9 @@ async def test_daphnes_own_listening_for_pongs_goes_on(kind, monkeypatch):
     async with connected(kind) as connection:
         heard = []
         monkeypatch.setattr(type(connection.protocol), "onPong", lambda self, payload: heard.append(payload))
-        pinging = start(connection.wire.ping())
+        pinging = start(connection.transport.ping())
         await turns()
-        (payload,) = connection.wire._pings
+        (payload,) = connection.transport._pings
         connection.protocol.onPong(payload)
         await pinging
         assert heard == [payload]
@@ -282,21 +282,21 @@ async def test_daphnes_own_listening_for_pongs_goes_on(kind, monkeypatch):
 @on(*DAPHNE)
 async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
     async with connected(kind) as connection:
-        waiting = start(connection.wire.ping())
+        waiting = start(connection.transport.ping())
         await turns()
-        connection.wire.release()
+        connection.transport.release()
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(waiting, 5)
         assert "onPong" not in vars(connection.protocol)
     monkeypatch.setattr(daphne_module, "_GLANCE", 0.05)
     async with connected(kind) as connection:
-        waiting = start(connection.wire.ping())
+        waiting = start(connection.transport.ping())
         await turns()
         connection.client.reset()
         with pytest.raises(WebSocketDisconnect) as raised:
             await asyncio.wait_for(waiting, 5)
         assert raised.value.code == 1006
-        for call in (connection.wire.ping, connection.wire.pong):
+        for call in (connection.transport.ping, connection.transport.pong):
             with pytest.raises(WebSocketDisconnect):
                 await call()
 
@@ -305,10 +305,10 @@ async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
 @pytest.mark.parametrize("wrapped", ["receive", "send"])
 async def test_pongs_go_out_also_from_under_middleware(kind, wrapped):
     async with connected(kind) as connection:
-        wire = connection.wire
-        functions = {"receive": wire.receive, "send": wire.send}
+        transport = connection.transport
+        functions = {"receive": transport.receive, "send": transport.send}
         functions[wrapped] = wrapping(functions[wrapped], [])
-        await find_wire(wire.scope, **functions).pong()
-        wire.post(Payload("hi"))
+        await find_transport(transport.scope, **functions).pong()
+        transport.post(Payload("hi"))
         assert await connection.client.receive() == "hi"
         assert connection.client.raw == b"\x8a\x00" + Payload("hi").frame

@@ -28,9 +28,9 @@ from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms import room as rooms_module
 from django_fastws.rooms.hub import current_hub
 from django_fastws.transports import daphne as daphne_module
-from django_fastws.transports.daphne import DaphneWire
-from django_fastws.transports.find import Wire, find_wire
-from django_fastws.transports.uvicorn import LegacyUvicornWire, UvicornWire
+from django_fastws.transports.daphne import DaphneTransport
+from django_fastws.transports.find import ASGITransport, find_transport
+from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
 from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.transports.fakes import turns
 
@@ -89,7 +89,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class Transport:
-    """A transport and a socket that take everything: what the wires look for there, and no more."""
+    """A transport and a socket that take everything: what the transports look for there, and no more."""
 
     TLS = False
     dataBuffer = _tempDataBuffer = b""
@@ -121,7 +121,7 @@ class Transport:
 
 
 class Protocol:
-    """A server's protocol object: what the wires look for, and no more."""
+    """A server's protocol object: what the transports look for, and no more."""
 
     STATE_CLOSED, STATE_CONNECTING, STATE_OPEN = 0, 1, 3
     __module__ = "uvicorn.protocols.websockets.fake"
@@ -151,23 +151,23 @@ def daphne_member() -> tuple[Any, Transport]:
     async def handle_reply(protocol: Any, event: Any) -> None:
         await protocol.send(event)
 
-    return wire_of(DaphneWire, functools.partial(handle_reply, protocol)), protocol.transport
+    return transport_of(DaphneTransport, functools.partial(handle_reply, protocol)), protocol.transport
 
 
 def uvicorn_member() -> tuple[Any, Transport]:
-    protocol = Protocol(UvicornWire.needed)
-    return wire_of(UvicornWire, protocol.send), protocol.transport
+    protocol = Protocol(UvicornTransport.needed)
+    return transport_of(UvicornTransport, protocol.send), protocol.transport
 
 
 def legacy_member() -> tuple[Any, Transport]:
-    protocol = Protocol(LegacyUvicornWire.needed)
-    return wire_of(LegacyUvicornWire, protocol.asgi_send), protocol.transport
+    protocol = Protocol(LegacyUvicornTransport.needed)
+    return transport_of(LegacyUvicornTransport, protocol.asgi_send), protocol.transport
 
 
-def wire_of(kind: type[Wire], send: Any) -> Wire:
-    wire = find_wire({"type": "websocket", "path": "/x"}, None, send)  # type: ignore[arg-type]
-    assert type(wire) is kind
-    return wire
+def transport_of(kind: type[ASGITransport], send: Any) -> ASGITransport:
+    transport = find_transport({"type": "websocket", "path": "/x"}, None, send)  # type: ignore[arg-type]
+    assert type(transport) is kind
+    return transport
 
 
 class Local(Link):
@@ -182,7 +182,7 @@ class Local(Link):
 
 @pytest.fixture(params=[daphne_member, uvicorn_member, legacy_member], ids=["daphne", "uvicorn", "legacy"])
 def make_member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What makes a wire and its socket. What is published arrives at once."""
+    """What makes a transport and its socket. What is published arrives at once."""
 
     async def publish(group: str, crossing: Any) -> None:
         current_hub().deliver(crossing)
@@ -197,8 +197,8 @@ async def crowd(make_member: Any, count: int = MEMBERS) -> Any:
     """So many open WebSockets in one room, and their sockets."""
     members, sockets = [], []
     for _ in range(count):
-        wire, socket = make_member()
-        ws = WebSocket(wire)
+        transport, socket = make_member()
+        ws = WebSocket(transport)
         await ws.accept()
         await ws.join("room")
         members.append(ws)
@@ -292,8 +292,8 @@ async def test_broadcasts_to_many_rooms_are_sent_in_one_call_of_the_loop(make_me
     sockets, members = [], []
     for number in range(200):
         for _ in range(2):
-            wire, socket = make_member()
-            ws = WebSocket(wire)
+            transport, socket = make_member()
+            ws = WebSocket(transport)
             await ws.accept()
             await ws.join(f"room {number}")
             members.append(ws)
@@ -380,25 +380,25 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
             "Endpoint._serve",
             "application.<locals>.echo_text",
             "WebSocket.__anext__",
-            "Wire.receive_data",
+            "ASGITransport.receive_data",
         ]
         for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint._serve") + 1]:
             assert set(coroutine.cr_frame.f_locals).isdisjoint({"scope", "receive", "send"})
-        wire = stack[names.index("Endpoint._serve")].cr_frame.f_locals["wire"]
-        assert wire._backlog._items == ()
-        assert wire._writer is None
+        transport = stack[names.index("Endpoint._serve")].cr_frame.f_locals["transport"]
+        assert transport._backlog._items == ()
+        assert transport._writer is None
         if kind.server == "daphne":
-            assert vars(wire._protocol).keys() & daphne_module._HANDSHAKE == set()
+            assert vars(transport._protocol).keys() & daphne_module._HANDSHAKE == set()
 
 
 @pytest.mark.parametrize(
     "made",
     [
-        lambda: Wire({}, None, None),  # type: ignore[arg-type]
+        lambda: ASGITransport({}, None, None),  # type: ignore[arg-type]
         lambda: daphne_member()[0],
         lambda: uvicorn_member()[0],
         lambda: legacy_member()[0],
-        lambda: WebSocket(Wire({}, None, None)),  # type: ignore[arg-type]
+        lambda: WebSocket(ASGITransport({}, None, None)),  # type: ignore[arg-type]
         lambda: WebSocketMessage("x"),
         lambda: Payload("x"),
         lambda: Batch([]),

@@ -1,4 +1,4 @@
-"""Which wire a connection has, what a wire looks for in its server, and what becomes of it where that is missing."""
+"""Which transport a connection has, what it looks for in its server, and what becomes of it without that."""
 
 import asyncio
 import functools
@@ -12,9 +12,9 @@ from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import daphne as daphne_module
 from django_fastws.transports import uvicorn as uvicorn_module
-from django_fastws.transports.daphne import DaphneWire
-from django_fastws.transports.find import Wire, find_wire
-from django_fastws.transports.uvicorn import LegacyUvicornWire, UvicornWire
+from django_fastws.transports.daphne import DaphneTransport
+from django_fastws.transports.find import ASGITransport, find_transport
+from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
 from tests.support.ids import shown
 from tests.transports.connections import DAPHNE, KINDS, Closed, Kind, connected, in_its_loop, on
 from tests.transports.fakes import start, turns, wrapping
@@ -22,31 +22,31 @@ from tests.transports.fakes import start, turns, wrapping
 # Any server
 
 
-async def test_an_unknown_server_has_the_plain_wire(server):
-    wire = find_wire(server.scope, server.receive, server.send)
-    assert type(wire) is Wire
-    assert wire.name == "asgi"
+async def test_an_unknown_server_has_the_plain_transport(server):
+    transport = find_transport(server.scope, server.receive, server.send)
+    assert type(transport) is ASGITransport
+    assert transport.name == "asgi"
 
 
-async def test_a_wire_is_found_again_behind_its_own_receive_and_send(server, wire):
+async def test_a_transport_is_found_again_behind_its_own_receive_and_send(server, transport):
     scope = {**server.scope, "user": "ada"}
-    again = find_wire(scope, wire.receive, wire.send)
-    assert again is wire
-    assert wire.scope is scope
+    again = find_transport(scope, transport.receive, transport.send)
+    assert again is transport
+    assert transport.scope is scope
 
 
-async def test_a_wire_is_found_behind_channels_session_middleware(server, wire):
-    sessions = InstanceSessionWrapper({**server.scope, "cookies": {}}, wire.send)
-    assert find_wire(sessions.scope, wire.receive, sessions.send) is wire
+async def test_a_transport_is_found_behind_channels_session_middleware(server, transport):
+    sessions = InstanceSessionWrapper({**server.scope, "cookies": {}}, transport.send)
+    assert find_transport(sessions.scope, transport.receive, sessions.send) is transport
 
 
 @pytest.mark.parametrize("wrapped", [("send",), ("receive",), ("send", "receive")])
-async def test_middleware_keeps_its_place(server, wire, wrapped):
+async def test_middleware_keeps_its_place(server, transport, wrapped):
     log = []
-    receive = wrapping(wire.receive, log) if "receive" in wrapped else wire.receive
-    send = wrapping(wire.send, log) if "send" in wrapped else wire.send
-    outer = find_wire(server.scope, receive, send)
-    assert outer is not wire
+    receive = wrapping(transport.receive, log) if "receive" in wrapped else transport.receive
+    send = wrapping(transport.send, log) if "send" in wrapped else transport.send
+    outer = find_transport(server.scope, receive, send)
+    assert outer is not transport
     server.inbox.put_nowait({"type": "websocket.receive", "text": "in"})
     await outer.receive()
     await outer.send_payload(Payload("one"))
@@ -58,9 +58,9 @@ async def test_middleware_keeps_its_place(server, wire, wrapped):
     outer.release()
 
 
-async def test_a_wire_on_top_of_another_is_closed_with_it(server, wire):
-    outer = find_wire(server.scope, wrapping(wire.receive, []), wire.send)
-    await wire.close(4000, "bye")
+async def test_a_transport_on_top_of_another_is_closed_with_it(server, transport):
+    outer = find_transport(server.scope, wrapping(transport.receive, []), transport.send)
+    await transport.close(4000, "bye")
     assert not outer.is_open
     with pytest.raises(WebSocketDisconnect) as raised:
         await outer.send_payload(Payload("x"))
@@ -71,28 +71,28 @@ async def test_a_wire_on_top_of_another_is_closed_with_it(server, wire):
 
 
 @on(*KINDS)
-async def test_a_server_that_is_known_has_its_wire(kind):
+async def test_a_server_that_is_known_has_its_transport(kind):
     async with connected(kind) as connection:
-        wanted = {"daphne": DaphneWire, "websockets": LegacyUvicornWire}.get(kind.server, UvicornWire)
-        assert type(connection.wire) is wanted
-        assert connection.wire.name == kind.server.replace("websockets-sansio", "uvicorn").replace(
+        wanted = {"daphne": DaphneTransport, "websockets": LegacyUvicornTransport}.get(kind.server, UvicornTransport)
+        assert type(connection.transport) is wanted
+        assert connection.transport.name == kind.server.replace("websockets-sansio", "uvicorn").replace(
             "websockets", "uvicorn"
         ).replace("wsproto", "uvicorn")
-        assert connection.wire.scope["scheme"] == ("wss" if kind.tls else "ws")
+        assert connection.transport.scope["scheme"] == ("wss" if kind.tls else "ws")
         await delivers(connection)
 
 
 async def delivers(connection, *, reason="bye"):
     """Single messages and broadcasts arrive in order, and so does what the client sends, and the close."""
-    wire, client = connection.wire, connection.client
-    await wire.send_payload(Payload("one"))
-    wire.post(Payload(b"two"))
-    wire.post(Batch([Payload("three"), Payload("größe" * 20_000)]))
-    await wire.send_payload(Payload("five"))
+    transport, client = connection.transport, connection.client
+    await transport.send_payload(Payload("one"))
+    transport.post(Payload(b"two"))
+    transport.post(Batch([Payload("three"), Payload("größe" * 20_000)]))
+    await transport.send_payload(Payload("five"))
     assert await client.receive_many(5) == ["one", b"two", "three", "größe" * 20_000, "five"]
     await client.send("größe")
-    assert await wire.receive_data() == "größe"
-    closing = start(wire.close(4000, "bye"))
+    assert await transport.receive_data() == "größe"
+    closing = start(transport.close(4000, "bye"))
     assert await client.receive() == Closed(4000, reason)
     await closing
 
@@ -102,14 +102,14 @@ async def test_middleware_that_wraps_send_or_receive_is_passed(kind):
     for wrapped in (("send",), ("receive",), ("send", "receive")):
         log = []
         async with connected(kind) as connection:
-            known = connection.wire
-            connection.wire = find_wire(
+            known = connection.transport
+            connection.transport = find_transport(
                 known.scope,
                 wrapping(known.receive, log) if "receive" in wrapped else known.receive,
                 wrapping(known.send, log) if "send" in wrapped else known.send,
             )
             await delivers(connection)
-            connection.wire.release()
+            connection.transport.release()
         assert len(log) == ("receive" in wrapped) + 6 * ("send" in wrapped)
 
 
@@ -186,8 +186,8 @@ PLAIN_KINDS = [kind for kind in KINDS if kind.loop == "asyncio" and not kind.tls
 LEGACY, SANSIO, WSPROTO = (Kind(name) for name in ("websockets", "websockets-sansio", "wsproto"))
 NEEDED = [
     *((DAPHNE[0], name) for name in daphne_module._NEEDED),
-    *((kind, name) for kind in (SANSIO, WSPROTO) for name in UvicornWire.needed),
-    *((LEGACY, name) for name in LegacyUvicornWire.needed),
+    *((kind, name) for kind in (SANSIO, WSPROTO) for name in UvicornTransport.needed),
+    *((LEGACY, name) for name in LegacyUvicornTransport.needed),
     *((kind, "transport") for kind in (SANSIO, WSPROTO, LEGACY)),
 ]
 
@@ -199,22 +199,22 @@ def pairs(kinds_and_names):
 
 
 @pairs(NEEDED)
-async def test_a_server_that_lacks_something_has_the_plain_wire_which_delivers(kind, name):
+async def test_a_server_that_lacks_something_has_the_plain_transport_which_delivers(kind, name):
     async with connected(kind, alter=lacking(name)) as connection:
-        assert type(connection.wire) is Wire
+        assert type(connection.transport) is ASGITransport
         await delivers(connection, reason="" if kind.server == "daphne" else "bye")  # daphne drops it
 
 
 @on(*DAPHNE[:1])
-async def test_a_daphne_whose_states_have_other_numbers_has_the_plain_wire(kind):
+async def test_a_daphne_whose_states_have_other_numbers_has_the_plain_transport(kind):
     alter = with_protocol(lambda protocol: changed(protocol, STATE_OPEN=7))
     async with connected(kind, alter=alter) as connection:
-        assert type(connection.wire) is Wire
+        assert type(connection.transport) is ASGITransport
         await delivers(connection, reason="")
 
 
 @on(*DAPHNE)
-async def test_a_send_that_is_not_daphnes_has_the_plain_wire(kind):
+async def test_a_send_that_is_not_daphnes_has_the_plain_transport(kind):
     def other(receive, send):
         def named(*args):
             return send.func(*args[-2:])
@@ -224,25 +224,25 @@ async def test_a_send_that_is_not_daphnes_has_the_plain_wire(kind):
             functools.partial(named, *send.args),
             functools.partial(functools.partial, *send.args),
         ):
-            assert type(find_wire({}, receive, different)) is Wire
+            assert type(find_transport({}, receive, different)) is ASGITransport
         return receive, wrapping(send, [])
 
     async with connected(kind, alter=other) as connection:
-        assert type(connection.wire) is Wire
+        assert type(connection.transport) is ASGITransport
         await delivers(connection, reason="")
 
 
 @pairs([(kind, name) for kind in (SANSIO, WSPROTO, LEGACY) for name in uvicorn_module._NEEDED_BELOW])
-async def test_a_uvicorn_whose_transport_lacks_something_has_the_plain_wire(kind, name):
+async def test_a_uvicorn_whose_transport_lacks_something_has_the_plain_transport(kind, name):
     async with connected(kind, alter=with_transport(name)) as connection:
-        assert type(connection.wire) is Wire
+        assert type(connection.transport) is ASGITransport
         await delivers(connection)
 
 
 @pairs([(kind, name) for kind in DAPHNE for name in (*daphne_module._NEEDED_BELOW, "socket")])
 async def test_a_daphne_on_another_twisted_writes_through_autobahn(kind, name):
     async with connected(kind, alter=with_transport(name)) as connection:
-        assert type(connection.wire) is DaphneWire
+        assert type(connection.transport) is DaphneTransport
         await delivers(connection)
 
 
@@ -254,71 +254,71 @@ async def test_a_daphne_whose_transport_has_something_else_writes_through_autoba
         return changed(protocol, transport=changed(tcp, **attributes))
 
     async with connected(kind, alter=with_protocol(change)) as connection:
-        assert type(connection.wire) is DaphneWire
-        assert connection.wire._tcp is None
+        assert type(connection.transport) is DaphneTransport
+        assert connection.transport._tcp is None
         await delivers(connection)
 
 
-#: What a daphne may lack, and still have its wire.
+#: What a daphne may lack, and still have its transport.
 OPTIONAL = {"is_paused", "application_queue", "handshake_deferred", "http_request_uri", "note_answer"}
 
 
 @pairs([(kind, name) for kind in DAPHNE for name in sorted(OPTIONAL)])
 async def test_what_daphne_may_lack_besides_is_not_missed(kind, name):
     async with connected(kind, alter=lacking(name)) as connection:
-        assert type(connection.wire) is DaphneWire
-        assert connection.wire.ended() is None
+        assert type(connection.transport) is DaphneTransport
+        assert connection.transport.ended() is None
         await delivers(connection)
     async with connected(kind, alter=lacking(name), accepts=False) as connection:
-        await connection.wire.accept(None, [(b"x-one", b"1")])
+        await connection.transport.accept(None, [(b"x-one", b"1")])
 
 
 async def test_a_daphne_that_tells_no_path_is_served():
     async with connected(DAPHNE[0], alter=lambda receive, send: (receive, send)) as connection:
         send = functools.partial(type(connection.protocol.server).handle_reply, connection.protocol)
-        assert type(find_wire({}, None, send)) is DaphneWire
+        assert type(find_transport({}, None, send)) is DaphneTransport
 
 
 async def use(kind, touched, below, **options):
-    """Do with a wire all that it can do; what it asks of the protocol object and of the transport is noted."""
+    """Do with a transport all that it can do; what it asks of the protocol object and of the transport is noted."""
 
     def change(protocol):
         return changed(protocol, touched=touched, transport=changed(protocol.transport, touched=below))
 
     alter = with_protocol(change)
     async with connected(kind, alter=alter, **options) as connection:
-        wire, client = connection.wire, connection.client
+        transport, client = connection.transport, connection.client
         await delivers_under_pressure(connection)
-        wire.ended()
-        waiting = [start(wire.ping()), start(wire.pong())]
+        transport.ended()
+        waiting = [start(transport.ping()), start(transport.pong())]
         await turns()
         await client.close(4001, "bye")
         await client.receive_end()
         await asyncio.gather(*waiting, return_exceptions=True)
         with pytest.raises(WebSocketDisconnect):
-            await wire.receive_data()
-        wire.ended()
-        wire.lost_status()
-        await wire.close(1000, "")
-        wire.cut()
+            await transport.receive_data()
+        transport.ended()
+        transport.lost_status()
+        await transport.close(1000, "")
+        transport.cut()
     async with connected(kind, alter=alter, **options) as connection:
-        connection.wire._close_slow(1013, "too slow")
+        connection.transport._close_slow(1013, "too slow")
     async with connected(kind, alter=alter, **options) as connection:
-        closing = start(connection.wire.close(4000, "bye"))
+        closing = start(connection.transport.close(4000, "bye"))
         await connection.client.receive_end()
         await closing
     async with connected(kind, alter=alter, accepts=False, **options) as connection:
-        await connection.wire.deny(404, "Not Found")
+        await connection.transport.deny(404, "Not Found")
 
 
 async def delivers_under_pressure(connection):
     """Many messages, single and broadcast, to a client that begins to read late."""
-    wire, client = connection.wire, connection.client
+    transport, client = connection.transport, connection.client
 
     async def send():
         for _ in range(20):
-            await wire.send_payload(Payload(noise))
-            wire.post(Payload("y" * 1000))
+            await transport.send_payload(Payload(noise))
+            transport.post(Payload("y" * 1000))
 
     noise = random.randbytes(60_000)
     sending = start(send())
@@ -330,17 +330,17 @@ async def delivers_under_pressure(connection):
 
 @on(*PLAIN_KINDS)
 @pytest.mark.parametrize("compression", [False, True])
-async def test_a_wire_uses_nothing_that_it_has_not_looked_for(kind, compression):
+async def test_a_transport_uses_nothing_that_it_has_not_looked_for(kind, compression):
     touched, below = set(), set()
     await use(kind, touched, below, socket_bytes=65_536, compression=compression)
     if kind.server == "daphne":
         known = {*daphne_module._NEEDED, *OPTIONAL}
         known_below = {*daphne_module._NEEDED_BELOW, "socket"}
     else:
-        known = {*UvicornWire.needed, "transport"}
+        known = {*UvicornTransport.needed, "transport"}
         known_below = set(uvicorn_module._NEEDED_BELOW)
     if kind.server == "websockets":
         # It is asked whether it has what the others have, and at last, whether it has a handshake_complete.
-        known |= {*LegacyUvicornWire.needed}
+        known |= {*LegacyUvicornTransport.needed}
     assert touched - known == set()
     assert below - known_below == set()

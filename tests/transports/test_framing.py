@@ -1,4 +1,4 @@
-"""Wires that write frames themselves, on protocol objects of real servers: bytes, order, back-pressure, bounds."""
+"""Framing transports on protocol objects of real servers: bytes, order, back-pressure, bounds."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,8 @@ from websockets.streams import StreamReader
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.transports import asgi
-from django_fastws.transports import framing as direct
-from django_fastws.transports.framing import DirectWire, room_bytes
+from django_fastws.transports import asgi, framing
+from django_fastws.transports.framing import FramingTransport, room_bytes
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
 from tests.transports.fakes import Server, limits, start, turns
 
@@ -42,13 +41,13 @@ async def test_the_bytes_are_those_of_the_frames(kind):
     expected = [payload for payload in MESSAGES for _ in range(2)] + MESSAGES[:8]
     with limits("disconnect", 8 * 1024 * 1024):
         async with connected(kind) as connection:
-            wire, client = connection.wire, connection.client
+            transport, client = connection.transport, connection.client
 
             async def send():
                 for payload in MESSAGES:
-                    await wire.send_payload(payload)
-                    wire.post(payload)
-                wire.post(Batch(MESSAGES[:8]))
+                    await transport.send_payload(payload)
+                    transport.post(payload)
+                transport.post(Batch(MESSAGES[:8]))
 
             sending = start(send())
             got = await client.receive_many(len(expected))
@@ -62,7 +61,7 @@ async def test_messages_over_the_joined_size_go_out_one_by_one_or_together(kind)
     batch = Batch([Payload(f"{number}" * 10_000) for number in range(10)] * 3)
     async with connected(kind, socket_bytes=SMALL) as connection:
         for _ in range(3):
-            connection.wire.post(batch)
+            connection.transport.post(batch)
         got = await connection.client.receive_many(90)
     assert got == [payload.text for payload in batch.payloads] * 3
 
@@ -74,7 +73,7 @@ async def test_messages_over_the_joined_size_go_out_one_by_one_or_together(kind)
 async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_and_starts(kind):
     chance = random.Random(str(kind))
     async with connected(kind, socket_bytes=SMALL) as connection:
-        wire, client, called = connection.wire, connection.client, []
+        transport, client, called = connection.transport, connection.client, []
 
         def message():
             called.append(f"{len(called)}:" + "x" * chance.choice([0, 10, 100, 5000, 60_000]))
@@ -82,13 +81,13 @@ async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_a
 
         async def send():
             for _ in range(60):
-                await wire.send_payload(message())
+                await transport.send_payload(message())
                 if chance.random() < 0.3:
                     await asyncio.sleep(0)
 
         async def post():
             for _ in range(30):
-                wire.post(message() if chance.random() < 0.5 else Batch([message(), message()]))
+                transport.post(message() if chance.random() < 0.5 else Batch([message(), message()]))
                 await asyncio.sleep(chance.choice([0, 0, 0.001]))
 
         async def ping():
@@ -98,7 +97,7 @@ async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_a
 
         async def all_of_it():
             await asyncio.gather(send(), send(), post(), ping())
-            await wire.send_payload(Payload("the end"))
+            await transport.send_payload(Payload("the end"))
 
         sending, got = start(all_of_it()), []
         while (text := await client.receive()) != "the end":
@@ -109,8 +108,8 @@ async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_a
     assert got == called
 
 
-class Pipe(DirectWire):
-    """A wire to a transport that holds so much, and gives it away when it is told to."""
+class Pipe(FramingTransport):
+    """A transport to a transport that holds so much, and gives it away when it is told to."""
 
     __slots__ = ("flushed", "held", "is_cut")
 
@@ -193,7 +192,7 @@ STEPS = st.lists(
 @given(steps=STEPS, policy=st.sampled_from(["drop_oldest", "drop_newest", None]))
 def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps, policy):
     async def run():
-        wire, tasks, called, posted, data = Pipe(), [], [], set(), b""
+        transport, tasks, called, posted, data = Pipe(), [], [], set(), b""
 
         def message(size, *, is_post=False):
             called.append(f"{len(called)}:" + "x" * size)
@@ -203,23 +202,23 @@ def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps,
 
         for step, number in steps:
             if step == "send":
-                tasks.append((asyncio.create_task(wire.send_payload(payload := message(number))), payload.text))
+                tasks.append((asyncio.create_task(transport.send_payload(payload := message(number))), payload.text))
                 await asyncio.sleep(0)
             elif step == "post":
-                wire.post(message(number, is_post=True))
+                transport.post(message(number, is_post=True))
             elif step == "batch":
-                wire.post(Batch([message(number, is_post=True), message(number, is_post=True)]))
+                transport.post(Batch([message(number, is_post=True), message(number, is_post=True)]))
             elif step == "take":
-                data += wire.take(number)
+                data += transport.take(number)
             elif step == "turn":
                 await turns(number)
             elif tasks:
                 tasks[number % len(tasks)][0].cancel()
-            assert wire._backlog.size >= 0
+            assert transport._backlog.size >= 0
             most = (150 if policy else 10_000) + sum(len(text) for _, text in tasks) + 70
-            assert len(wire.held) + wire._backlog.size <= most
-        while wire.held or wire._writer is not None:
-            data += wire.take(1000)
+            assert len(transport.held) + transport._backlog.size <= most
+        while transport.held or transport._writer is not None:
+            data += transport.take(1000)
             await turns()
         await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
         given_up = {text for task, text in tasks if task.cancelled()}
@@ -227,9 +226,9 @@ def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps,
         assert got == [text for text in called if text in set(got)]
         missing = set(called) - set(got)
         assert missing <= given_up | posted
-        assert len(missing - given_up) == wire.dropped
-        assert len(wire._backlog) == 0
-        wire.release()
+        assert len(missing - given_up) == transport.dropped
+        assert len(transport._backlog) == 0
+        transport.release()
 
     with limits(policy or "disconnect", 150 if policy else 10_000):
         asyncio.run(run())
@@ -244,13 +243,13 @@ async def fill(connection, size=20_000):
     async def send():
         number = 0
         while True:
-            await connection.wire.send_payload(Payload(f"{number:05}".ljust(size, "x")))
+            await connection.transport.send_payload(Payload(f"{number:05}".ljust(size, "x")))
             number += 1
 
     sending, before, held = start(send()), None, (0, 0)
     while held != before or not held[0]:
         await asyncio.sleep(0.02)
-        before, held = held, (connection.wire._writer is not None, connection.unsent)
+        before, held = held, (connection.transport._writer is not None, connection.unsent)
         assert not sending.done()
     return sending
 
@@ -265,7 +264,7 @@ async def test_a_send_waits_and_little_is_held(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         await fill(connection)
         assert connection.unsent <= room_bytes() + 20_000
-        assert len(connection.wire._backlog) <= 1  # none, if the writer has taken it
+        assert len(connection.transport._backlog) <= 1  # none, if the writer has taken it
 
 
 @on(*KINDS)
@@ -283,12 +282,12 @@ async def test_a_send_that_waits_is_told_of_a_reset(kind):
         with pytest.raises(WebSocketDisconnect) as raised:
             await asyncio.wait_for(sending, 2)
         assert raised.value.code == 1006
-        assert not connection.wire.is_open
+        assert not connection.transport.is_open
 
 
 @on(*KINDS)
 async def test_a_send_that_waits_is_told_of_a_close_by_a_client_that_goes_on_not_reading(kind, monkeypatch):
-    monkeypatch.setattr(direct, "_GLANCE", 0.05)
+    monkeypatch.setattr(framing, "_GLANCE", 0.05)
     async with connected(kind, socket_bytes=SMALL) as connection:
         sending = await fill(connection)
         await connection.client.close(4001, "enough")
@@ -301,26 +300,26 @@ async def test_a_send_that_waits_is_told_of_a_close_by_a_client_that_goes_on_not
 async def test_a_send_that_waits_is_told_of_the_handlers_end(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         sending = await fill(connection)
-        connection.wire.release()
+        connection.transport.release()
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(sending, 2)
-        assert connection.wire._writer is None
+        assert connection.transport._writer is None
 
 
 @on(*EACH)
 async def test_sends_that_wait_and_are_given_up_leave_nothing_behind(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
-        wire = connection.wire
+        transport = connection.transport
         sending = await fill(connection)
         sending.cancel()
         sent = 0
         for _ in range(50):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wire.send_payload(Payload("given up".ljust(70_000))), 0.001)
+                await asyncio.wait_for(transport.send_payload(Payload("given up".ljust(70_000))), 0.001)
                 sent += 1  # the sockets have taken a little more
-            assert len(wire._backlog) == 0
+            assert len(transport._backlog) == 0
         assert sent < 5
-        wire.post(Payload("last"))
+        transport.post(Payload("last"))
         given_up = 0
         while (text := await connection.client.receive()) != "last":
             given_up += text.startswith("given up")
@@ -339,15 +338,15 @@ async def test_a_client_that_pings_and_does_not_read_is_served_on(kind):
 
 @on(LEGACY, Kind("websockets", "uvloop"))
 @pytest.mark.parametrize("is_first", [True, False])
-async def test_the_librarys_own_waiting_and_the_wires_do_not_meet(kind, is_first):
+async def test_the_librarys_own_waiting_and_the_transports_do_not_meet(kind, is_first):
     # The protocol has a way to wait for its transport for one at a time; another raises AssertionError.
     async with connected(kind, socket_bytes=SMALL) as connection:
         if is_first:
-            while connection.wire.try_send(Payload("x" * 20_000)):
+            while connection.transport.try_send(Payload("x" * 20_000)):
                 await turns()
             ping = start(connection.protocol.ping())
             await turns()
-            sending = start(connection.wire.send_payload(Payload("last")))
+            sending = start(connection.transport.send_payload(Payload("last")))
         else:
             sending = await fill(connection)
             ping = start(connection.protocol.ping())
@@ -367,7 +366,7 @@ async def test_a_consumers_send_waits_like_a_handlers(kind):
 
         async def send():
             for number in range(500):
-                await connection.wire.send({"type": "websocket.send", "text": f"{number:05}".ljust(20_000, "x")})
+                await connection.transport.send({"type": "websocket.send", "text": f"{number:05}".ljust(20_000, "x")})
 
         sending = start(send())
         await asyncio.sleep(0.1)
@@ -378,16 +377,16 @@ async def test_a_consumers_send_waits_like_a_handlers(kind):
 
 @on(*KINDS)
 async def test_a_handler_that_only_sends_lets_others_have_their_turn(kind):
-    async def send(wire, text):
-        if not wire.try_send(Payload(text)):
-            await wire.send_payload(Payload(text))
+    async def send(transport, text):
+        if not transport.try_send(Payload(text)):
+            await transport.send_payload(Payload(text))
 
     await send_and_count_turns(kind, send)
 
 
 @on(DAPHNE, DAPHNE_TLS)
 async def test_a_consumer_that_only_sends_lets_others_have_their_turn(kind):
-    await send_and_count_turns(kind, lambda wire, text: wire.send({"type": "websocket.send", "text": text}))
+    await send_and_count_turns(kind, lambda transport, text: transport.send({"type": "websocket.send", "text": text}))
 
 
 async def send_and_count_turns(kind, send):
@@ -402,7 +401,7 @@ async def send_and_count_turns(kind, send):
     async with connected(kind) as connection:
         others = start(other())
         for number in range(1000):
-            await send(connection.wire, str(number))
+            await send(connection.transport, str(number))
         others.cancel()
         assert 2 <= turns_of_others <= 10
         assert await connection.client.receive_many(1000) == [str(number) for number in range(1000)]
@@ -413,13 +412,13 @@ async def test_a_handler_that_sends_without_end_is_told_of_a_reset(kind):
     async with connected(kind) as connection:
         connection.client.reset()
         with pytest.raises(WebSocketDisconnect):
-            await send_without_end(connection.wire)
+            await send_without_end(connection.transport)
 
 
-async def send_without_end(wire):
+async def send_without_end(transport):
     """Which a lost transport with TLS takes, as long as the loop cannot say that it is lost."""
     while True:
-        await wire.send_payload(Payload("x" * 100))
+        await transport.send_payload(Payload("x" * 100))
 
 
 # A client that reads too slowly for its rooms
@@ -433,21 +432,21 @@ POSTS = [Payload(f"{number:05}".ljust(10_000, "x")) for number in range(200)]
 async def test_what_a_slow_client_is_not_sent_is_counted_and_said_once(kind, policy, caplog):
     with limits(policy, LIMIT), caplog.at_level(logging.WARNING):
         async with connected(kind, socket_bytes=SMALL) as connection:
-            wire, client = connection.wire, connection.client
+            transport, client = connection.transport, connection.client
             for payload in POSTS:
-                wire.post(payload)
-                assert connection.unsent + wire._backlog.size <= LIMIT + len(payload.frame)
+                transport.post(payload)
+                assert connection.unsent + transport._backlog.size <= LIMIT + len(payload.frame)
                 await turns(1)
-            assert wire.dropped
-            got = await numbered(client, len(POSTS) - wire.dropped)
-            wire.post(Payload("still here"))
+            assert transport.dropped
+            got = await numbered(client, len(POSTS) - transport.dropped)
+            transport.post(Payload("still here"))
             assert await client.receive() == "still here"
     if policy == "drop_newest":
         assert got[:20] == list(range(20))
     else:
         assert got[-10:] == list(range(190, 200))
     assert got == sorted(set(got))
-    (record,) = [record for record in caplog.records if record.name == "django_fastws.wires"]
+    (record,) = [record for record in caplog.records if record.name == "django_fastws.transports"]
     assert "slow client" in record.getMessage()
 
 
@@ -455,22 +454,22 @@ async def test_what_a_slow_client_is_not_sent_is_counted_and_said_once(kind, pol
 async def test_a_slow_client_that_reads_in_time_is_told_why_it_is_closed(kind, caplog):
     with limits("disconnect", LIMIT):
         async with connected(kind, socket_bytes=SMALL) as connection:
-            wire = connection.wire
+            transport = connection.transport
             for payload in POSTS:
-                wire.post(payload)
+                transport.post(payload)
                 await turns(1)
-            assert wire.gone == (1013, "too slow")
-            assert wire.dropped
+            assert transport.gone == (1013, "too slow")
+            assert transport.dropped
             got = []
             while not isinstance(message := await connection.client.receive(), Closed):
                 got.append(int(message[:5]))
             assert message == (1013, "too slow")
             assert got == list(range(len(got)))
             with pytest.raises(WebSocketDisconnect) as raised:
-                await asyncio.wait_for(wire.receive_data(), 2)
+                await asyncio.wait_for(transport.receive_data(), 2)
             assert raised.value.code == 1013
             await asyncio.sleep(0)
-    assert len([record for record in caplog.records if record.name == "django_fastws.wires"]) == 1
+    assert len([record for record in caplog.records if record.name == "django_fastws.transports"]) == 1
 
 
 @on(*KINDS)
@@ -478,19 +477,19 @@ async def test_a_slow_client_that_reads_nothing_is_cut_off(kind, caplog, monkeyp
     monkeypatch.setattr(asgi, "_PATIENCE", 0.05)
     with limits("disconnect", LIMIT):
         async with connected(kind, socket_bytes=SMALL) as connection:
-            wire = connection.wire
+            transport = connection.transport
             sending = await fill(connection, 70_000)
             for payload in POSTS:
-                wire.post(payload)
+                transport.post(payload)
             with pytest.raises(WebSocketDisconnect) as raised:
                 await asyncio.wait_for(sending, 2)
             assert raised.value.code == 1013
             with pytest.raises(WebSocketDisconnect) as raised:
-                await asyncio.wait_for(wire.receive_data(), 2)
+                await asyncio.wait_for(transport.receive_data(), 2)
             assert raised.value.code == 1013
-            wire.post(Payload("late"))
-            assert wire._backlog.size == 0
-    assert len([record for record in caplog.records if record.name == "django_fastws.wires"]) == 1
+            transport.post(Payload("late"))
+            assert transport._backlog.size == 0
+    assert len([record for record in caplog.records if record.name == "django_fastws.transports"]) == 1
 
 
 @on(*EACH)
@@ -498,10 +497,10 @@ async def test_a_small_bound_is_kept(kind):
     with limits("drop_newest", 5000):
         async with connected(kind, socket_bytes=SMALL) as connection:
             for _ in range(500):
-                connection.wire.post(Payload("x" * 1000))
-                assert connection.unsent + connection.wire._backlog.size <= 5000 + 1004
+                connection.transport.post(Payload("x" * 1000))
+                assert connection.unsent + connection.transport._backlog.size <= 5000 + 1004
                 await turns(1)
-            assert connection.wire.dropped
+            assert connection.transport.dropped
 
 
 @on(*EACH)
@@ -509,9 +508,9 @@ async def test_one_message_over_the_bound_is_sent_all_the_same(kind):
     for policy in ("disconnect", "drop_oldest", "drop_newest"):
         with limits(policy):
             async with connected(kind) as connection:
-                connection.wire.post(Payload("x" * 100_000))
+                connection.transport.post(Payload("x" * 100_000))
                 assert await connection.client.receive() == "x" * 100_000
-                await connection.wire.send_payload(Payload("y" * 100_000))
+                await connection.transport.send_payload(Payload("y" * 100_000))
                 assert await connection.client.receive() == "y" * 100_000
 
 
@@ -522,14 +521,14 @@ async def test_one_message_over_the_bound_is_sent_all_the_same(kind):
 async def test_a_close_comes_after_all_that_was_sent_or_posted_before(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         for payload in POSTS[:50]:
-            connection.wire.post(payload)
-        closing = start(connection.wire.close(4000, "bye"))
+            connection.transport.post(payload)
+        closing = start(connection.transport.close(4000, "bye"))
         assert await numbered(connection.client, 50) == list(range(50))
         assert await connection.client.receive() == Closed(4000, "bye")
         await closing
-        connection.wire.post(Payload("late"))
+        connection.transport.post(Payload("late"))
         with pytest.raises(WebSocketDisconnect):
-            await connection.wire.send_payload(Payload("late"))
+            await connection.transport.send_payload(Payload("late"))
 
 
 @on(*KINDS)
@@ -537,28 +536,28 @@ async def test_a_close_comes_after_all_that_was_sent_or_posted_before(kind):
 async def test_a_close_of_a_client_that_reads_nothing_is_bounded(kind, is_idle, monkeypatch):
     monkeypatch.setattr(asgi, "_CLOSE_SECONDS", 0.1)
     async with connected(kind, socket_bytes=SMALL) as connection:
-        wire = connection.wire
+        transport = connection.transport
         if is_idle:
             for _ in range(5):
-                while wire.try_send(Payload("x" * 20_000)):
+                while transport.try_send(Payload("x" * 20_000)):
                     pass
                 await asyncio.sleep(0.01)
         else:
             await fill(connection)
         begun = time.perf_counter()
-        await asyncio.wait_for(wire.close(1000, ""), 5)
+        await asyncio.wait_for(transport.close(1000, ""), 5)
         assert time.perf_counter() - begun < 3
-        assert not wire.is_open
-        assert wire.gone is not None
+        assert not transport.is_open
+        assert transport.gone is not None
 
 
 @on(DAPHNE, DAPHNE_TLS)
 async def test_a_client_of_daphnes_has_more_than_a_second_for_what_was_sent_before_the_close(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
-        while connection.wire.try_send(Payload("x" * 20_000)):
+        while connection.transport.try_send(Payload("x" * 20_000)):
             await turns()
-        connection.wire.try_send(Payload("last"))
-        await connection.wire.close(4000, "bye")
+        connection.transport.try_send(Payload("last"))
+        await connection.transport.close(4000, "bye")
         await asyncio.sleep(1.5)  # autobahn cuts off after one
         got = [await connection.client.receive() for _ in range(3)]
         assert got[0] == "x" * 20_000

@@ -1,4 +1,4 @@
-"""What the wires mend on uvicorn, and compressed connections; on uvicorn's own protocol objects."""
+"""What the transports mend on uvicorn, and compressed connections; on uvicorn's own protocol objects."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.transports import framing as direct
+from django_fastws.transports import framing
 from django_fastws.transports.framing import room_bytes
 from tests.transports.connections import UVICORN, UVICORN_TLS, connected, on
 from tests.transports.fakes import limits, start, turns
@@ -25,7 +25,7 @@ SANS_IO = [kind for kind in UVICORN if kind.server != "websockets"]
 )
 async def test_how_the_peer_closed(kind, how, status):
     async with connected(kind) as connection:
-        wire, client = connection.wire, connection.client
+        transport, client = connection.transport, connection.client
         if how == "reset":
             client.reset()
         elif how == "no code":
@@ -34,16 +34,16 @@ async def test_how_the_peer_closed(kind, how, status):
             await client.close(*status)
         if how != "reset":
             await client.receive_end()
-        event = await asyncio.wait_for(wire.receive(), 5)
+        event = await asyncio.wait_for(transport.receive(), 5)
         assert (event["code"], event["reason"]) == status
-        assert wire.gone == status
-        assert not wire.is_open
+        assert transport.gone == status
+        assert not transport.is_open
 
 
 @on(*UVICORN)
 async def test_the_end_is_told_once_all_else_is_received(kind):
     async with connected(kind) as connection:
-        wire, client = connection.wire, connection.client
+        transport, client = connection.transport, connection.client
         await client.send("unread")
         if kind.server == "websockets":
             await client.close(4000, "bye")  # it reads on
@@ -53,18 +53,18 @@ async def test_the_end_is_told_once_all_else_is_received(kind):
                 await asyncio.sleep(0.001)
             client.reset()
             # uvicorn reads no more until the message is received, but a write finds it out.
-        while wire.is_open:
-            wire.post(Payload("x"))
+        while transport.is_open:
+            transport.post(Payload("x"))
             await asyncio.sleep(0.001)
         await turns()
-        assert wire.ended() is None
-        assert await wire.receive_data() == "unread"
-        while wire.ended() is None:  # noqa: ASYNC110
+        assert transport.ended() is None
+        assert await transport.receive_data() == "unread"
+        while transport.ended() is None:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         status = (4000, "bye") if kind.server == "websockets" else (1006, "")
-        assert wire.ended() == status
+        assert transport.ended() == status
         with pytest.raises(WebSocketDisconnect) as raised:
-            await wire.send_payload(Payload("x"))
+            await transport.send_payload(Payload("x"))
         assert (raised.value.code, raised.value.reason) == status
 
 
@@ -73,8 +73,8 @@ async def test_a_server_that_stops_is_the_end(kind):
     async with connected(kind) as connection:
         connection.protocol.shutdown()
         with pytest.raises(WebSocketDisconnect):
-            await connection.wire.send_payload(Payload("x"))
-        connection.wire.post(Payload("x"))
+            await connection.transport.send_payload(Payload("x"))
+        connection.transport.post(Payload("x"))
         assert (await connection.client.receive_end()).code == 1012
         assert connection.client.raw[:1] == b"\x88"
 
@@ -83,7 +83,7 @@ async def test_a_server_that_stops_is_the_end(kind):
 async def test_a_denial_is_an_answer_and_no_error(kind, caplog):
     with caplog.at_level(logging.ERROR):
         async with connected(kind, accepts=False) as connection:
-            await connection.wire.deny(404, "Not Found: größe")
+            await connection.transport.deny(404, "Not Found: größe")
             answer = await connection.client.answer()
             assert (answer.status_code, answer.body.decode()) == (404, "Not Found: größe")
     assert caplog.records == []
@@ -109,14 +109,14 @@ def head(raw):
 @on(*UVICORN)
 async def test_what_goes_to_one_client_is_compressed_and_what_goes_to_a_room_is_not(kind):
     async with connected(kind, compression=True) as connection:
-        wire, client = connection.wire, connection.client
+        transport, client = connection.transport, connection.client
         assert client.extensions
-        wire.post(TEXT)
-        await wire.send_payload(TEXT)
-        assert not wire.try_send(TEXT)
-        wire.post(Batch([TEXT, Payload(b"\xff" * 200), Payload("")]))
-        await wire.send_payload(Payload(""))
-        await wire.send_payload(Payload(b"\xff" * 200))
+        transport.post(TEXT)
+        await transport.send_payload(TEXT)
+        assert not transport.try_send(TEXT)
+        transport.post(Batch([TEXT, Payload(b"\xff" * 200), Payload("")]))
+        await transport.send_payload(Payload(""))
+        await transport.send_payload(Payload(b"\xff" * 200))
         got = await client.receive_many(7)
         assert got == ["x" * 1000, "x" * 1000, "x" * 1000, b"\xff" * 200, "", "", b"\xff" * 200]
         heads = head(client.raw)
@@ -127,8 +127,8 @@ async def test_what_goes_to_one_client_is_compressed_and_what_goes_to_a_room_is_
 @on(*UVICORN)
 async def test_a_client_that_offers_no_compression_gets_none(kind):
     async with connected(kind) as connection:
-        assert connection.wire.try_send(TEXT) or not await connection.wire.send_payload(TEXT)
-        connection.wire.post(TEXT)
+        assert connection.transport.try_send(TEXT) or not await connection.transport.send_payload(TEXT)
+        connection.transport.post(TEXT)
         await connection.client.receive_many(2)
         assert connection.client.raw == TEXT.frame * 2
 
@@ -138,7 +138,7 @@ async def test_compressed_and_uncompressed_messages_come_in_order_however_the_cl
     chance = random.Random(str(kind))
     noise = chance.randbytes(60_000).hex()
     async with connected(kind, compression=True, socket_bytes=65_536) as connection:
-        wire, client, called = connection.wire, connection.client, []
+        transport, client, called = connection.transport, connection.client, []
 
         def message():
             called.append(f"{len(called)}:{noise[: chance.choice([0, 10, 1000, 50_000, 120_000])]}")
@@ -146,16 +146,16 @@ async def test_compressed_and_uncompressed_messages_come_in_order_however_the_cl
 
         async def send():
             for _ in range(40):
-                await wire.send_payload(message())
+                await transport.send_payload(message())
 
         async def post():
             for _ in range(40):
-                wire.post(message() if chance.random() < 0.5 else Batch([message(), message()]))
+                transport.post(message() if chance.random() < 0.5 else Batch([message(), message()]))
                 await asyncio.sleep(chance.choice([0, 0.001]))
 
         async def all_of_it():
             await asyncio.gather(send(), post(), send())
-            await wire.send_payload(Payload("the end"))
+            await transport.send_payload(Payload("the end"))
 
         with limits("disconnect", 100_000_000):
             sending, got = start(all_of_it()), []
@@ -172,7 +172,7 @@ async def fill_compressed(connection):
 
     async def send():
         while True:
-            await connection.wire.send_payload(Payload(random.randbytes(20_000)))
+            await connection.transport.send_payload(Payload(random.randbytes(20_000)))
 
     sending, before, held = start(send()), None, 0
     while held != before or held < room_bytes():
@@ -184,7 +184,7 @@ async def fill_compressed(connection):
 @on(*UVICORN, *UVICORN_TLS)
 @pytest.mark.parametrize("how", ["reads", "resets", "closes"])
 async def test_a_compressed_send_waits_for_its_client_and_is_told_of_every_end(kind, how, monkeypatch):
-    monkeypatch.setattr(direct, "_GLANCE", 0.05)
+    monkeypatch.setattr(framing, "_GLANCE", 0.05)
     async with connected(kind, compression=True, socket_bytes=65_536) as connection:
         sending, client = await fill_compressed(connection), connection.client
         assert not sending.done()
@@ -215,7 +215,7 @@ async def test_a_handler_that_only_sends_to_a_compressed_client_lets_others_have
     async with connected(kind, compression=True) as connection:
         others = start(other())
         for _ in range(1000):
-            await connection.wire.send_payload(Payload("x"))
+            await connection.transport.send_payload(Payload("x"))
         others.cancel()
         assert turns_of_others >= 2
         assert await connection.client.receive_many(1000) == ["x"] * 1000

@@ -1,4 +1,4 @@
-"""Middleware around the whole application, such as OpenTelemetry's: no wire is found, and every close is an end."""
+"""Middleware around the whole application, such as OpenTelemetry's: no server is found, and every close is an end."""
 
 from __future__ import annotations
 

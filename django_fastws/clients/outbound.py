@@ -1,4 +1,4 @@
-"""The wire of a socket that went out, over the websockets library."""
+"""The transport of a socket that went out, over the websockets library."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from websockets.protocol import State
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketDisconnect
-from ..transports import Outbound, Wire, address_of
+from ..transports import ASGITransport, Outbound, address_of
 from ..types import Address
 
-__all__ = ["OutboundWire"]
+__all__ = ["OutboundTransport"]
 
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
 
 
-class OutboundWire(Wire):
+class OutboundTransport(ASGITransport):
     """Carries one connection that this process opened.
 
     Args:

@@ -24,9 +24,9 @@ from .._core.frames import BINARY, PONG, TEXT
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
 from .bounded import BoundedConnection
-from .transport import OutboundWire
+from .outbound import OutboundTransport
 
-__all__ = ["EagerConnection", "EagerWire", "is_possible"]
+__all__ = ["DecodingConnection", "DecodingTransport", "is_possible"]
 
 _PINGS_AT_ONCE = 16  # that are answered one by one
 
@@ -36,11 +36,11 @@ _apply_mask: Any = getattr(frames, "apply_mask", None)
 
 
 def is_possible() -> bool:
-    """Whether the library has inside what this relies on. Without it there is the plain wire."""
+    """Whether the library has inside what this relies on. Without it there is the plain transport."""
     return _apply_mask is not None and all(callable(getattr(ClientConnection, name, None)) for name in _RELIED_ON)
 
 
-class EagerConnection(BoundedConnection):
+class DecodingConnection(BoundedConnection):
     """A connection that decodes messages as they come. A subclass reads, and puts into ``messages`` what is plain.
 
     Args:
@@ -72,7 +72,7 @@ class EagerConnection(BoundedConnection):
         self._fragments = bytearray()
         self._is_text = False
 
-    # For the wire
+    # For the transport
 
     def take(self) -> str | bytes:
         """The next message, of ``messages``."""
@@ -221,12 +221,12 @@ def _client_frame(opcode: int, payload: bytes) -> bytes:
     return struct.pack("!BBQ4s", 0x80 | opcode, 0x80 | 127, size, key) + masked
 
 
-class EagerWire(OutboundWire):
+class DecodingTransport(OutboundTransport):
     """Carries one connection that this process opened, and that reads eagerly."""
 
     __slots__ = ()
 
-    connection: EagerConnection
+    connection: DecodingConnection
 
     def ended(self) -> tuple[int, str] | None:
         if self.connection.state is not State.CLOSED or self.connection.messages:

@@ -9,7 +9,7 @@ from typing import Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from websockets.protocol import State
 
-from .reading import EagerConnection
+from .decoding import DecodingConnection
 
 __all__ = ["PicowsConnection", "PicowsListener"]
 
@@ -20,7 +20,7 @@ _FEW_BYTES = 1024
 _SMALL_FRAME = 64
 
 
-class PicowsConnection(EagerConnection):
+class PicowsConnection(DecodingConnection):
     """A connection whose handshake picows has made, and whose frames it reads."""
 
     def opened(self, transport: WSTransport) -> None:

@@ -20,9 +20,9 @@ from websockets.uri import parse_uri
 
 from django_fastws import WebSocketDisconnect
 from django_fastws.clients import connecting as opening
-from django_fastws.clients import reading as eager
-from django_fastws.clients.parser import CutterConnection
-from django_fastws.clients.reading import EagerConnection, is_possible
+from django_fastws.clients import decoding
+from django_fastws.clients.decoding import DecodingConnection, is_possible
+from django_fastws.clients.parser import ParsingConnection
 
 from .conftest import run, running
 from .peers import frame, listen, read_close, read_frame, shake_hands, soon
@@ -238,8 +238,8 @@ async def test_a_flood_of_small_messages_is_held_back(app, raw_peer):
         while len(counts) < 5 or counts[-1] != counts[-5]:
             counts.append(len(sent))
             await asyncio.sleep(0.05)
-        connection = ws._wire.connection
-        if isinstance(connection, EagerConnection):
+        connection = ws._transport.connection
+        if isinstance(connection, DecodingConnection):
             seen.append(sum(map(len, connection.messages)))
 
     async with running(app):
@@ -288,7 +288,7 @@ async def test_a_socket_is_open_until_what_the_peer_has_left_is_received(app, ra
 
     @app.ws(server.url)
     async def read(ws):
-        await ws._wire.connection.wait_closed()
+        await ws._transport.connection.wait_closed()
         while not ws.closed:
             seen.append((await ws.recv()).text)
         seen.append(ws.close_code)
@@ -390,7 +390,7 @@ def read_by_the_library(stream: bytes, *, compressed: bool = False) -> Read:
 def read_by_cutting(stream: bytes, cuts: list[int], *, buffered: bool, compressed: bool = False) -> Read:
     async def scenario() -> Read:
         own = protocol(compressed=compressed)
-        connection = CutterConnection(own, max_size=MAX_SIZE, max_queue=None, ping_interval=None)
+        connection = ParsingConnection(own, max_size=MAX_SIZE, max_queue=None, ping_interval=None)
         connection.connection_made(FakeTransport())
         whole = answer(own, compressed=compressed) + stream
         marks = sorted({0, len(whole), *(cut % (len(whole) + 1) for cut in cuts)})
@@ -402,7 +402,7 @@ def read_by_cutting(stream: bytes, cuts: list[int], *, buffered: bool, compresse
     return asyncio.run(scenario())
 
 
-def give(connection: CutterConnection, data: bytes, *, buffered: bool) -> None:
+def give(connection: ParsingConnection, data: bytes, *, buffered: bool) -> None:
     """As a transport gives what it has received."""
     if not buffered:
         connection.data_received(data)
@@ -503,7 +503,7 @@ def test_large_frames_in_random_pieces():
 
 async def test_the_answer_of_a_refused_handshake_goes_to_the_library_body_and_all():
     own = protocol()
-    connection = CutterConnection(own, max_size=None, max_queue=16)
+    connection = ParsingConnection(own, max_size=None, max_queue=16)
     connection.connection_made(FakeTransport())
     body = frame(b"no message") * 3 + b"\r\n\r\n"
     whole = answer(own, "503 Down").replace(b"\r\n\r\n", f"\r\nContent-Length: {len(body)}\r\n\r\n".encode()) + body
@@ -517,7 +517,7 @@ async def test_the_answer_of_a_refused_handshake_goes_to_the_library_body_and_al
 # What this relies on
 
 
-@pytest.mark.parametrize("name", eager._RELIED_ON)
+@pytest.mark.parametrize("name", decoding._RELIED_ON)
 def test_without_what_it_relies_on_nothing_is_read_past_the_library(monkeypatch, name):
     assert is_possible()
     monkeypatch.setattr(ClientConnection, name, None)
@@ -526,13 +526,13 @@ def test_without_what_it_relies_on_nothing_is_read_past_the_library(monkeypatch,
 
 @pytest.mark.parametrize("library", ["websockets"], indirect=True)
 async def test_then_the_library_reads_everything(app, peer, monkeypatch):
-    monkeypatch.setattr(eager, "_apply_mask", None)
+    monkeypatch.setattr(decoding, "_apply_mask", None)
     server = await peer()
     seen = []
 
     @app.ws(server.url)
     async def look(ws):
-        seen.append(type(ws._wire.connection))
+        seen.append(type(ws._transport.connection))
         await once(ws)
 
     assert await run(app)
