@@ -209,9 +209,8 @@ class Handshake:
             elif transport.gone is None:
                 await transport.close(1011, "internal error")
         else:
-            if (
-                transport.answered and transport.gone is None
-            ):  # nobody is left to serve it, and daphne would keep it open
+            # Nobody is left to serve it, and daphne would keep it open.
+            if transport.answered and transport.gone is None:
                 await transport.close(1000, "")
         finally:
             process_limits.leave()
