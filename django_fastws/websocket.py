@@ -12,7 +12,7 @@ from ._core.json import loads
 from ._core.messages import Batch, Payload, WebSocketMessage
 from ._core.query import parse_query
 from ._core.states import ClientState, Closing, Connection
-from ._core.urls import mask
+from ._core.urls import mask_url
 from .encoding import encode_bytes, encode_json, encode_text
 from .exceptions import (
     MessageTooBig,
@@ -501,7 +501,9 @@ class WebSocket:
 
     def __repr__(self) -> str:
         where = (
-            mask_path(self._transport.scope.get("path", "")) if self._transport.outbound is None else mask(self.url)
+            mask_path(self._transport.scope.get("path", ""))
+            if self._transport.outbound is None
+            else mask_url(self.url)
         )
         return f"<WebSocket {where!r} {self._connection.state.name}>"
 

@@ -1,4 +1,4 @@
-"""How long to wait before connecting again."""
+"""Backoff of retries: delays with jitter, Retry-After, and which HTTP statuses are worth a retry."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LONGEST_RETRY_AFTER", "delays", "retry_after"]
+__all__ = ["LONGEST_RETRY_AFTER", "RETRYABLE_WITH_NEW_CREDENTIALS", "delays", "is_retryable_status", "retry_after"]
 
 #: Seconds that are waited at most because a server says so: longer, and a mistake of its would be the route's end.
 LONGEST_RETRY_AFTER = 3600.0
+#: HTTP statuses with which a server may answer to a token or URL that has expired, and not to the next one.
+RETRYABLE_WITH_NEW_CREDENTIALS = frozenset({401, 403, 404, 451})
 
 
 def delays(
     base: float = 2.0, cap: float = 30.0, jitter: float = 0.5, fraction: Callable[[], float] = random.random
 ) -> Iterator[float]:
-    """The delays before attempt 1, 2, 3 and so on; attempt 0 is the first connection and waits for nothing.
+    """Yield the delays before attempt 1, 2, 3 and so on; attempt 0 is the first connection and waits for nothing.
 
     >>> from itertools import islice
     >>> list(islice(delays(jitter=0), 6))
@@ -63,3 +65,12 @@ def retry_after(value: str | None, now: float) -> float | None:
         return min(max(0.0, date.timestamp() - now), LONGEST_RETRY_AFTER)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def is_retryable_status(status: int) -> bool:
+    """Whether a handshake that was answered with this HTTP status may succeed later.
+
+    >>> [status for status in (400, 401, 403, 404, 408, 410, 425, 429, 500, 503) if is_retryable_status(status)]
+    [408, 425, 429, 500, 503]
+    """
+    return status in (408, 425, 429) or 500 <= status <= 599

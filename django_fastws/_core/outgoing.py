@@ -1,4 +1,4 @@
-"""Headers of requests that go out: which of two wins, which a handshake owns, which follow a redirect."""
+"""Headers of outbound requests: merging, those that a handshake sets itself, and those that follow a redirect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .headers import header_pairs
 
-__all__ = ["carried", "handshake_headers", "merged", "request_headers"]
+__all__ = ["harmless_headers", "handshake_headers", "merge_headers", "request_headers"]
 
 Pair = tuple[str, str]
 
@@ -63,7 +63,7 @@ def request_headers(headers: Any) -> list[Pair]:
     Raises:
         TypeError, ValueError: they cannot be sent, or the request sets one of them itself.
     """
-    return merged((), _without(_FRAMING, header_pairs(headers), "request"))
+    return merge_headers((), _without(_FRAMING, header_pairs(headers), "request"))
 
 
 def _without(owned: Mapping[str, str], pairs: list[Pair], owner: str) -> list[Pair]:
@@ -74,10 +74,10 @@ def _without(owned: Mapping[str, str], pairs: list[Pair], owner: str) -> list[Pa
     return pairs
 
 
-def merged(library: Iterable[Pair], own: Iterable[Pair]) -> list[Pair]:
-    """The headers of a request: the user's own replace those of the library that have the same name.
+def merge_headers(library: Iterable[Pair], own: Iterable[Pair]) -> list[Pair]:
+    """Merge the headers of a request: the user's own replace those of the library that have the same name.
 
-    >>> merged([("Host", "a"), ("Origin", "b")], [("X-One", "1"), ("host", "c")])
+    >>> merge_headers([("Host", "a"), ("Origin", "b")], [("X-One", "1"), ("host", "c")])
     [('Host', 'c'), ('Origin', 'b'), ('X-One', '1')]
     """
     theirs, own = list(library), list(own)
@@ -95,10 +95,10 @@ def merged(library: Iterable[Pair], own: Iterable[Pair]) -> list[Pair]:
     return result
 
 
-def carried(headers: Iterable[Pair]) -> list[Pair]:
+def harmless_headers(headers: Iterable[Pair]) -> list[Pair]:
     """The headers that may follow a redirect to another origin (RFC 6454): what cannot be a secret.
 
-    >>> carried([("User-Agent", "feed"), ("X-Api-Key", "opensesame")])
+    >>> harmless_headers([("User-Agent", "feed"), ("X-Api-Key", "opensesame")])
     [('User-Agent', 'feed')]
     """
     return [(name, value) for name, value in headers if name.lower() in _HARMLESS]

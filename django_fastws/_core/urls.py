@@ -1,4 +1,4 @@
-"""URLs of outbound routes: which are taken, and how they look in a log."""
+"""URLs of outbound routes: validation, and masking of secrets for the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from .authority import split_url
 
-__all__ = ["check_url", "mask", "mask_in"]
+__all__ = ["check_url", "mask_url", "mask_secrets"]
 
 _ANY_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # characters; what is shorter is too likely to be found in ordinary words
@@ -28,23 +28,23 @@ def check_url(url: object, schemes: tuple[str, ...]) -> str:
     except ValueError:
         # The original error may repeat a part of a password.
         raise ValueError(
-            f"{mask(url)!r} is malformed: check host and port, and percent-encode what is special in a user name or "
-            "password"
+            f"{mask_url(url)!r} is malformed: check host and port, and percent-encode special characters in a user "
+            "name or password"
         ) from None
     if parts.scheme.lower() not in schemes:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise ValueError(f"{mask(url)!r} must start with {wanted}")
+        raise ValueError(f"{mask_url(url)!r} must start with {wanted}")
     if not parts.hostname:
-        raise ValueError(f"{mask(url)!r} has no host")
+        raise ValueError(f"{mask_url(url)!r} has no host")
     if parts.scheme.lower() in ("ws", "wss") and parts.fragment:
-        raise ValueError(f"{mask(url)!r} has a fragment, which a WebSocket URL may not (RFC 6455 section 3)")
+        raise ValueError(f"{mask_url(url)!r} has a fragment, which a WebSocket URL may not (RFC 6455 section 3)")
     return url
 
 
-def mask(url: str) -> str:
-    """A URL for a log: without what may be secret.
+def mask_url(url: str) -> str:
+    """Mask a URL for a log: without what may be secret.
 
-    >>> mask("wss://me:secret@example.com/feed?token=123")
+    >>> mask_url("wss://me:secret@example.com/feed?token=123")
     'wss://***@example.com/feed?***'
     """
     head, question, _ = url.partition("#")[0].partition("?")
@@ -63,8 +63,8 @@ def mask(url: str) -> str:
     return f"{scheme}{separator}{'***@' if masked else ''}{authority}{slash}{path}{'?***' if question else ''}"
 
 
-def mask_in(text: str, url: str = "") -> str:
-    """A text for a log, on one line and without what may be secret.
+def mask_secrets(text: str, url: str = "") -> str:
+    """Mask a text for a log: one line, without what may be secret.
 
     Args:
         text: may repeat the URL or parts of it, or hold others, or what a peer wrote.
@@ -73,8 +73,8 @@ def mask_in(text: str, url: str = "") -> str:
     """
     masked = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     if url:
-        masked = masked.replace(url, mask(url))
-    masked = _ANY_URL.sub(lambda match: mask(match[0]), masked)
+        masked = masked.replace(url, mask_url(url))
+    masked = _ANY_URL.sub(lambda match: mask_url(match[0]), masked)
     for secret in sorted(_secrets(url), key=len, reverse=True):
         masked = masked.replace(secret, "***")
     return masked

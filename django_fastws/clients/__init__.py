@@ -1,1 +1,1 @@
-"""Outbound routes: sockets and requests that this process opens, supervised."""
+"""Outbound routes: WebSockets and HTTP requests that this process opens, supervised and reconnected."""

@@ -1,4 +1,4 @@
-"""Opening the connections of an outbound route, and what it means when that fails."""
+"""Connecting an outbound route: its options resolved, the handshake, and whether a failure is worth a retry."""
 
 from __future__ import annotations
 
@@ -21,20 +21,19 @@ from websockets.exceptions import (
     InvalidURI,
 )
 
-from .._core.backoff import retry_after
+from .._core.backoff import RETRYABLE_WITH_NEW_CREDENTIALS, is_retryable_status, retry_after
 from .._core.outgoing import handshake_headers
-from .._core.retries import RENEWABLE, status_may_pass
-from .._core.urls import check_url, mask, mask_in
+from .._core.urls import check_url, mask_secrets, mask_url
 from ..routing import OutboundRoute
 from .decoding import DecodingConnection, DecodingTransport, is_possible
-from .library import Choice, Unsuited, picows
-from .options import asked
+from .library import LibraryChoice, PicowsUnsupported, picows
+from .options import resolve
 from .outbound import OutboundTransport
-from .outcomes import Ending, How
+from .outcomes import AttemptResult, Outcome
 from .parser import ParsingConnection
 from .redirects import connect
 
-__all__ = ["Opened", "Opener"]
+__all__ = ["Connected", "Connector"]
 
 logger = logging.getLogger("django_fastws.clients")
 
@@ -46,8 +45,8 @@ _quiet.addHandler(logging.NullHandler())
 _CONTEXT_SECONDS = 3600
 
 
-class Opened(NamedTuple):
-    """A connection that was opened."""
+class Connected(NamedTuple):
+    """An open connection, and the URL that it was opened with."""
 
     connection: ClientConnection
     url: str
@@ -58,48 +57,52 @@ class Opened(NamedTuple):
         return DecodingTransport if isinstance(self.connection, DecodingConnection) else OutboundTransport
 
 
-class Opener:
-    """Opens the connections of one route, one after the other."""
+class Connector:
+    """Connector of one route: opens its connections, one after the other."""
 
     def __init__(self, route: OutboundRoute) -> None:
         self._route = route
-        self._choice = Choice(route)
+        self._choice = LibraryChoice(route)
 
-    async def open(self, on_url: Callable[[str], None]) -> Opened | Ending:
-        """Open a connection.
+    async def connect(self, on_url: Callable[[str], None]) -> Connected | AttemptResult:
+        """Open a connection: one attempt.
 
         Args:
             on_url: called with the masked URL before the attempt.
         Returns:
-            The connection, or how the attempt ended.
+            The connection, or the result of the attempt that failed.
         """
         route = self._route
         try:
-            url = await asked(route.url)
-            headers = await asked(route.options["headers"])
+            url = await resolve(route.url)
+            headers = await resolve(route.options["headers"])
         except OSError as error:
-            return Ending(How.REFUSED, mask_in(f"the URL or headers could not be asked for: {error}"))
+            return AttemptResult(
+                Outcome.TRANSIENT_FAILURE, mask_secrets(f"the URL or headers could not be resolved: {error}")
+            )
         except Exception as error:
             logger.exception("%s: a callable for the URL or headers failed", route.handler_name)
-            return Ending(How.FAILED, f"the URL or headers could not be asked for: {type(error).__name__}")
+            return AttemptResult(
+                Outcome.HANDLER_FAILED, f"the URL or headers could not be resolved: {type(error).__name__}"
+            )
         try:
             check_url(url, ("ws", "wss"))
         except ValueError as error:
             on_url(route.shown_url)
-            return Ending(How.IMPOSSIBLE, str(error))
-        on_url(mask(url))
+            return AttemptResult(Outcome.PERMANENT_FAILURE, str(error))
+        on_url(mask_url(url))
         try:
             pairs = handshake_headers(headers)
         except (TypeError, ValueError) as error:
-            return Ending(How.IMPOSSIBLE, str(error))
+            return AttemptResult(Outcome.PERMANENT_FAILURE, str(error))
         try:
-            return Opened(await self._connect(url, self._options(url, pairs)), url)
+            return Connected(await self._connect(url, self._options(url, pairs)), url)
         except Exception as error:
-            ending = _refusal(error, url, self._may_pass)
-            if ending is None:
-                logger.exception("%s: could not connect to %s", route.handler_name, mask(url))
-                return Ending(How.IMPOSSIBLE, type(error).__name__)
-            return ending
+            result = _failure(error, url, self._is_retryable)
+            if result is None:
+                logger.exception("%s: could not connect to %s", route.handler_name, mask_url(url))
+                return AttemptResult(Outcome.PERMANENT_FAILURE, type(error).__name__)
+            return result
 
     async def _connect(self, url: str, options: dict[str, Any]) -> ClientConnection:
         is_decoding = is_possible()
@@ -109,20 +112,20 @@ class Opener:
                 return connection
             except (TimeoutError, InvalidMessage):
                 # picows does not tell no answer from one that is none. websockets does: next time.
-                self._choice.is_doubtful = True
+                self._choice.must_skip_picows = True
                 raise
-            except Unsuited as obstacle:
-                self._choice.leave_to_websockets(url, str(obstacle))
+            except PicowsUnsupported as obstacle:
+                self._choice.fall_back(url, str(obstacle))
         kind: Any = partial(ParsingConnection, max_size=options["max_size"]) if is_decoding else ClientConnection
         headers = options.pop("additional_headers")
         return await connect(url, headers, kind, **options)
 
-    def _may_pass(self, status: int) -> bool:
-        """Whether a handshake that the server answered with this status may succeed with what is asked for anew."""
+    def _is_retryable(self, status: int) -> bool:
+        """Whether a retry with a new URL and new headers may succeed after the server answered with this status."""
         again_on = self._route.retry_on_status
         if again_on is None:
-            is_asked = callable(self._route.url) or callable(self._route.options["headers"])
-            again_on = RENEWABLE if is_asked else frozenset()
+            is_resolved_anew = callable(self._route.url) or callable(self._route.options["headers"])
+            again_on = RETRYABLE_WITH_NEW_CREDENTIALS if is_resolved_anew else frozenset()
         return status in again_on
 
     def _options(self, url: str, headers: list[tuple[str, str]]) -> dict[str, Any]:
@@ -148,30 +151,32 @@ def _default_context(period: int) -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _refusal(error: Exception, url: str, may_pass: Callable[[int], bool]) -> Ending | None:
-    """What a failed attempt means; None for an error that nobody foresaw.
+def _failure(error: Exception, url: str, is_retryable: Callable[[int], bool]) -> AttemptResult | None:
+    """The result of a failed attempt: transient or permanent; None for an unforeseen error.
 
     Args:
-        may_pass: says of the status of a server's answer that another attempt may succeed for a reason of the route.
+        is_retryable: says of the status of a server's answer whether the route wants a retry.
     """
-    reason = mask_in(str(error), url) or type(error).__name__
+    reason = mask_secrets(str(error), url) or type(error).__name__
     if isinstance(error, (InvalidStatus, InvalidProxyStatus)):
         response = error.response
         who = "proxy" if isinstance(error, InvalidProxyStatus) else "server"
-        reason = mask_in(f"the {who} answered {response.status_code} {response.reason_phrase}".rstrip(), url)
-        is_renewable = who == "server" and may_pass(response.status_code)
-        if not (status_may_pass(response.status_code) or is_renewable):
-            return Ending(How.IMPOSSIBLE, reason)
-        return Ending(How.REFUSED, reason, retry_after(response.headers.get("Retry-After"), time.time()))
+        reason = mask_secrets(f"the {who} answered {response.status_code} {response.reason_phrase}".rstrip(), url)
+        is_wanted = who == "server" and is_retryable(response.status_code)
+        if not (is_retryable_status(response.status_code) or is_wanted):
+            return AttemptResult(Outcome.PERMANENT_FAILURE, reason)
+        return AttemptResult(
+            Outcome.TRANSIENT_FAILURE, reason, retry_after(response.headers.get("Retry-After"), time.time())
+        )
     if isinstance(error, InvalidHeader):  # its text repeats the value, which may be a token
-        return Ending(How.IMPOSSIBLE, f"invalid {error.name} header")
+        return AttemptResult(Outcome.PERMANENT_FAILURE, f"invalid {error.name} header")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Ending(How.IMPOSSIBLE, f"bad certificate: {error.verify_message}")
+        return AttemptResult(Outcome.PERMANENT_FAILURE, f"bad certificate: {error.verify_message}")
     if isinstance(error, (OSError, TimeoutError)):
-        return Ending(How.REFUSED, reason)
+        return AttemptResult(Outcome.TRANSIENT_FAILURE, reason)
     if isinstance(error, (InvalidMessage, InvalidProxyMessage)) and isinstance(error.__cause__, (EOFError, OSError)):
         who = "proxy" if isinstance(error, InvalidProxyMessage) else "server"
-        return Ending(How.REFUSED, f"the {who} closed the connection without an answer")
+        return AttemptResult(Outcome.TRANSIENT_FAILURE, f"the {who} closed the connection without an answer")
     if isinstance(error, (InvalidURI, InvalidProxy, InvalidHandshake, ValueError, ImportError)):
-        return Ending(How.IMPOSSIBLE, reason)
+        return AttemptResult(Outcome.PERMANENT_FAILURE, reason)
     return None

@@ -1,4 +1,4 @@
-"""The HTTP requests of outbound routes."""
+"""HTTP requests of outbound routes: sent, given to their handlers, and logged."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import httpx2
 
-from .._core.urls import check_url, mask, mask_in
+from .._core.urls import check_url, mask_secrets, mask_url
 from ..conf import conf
 from ..encoding import json_bytes
 from ..routing import OutboundRoute
 from ..tasks import is_being_cancelled
 from ..threads import Threads
-from .fetching import fetch
-from .options import asked
+from .http_client import fetch
+from .options import resolve
 
 __all__ = ["send_request"]
 
@@ -42,13 +42,13 @@ async def send_request(route: OutboundRoute, threads: Threads, on_slow: Callable
 
 async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[], None]) -> bool:
     method, url = str(route.method), route.shown_url
-    asked_url = ""
+    url_sent = ""
     try:
-        asked_url = check_url(await asked(route.url), ("http", "https"))
-        url = mask(asked_url)
-        response = await fetch(route, asked_url, stack)
+        url_sent = check_url(await resolve(route.url), ("http", "https"))
+        url = mask_url(url_sent)
+        response = await fetch(route, url_sent, stack)
     except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
-        logger.error("✘ %s %s failed: %s", method, url, mask_in(str(error), asked_url) or type(error).__name__)
+        logger.error("✘ %s %s failed: %s", method, url, mask_secrets(str(error), url_sent) or type(error).__name__)
         return False
     except Exception:
         logger.exception("✘ %s %s failed", method, url)
@@ -57,7 +57,7 @@ async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[
         with _watched(route, on_slow):
             result = await route.handler(response)
     except httpx2.HTTPError as error:  # above all that of raise_for_status(), which repeats the URL
-        logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, asked_url))
+        logger.error("✘ %s %s failed: %s() raised %s", method, url, route.handler_name, _raised(error, url_sent))
         return False
     except asyncio.CancelledError:
         if is_being_cancelled():
@@ -70,7 +70,7 @@ async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[
         return False
     shown = "" if result is None else f": {_shown(result)}"
     if response.status_code >= 400:
-        phrase = mask_in(response.reason_phrase)
+        phrase = mask_secrets(response.reason_phrase)
         logger.error("✘ %s %s %d %s%s", method, url, response.status_code, phrase, shown)
         return False
     logger.info("✔ %s %s %d%s", method, url, response.status_code, shown)
@@ -99,7 +99,7 @@ def _watched(route: OutboundRoute, on_slow: Callable[[], None]) -> Iterator[None
 
 
 def _raised(error: Exception, url: str) -> str:
-    return f"{type(error).__name__}: {mask_in(str(error), url)}"
+    return f"{type(error).__name__}: {mask_secrets(str(error), url)}"
 
 
 def _shown(result: Any) -> str:
@@ -109,7 +109,7 @@ def _shown(result: Any) -> str:
         except (TypeError, ValueError):
             text = repr(result)
     else:
-        text = mask_in(str(result)[: _LONGEST_RESULT + 1])
+        text = mask_secrets(str(result)[: _LONGEST_RESULT + 1])
     return text if len(text) <= _LONGEST_RESULT else text[:_LONGEST_RESULT] + "…"
 
 
@@ -118,7 +118,7 @@ class _MaskURLs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(mask(str(arg)) if isinstance(arg, httpx2.URL) else arg for arg in record.args)
+            record.args = tuple(mask_url(str(arg)) if isinstance(arg, httpx2.URL) else arg for arg in record.args)
         return True
 
 

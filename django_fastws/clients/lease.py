@@ -1,4 +1,4 @@
-"""Only one of many: a lease in Redis that a route holds while it runs, with expiry and a fencing token.
+"""Lease in Redis that a route holds while it runs, so that one process of many does: with expiry and a fencing token.
 
 The holder renews the lease long before it expires, and believes in it only until then by its own clock: a process
 that was stopped, or is cut off from Redis, finds that its time is over before it touches the socket again. Who takes
@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..exceptions import WebSocketDisconnect
 from ..tasks import cancel_and_wait
-from .clock import now
+from .lease_clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
 from .outbound import OutboundTransport
 
@@ -51,7 +51,7 @@ class LeaseLost(WebSocketDisconnect):
 
 
 class Lease:
-    """The lease of one route.
+    """Lease of one route: a distributed lock with an expiry.
 
     Args:
         redis: an asyncio client of redis-py.
@@ -90,13 +90,13 @@ class Lease:
             LeaseLost: it does not; the socket is cut off.
         """
         if not self.is_valid():
-            self._cut_off()
+            self._abort()
             raise LeaseLost
 
     def enforce(self) -> None:
         """Cut the socket off if the lease is over; for a process that has just been continued (SIGCONT)."""
         if self.token is not None and not self.is_valid():
-            self._cut_off()
+            self._abort()
 
     def guard(self, transport: OutboundTransport | None) -> None:
         """Name the connection that is cut off when the lease is lost; None for none."""
@@ -150,7 +150,7 @@ class Lease:
                 self._valid_until = asked + self._seconds * 0.9
             elif answer == 0 or now() >= self._valid_until:
                 self.token = None
-                self._cut_off()
+                self._abort()
                 return
             else:
                 await asyncio.sleep(min(0.2, self._seconds / 20))
@@ -170,7 +170,7 @@ class Lease:
         self._troubled = False
         return answer
 
-    def _cut_off(self) -> None:
+    def _abort(self) -> None:
         # No close frame: by now another process may hold the lease.
         transport, self._transport = self._transport, None
         if transport is not None:

@@ -1,4 +1,6 @@
-"""Lua scripts of a lease. Two keys with one hash tag: the lease, which expires, and its record, which does not.
+"""Lua scripts of a lease in Redis.
+
+There are two keys with one hash tag: the lease, which expires, and its record, which does not.
 
 The record knows the last token, and until when a holder may believe in its lease. It has no expiry, so that Redis
 evicts it last, if at all; a lease that Redis has forgotten is therefore not given to another before its time.

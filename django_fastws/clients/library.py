@@ -1,4 +1,4 @@
-"""Which library connects a route: websockets, or picows where the settings wish it and it can."""
+"""Choice of the library that connects a route: websockets, or picows where the settings ask for it and it can."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .._core.urls import mask_in
+from .._core.urls import mask_secrets
 from ..conf import conf
 from ..routing import OutboundRoute
-from .outcomes import Unsuited
+from .outcomes import PicowsUnsupported
 
 picows: Any
 try:
@@ -19,13 +19,13 @@ except ImportError as error:
 else:
     _missing = ""
 
-__all__ = ["Choice", "Unsuited", "obstacles", "picows"]
+__all__ = ["LibraryChoice", "PicowsUnsupported", "obstacles", "picows"]
 
 logger = logging.getLogger("django_fastws.clients")
 
 
 def obstacles(routes: Iterable[OutboundRoute]) -> Iterator[str]:
-    """Why FASTWS_CLIENT_LIBRARY cannot be had, as far as it can be told before anything is connected."""
+    """Yield why FASTWS_CLIENT_LIBRARY cannot be used, as far as it is known before anything is connected."""
     if conf.client_library != "picows":
         return
     if picows is None:
@@ -36,33 +36,33 @@ def obstacles(routes: Iterable[OutboundRoute]) -> Iterator[str]:
             yield f"FASTWS_CLIENT_LIBRARY is 'picows', which connects through no proxy, and {route.place} has one"
 
 
-class Choice:
-    """The library for the connections of one route.
+class LibraryChoice:
+    """Library of the connections of one route.
 
     Attributes:
-        is_doubtful: the next attempt is for websockets, whatever the URL.
+        must_skip_picows: the next attempt is for websockets, whatever the URL.
     """
 
     def __init__(self, route: OutboundRoute) -> None:
-        self.is_doubtful = False
+        self.must_skip_picows = False
         self._route = route
-        self._is_told = False
-        self._unsuited_url = ""
+        self._has_warned = False
+        self._unsupported_url = ""
 
     def is_picows(self, url: str) -> bool:
         """Whether picows should try to connect to this URL."""
-        is_doubtful, self.is_doubtful = self.is_doubtful, False
+        must_skip, self.must_skip_picows = self.must_skip_picows, False
         return (
-            conf.client_library == "picows" and picows is not None and not is_doubtful and url != self._unsuited_url
+            conf.client_library == "picows" and picows is not None and not must_skip and url != self._unsupported_url
         )
 
-    def leave_to_websockets(self, url: str, why: str) -> None:
-        """From now on picows does not connect to this URL; say so, once for the route."""
-        self._unsuited_url = url
-        if not self._is_told:
-            self._is_told = True
+    def fall_back(self, url: str, why: str) -> None:
+        """Fall back to websockets for this URL, and warn once for the route."""
+        self._unsupported_url = url
+        if not self._has_warned:
+            self._has_warned = True
             logger.warning(
                 "Route %s is connected by websockets, not picows: %s",
                 self._route.key,
-                mask_in(why, url) or "no reason",
+                mask_secrets(why, url) or "no reason",
             )

@@ -1,4 +1,4 @@
-"""Options that may be callables, sync or async, asked anew at every attempt."""
+"""Route options that may be callables, sync or async, called anew at every attempt."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-__all__ = ["asked"]
+__all__ = ["resolve"]
 
 
-async def asked(option: Any) -> Any:
-    """The value of an option. A sync callable runs in a thread, where it may use the ORM."""
+async def resolve(option: Any) -> Any:
+    """Resolve an option: call it if it is a callable. A sync one runs in a thread, where it may use the ORM."""
     if not callable(option):
         return option
     if inspect.iscoroutinefunction(option) or inspect.iscoroutinefunction(option.__call__):

@@ -1,41 +1,41 @@
-"""How an attempt of an outbound route ended."""
+"""Outcome of an attempt of an outbound route, from which the runner decides whether to reconnect."""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import NamedTuple
 
-__all__ = ["Ending", "How", "Unsuited"]
+__all__ = ["AttemptResult", "Outcome", "PicowsUnsupported"]
 
 
-class How(Enum):
-    """How an attempt ended."""
+class Outcome(Enum):
+    """How an attempt ended. The values are those of the label of ``metrics.outbound_attempts``."""
 
-    DONE = "done"  # the handler returned while the connection was open
-    LEFT = "left"  # the handler closed it, or raised WebSocketException
-    PLANNED = "planned"  # the handler raised Reconnect
-    CLOSED = "closed"  # the peer closed it
+    RETURNED = "returned"  # the handler returned while the connection was open
+    CLOSED_HERE = "closed_here"  # the handler closed it, or raised WebSocketException
+    RECONNECT = "reconnect"  # the handler raised Reconnect
+    CLOSED_BY_PEER = "closed_by_peer"
     LOST = "lost"  # it was cut, or the peer did not answer pings
-    REFUSED = "refused"  # it was not opened, which may pass
-    IMPOSSIBLE = "impossible"  # it was not opened, which cannot pass
-    FAILED = "failed"  # the handler raised what is no connection error
+    TRANSIENT_FAILURE = "transient_failure"  # it was not opened, and a retry may succeed
+    PERMANENT_FAILURE = "permanent_failure"  # it was not opened, and a retry cannot succeed
+    HANDLER_FAILED = "handler_failed"  # the handler raised what is no connection error
 
 
-class Ending(NamedTuple):
-    """How an attempt ended.
+class AttemptResult(NamedTuple):
+    """Result of one attempt.
 
     Attributes:
-        how: the kind of ending.
+        outcome: how it ended.
         reason: in words, without secrets.
-        wait: seconds that the peer, or the handler, asked for before another attempt, or None.
+        retry_after: seconds that the peer, or the handler, asked to wait before the next attempt, or None.
         up_seconds: how long the connection was open.
     """
 
-    how: How
+    outcome: Outcome
     reason: str = ""
-    wait: float | None = None
+    retry_after: float | None = None
     up_seconds: float = 0.0
 
 
-class Unsuited(Exception):
+class PicowsUnsupported(Exception):
     """A connection that picows cannot make, and websockets perhaps can; the text says why."""

@@ -1,4 +1,4 @@
-"""Connecting with picows, which the extra of that name installs.
+"""Connecting with the picows library, which the extra of that name installs.
 
 The request, the checks of the answer and the connection itself are those of the websockets library, so that headers,
 subprotocols, compression, pings and closing are the same with both. picows carries the handshake, and reads.
@@ -21,7 +21,7 @@ from websockets.extensions.permessage_deflate import enable_client_permessage_de
 from websockets.http11 import USER_AGENT, Response
 from websockets.uri import WebSocketURI, parse_uri
 
-from .outcomes import Unsuited
+from .outcomes import PicowsUnsupported
 from .picows_connection import PicowsConnection, PicowsListener
 from .redirects import apply_headers
 
@@ -46,18 +46,18 @@ async def connect(url: str, options: dict[str, Any]) -> PicowsConnection:
     Args:
         options: as websockets' ``connect`` takes them.
     Raises:
-        Unsuited: it is for websockets to try.
+        PicowsUnsupported: it is for websockets to try.
         OSError, WebSocketException: as websockets' ``connect``.
     """
     try:
         uri = parse_uri(url)
         if isinstance(options["proxy"], str) or (options["proxy"] and not _is_direct(uri)):
-            raise Unsuited("there is a proxy on the way")
+            raise PicowsUnsupported("there is a proxy on the way")
         return await _connect(uri, options)
-    except (OSError, WebSocketException, Unsuited):
+    except (OSError, WebSocketException, PicowsUnsupported):
         raise
     except Exception as error:  # of picows or what it stands on: perhaps of a version that is not known yet
-        raise Unsuited(f"{type(error).__name__}: {error}") from error
+        raise PicowsUnsupported(f"{type(error).__name__}: {error}") from error
 
 
 async def _connect(uri: WebSocketURI, options: dict[str, Any]) -> PicowsConnection:
@@ -66,9 +66,9 @@ async def _connect(uri: WebSocketURI, options: dict[str, Any]) -> PicowsConnecti
         async with asyncio.timeout(options["open_timeout"]):
             tcp = await _open_tcp(uri.host, uri.port)
             try:
-                await _shake_hands(connection, uri, tcp, options)
+                await _handshake(connection, uri, tcp, options)
             except BaseException:
-                _cut_off(connection, tcp)
+                _abort(connection, tcp)
                 raise
     except TimeoutError:
         raise TimeoutError("timed out during opening handshake") from None
@@ -118,7 +118,7 @@ async def _open_tcp(host: str, port: int) -> socket.socket:
     raise errors[0] if len(errors) == 1 else OSError("; ".join(map(str, errors)))
 
 
-async def _shake_hands(
+async def _handshake(
     connection: PicowsConnection, uri: WebSocketURI, tcp: socket.socket, options: dict[str, Any]
 ) -> None:
     assert connection.request is not None
@@ -138,9 +138,9 @@ async def _shake_hands(
             logger_name=options["logger"],
         )
     except WSInvalidURL:
-        raise Unsuited("picows does not understand the URL") from None
+        raise PicowsUnsupported("picows does not understand the URL") from None
     except WSHandshakeError as error:
-        raise _refusal(error) from None
+        raise _failure(error) from None
     if listener is None:
         raise InvalidMessage("did not receive a valid HTTP response") from EOFError("the connection was closed")
 
@@ -162,18 +162,18 @@ def _latin_1(value: str) -> str:
     return value.encode("ascii", "surrogateescape").decode("latin-1")
 
 
-def _refusal(error: WSHandshakeError) -> Exception:
+def _failure(error: WSHandshakeError) -> Exception:
     """What websockets would raise at such an answer, if it is a plain one."""
     first, *lines = (error.raw_header or b"").decode("latin-1").split("\r\n")
     protocol, _, status = first.partition(" ")
     code, _, phrase = status.partition(" ")
     if protocol != "HTTP/1.1" or not (len(code) == 3 and code.isdecimal()) or int(code) in (101, *_REDIRECTS):
-        return Unsuited(f"picows says: {error}")
+        return PicowsUnsupported(f"picows says: {error}")
     pairs = [line.partition(":")[::2] for line in lines]
     return InvalidStatus(Response(int(code), phrase, Headers([(name, value.strip()) for name, value in pairs])))
 
 
-def _cut_off(connection: PicowsConnection, tcp: socket.socket) -> None:
+def _abort(connection: PicowsConnection, tcp: socket.socket) -> None:
     """Give up before the handshake is done, or behind it."""
     if hasattr(connection, "transport"):
         connection.transport.abort()

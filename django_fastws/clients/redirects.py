@@ -1,4 +1,4 @@
-"""Connecting with the websockets library: one's own headers, and which of them follow a redirect."""
+"""Headers and redirects of WebSocket handshakes with the websockets library: no secret follows a redirect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from websockets.client import ClientProtocol
 from websockets.http11 import USER_AGENT, Request
 from websockets.uri import WebSocketURI, parse_uri
 
-from .._core.outgoing import carried, merged
+from .._core.outgoing import harmless_headers, merge_headers
 
 __all__ = ["apply_headers", "connect"]
 
@@ -20,7 +20,7 @@ Pair = tuple[str, str]
 
 def apply_headers(request: Request, own: list[Pair]) -> Request:
     """Put one's own headers into the request of a handshake; they replace the library's of the same name."""
-    pairs = merged(request.headers.raw_items(), own)
+    pairs = merge_headers(request.headers.raw_items(), own)
     request.headers.clear()
     request.headers.update(pairs)
     return request
@@ -62,7 +62,7 @@ class _Connecting(library_connect):
         before = parse_uri(self.uri)
         found = super().process_redirect(exc)
         if isinstance(found, str) and _origin(parse_uri(found)) != _origin(before):
-            self._headers = carried(self._headers)
+            self._headers = harmless_headers(self._headers)
         return found
 
 

@@ -1,4 +1,4 @@
-"""The command in a child process, which is started anew when code changes."""
+"""Reloader: runs the command in a child process, and restarts it when code changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One outbound WebSocket route: connects, runs its handler, and connects again as the route says."""
+"""Runner of one outbound WebSocket route: connects, runs its handler, and reconnects with backoff."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..routing import OutboundRoute
 from ..tasks import cancel_and_wait, wait_unless
 from ..threads import Threads
 from ..websocket import WebSocket
-from .connecting import Opener
+from .connecting import Connector
 from .handling import run_handler
 from .lease import Lease
 from .outbound import OutboundTransport
-from .outcomes import Ending, How
+from .outcomes import AttemptResult, Outcome
 
 __all__ = ["Runner", "Stopped"]
 
@@ -58,7 +58,7 @@ class Runner:
         self.failed = False
         self._threads = threads
         self._lease = lease
-        self._opener = Opener(route)
+        self._connector = Connector(route)
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
         self._transport: OutboundTransport | None = None
@@ -108,41 +108,41 @@ class Runner:
     async def _run(self) -> None:
         waits = self._delays()
         while True:
-            ending = await self._attempt()
+            result = await self._attempt()
             if self._stopping.is_set():
                 raise Stopped
-            if ending is None:  # the lease was lost
+            if result is None:  # the lease was lost
                 continue
-            if not self._again(ending):
+            if not self._should_reconnect(result):
                 return
-            if ending.up_seconds >= conf.client_stable_seconds:
+            if result.up_seconds >= conf.client_stable_seconds:
                 self.attempt, waits = 0, self._delays()
-            if ending.how is How.PLANNED:  # no retry: it begins anew
+            if result.outcome is Outcome.RECONNECT:  # no retry: it begins anew
                 self.attempt = 0
-                if ending.wait is not None:
+                if result.retry_after is not None:
                     waits = self._delays()
-                await self._pause(next(waits) if ending.wait is None else ending.wait)
+                await self._pause(next(waits) if result.retry_after is None else result.retry_after)
                 continue
             if self.route.max_retries != -1 and self.attempt >= self.route.max_retries:
-                self._fail(f"gave up after {self.attempt} attempts to connect again: {ending.reason}")
+                self._fail(f"gave up after {self.attempt} attempts to connect again: {result.reason}")
                 return
             self.attempt += 1
-            await self._pause(max(next(waits), ending.wait or 0.0))
+            await self._pause(max(next(waits), result.retry_after or 0.0))
 
-    async def _attempt(self) -> Ending | None:
-        """One connection, and how it ended; None if the lease was lost."""
+    async def _attempt(self) -> AttemptResult | None:
+        """Make one attempt: one connection, and its handler; None if the lease was lost."""
         lease = self._lease
         if lease is not None:
             self.state = "waiting for the lease"
-            await self._unless_stopped(lease.acquire())
+            await self._wait_unless_stopped(lease.acquire())
         self.state = "connecting"
-        opened = await self._unless_stopped(self._opener.open(self._connecting), _HANDSHAKE_SECONDS)
-        if isinstance(opened, Ending):
-            logger.warning("WebSocket not connected: %s (%s)", self.url, opened.reason)
-            return opened
-        self._transport = transport = opened.transport_class(
-            opened.connection,
-            opened.url,
+        connected = await self._wait_unless_stopped(self._connector.connect(self._connecting), _HANDSHAKE_SECONDS)
+        if isinstance(connected, AttemptResult):
+            logger.warning("WebSocket not connected: %s (%s)", self.url, connected.reason)
+            return connected
+        self._transport = transport = connected.transport_class(
+            connected.connection,
+            connected.url,
             self.attempt,
             guard=lease.check if lease is not None else None,
             token=lease.token if lease is not None else None,
@@ -156,8 +156,8 @@ class Runner:
             if self._stopping.is_set():  # too late for the handler
                 await transport.close(*GOING_AWAY)
                 raise Stopped
-            ending = await run_handler(self.route, transport, self._sockets)
-            reason = ending.reason
+            result = await run_handler(self.route, transport, self._sockets)
+            reason = result.reason
         finally:
             self.state, self.connected_at = "closed", None
             self._counted_in, self._counted_out = self.messages_in, self.messages_out
@@ -168,48 +168,50 @@ class Runner:
             logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending())
             if lease is not None:
                 lease.guard(None)
-        return None if lost_lease else ending
+        return None if lost_lease else result
 
     def _connecting(self, url: str) -> None:
         self.url = url
         logger.info("WebSocket connecting: %s", url)
 
-    def _again(self, ending: Ending) -> bool:
-        """Whether the route goes on after such an ending; if not, it is done or has failed."""
-        if ending.how is How.PLANNED:
+    def _should_reconnect(self, result: AttemptResult) -> bool:
+        """Whether the route reconnects after such a result; if not, it is done or has failed."""
+        if result.outcome is Outcome.RECONNECT:
             return True
-        if ending.how in (How.DONE, How.LEFT):
+        if result.outcome in (Outcome.RETURNED, Outcome.CLOSED_HERE):
             if not self.route.restart_on_end:
-                self._end(ending)
+                self._finish(result)
             return self.route.restart_on_end
-        self.last_error = ending.reason
-        if ending.how is How.IMPOSSIBLE:
-            self._fail(ending.reason)
+        self.last_error = result.reason
+        if result.outcome is Outcome.PERMANENT_FAILURE:
+            self._fail(result.reason)
             return False
-        if ending.how is How.FAILED and not self.route.retry_on_error:
-            self._fail(ending.reason)
+        if result.outcome is Outcome.HANDLER_FAILED and not self.route.retry_on_error:
+            self._fail(result.reason)
             return False
         if not self.route.reconnect:
-            if ending.how is How.CLOSED:
-                self._end(ending)
+            if result.outcome is Outcome.CLOSED_BY_PEER:
+                self._finish(result)
             else:
-                self._fail(ending.reason)
+                self._fail(result.reason)
             return False
         return True
 
-    def _end(self, ending: Ending) -> None:
+    def _finish(self, result: AttemptResult) -> None:
         """The route is over without an error; of one that was to connect again that is worth a warning."""
         self.state = "done"
         if not self.route.reconnect:  # it ends with its only connection, of which the log tells
             return
         # To return is the way to say that the work is done; nobody closes a socket to say that.
-        self.failed = ending.how is How.LEFT and self.route.max_retries == -1
+        self.failed = result.outcome is Outcome.CLOSED_HERE and self.route.max_retries == -1
         logger.warning(
             "Route %s has ended: %s (%s). It does not connect again: for that, raise Reconnect() or give it "
             "restart_on_end=True",
             self.route.key,
-            "its handler has closed the connection" if ending.how is How.LEFT else "its handler has returned",
-            ending.reason,
+            "its handler has closed the connection"
+            if result.outcome is Outcome.CLOSED_HERE
+            else "its handler has returned",
+            result.reason,
         )
 
     def _fail(self, reason: str) -> None:
@@ -226,7 +228,7 @@ class Runner:
             return
         raise Stopped
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
+    async def _wait_unless_stopped(self, work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
         """Wait for work, but give it up when the route is stopped, or so many seconds later."""
         if self._stopping.is_set():
             work.close()

@@ -1,4 +1,4 @@
-"""Which outbound routes one process runs."""
+"""Selection of the outbound routes that a process runs: by tag, by name, and by shard."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from ..routing import OutboundRoute
 
-__all__ = ["SelectionError", "Shard", "parse_shard", "select"]
+__all__ = ["SelectionError", "RouteShard", "parse_shard", "select"]
 
 
 class SelectionError(Exception):
-    """Nothing can be selected by that; the text says what there is."""
+    """A tag, name or shard that selects nothing; the text says what there is."""
 
 
-class Shard(NamedTuple):
-    """One of several parts into which routes are split by their names."""
+class RouteShard(NamedTuple):
+    """Shard of the routes: one of several parts into which they are split by a hash of their names."""
 
     number: int
     parts: int
@@ -28,7 +28,7 @@ class Shard(NamedTuple):
         return zlib.crc32(name.encode()) % self.parts == self.number % self.parts
 
 
-def parse_shard(text: str) -> Shard:
+def parse_shard(text: str) -> RouteShard:
     """Read ``I/N``, with I from 1 to N. (0 is another way to write N, for who counts from zero.)
 
     Raises:
@@ -37,14 +37,14 @@ def parse_shard(text: str) -> Shard:
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or int(match[2]) < 1 or int(match[1]) > int(match[2]):
         raise SelectionError(f"--shard {text} is not I/N with I from 1 to N, such as 2/3")
-    return Shard(int(match[1]), int(match[2]))
+    return RouteShard(int(match[1]), int(match[2]))
 
 
 def select(
     routes: Sequence[OutboundRoute],
     tags: Iterable[str] = (),
     names: Iterable[str] = (),
-    shard: Shard | None = None,
+    shard: RouteShard | None = None,
 ) -> list[OutboundRoute]:
     """Select routes.
 

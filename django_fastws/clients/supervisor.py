@@ -1,4 +1,4 @@
-"""Many outbound routes: started together, watched, and stopped in order."""
+"""Supervisor of outbound routes: starts them together, watches them, and stops them in order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Supervisor:
             await self._send_requests(threads)
             if not self._stop.is_set():
                 await self._run_sockets(threads)
-                await self._unless_stopped(self._sending)
+                await self._wait_unless_stopped(self._sending)
         finally:
             await _cancel(self._sending, _LAST_SECONDS)
             await threads.close(_LAST_SECONDS if self._stop.is_set() else None)
@@ -95,7 +95,7 @@ class Supervisor:
             asyncio.ensure_future(self._send_request(route, threads, is_awaited))
             for route, is_awaited in zip(self._requests, awaited, strict=True)
         ]
-        await self._unless_stopped(awaited)
+        await self._wait_unless_stopped(awaited)
 
     async def _send_request(self, route: OutboundRoute, threads: Threads, is_awaited: asyncio.Future[None]) -> None:
         def let_go() -> None:
@@ -114,7 +114,7 @@ class Supervisor:
         self._runners = [Runner(route, threads, _lease(route, redis)) for route in self._sockets]
         running = [asyncio.ensure_future(runner.run()) for runner in self._runners]
         try:
-            await self._unless_stopped(running)
+            await self._wait_unless_stopped(running)
             if self._stop.is_set() and running:
                 await self._drain(running)
         except asyncio.CancelledError:
@@ -124,7 +124,7 @@ class Supervisor:
             if redis is not None:
                 await redis.aclose(close_connection_pool=True)
 
-    async def _unless_stopped(self, tasks: Sequence[asyncio.Future[None]]) -> None:
+    async def _wait_unless_stopped(self, tasks: Sequence[asyncio.Future[None]]) -> None:
         """Wait until all tasks have ended, or ``stop()`` was called."""
         await wait_unless(self._stop, asyncio.gather(*tasks, return_exceptions=True))
 

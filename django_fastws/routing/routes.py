@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._core.paths import Path
-from .._core.urls import mask
+from .._core.urls import mask_url
 from ..limits import Admission
 from .signatures import RouteError, Signature, label_of
 
@@ -126,7 +126,7 @@ class OutboundRoute:
     @property
     def shown_url(self) -> str:
         """The URL for a log or a table: what may be secret is masked, a callable is named."""
-        return mask(self.url) if isinstance(self.url, str) else f"<{label_of(self.url)}>"
+        return mask_url(self.url) if isinstance(self.url, str) else f"<{label_of(self.url)}>"
 
 
 class Problem(NamedTuple):

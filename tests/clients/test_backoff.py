@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.backoff import delays, retry_after
+from django_fastws._core.backoff import delays, is_retryable_status, retry_after
 
 NOW = 1_000_000_000.0  # Sunday, 9 September 2001, 01:46:40 GMT
 
@@ -90,3 +90,13 @@ def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_retry_after(value, wanted):
     assert retry_after(value, NOW) == wanted
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 502, 503, 504, 520, 599])
+def test_a_retry_may_succeed_after_this_status(status):
+    assert is_retryable_status(status)
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 304, 400, 401, 402, 403, 404, 405, 410, 418, 426, 451, 600, 999])
+def test_no_retry_can_succeed_after_this_status(status):
+    assert not is_retryable_status(status)

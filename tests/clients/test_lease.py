@@ -14,8 +14,8 @@ from redis.exceptions import MovedError
 
 from django_fastws import WebSocketDisconnect
 from django_fastws.checks import check_eviction
-from django_fastws.clients.clock import now
 from django_fastws.clients.lease import Lease, LeaseLost
+from django_fastws.clients.lease_clock import now
 from tests.support.processes import RedisServer, free_port, stopped
 
 from .conftest import running

@@ -240,7 +240,7 @@ async def test_a_callable_that_cannot_reach_its_source_is_asked_again(app, peer,
     assert await run(app)
     assert log.starting("WebSocket not connected") == [
         f"WebSocket not connected: <{url.__module__}.{url.__qualname__}> "
-        f"(the URL or headers could not be asked for: {reason})"
+        f"(the URL or headers could not be resolved: {reason})"
         for reason in ("no settings service", "too slow")
     ]
 

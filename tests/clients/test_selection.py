@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_fastws import FastWS
-from django_fastws.clients.selection import SelectionError, Shard, parse_shard, select
+from django_fastws.clients.selection import RouteShard, SelectionError, parse_shard, select
 
 
 async def quotes(ws): ...
@@ -41,7 +41,7 @@ def outbound(routes):
         ({"names": ["deals", "health"]}, [trades, health]),
         ({"tags": ["market"], "names": ["deals"]}, [trades]),
         ({"tags": ["status"], "names": ["deals"]}, []),
-        ({"shard": Shard(1, 1)}, [quotes, trades, health]),
+        ({"shard": RouteShard(1, 1)}, [quotes, trades, health]),
     ],
 )
 def test_select(outbound, options, selected):
@@ -77,11 +77,11 @@ def test_where_there_are_no_routes_the_error_says_none(routes):
 @pytest.mark.parametrize(
     ("text", "shard"),
     [
-        ("1/1", Shard(1, 1)),
-        ("2/3", Shard(2, 3)),
-        ("3/3", Shard(3, 3)),
-        ("0/3", Shard(0, 3)),
-        ("010/20", Shard(10, 20)),
+        ("1/1", RouteShard(1, 1)),
+        ("2/3", RouteShard(2, 3)),
+        ("3/3", RouteShard(3, 3)),
+        ("0/3", RouteShard(0, 3)),
+        ("010/20", RouteShard(10, 20)),
     ],
 )
 def test_parse_shard(text, shard):
@@ -102,14 +102,14 @@ def test_every_route_is_in_exactly_one_shard_counted_from_one_or_from_zero(route
     app = FastWS()
     for number in range(40):
         app.ws(f"ws://127.0.0.1/{number}", name=f"feed {number}")(quotes)
-    shards = [select(app.outbound, shard=Shard(number, parts)) for number in range(first, first + parts)]
+    shards = [select(app.outbound, shard=RouteShard(number, parts)) for number in range(first, first + parts)]
     assert sorted(route.name for shard in shards for route in shard) == sorted(route.name for route in app.outbound)
 
 
 def places(app, parts):
     """Of each route, the shard that it is in."""
     return [
-        next(number for number in range(parts) if route in select(app.outbound, shard=Shard(number, parts)))
+        next(number for number in range(parts) if route in select(app.outbound, shard=RouteShard(number, parts)))
         for route in app.outbound
     ]
 
@@ -125,7 +125,7 @@ def test_shards_are_of_similar_size(routes):
     app = FastWS()
     for number in range(300):
         app.ws(f"ws://127.0.0.1/{number}", name=f"feed {number}")(quotes)
-    sizes = [len(select(app.outbound, shard=Shard(number, 3))) for number in (1, 2, 3)]
+    sizes = [len(select(app.outbound, shard=RouteShard(number, 3))) for number in (1, 2, 3)]
     assert min(sizes) > 60
 
 
@@ -133,7 +133,7 @@ def test_routes_of_one_function_without_names_are_split_by_their_urls(routes):
     app = FastWS()
     for number in range(300):
         app.ws(f"ws://127.0.0.1/{number}")(quotes)
-    shards = [select(app.outbound, shard=Shard(number, 3)) for number in (1, 2, 3)]
+    shards = [select(app.outbound, shard=RouteShard(number, 3)) for number in (1, 2, 3)]
     assert min(map(len, shards)) > 60
     assert sorted(route.url for shard in shards for route in shard) == sorted(route.url for route in app.outbound)
 
@@ -152,7 +152,7 @@ def test_routes_that_share_even_their_url_are_split_too(routes):
     for _ in range(100):
         app.ws(lambda: "ws://127.0.0.1/")(quotes)
         app.ws("ws://127.0.0.1/")(quotes)
-    sizes = [len(select(app.outbound, shard=Shard(number, 2))) for number in (1, 2)]
+    sizes = [len(select(app.outbound, shard=RouteShard(number, 2))) for number in (1, 2)]
     assert sum(sizes) == 200
     assert min(sizes) > 60
 
@@ -161,6 +161,6 @@ def test_a_selection_by_tag_does_not_move_routes_to_other_shards(routes):
     app = FastWS()
     for number in range(50):
         app.ws("ws://127.0.0.1/", tags=["odd" if number % 2 else "even"])(quotes)
-    in_all = select(app.outbound, shard=Shard(1, 3))
-    by_tag = [route for tag in ("odd", "even") for route in select(app.outbound, tags=[tag], shard=Shard(1, 3))]
+    in_all = select(app.outbound, shard=RouteShard(1, 3))
+    by_tag = [route for tag in ("odd", "even") for route in select(app.outbound, tags=[tag], shard=RouteShard(1, 3))]
     assert set(by_tag) == set(in_all)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from django_fastws._core.urls import check_url, mask, mask_in
+from django_fastws._core.urls import check_url, mask_secrets, mask_url
 
 WEBSOCKET, HTTP = ("ws", "wss"), ("http", "https")
 
@@ -78,7 +78,7 @@ def test_it_is_refused_with_words_that_help(url, schemes, words):
     ],
 )
 def test_mask(url, shown):
-    assert mask(url) == shown
+    assert mask_url(url) == shown
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_mask(url, shown):
     ],
 )
 def test_nothing_secret_is_shown_whatever_is_wrong_with_the_url(url):
-    shown = [mask(url)]
+    shown = [mask_url(url)]
     for schemes in (("none",), (*WEBSOCKET, *HTTP)):
         try:
             check_url(url, schemes)
@@ -125,4 +125,4 @@ def test_nothing_secret_is_shown_whatever_is_wrong_with_the_url(url):
     ],
 )
 def test_mask_in(text, url, shown):
-    assert mask_in(text, url) == shown
+    assert mask_secrets(text, url) == shown

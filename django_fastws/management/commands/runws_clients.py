@@ -1,4 +1,4 @@
-"""``manage.py runws_clients``: runs the outbound routes."""
+"""Command ``manage.py runws_clients``: runs the outbound routes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.checks import check_eviction
 from django_fastws.clients import library, reloader
+from django_fastws.clients.lease_clock import LeaseSelector, new_loop
 from django_fastws.clients.selection import SelectionError, parse_shard, select
-from django_fastws.clients.selector import LeaseSelector, new_loop
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
 from django_fastws.layer.probe import announce_layer
@@ -29,7 +29,7 @@ _WATCHDOG_SECONDS = 2.0  # after the drain time
 
 
 class Command(BaseCommand):
-    """Parses, selects, and runs a supervisor."""
+    """Parses the arguments, selects routes, and runs their supervisor."""
 
     help = "Runs the outbound routes: the HTTP requests first, then the WebSockets, until they end or are stopped."
 

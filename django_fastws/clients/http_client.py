@@ -1,4 +1,4 @@
-"""Sending the HTTP request of a route: its headers, redirects, and the bound of the answer."""
+"""HTTP client of outbound routes: headers, redirects, timeout, and size limit of a response."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx2
 
-from .._core.outgoing import carried, request_headers
+from .._core.outgoing import harmless_headers, request_headers
 from ..encoding import json_bytes
 from ..routing import OutboundRoute
-from .answers import ENCODINGS, unpack
-from .options import asked
+from .http_body import ENCODINGS, decompress
+from .options import resolve
 
 __all__ = ["fetch"]
 
@@ -42,13 +42,13 @@ async def fetch(route: OutboundRoute, url: str, stack: AsyncExitStack) -> httpx2
         headers={"Accept-Encoding": ENCODINGS},
     )
     await stack.enter_async_context(client)
-    request = _request(client, route, url, _headers(await asked(options["headers"])))
+    request = _request(client, route, url, _headers(await resolve(options["headers"])))
     try:
         async with asyncio.timeout(timeout):
             response = await _follow(client, request, is_followed=options["follow_redirects"])
             stack.push_async_callback(response.aclose)
             encoding = response.headers.get("content-encoding")
-            unpack(response, None if is_streamed else options["max_size"])
+            decompress(response, None if is_streamed else options["max_size"])
             if not is_streamed:
                 await response.aread()
                 if encoding is not None:
@@ -96,7 +96,7 @@ def _redirected(before: httpx2.Request, after: httpx2.Request) -> httpx2.Request
         pairs = after.headers.multi_items()
         # Host is the new one's, and cookies are those that the servers on the way have set.
         kept = [pair for pair in pairs if pair[0].lower() in ("host", "cookie")]
-        after.headers = httpx2.Headers([*kept, *carried(pairs)])
+        after.headers = httpx2.Headers([*kept, *harmless_headers(pairs)])
     return after
 
 

@@ -1,16 +1,24 @@
-"""Event loop that looks at the leases first when its process was suspended."""
+"""Clock of leases, and the event loop that checks them first when its process was suspended.
+
+Where the system has such a clock, it goes on while the machine is suspended; Python's monotonic one does not.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 
-from .clock import now
+__all__ = ["LeaseSelector", "new_loop", "now"]
 
-__all__ = ["LeaseSelector", "new_loop"]
-
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _SUSPENDED_SECONDS = 0.25  # between two turns of the loop; what is shorter cannot have cost a lease
+
+
+def now() -> float:
+    """Seconds since some time in the past."""
+    return time.clock_gettime(_CLOCK)
 
 
 class LeaseSelector(selectors.DefaultSelector):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from django_fastws.clients.selector import LeaseSelector, new_loop
+from django_fastws.clients.lease_clock import LeaseSelector, new_loop
 
 
 def sent_after_a_suspension(selector, suspended_seconds):

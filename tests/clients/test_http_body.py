@@ -125,20 +125,20 @@ async def test_a_stream_that_is_not_read_is_closed(app):
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "zstd"])
-async def test_what_was_not_asked_for_is_not_unpacked(app, log, encoding):
+async def test_what_was_not_asked_for_is_not_decompressed(app, log, encoding):
     async with serving(gzip.compress(gzip.compress(b"x")), encoding) as web:
         app.get(web.url)(never)
         assert not await run(app)
-    assert f"packed as '{encoding}'" in log.starting("✘")[0]
+    assert f"compressed as '{encoding}'" in log.starting("✘")[0]
     assert web.requests[0].headers["accept-encoding"] == "gzip, deflate"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_what_cannot_be_unpacked_is_an_error(app, log, encoding):
+async def test_what_cannot_be_decompressed_is_an_error(app, log, encoding):
     async with serving(b"this is not packed", encoding) as web:
         app.get(web.url)(never)
         assert not await run(app)
-    assert "cannot be unpacked" in log.starting("✘")[0]
+    assert "cannot be decompressed" in log.starting("✘")[0]
 
 
 async def test_an_answer_without_a_body_may_name_any_packing(app):
