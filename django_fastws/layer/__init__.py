@@ -1,43 +1,42 @@
-"""The only package that calls a channel layer.
+"""Channel layers, and the broker through which rooms and users publish and subscribe, whatever the layer.
 
-A hub subscribes to groups here and anyone publishes to them. There are three ways underneath:
+There are three brokers:
 
-- no layer, or Channels' in-memory layer: a bus inside this process, thread-safe and without its capacity of 100;
+- no layer, or Channels' in-memory layer: a broker inside this process, thread-safe and without its capacity of 100;
 - ``RedisChannelLayer``: two connections to each Redis for each event loop, pipelined, with confirmed subscriptions;
-- any other layer: one channel for each hub, added to the groups.
+- any other layer: one channel for each client, added to the groups.
 
-What crosses is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers ignore
-keys that they do not know.
+What is published is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers
+ignore keys that they do not know.
 """
 
 from __future__ import annotations
 
-from .broker import Link
-from .local import expect_members
+from .broker import Broker, BrokerClient
+from .default import check_layer, get_broker, layer_status
+from .local import local_broker
 from .outages import LayerStatus
 from .probe import announce_layer, first_problem, layer_problem
-from .publishing import apublish, publish
 from .redis.eviction import evicting_policy
 from .redis.hosts import has_redis, redis_client, redis_prefix
 from .redis.layer import RedisChannelLayer
-from .status import check_layer, layer_status
-from .subscribing import link
 
 __all__ = [
+    "Broker",
+    "BrokerClient",
     "LayerStatus",
-    "Link",
     "RedisChannelLayer",
     "announce_layer",
-    "apublish",
     "check_layer",
     "evicting_policy",
     "expect_members",
     "first_problem",
+    "get_broker",
     "has_redis",
     "layer_problem",
     "layer_status",
-    "link",
-    "publish",
     "redis_client",
     "redis_prefix",
 ]
+
+expect_members = local_broker.expect_members

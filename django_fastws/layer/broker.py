@@ -1,21 +1,98 @@
-"""What a hub subscribes through, whatever the channel layer."""
+"""The broker: what a channel layer does for rooms and users, as one interface for every kind of layer.
+
+A new broker is one file with two classes, a ``Broker`` and its ``BrokerClient``, and a line in
+``default.make_broker``.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
-__all__ = ["Deliver", "Envelope", "Link"]
+from .outages import LayerStatus
 
-#: What crosses for one broadcast. Receivers ignore keys that they do not know.
+__all__ = ["Broker", "BrokerClient", "Deliver", "Envelope"]
+
+#: What is published: str and bytes only, so that every layer carries it unchanged. Receivers ignore unknown keys.
 Envelope = Mapping[str, str | bytes]
 Deliver = Callable[[Envelope], None]
 
 
-class Link:
-    """What a hub subscribes through. It belongs to the event loop that made it.
+class Broker(ABC):
+    """Publishing to groups and subscribing to them, through one channel layer; one for each layer in a process.
 
-    Args:
-        deliver: called in that loop with every envelope of the groups subscribed to; must not raise.
+    Threads and event loops share it: ``apublish``, ``check`` and ``client`` may be called in any running loop,
+    ``publish`` in any thread without one. So what belongs to a loop, such as connections and tasks, is kept for each
+    loop apart. A child that was forked uses nothing of its parent's: no connection, lock or thread.
+
+    What every broker owes to those who publish:
+
+    - Delivery is at most once. What is sent again, because nobody knows whether it was taken, is told apart where it
+      is received; what cannot be told apart is not sent again.
+    - Envelopes that one event loop, or one thread, publishes to one group arrive in the order in which the calls were
+      made, also when the calls of a loop overlap. Between groups, loops and threads there is no order.
+    - An envelope arrives whole or not at all. Its keys and values are not changed, though brokers may add keys.
+    - A call returns when the layer has the envelope, not when anybody has received it; nobody who receives late or
+      slowly holds up a publisher, unless ``is_local``.
+    - The only error of a layer that is out of reach, refuses or does not answer in time is
+      ``WebSocketConnectionError``: none of the libraries underneath gets out.
+    """
+
+    #: Whether what is published ends at this process. Then a publisher may be held up by members who are behind.
+    is_local: bool = False
+
+    @abstractmethod
+    async def apublish(self, group: str, envelope: Envelope) -> None:
+        """Publish to every process that subscribed to the group; return when the layer has it.
+
+        It is called for every broadcast. Numbering an envelope and putting it into a queue must be atomic, without an
+        await between: otherwise two calls of one loop could change places.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+
+    @abstractmethod
+    def publish(self, group: str, envelope: Envelope) -> None:
+        """Publish from a thread that runs no event loop, which it blocks; otherwise as ``apublish``.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+
+    @abstractmethod
+    async def check(self, seconds: float = 2.0) -> None:
+        """Ask the layer, each of its servers, whether it is there.
+
+        Args:
+            seconds: the longest that this may take.
+        Raises:
+            WebSocketConnectionError: it does not answer in time.
+        """
+
+    @property
+    @abstractmethod
+    def status(self) -> LayerStatus:
+        """What this process knows of the layer, without asking it. Never blocks, in any thread, and never raises."""
+
+    @abstractmethod
+    def client(self, deliver: Deliver) -> BrokerClient:
+        """Make a client of the running event loop. It costs nothing before its first subscription.
+
+        Args:
+            deliver: called in that loop with every envelope of the groups subscribed to; must not raise.
+        """
+
+
+class BrokerClient(ABC):
+    """Subscriptions of one event loop to groups, delivered to one function; made by ``Broker.client``.
+
+    It is used in the loop that made it only. Calls for different groups may overlap. Those for one group do not: the
+    caller awaits one before the next. A call that is cancelled may have been carried out; ``unsubscribe`` afterwards
+    ends whatever there is.
+
+    Envelopes of one publisher to one group are delivered in order, each once, and only while the group is subscribed
+    to. ``deliver`` may be called from within ``apublish`` of the same loop, or in a later turn.
     """
 
     #: Groups must be subscribed to again after so many seconds; None if never.
@@ -24,38 +101,44 @@ class Link:
     def __init__(self, deliver: Deliver) -> None:
         self.deliver = deliver
 
+    @abstractmethod
     async def subscribe(self, group: str) -> None:
-        """Subscribe; returns when nothing that is published from now on is missed.
+        """Subscribe; return when nothing that is published from now on is missed. Doing so twice is doing so once.
 
         Raises:
-            WebSocketConnectionError: the layer cannot be reached.
+            WebSocketConnectionError: the layer cannot be reached; it may be subscribed all the same.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def unsubscribe(self, group: str) -> None:
-        """Unsubscribe.
+        """Unsubscribe, also from what is not subscribed to. Nothing is delivered any more, whatever it raises.
 
         Raises:
             WebSocketConnectionError: the layer cannot be reached.
         """
-        raise NotImplementedError
 
     def is_subscribed(self, group: str) -> bool:
-        """Whether the layer still has a subscription, as far as that is known: it may have been lost with Redis."""
+        """Whether the layer still has a subscription, as far as that is known: it may have been lost with Redis.
+
+        A broker makes lost subscriptions again by itself. It is asked for every join, and never blocks.
+        """
         return True
 
-    async def resubscribed(self, group: str) -> None:
+    async def resubscribed(self, group: str) -> None:  # noqa: B027 (nothing is lost where this is not overridden)
         """Wait until a subscription that was lost is made again.
 
         Raises:
             WebSocketConnectionError: that takes too long. It is made later all the same.
         """
 
-    def hold(self) -> None:
-        """Deliver nothing more for now: the hub has more than enough to send. What comes waits, or is dropped."""
+    def hold(self) -> None:  # noqa: B027 (what cannot be held is delivered)
+        """Deliver nothing more for now: the receiver is behind. What comes waits up to a bound, or is dropped.
 
-    def resume(self) -> None:
-        """Deliver again, after ``hold()``."""
+        May be called from within ``deliver``.
+        """
 
-    async def close(self) -> None:
-        """Give back what the link holds, after its last group."""
+    def resume(self) -> None:  # noqa: B027
+        """Deliver again, after ``hold()``: what has waited comes first, in its order."""
+
+    async def close(self) -> None:  # noqa: B027
+        """Give back what the client holds, after its last group. It is not used any more."""

@@ -1,4 +1,4 @@
-"""Any channel layer that knows only channels and groups."""
+"""Broker over any channel layer that knows only channels and groups."""
 
 from __future__ import annotations
 
@@ -16,19 +16,47 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from .._core.forks import after_fork_in_child
 from ..exceptions import WebSocketConnectionError
-from .broker import Deliver, Link
+from .broker import Broker, BrokerClient, Deliver, Envelope
 from .errors import is_timeout, translated
-from .outages import outage_of
+from .outages import LayerStatus, outage_of
 
-__all__ = ["ChannelLink", "bridge"]
+__all__ = ["ChannelsBroker", "ChannelsBrokerClient"]
 
 logger = logging.getLogger("django_fastws.layer")
 
 _PROBE = "fastws.probe"
 
 
-class ChannelLink(Link):
-    """One channel of a layer that knows only channels and groups."""
+class ChannelsBroker(Broker):
+    """Broker over any channel layer with the groups extension.
+
+    Threads without an event loop publish through one loop, which runs in a thread of its own.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    async def apublish(self, group: str, envelope: Envelope) -> None:
+        async with translated("broadcast"):
+            await self._layer.group_send(group, dict(envelope))
+
+    def publish(self, group: str, envelope: Envelope) -> None:
+        _publisher_loop().run(self.apublish(group, envelope))
+
+    async def check(self, seconds: float = 2.0) -> None:
+        async with translated("check the channel layer", seconds):
+            await self._layer.group_send("fastws.check", {"type": "fastws.check"})
+
+    @property
+    def status(self) -> LayerStatus:
+        return outage_of(self._layer).status
+
+    def client(self, deliver: Deliver) -> ChannelsBrokerClient:
+        return ChannelsBrokerClient(deliver, self._layer)
+
+
+class ChannelsBrokerClient(BrokerClient):
+    """Subscriptions of one event loop by one channel, which is added to each group."""
 
     _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two attempts to receive
     _WITHOUT_PAUSE = 100  # of what could not be decoded: behind it good messages wait
@@ -42,6 +70,8 @@ class ChannelLink(Link):
         self._may_receive = asyncio.Event()
         self._may_receive.set()
         self._receiver: asyncio.Task[None] | None = None
+        # channels-redis does not wait for Redis to confirm a subscription.
+        self._confirms = isinstance(layer, RedisPubSubChannelLayer)
         self._groups: set[str] = set()
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._saw_garbage, self._undecoded = False, 0
@@ -56,7 +86,7 @@ class ChannelLink(Link):
                     self._channel = await self._layer.new_channel()
                     self._receiver = asyncio.get_running_loop().create_task(self._receive(self._channel))
             await self._layer.group_add(group, self._channel)
-            if isinstance(self._layer, RedisPubSubChannelLayer):
+            if self._confirms:
                 await self._confirm(group)
             self._groups.add(group)
 
@@ -86,7 +116,7 @@ class ChannelLink(Link):
         self._server.back(self)
 
     async def _confirm(self, group: str) -> None:
-        """Wait for a message of our own: channels-redis does not wait for Redis to confirm a subscription."""
+        """Wait for a message of our own, which shows that the subscription stands."""
         probe = uuid.uuid4().hex
         heard = self._probes[probe] = asyncio.get_running_loop().create_future()
         try:
@@ -142,8 +172,8 @@ class ChannelLink(Link):
             await self._layer.group_add(group, channel)
 
 
-class _Bridge:
-    """A thread with an event loop, for publishing from code that has none. One for each process."""
+class _PublisherLoop:
+    """Event loop in a thread, for publishing from code that has no loop. One for each process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -170,23 +200,23 @@ class _Bridge:
             self._loop.close()  # channels-redis closes its connections of this loop here
 
 
-_the_bridge: _Bridge | None = None
-_bridge_lock = threading.Lock()
+_current: _PublisherLoop | None = None
+_current_lock = threading.Lock()
 
 
-def bridge() -> _Bridge:
-    """The bridge of this process."""
-    global _the_bridge
-    with _bridge_lock:
+def _publisher_loop() -> _PublisherLoop:
+    """That of this process."""
+    global _current
+    with _current_lock:
         # A forked child has its parent's object, but not its thread.
-        if _the_bridge is None or _the_bridge.pid != os.getpid():
-            _the_bridge = _Bridge()
-        return _the_bridge
+        if _current is None or _current.pid != os.getpid():
+            _current = _PublisherLoop()
+        return _current
 
 
 def _after_fork() -> None:
-    global _bridge_lock
-    _bridge_lock = threading.Lock()
+    global _current_lock
+    _current_lock = threading.Lock()
 
 
 after_fork_in_child(_after_fork)

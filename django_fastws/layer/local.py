@@ -1,4 +1,4 @@
-"""The bus inside a process that has no channel layer, or Channels' in-memory one.
+"""Broker inside a process that has no channel layer, or Channels' in-memory one.
 
 It reaches every thread and event loop, and has no capacity of 100 messages as the in-memory layer has.
 """
@@ -8,45 +8,126 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import Any
+import time
 
-from channels.layers import InMemoryChannelLayer
 from django.core import mail
 
 from .._core.forks import after_fork_in_child
-from .broker import Deliver, Envelope, Link
+from ..conf import conf
+from .broker import Broker, BrokerClient, Deliver, Envelope
+from .outages import LayerStatus
 
-__all__ = ["LocalLink", "expect_members", "is_local", "publish_locally"]
+__all__ = ["LocalBroker", "LocalBrokerClient", "local_broker"]
 
 logger = logging.getLogger("django_fastws.layer")
 
-
-def is_local(layer: Any) -> bool:
-    """Whether rooms end at the process with this layer."""
-    # A subclass may well mean to see what passes, so it is treated as any other layer.
-    return layer is None or type(layer) is InMemoryChannelLayer
+_POLL_SECONDS = 0.001  # between two looks at whether a client that is held has resumed
 
 
-class LocalLink(Link):
-    """The subscriptions of one hub."""
+class LocalBroker(Broker):
+    """Broker that calls the clients of this process itself: at once in the running loop, soon in others."""
 
-    def __init__(self, deliver: Deliver) -> None:
+    is_local = True
+
+    def __init__(self) -> None:
+        self._clients: dict[str, dict[LocalBrokerClient, asyncio.AbstractEventLoop]] = {}
+        self._lock = threading.Lock()
+        self._expects_members = False
+
+    async def apublish(self, group: str, envelope: Envelope) -> None:
+        held = self._deliver(group, envelope)
+        await asyncio.sleep(0)  # so that whoever publishes in a loop lets the sockets be written
+        while any(client.is_held for client in held):  # noqa: ASYNC110 (they may be of other loops)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def publish(self, group: str, envelope: Envelope) -> None:
+        held = self._deliver(group, envelope)
+        ends = time.monotonic() + conf.publish_timeout_seconds
+        while any(client.is_held for client in held) and time.monotonic() < ends:
+            time.sleep(_POLL_SECONDS)
+
+    async def check(self, seconds: float = 2.0) -> None:
+        pass  # it is always there
+
+    @property
+    def status(self) -> LayerStatus:
+        return LayerStatus(is_reachable=True)
+
+    def client(self, deliver: Deliver) -> LocalBrokerClient:
+        return LocalBrokerClient(deliver, self)
+
+    def expect_members(self) -> None:
+        """Note that this process serves sockets, so that a broadcast which nobody hears is no mistake."""
+        self._expects_members = True
+
+    def _deliver(self, group: str, envelope: Envelope) -> list[LocalBrokerClient]:
+        """Deliver to the clients of this process.
+
+        Returns:
+            The clients that whoever publishes more should wait for, until none of them ``is_held``.
+        """
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        with self._lock:
+            clients = list(self._clients.get(group, {}).items())
+        if not self._expects_members:
+            self._warn_once()
+        for client, loop in clients:
+            if loop is here:
+                client.deliver(envelope)
+                continue
+            try:
+                loop.call_soon_threadsafe(client.deliver, envelope)
+            except RuntimeError:  # that loop was closed with members in the room
+                with self._lock:
+                    self._clients.get(group, {}).pop(client, None)
+        return [client for client, loop in clients if client.is_held and loop.is_running()]
+
+    def _warn_once(self) -> None:
+        """Say that nobody can hear what is published, in a process such as a shell that will never serve a socket."""
+        self.expect_members()
+        if not hasattr(mail, "outbox"):  # Django's test runner, which nobody expects to serve
+            logger.warning(
+                "Nobody can hear what this process broadcasts: it serves no sockets, and CHANNEL_LAYERS has no layer "
+                "that reaches other processes. Configure django_fastws.layer.RedisChannelLayer"
+            )
+
+    def add(self, group: str, client: LocalBrokerClient, loop: asyncio.AbstractEventLoop) -> None:
+        """Deliver a group to a client of a loop, from now on."""
+        self.expect_members()
+        with self._lock:
+            self._clients.setdefault(group, {})[client] = loop
+
+    def remove(self, group: str, client: LocalBrokerClient) -> None:
+        """Deliver a group to a client no more."""
+        with self._lock:
+            clients = self._clients.get(group, {})
+            clients.pop(client, None)
+            if not clients:
+                self._clients.pop(group, None)
+
+    def after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+
+class LocalBrokerClient(BrokerClient):
+    """Subscriptions of one event loop to groups of a ``LocalBroker``."""
+
+    def __init__(self, deliver: Deliver, broker: LocalBroker) -> None:
         super().__init__(deliver)
+        self._broker = broker
         self._loop = asyncio.get_running_loop()
-        #: Who publishes should wait.
+        #: Whoever publishes should wait.
         self.is_held = False
 
     async def subscribe(self, group: str) -> None:
-        expect_members()
-        with _lock:
-            _links.setdefault(group, {})[self] = self._loop
+        self._broker.add(group, self, self._loop)
 
     async def unsubscribe(self, group: str) -> None:
-        with _lock:
-            links = _links.get(group, {})
-            links.pop(self, None)
-            if not links:
-                _links.pop(group, None)
+        self._broker.remove(group, self)
 
     def hold(self) -> None:
         self.is_held = True
@@ -58,56 +139,6 @@ class LocalLink(Link):
         self.resume()
 
 
-_links: dict[str, dict[LocalLink, asyncio.AbstractEventLoop]] = {}
-_lock = threading.Lock()
-_expects_members = False
-
-
-def expect_members() -> None:
-    """Note that this process serves sockets, so that a broadcast which nobody hears is no mistake."""
-    global _expects_members
-    _expects_members = True
-
-
-def _warn_once() -> None:
-    """Say that nobody can hear what is published, in a process such as a shell that will never serve a socket."""
-    expect_members()
-    if not hasattr(mail, "outbox"):  # Django's test runner, which nobody expects to serve
-        logger.warning(
-            "Nobody can hear what this process broadcasts: it serves no sockets, and CHANNEL_LAYERS has no layer "
-            "that reaches other processes. Configure django_fastws.layer.RedisChannelLayer"
-        )
-
-
-def publish_locally(group: str, envelope: Envelope) -> list[LocalLink]:
-    """Deliver to the hubs of this process: at once to that of the running loop, soon to the others.
-
-    Returns:
-        The links that whoever publishes more should wait for, until none of them ``is_held``.
-    """
-    try:
-        here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-    except RuntimeError:
-        here = None
-    with _lock:
-        links = list(_links.get(group, {}).items())
-    if not _expects_members:
-        _warn_once()
-    for subscriber, loop in links:
-        if loop is here:
-            subscriber.deliver(envelope)
-            continue
-        try:
-            loop.call_soon_threadsafe(subscriber.deliver, envelope)
-        except RuntimeError:  # that loop was closed with members in the room
-            with _lock:
-                _links.get(group, {}).pop(subscriber, None)
-    return [subscriber for subscriber, loop in links if subscriber.is_held and loop.is_running()]
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-after_fork_in_child(_after_fork)
+#: Of this process: who has joined without a layer is there with Channels' in-memory one, too.
+local_broker = LocalBroker()
+after_fork_in_child(local_broker.after_fork)

@@ -7,7 +7,7 @@ import logging
 import time
 
 from ..exceptions import WebSocketConnectionError
-from .status import check_layer, layer_status
+from .default import check_layer, layer_status
 
 __all__ = ["announce_layer", "first_problem", "layer_problem"]
 

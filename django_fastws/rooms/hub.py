@@ -18,7 +18,7 @@ from .._core.ids import Ids
 from .._core.messages import Payload
 from .._core.pacing import Pacing
 from ..exceptions import WebSocketConnectionError
-from ..layer import Link, link
+from ..layer import BrokerClient, get_broker
 from ..loops import PerLoop
 from ..tasks import BackgroundTasks
 
@@ -160,7 +160,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._rooms: dict[str, _Room] = {}
-        self._link: Link | None = None
+        self._client: BrokerClient | None = None
         self._tasks = BackgroundTasks(logger)
         self._refresher: asyncio.TimerHandle | None = None
         self._unknown_version = False
@@ -168,7 +168,7 @@ class Hub:
         #: The rooms that have something to send, and whether the loop will call for them.
         self._due: deque[_Room] = deque()
         self._is_sending = False
-        #: How many bytes, in how many broadcasts, have arrived and were not taken up; and whether the link is held.
+        #: How many bytes, in how many broadcasts, have arrived and were not taken up; and whether the client is held.
         self._bytes = self._count = 0
         self._is_held = False
 
@@ -267,9 +267,9 @@ class Hub:
         self._bytes += size
         self._count += 1
         is_over = self._bytes > _MOST_BYTES or self._count > _MOST_BROADCASTS
-        if is_over and not self._is_held and self._link is not None:
+        if is_over and not self._is_held and self._client is not None:
             self._is_held = True
-            self._link.hold()
+            self._client.hold()
         if not room.is_due:
             self._make_due(room)
 
@@ -290,7 +290,7 @@ class Hub:
 
     def _send(self) -> None:
         """Send what is due, for no longer than a slice; the rest in the next turns of the loop, each room in turn."""
-        # While the link is held, the layer has to be read so that it need not drop more: its turn comes sooner.
+        # While the client is held, the layer has to be read so that it need not drop more: its turn comes sooner.
         end, started = time.perf_counter() + (_SLICE / 4 if self._is_held else _SLICE), 0
 
         def is_over() -> bool:
@@ -318,33 +318,33 @@ class Hub:
                 break
         if self._is_held and self._bytes <= _MOST_BYTES // 2 and self._count <= _MOST_BROADCASTS // 2:
             self._is_held = False
-            if self._link is not None:
-                self._link.resume()
+            if self._client is not None:
+                self._client.resume()
         self._is_sending = bool(due)
         if due:
             asyncio.get_running_loop().call_soon(self._send)
 
     def _hears(self, room: _Room) -> bool:
         """Whether nothing that is published to a room from now on is missed, as far as that is known."""
-        return room.subscribed and self._link is not None and self._link.is_subscribed(room.group)
+        return room.subscribed and self._client is not None and self._client.is_subscribed(room.group)
 
     async def _settle(self, room: _Room) -> None:
         """Make the layer's subscription agree with whether the room has members."""
         async with room.lock:
             if room.members and not room.subscribed:
-                if self._link is None:
-                    self._link = link(self.deliver)
+                if self._client is None:
+                    self._client = get_broker().client(self.deliver)
                     self._refresh_later()
                 room.attempted = True
-                await self._link.subscribe(room.group)
+                await self._client.subscribe(room.group)
                 room.subscribed = True
             elif room.members and not self._hears(room):
                 # The layer was lost, and the subscription is made again: whoever joins must not be deaf until then.
-                await self._link.resubscribed(room.group)  # type: ignore[union-attr]
+                await self._client.resubscribed(room.group)  # type: ignore[union-attr]
             if not room.members:
                 try:
-                    if room.attempted and self._link is not None:
-                        await self._link.unsubscribe(room.group)
+                    if room.attempted and self._client is not None:
+                        await self._client.unsubscribe(room.group)
                 except asyncio.CancelledError:
                     room.subscribed = False  # it may still be there: who was cancelled has it given back later
                     raise
@@ -362,9 +362,9 @@ class Hub:
             del self._rooms[room.group]
 
     async def _close_if_idle(self) -> None:
-        if self._rooms or self._link is None:
+        if self._rooms or self._client is None:
             return
-        idle, self._link = self._link, None
+        idle, self._client = self._client, None
         if self._is_held:
             self._is_held = False
             idle.resume()
@@ -390,7 +390,7 @@ class Hub:
             return
 
     def _refresh_later(self) -> None:
-        seconds = self._link.refresh_seconds if self._link is not None else None
+        seconds = self._client.refresh_seconds if self._client is not None else None
         if seconds is not None:
             self._refresher = asyncio.get_running_loop().call_later(seconds, self._refresh)
 
@@ -400,9 +400,9 @@ class Hub:
         async def refresh() -> None:
             for room in list(self._rooms.values()):
                 async with room.lock:
-                    if self._link is not None and room.subscribed and room.members:
+                    if self._client is not None and room.subscribed and room.members:
                         try:
-                            await self._link.subscribe(room.group)
+                            await self._client.subscribe(room.group)
                         except Exception as error:
                             logger.warning("Could not refresh a room's subscription: %s", error)
 

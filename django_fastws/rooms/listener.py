@@ -10,7 +10,7 @@ from typing import Any
 
 from .._core.backoff import delays
 from ..exceptions import WebSocketConnectionError
-from ..layer import Link, link
+from ..layer import BrokerClient, get_broker
 
 __all__ = ["Listener"]
 
@@ -39,7 +39,7 @@ class Listener:
         self._begun = begun
         self._is_deaf = True  # other than _listens: not while a subscription is refreshed
         self._is_wanted = self._listens = False
-        self._link: Link | None = None
+        self._client: BrokerClient | None = None
         self._settling: asyncio.Task[None] | None = None
         self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -50,7 +50,9 @@ class Listener:
     @property
     def listens(self) -> bool:
         """Whether all that is published is delivered."""
-        is_heard = self._link is None or self._link.is_subscribed(self._group)  # else it was lost, and is made again
+        is_heard = self._client is None or self._client.is_subscribed(
+            self._group
+        )  # else it was lost, and is made again
         return self._is_wanted and not self._is_deaf and is_heard
 
     def start(self) -> None:
@@ -69,10 +71,10 @@ class Listener:
         if self._settling is not None and self._delays is None:
             left = self._since + _LONGEST_WAIT - asyncio.get_running_loop().time()
             await asyncio.wait([self._settling], timeout=max(0.0, left))
-        elif self._listens and self._link is not None:
-            await self._wait_for_the_layer(self._link)
+        elif self._listens and self._client is not None:
+            await self._wait_for_the_layer(self._client)
 
-    async def _wait_for_the_layer(self, former: Link) -> None:
+    async def _wait_for_the_layer(self, former: BrokerClient) -> None:
         """Wait while a subscription that was lost is made again: a second since the first noticed it."""
         if former.is_subscribed(self._group):
             self._deaf_since = None
@@ -102,7 +104,7 @@ class Listener:
     async def _settle(self) -> None:
         try:
             # After the last look nothing is waited for, so a start or stop is either seen here or begins anew.
-            while self._is_wanted != self._listens or (self._link is not None and not self._is_wanted):
+            while self._is_wanted != self._listens or (self._client is not None and not self._is_wanted):
                 await (self._subscribe() if self._is_wanted else self._unsubscribe())
         except Exception as error:
             self._failed(error)
@@ -110,9 +112,9 @@ class Listener:
             self._settling = None
 
     async def _subscribe(self) -> None:
-        if self._link is None:
-            self._link = link(self._deliver)
-        await self._link.subscribe(self._group)
+        if self._client is None:
+            self._client = get_broker().client(self._deliver)
+        await self._client.subscribe(self._group)
         self._listens = True
         if self._delays is not None:
             self._delays = None
@@ -124,7 +126,7 @@ class Listener:
         self._refresh_later()
 
     async def _unsubscribe(self) -> None:
-        former, self._link = self._link, None
+        former, self._client = self._client, None
         self._listens, self._is_deaf, self._delays = False, True, None
         if former is not None:
             try:
@@ -146,7 +148,7 @@ class Listener:
         self._timer = asyncio.get_running_loop().call_later(delay, self._settle_soon)
 
     def _refresh_later(self) -> None:
-        seconds = self._link.refresh_seconds if self._link is not None else None
+        seconds = self._client.refresh_seconds if self._client is not None else None
         if seconds is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._refresh)
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from django.db import connections, transaction
 
 from ..exceptions import WebSocketStateError
-from ..layer import apublish, publish
+from ..layer import get_broker
 from ..loops import running_loop
 from ..tasks import BackgroundTasks
 
@@ -49,7 +49,7 @@ def publish_sync(group: str, crossing: Envelope, what: str, logger: logging.Logg
     """
     alias = _open_transaction() if on_commit else None
     if alias is None:
-        publish(group, crossing)
+        get_broker().publish(group, crossing)
     else:
         transaction.on_commit(lambda: _publish_committed(group, crossing, what, logger), using=alias)
 
@@ -125,7 +125,7 @@ class Publisher(Generic[T]):
     def _publish_now(self, items: list[T]) -> None:
         for crossing, told in self._encode(items):
             try:
-                publish(self._group, crossing)
+                get_broker().publish(self._group, crossing)
             except Exception as error:
                 self._logger.error("%s was lost: %s", self._describe(told), error)
 
@@ -169,13 +169,13 @@ def _publish_committed(group: str, crossing: Envelope, what: str, logger: loggin
             # Committed by code that was called in a loop's thread, as Django's async test cases do.
             _publishing.start(_apublish_committed(group, crossing, what, logger))
         else:
-            publish(group, crossing)
+            get_broker().publish(group, crossing)
     except Exception:
         logger.exception("%s after a commit was lost", what)
 
 
 async def _apublish_committed(group: str, crossing: Envelope, what: str, logger: logging.Logger) -> None:
     try:
-        await apublish(group, crossing)
+        await get_broker().apublish(group, crossing)
     except Exception:
         logger.exception("%s after a commit was lost", what)

@@ -8,7 +8,7 @@ from typing import Any
 from .._core.groups import group_name
 from .._core.messages import Payload
 from ..encoding import encode
-from ..layer import apublish
+from ..layer import get_broker
 from ..types import Data
 from .hub import Member, envelope
 from .on_commit import check_no_loop, publish_sync
@@ -69,7 +69,7 @@ class Room:
             TypeError: the data has no JSON form.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        await apublish(self._group, self._envelope(data, exclude))
+        await get_broker().apublish(self._group, self._envelope(data, exclude))
 
     def _envelope(self, data: Data, exclude: Member | str | None) -> dict[str, str | bytes]:
         payload: Payload = encode(data)

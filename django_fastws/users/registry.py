@@ -21,7 +21,7 @@ from django.db import transaction
 
 from .._core.control import Ending, decode, encode, is_control
 from ..exceptions import check_close
-from ..layer import apublish
+from ..layer import get_broker
 from ..loops import PerLoop
 from ..rooms import Listener, Publisher, check_no_loop, publish_sync
 from ..signals import layer_restored
@@ -277,7 +277,7 @@ async def adisconnect(*, user: Any, code: int = 4401, reason: str = "") -> None:
         TypeError, ValueError: it is no user, or the code or reason cannot be sent.
         WebSocketConnectionError: the channel layer cannot be reached.
     """
-    await apublish(GROUP, _envelope(key_of(user), code, reason))
+    await get_broker().apublish(GROUP, _envelope(key_of(user), code, reason))
 
 
 def end_behind(endings: Iterable[Ending]) -> None:

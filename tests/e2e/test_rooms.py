@@ -387,11 +387,11 @@ async def test_calls_that_race_for_one_socket_leave_it_in_the_room_or_out_of_it_
 @on_every_layer
 async def test_a_process_without_members_lets_go_of_the_layer(pair):
     async with member(pair.one, token()):
-        assert (await inspect(pair.one))["linked"]
+        assert (await inspect(pair.one))["subscribes"]
 
     async def is_idle() -> bool:
         facts = await inspect(pair.one)
-        return facts["rooms"] == {} and not facts["linked"]
+        return facts["rooms"] == {} and not facts["subscribes"]
 
     await until(is_idle, "an idle process")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from django_fastws.layer.channels import ChannelLink
+from django_fastws.layer.channels import ChannelsBroker, ChannelsBrokerClient
 
 
 class Layer:
@@ -25,10 +25,10 @@ class Layer:
 
 
 async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypatch):
-    monkeypatch.setattr(ChannelLink, "_SHORTEST_PAUSE", 0)
+    monkeypatch.setattr(ChannelsBrokerClient, "_SHORTEST_PAUSE", 0)
     layer, got = Layer(), []
-    link = ChannelLink(got.append, layer)
-    await link.subscribe("group")
+    client = ChannelsBroker(layer).client(got.append)
+    await client.subscribe("group")
     for what in (
         ValueError("cannot decode"),
         ["a"],
@@ -44,8 +44,8 @@ async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypa
     assert got == [{"type": "hi"}]
     (record,) = caplog.records
     assert record.getMessage().startswith("Ignoring what is no message of a channel layer: ValueError: cannot decode")
-    assert link.is_subscribed("group")
-    await link.close()
+    assert client.is_subscribed("group")
+    await client.close()
 
 
 async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_each_of_it(monkeypatch):
@@ -56,8 +56,8 @@ async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_e
         await sleep(0)
 
     got, layer = [], Layer()
-    link = ChannelLink(got.append, layer)
-    await link.subscribe("group")
+    client = ChannelsBroker(layer).client(got.append)
+    await client.subscribe("group")
     monkeypatch.setattr(asyncio, "sleep", noted)
     for _ in range(1000):
         layer.waiting.put_nowait(ValueError("cannot decode"))
@@ -67,4 +67,4 @@ async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_e
             await sleep(0)
     assert len(pauses) == 1000
     assert sum(pauses) < 1
-    await link.close()
+    await client.close()

@@ -15,7 +15,8 @@ from django_fastws.rooms import listener
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import registry as users
 from django_fastws.users.registry import current_users
-from tests.rooms.test_hub import FakeLink
+from tests.rooms.test_hub import FakeClient
+from tests.support.brokers import fake_broker
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
@@ -96,22 +97,22 @@ async def flush(user, client):
 
 
 async def test_the_user_is_not_looked_up_before_the_process_listens(monkeypatch):
-    link = FakeLink(print)
-    link.gates["subscribe"] = asyncio.Event()
-    monkeypatch.setattr(listener, "link", lambda deliver: link)
+    subscriber = FakeClient(print)
+    subscriber.gates["subscribe"] = asyncio.Event()
+    monkeypatch.setattr(listener, "get_broker", fake_broker(client=lambda deliver: subscriber))
     looked = []
-    monkeypatch.setattr(asgi, "load_user", lambda session: looked.append(list(link.groups)) or AnonymousUser())
+    monkeypatch.setattr(asgi, "load_user", lambda session: looked.append(list(subscriber.groups)) or AnonymousUser())
     FastWS().websocket("/x")(handler)
     _, client = await logged_in()
     opening = asyncio.create_task(outcome(client))
     for _ in range(20):
         await asyncio.sleep(0)
     assert looked == []
-    link.gates["subscribe"].set()
+    subscriber.gates["subscribe"].set()
     assert await opening == "open"
     assert looked == [[users.GROUP]]
     await current_users().settled()
-    assert not link.groups  # for nobody was logged in
+    assert not subscriber.groups  # for nobody was logged in
 
 
 @pytest.mark.parametrize("end", [log_out, deactivate, delete, disconnect, flush], ids=lambda end: end.__name__)
@@ -180,10 +181,10 @@ async def test_who_comes_while_another_goes_finds_the_process_listening():
 
 
 async def test_for_a_session_of_nobody_the_layer_is_not_asked(monkeypatch):
-    def no_link(deliver):
+    def no_client(deliver):
         raise AssertionError("the process listens for nobody")
 
-    monkeypatch.setattr(listener, "link", no_link)
+    monkeypatch.setattr(listener, "get_broker", fake_broker(client=no_client))
     FastWS().websocket("/x")(handler)
     session = SessionStore()
     await session.aset("basket", [1])
@@ -195,20 +196,20 @@ async def test_for_a_session_of_nobody_the_layer_is_not_asked(monkeypatch):
 
 @pytest.mark.parametrize("end", [log_out, flush, deactivate, delete], ids=lambda end: end.__name__)
 async def test_an_end_while_the_process_begins_to_listen_is_seen(monkeypatch, end):
-    link = FakeLink(print)  # which delivers nothing
-    link.gates["subscribe"] = asyncio.Event()
-    monkeypatch.setattr(listener, "link", lambda deliver: link)
+    subscriber = FakeClient(print)  # which delivers nothing
+    subscriber.gates["subscribe"] = asyncio.Event()
+    monkeypatch.setattr(listener, "get_broker", fake_broker(client=lambda deliver: subscriber))
     serve()
     ada, client = await logged_in()
     opening = asyncio.create_task(outcome(client))
-    await asyncio.wait_for(link_is_asked(link), 5)
+    await asyncio.wait_for(subscriber_is_asked(subscriber), 5)
     await end(ada, client)
-    link.gates["subscribe"].set()
+    subscriber.gates["subscribe"].set()
     assert await opening == 401
 
 
-async def link_is_asked(link):
-    while not link.short:  # noqa: ASYNC110
+async def subscriber_is_asked(subscriber):
+    while not subscriber.short:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 

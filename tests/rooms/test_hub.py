@@ -1,4 +1,4 @@
-"""The hub, on a link that is not there: who is in which room, and the races of coming and going."""
+"""The hub, on a client of a broker that is not there: who is in which room, and the races of coming and going."""
 
 import asyncio
 import gc
@@ -16,17 +16,18 @@ from django_fastws._core import pacing
 from django_fastws._core.fanout import JOINED_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.layer.broker import Link
+from django_fastws.layer import BrokerClient
 from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.testing import connect
 from django_fastws.transports.find import ASGITransport
 from django_fastws.websocket import WebSocket
+from tests.support.brokers import fake_broker
 from tests.support.ids import shown
 
 
-class FakeLink(Link):
-    """A link that remembers its groups, can be held at a call, and can fail."""
+class FakeClient(BrokerClient):
+    """A client that remembers its groups, can be held at a call, and can fail."""
 
     def __init__(self, deliver):
         super().__init__(deliver)
@@ -96,28 +97,28 @@ class Member:
         return f"<{self.id}>"
 
 
-class Links(list):
-    """Every link that hubs made, in order; the settings of those to come."""
+class Clients(list):
+    """Every client that hubs made, in order; the settings of those to come."""
 
     refresh_seconds = None
 
     def make(self, deliver):
-        made = FakeLink(deliver)
+        made = FakeClient(deliver)
         made.refresh_seconds = self.refresh_seconds
         self.append(made)
         return made
 
 
 @pytest.fixture
-async def links(monkeypatch):
-    links = Links()
-    monkeypatch.setattr(hub_module, "link", links.make)
+async def clients(monkeypatch):
+    clients = Clients()
+    monkeypatch.setattr(hub_module, "get_broker", fake_broker(client=clients.make))
     monkeypatch.setattr(pacing, "_SHORTEST", math.inf)  # however slow the machine
-    return links
+    return clients
 
 
 @pytest.fixture
-async def hub(links):
+async def hub(clients):
     hub = Hub()
     yield hub
     if hub._refresher is not None:
@@ -163,17 +164,17 @@ def lost():
 # Subscriptions
 
 
-async def test_a_room_is_one_subscription_however_many_members_it_has(hub, links):
+async def test_a_room_is_one_subscription_however_many_members_it_has(hub, clients):
     members = [Member(str(number)) for number in range(5)]
     for member in members:
         await hub.join(member, "lobby")
-    assert links[0].short == ["+lobby"]
+    assert clients[0].short == ["+lobby"]
     for member in members:
         await hub.leave(member, "lobby")
-    assert links[0].short == ["+lobby", "-lobby", "close"]
+    assert clients[0].short == ["+lobby", "-lobby", "close"]
 
 
-async def test_joining_twice_is_joining_once(hub, links):
+async def test_joining_twice_is_joining_once(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "lobby")
@@ -182,29 +183,29 @@ async def test_joining_twice_is_joining_once(hub, links):
     await hub.leave(member, "lobby")
     broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
-    assert links[0].groups == set()
+    assert clients[0].groups == set()
 
 
-async def test_leaving_a_room_that_one_is_not_in_does_nothing(hub, links):
+async def test_leaving_a_room_that_one_is_not_in_does_nothing(hub, clients):
     one, two = Member("one"), Member("two")
     await hub.leave(one, "lobby")
-    assert links == []
+    assert clients == []
     await hub.join(one, "lobby")
     await hub.leave(two, "lobby")
     hub.drop(two, {"lobby", "another"})
     await settle()
-    assert links[0].short == ["+lobby"]
+    assert clients[0].short == ["+lobby"]
 
 
-async def test_a_room_without_members_leaves_nothing_behind(hub, links):
+async def test_a_room_without_members_leaves_nothing_behind(hub, clients):
     member = Member()
     for name in ("lobby", "größe ✓", ""):
         await hub.join(member, name)
     hub.drop(member, {"lobby", "größe ✓", ""})
     await settle()
-    assert links[0].groups == set()
-    assert links[0].closed
-    assert (hub._rooms, hub._link, len(hub._tasks)) == ({}, None, 0)
+    assert clients[0].groups == set()
+    assert clients[0].closed
+    assert (hub._rooms, hub._client, len(hub._tasks)) == ({}, None, 0)
 
 
 async def test_a_member_that_has_left_is_not_kept(hub):
@@ -217,12 +218,12 @@ async def test_a_member_that_has_left_is_not_kept(hub):
     assert kept() is None
 
 
-async def test_the_link_is_made_anew_after_the_last_room(hub, links):
+async def test_the_link_is_made_anew_after_the_last_room(hub, clients):
     member = Member()
     for _ in range(2):
         await hub.join(member, "lobby")
         await hub.leave(member, "lobby")
-    assert [made.short for made in links] == [["+lobby", "-lobby", "close"]] * 2
+    assert [made.short for made in clients] == [["+lobby", "-lobby", "close"]] * 2
 
 
 async def test_rooms_are_apart(hub):
@@ -236,15 +237,15 @@ async def test_rooms_are_apart(hub):
     assert (one.got, two.got, both.got) == (["to one"], [b"to two"], ["to one", b"to two"])
 
 
-async def test_drop_takes_effect_at_once(hub, links):
+async def test_drop_takes_effect_at_once(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     hub.drop(member, {"lobby"})
     broadcast(hub, "lobby", "hi")
     assert member.got == []
-    assert links[0].groups
+    assert clients[0].groups
     await settle()
-    assert links[0].groups == set()
+    assert clients[0].groups == set()
 
 
 # Delivery
@@ -383,7 +384,7 @@ def test_whatever_comes_is_said_once_without_a_traceback_and_stands_in_nobodys_w
 
 async def survive(changes):
     hub, member = Hub(), Member()
-    original, hub_module.link = hub_module.link, FakeLink
+    original, hub_module.get_broker = hub_module.get_broker, fake_broker(client=FakeClient)
     try:
         await hub.join(member, "lobby")
         good = envelope(group_name("lobby"), Payload("good"), None)
@@ -396,7 +397,7 @@ async def survive(changes):
         assert (hub._bytes, hub._count) == (0, 0)
         await hub.leave(member, "lobby")
     finally:
-        hub_module.link = original
+        hub_module.get_broker = original
 
 
 async def test_a_version_is_not_logged_however_long_it_is(hub, caplog):
@@ -436,28 +437,28 @@ def test_an_envelope_holds_only_str_and_bytes(data, exclude):
 # Races
 
 
-async def held(links, hub, call):
-    """A hub with a link that is held at a call; a member in another room keeps it alive."""
+async def held(clients, hub, call):
+    """A hub with a client that is held at a call; a member in another room keeps it alive."""
     keeper = Member("keeper")
     await hub.join(keeper, "elsewhere")
-    (link,) = links
-    link.calls.clear()
-    link.gates[call].clear()
-    return link
+    (client,) = clients
+    client.calls.clear()
+    client.gates[call].clear()
+    return client
 
 
-async def test_neither_of_two_who_join_returns_before_the_subscription(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_neither_of_two_who_join_returns_before_the_subscription(hub, clients):
+    client = await held(clients, hub, "subscribe")
     joins = [start(hub.join(Member(str(number)), "lobby")) for number in range(2)]
     await settle()
     assert not any(join.done() for join in joins)
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await asyncio.gather(*joins)
-    assert link.short == ["+lobby"]
+    assert client.short == ["+lobby"]
 
 
-async def test_one_who_joins_while_the_last_one_leaves_is_subscribed_when_the_call_returns(hub, links):
-    link = await held(links, hub, "unsubscribe")
+async def test_one_who_joins_while_the_last_one_leaves_is_subscribed_when_the_call_returns(hub, clients):
+    client = await held(clients, hub, "unsubscribe")
     one, two = Member("one"), Member("two")
     await hub.join(one, "lobby")
     leaving = start(hub.leave(one, "lobby"))
@@ -465,46 +466,46 @@ async def test_one_who_joins_while_the_last_one_leaves_is_subscribed_when_the_ca
     joining = start(hub.join(two, "lobby"))
     await settle()
     assert not joining.done()
-    link.gates["unsubscribe"].set()
+    client.gates["unsubscribe"].set()
     await asyncio.gather(leaving, joining)
-    assert link.short == ["+lobby", "-lobby", "+lobby"]
-    assert group_name("lobby") in link.groups
+    assert client.short == ["+lobby", "-lobby", "+lobby"]
+    assert group_name("lobby") in client.groups
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
 
 
-async def test_one_who_leaves_while_it_joins_is_out_and_so_is_the_subscription(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_one_who_leaves_while_it_joins_is_out_and_so_is_the_subscription(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     joining = start(hub.join(member, "lobby"))
     await settle()
     leaving = start(hub.leave(member, "lobby"))
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await asyncio.gather(joining, leaving)
     await settle()
     broadcast(hub, "lobby", "hi")
     assert member.got == []
-    assert link.short == ["+lobby", "-lobby"]
+    assert client.short == ["+lobby", "-lobby"]
 
 
-async def test_a_leave_that_is_cancelled_gives_the_subscription_back_and_lets_go_of_the_layer(hub, links):
+async def test_a_leave_that_is_cancelled_gives_the_subscription_back_and_lets_go_of_the_layer(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
-    (link,) = links
-    link.gates["unsubscribe"].clear()
+    (client,) = clients
+    client.gates["unsubscribe"].clear()
     leaving = start(hub.leave(member, "lobby"))
     await settle()
     leaving.cancel()
-    link.gates["unsubscribe"].set()
+    client.gates["unsubscribe"].set()
     await settle()
     assert leaving.cancelled()
-    assert link.groups == set()
-    assert link.closed
+    assert client.groups == set()
+    assert client.closed
 
 
-async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, links):
-    link = await held(links, hub, "unsubscribe")
+async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, clients):
+    client = await held(clients, hub, "unsubscribe")
     one, two = Member("one"), Member("two")
     await hub.join(one, "lobby")
     leaving = start(hub.leave(one, "lobby"))
@@ -512,113 +513,113 @@ async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, link
     joining = start(hub.join(two, "lobby"))
     await settle()
     leaving.cancel()
-    link.gates["unsubscribe"].set()
+    client.gates["unsubscribe"].set()
     await joining
     await settle()
-    assert group_name("lobby") in link.groups
+    assert group_name("lobby") in client.groups
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
 
 
-async def test_one_who_is_dropped_while_it_joins_is_out_and_so_is_the_subscription(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_one_who_is_dropped_while_it_joins_is_out_and_so_is_the_subscription(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     joining = start(hub.join(member, "lobby"))
     await settle()
     hub.drop(member, {"lobby"})
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await joining
     await settle()
-    assert link.short == ["+lobby", "-lobby"]
+    assert client.short == ["+lobby", "-lobby"]
     assert group_name("lobby") not in hub._rooms
 
 
-async def test_a_join_that_is_cancelled_leaves_the_others_in(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_a_join_that_is_cancelled_leaves_the_others_in(hub, clients):
+    client = await held(clients, hub, "subscribe")
     one, two = Member("one"), Member("two")
     first, second = start(hub.join(one, "lobby")), start(hub.join(two, "lobby"))
     await settle()
     first.cancel()
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await second
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
-    assert group_name("lobby") in link.groups
+    assert group_name("lobby") in client.groups
 
 
-async def test_a_join_that_is_cancelled_leaves_no_room(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_a_join_that_is_cancelled_leaves_no_room(hub, clients):
+    client = await held(clients, hub, "subscribe")
     joining = start(hub.join(Member(), "lobby"))
     await settle()
     joining.cancel()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await settle()
     assert group_name("lobby") not in hub._rooms
-    assert group_name("lobby") not in link.groups
+    assert group_name("lobby") not in client.groups
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
-async def test_a_subscription_that_may_have_been_made_is_given_back(hub, links, how):
+async def test_a_subscription_that_may_have_been_made_is_given_back(hub, clients, how):
     # Redis may have heard SUBSCRIBE when the wait for its answer is given up
-    link = await held(links, hub, "subscribe")
-    link.fails["subscribe"] = [lost()] if how == "failed" else []
+    client = await held(clients, hub, "subscribe")
+    client.fails["subscribe"] = [lost()] if how == "failed" else []
     joining = start(hub.join(Member(), "lobby"))
     await settle()
     if how == "cancelled":
         joining.cancel()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await settle()
-    assert link.short == ["+lobby", "-lobby"]
+    assert client.short == ["+lobby", "-lobby"]
 
 
-async def test_one_of_two_joins_of_one_socket_is_cancelled_and_it_is_in(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_one_of_two_joins_of_one_socket_is_cancelled_and_it_is_in(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     for cancelled in range(3):
         joins = [start(hub.join(member, f"room {cancelled}")) for _ in range(3)]
         await settle()
         joins[cancelled].cancel()
         await settle()
-        link.gates["subscribe"].set()
+        client.gates["subscribe"].set()
         results = await asyncio.gather(*joins, return_exceptions=True)
         assert [type(result) for result in results].count(asyncio.CancelledError) == 1
         await settle()
         broadcast(hub, f"room {cancelled}", str(cancelled))
         assert member.got[-1] == str(cancelled)
-        link.gates["subscribe"].clear()
+        client.gates["subscribe"].clear()
 
 
-async def test_all_joins_of_one_socket_are_cancelled_and_it_is_out(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_all_joins_of_one_socket_are_cancelled_and_it_is_out(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     joins = [start(hub.join(member, "lobby")) for _ in range(3)]
     await settle()
     for join in joins:
         join.cancel()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await asyncio.gather(*joins, return_exceptions=True)
     await settle()
     assert group_name("lobby") not in hub._rooms
-    assert group_name("lobby") not in link.groups
+    assert group_name("lobby") not in client.groups
     assert not hub.has(member, "lobby")
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
-async def test_a_member_that_joins_again_in_vain_stays_in(hub, links, how):
-    link = await held(links, hub, "subscribe")
-    link.gates["subscribe"].set()
+async def test_a_member_that_joins_again_in_vain_stays_in(hub, clients, how):
+    client = await held(clients, hub, "subscribe")
+    client.gates["subscribe"].set()
     member = Member()
     await hub.join(member, "lobby")
-    link.lost.add(group_name("lobby"))
-    link.gates["resubscribed"].clear()
-    link.fails["resubscribed"] = [lost()] if how == "failed" else []
+    client.lost.add(group_name("lobby"))
+    client.gates["resubscribed"].clear()
+    client.fails["resubscribed"] = [lost()] if how == "failed" else []
     again = start(hub.join(member, "lobby"))
     await settle()
     assert not again.done()
     if how == "cancelled":
         again.cancel()
-    link.gates["resubscribed"].set()
+    client.gates["resubscribed"].set()
     await asyncio.gather(again, return_exceptions=True)
     assert again.cancelled() or again.exception()
     await settle()
@@ -626,8 +627,8 @@ async def test_a_member_that_joins_again_in_vain_stays_in(hub, links, how):
     assert member.got == ["hi"]
 
 
-async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     before = start(hub.join(member, "lobby"))
     await settle()
@@ -636,7 +637,7 @@ async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub
     after = start(hub.join(member, "lobby"))
     await settle()
     before.cancel()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await asyncio.gather(before, leaving, after, return_exceptions=True)
     await settle()
     assert after.exception() is None
@@ -644,8 +645,8 @@ async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub
     assert member.got == ["hi"]
 
 
-async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_in(hub, links):
-    link = await held(links, hub, "subscribe")
+async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_in(hub, clients):
+    client = await held(clients, hub, "subscribe")
     member = Member()
     before = start(hub.join(member, "lobby"))
     await settle()
@@ -655,43 +656,43 @@ async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_i
     await settle()
     after.cancel()
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await asyncio.gather(before, leaving, after, return_exceptions=True)
     await settle()
     assert not hub.has(member, "lobby")
-    assert group_name("lobby") not in link.groups
+    assert group_name("lobby") not in client.groups
 
 
 # A subscription that is made again
 
 
-async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, links):
-    link = await held(links, hub, "subscribe")
-    link.gates["subscribe"].set()
+async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, clients):
+    client = await held(clients, hub, "subscribe")
+    client.gates["subscribe"].set()
     one, two, three = Member("one"), Member("two"), Member("three")
     await hub.join(one, "lobby")
-    link.lost.add(group_name("lobby"))
-    link.gates["resubscribed"].clear()
+    client.lost.add(group_name("lobby"))
+    client.gates["resubscribed"].clear()
     joins = [start(hub.join(member, "lobby")) for member in (two, three)]
     await settle()
     assert not any(join.done() for join in joins)
-    link.lost.clear()
-    link.gates["resubscribed"].set()
+    client.lost.clear()
+    client.gates["resubscribed"].set()
     await asyncio.gather(*joins)
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got, three.got) == (["hi"], ["hi"], ["hi"])
 
 
-async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_and_the_others_stay(hub, links):
-    link = await held(links, hub, "subscribe")
-    link.gates["subscribe"].set()
+async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_and_the_others_stay(hub, clients):
+    client = await held(clients, hub, "subscribe")
+    client.gates["subscribe"].set()
     one, two = Member("one"), Member("two")
     await hub.join(one, "lobby")
-    link.lost.add(group_name("lobby"))
-    link.fails["resubscribed"] = [lost()]
+    client.lost.add(group_name("lobby"))
+    client.fails["resubscribed"] = [lost()]
     with pytest.raises(WebSocketConnectionError):
         await hub.join(two, "lobby")
-    link.lost.clear()
+    client.lost.clear()
     await settle()
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == (["hi"], [])
@@ -700,10 +701,10 @@ async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_
 # A layer that fails
 
 
-async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, links):
-    link = await held(links, hub, "subscribe")
-    link.gates["subscribe"].set()
-    link.fails["subscribe"] = [lost()]
+async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, clients):
+    client = await held(clients, hub, "subscribe")
+    client.gates["subscribe"].set()
+    client.fails["subscribe"] = [lost()]
     member = Member()
     with pytest.raises(WebSocketConnectionError):
         await hub.join(member, "lobby")
@@ -716,43 +717,43 @@ async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, links):
     assert member.got == ["hi"]
 
 
-async def test_a_join_that_fails_at_first_is_tried_for_the_next_one(hub, links):
-    link = await held(links, hub, "subscribe")
-    link.fails["subscribe"] = [lost()]
+async def test_a_join_that_fails_at_first_is_tried_for_the_next_one(hub, clients):
+    client = await held(clients, hub, "subscribe")
+    client.fails["subscribe"] = [lost()]
     one, two = Member("one"), Member("two")
     first, second = start(hub.join(one, "lobby")), start(hub.join(two, "lobby"))
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     with pytest.raises(WebSocketConnectionError):
         await first
     await second
     await settle()
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
-    assert group_name("lobby") in link.groups
+    assert group_name("lobby") in client.groups
 
 
-async def test_a_join_that_fails_with_any_error_leaves_nothing_behind(hub, links):
+async def test_a_join_that_fails_with_any_error_leaves_nothing_behind(hub, clients):
     made = []
 
     def failing(deliver):
-        link = FakeLink(deliver)
-        link.fails["subscribe"] = [ValueError("on purpose")]
-        made.append(link)
-        return link
+        client = FakeClient(deliver)
+        client.fails["subscribe"] = [ValueError("on purpose")]
+        made.append(client)
+        return client
 
-    hub_module.link = failing  # links, the fixture, puts it back
+    hub_module.get_broker = fake_broker(client=failing)  # clients, the fixture, puts it back
     with pytest.raises(ValueError, match="on purpose"):
         await hub.join(Member(), "lobby")
     await settle()
-    assert (hub._rooms, hub._link) == ({}, None)
+    assert (hub._rooms, hub._client) == ({}, None)
     assert made[0].closed
 
 
-async def test_leaving_while_the_layer_is_away_is_leaving_and_logged(hub, links, caplog):
-    link = await held(links, hub, "unsubscribe")
-    link.gates["unsubscribe"].set()
-    link.fails["unsubscribe"] = [lost(), lost()]
+async def test_leaving_while_the_layer_is_away_is_leaving_and_logged(hub, clients, caplog):
+    client = await held(clients, hub, "unsubscribe")
+    client.gates["unsubscribe"].set()
+    client.fails["unsubscribe"] = [lost(), lost()]
     for leave in (hub.leave, lambda member, name: hub.drop(member, {name})):
         member = Member()
         await hub.join(member, "lobby")
@@ -766,10 +767,10 @@ async def test_leaving_while_the_layer_is_away_is_leaving_and_logged(hub, links,
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
-async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, links):
-    link = await held(links, hub, "unsubscribe")
-    link.gates["unsubscribe"].set()
-    link.fails["unsubscribe"] = [lost()]
+async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, clients):
+    client = await held(clients, hub, "unsubscribe")
+    client.gates["unsubscribe"].set()
+    client.fails["unsubscribe"] = [lost()]
     member = Member()
     await hub.join(member, "lobby")
     await hub.leave(member, "lobby")
@@ -781,17 +782,17 @@ async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, links):
 # Refreshing
 
 
-async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, links):
-    links.refresh_seconds = 1000
+async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, clients):
+    clients.refresh_seconds = 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "other")
     assert hub._refresher is not None
-    links[0].calls.clear()
+    clients[0].calls.clear()
     hub._refresher.cancel()
     hub._refresh()
     await settle()
-    assert sorted(links[0].short) == ["+lobby", "+other"]
+    assert sorted(clients[0].short) == ["+lobby", "+other"]
     refresher = hub._refresher
     assert not refresher.cancelled()
     hub.drop(member, {"lobby", "other"})
@@ -800,45 +801,45 @@ async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, links):
     assert refresher.cancelled()
 
 
-async def test_a_refresh_that_fails_is_logged_and_goes_on(hub, links, caplog):
-    links.refresh_seconds = 1000
+async def test_a_refresh_that_fails_is_logged_and_goes_on(hub, clients, caplog):
+    clients.refresh_seconds = 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "other")
-    links[0].calls.clear()
-    links[0].fails["subscribe"] = [ValueError("on purpose")]
+    clients[0].calls.clear()
+    clients[0].fails["subscribe"] = [ValueError("on purpose")]
     hub._refresher.cancel()
     hub._refresh()
     await settle()
-    assert len(links[0].calls) == 2
+    assert len(clients[0].calls) == 2
     assert "on purpose" in caplog.text
 
 
-async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, links):
-    links.refresh_seconds = 1000
+async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, clients):
+    clients.refresh_seconds = 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(Member("keeper"), "elsewhere")
-    link = links[0]
-    link.gates["subscribe"].clear()
+    client = clients[0]
+    client.gates["subscribe"].clear()
     hub._refresher.cancel()
     hub._refresh()
     await settle()
     leaving = start(hub.leave(member, "lobby"))
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await leaving
     await settle()
-    assert link.groups == {group_name("elsewhere")}
+    assert client.groups == {group_name("elsewhere")}
 
 
-async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription_back(hub, links):
-    links.refresh_seconds = 1000
+async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription_back(hub, clients):
+    clients.refresh_seconds = 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(Member("keeper"), "elsewhere")
-    link = links[0]
-    link.gates["subscribe"].clear()
+    client = clients[0]
+    client.gates["subscribe"].clear()
     hub._refresher.cancel()
     hub._refresh()
     await settle()
@@ -846,9 +847,9 @@ async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription
     await settle()
     leaving.cancel()
     await settle()
-    link.gates["subscribe"].set()
+    client.gates["subscribe"].set()
     await hub.settled()
-    assert link.groups == {group_name("elsewhere")}
+    assert client.groups == {group_name("elsewhere")}
     assert set(hub._rooms) == {group_name("elsewhere")}
 
 
@@ -873,9 +874,9 @@ def test_in_the_end_the_subscriptions_are_the_rooms_that_have_members(steps):
 
 
 async def live(steps):
-    links = Links()
+    clients = Clients()
     hub, members = Hub(), [Member(str(number)) for number in range(3)]
-    original, hub_module.link = hub_module.link, links.make
+    original, hub_module.get_broker = hub_module.get_broker, fake_broker(client=clients.make)
     tasks, expected = [], {}
 
     async def join(member, room):
@@ -901,16 +902,16 @@ async def live(steps):
                 hub.drop(member, {room})
             elif step == "cancel" and tasks:
                 tasks[-1].cancel()
-            elif step == "fail" and links:
-                links[-1].fails["subscribe"] = [lost()]
-            elif step in ("hold", "go") and links:
+            elif step == "fail" and clients:
+                clients[-1].fails["subscribe"] = [lost()]
+            elif step in ("hold", "go") and clients:
                 for call in ("subscribe", "unsubscribe"):
-                    getattr(links[-1].gates[call], "clear" if step == "hold" else "set")()
+                    getattr(clients[-1].gates[call], "clear" if step == "hold" else "set")()
             await asyncio.sleep(0)
             if step == "turn":
                 await settle()
-        for link in links:
-            for gate in link.gates.values():
+        for client in clients:
+            for gate in client.gates.values():
                 gate.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         await settle()
@@ -923,18 +924,18 @@ async def live(steps):
             assert sorted(member.got) == sorted(room for who, room in inside if who is member)
         wanted = {group_name(room) for _, room in inside}
         assert set(hub._rooms) == wanted
-        assert (links[-1].groups if links and not links[-1].closed else set()) == wanted
-        assert all(link.closed for link in links[:-1])
-        assert (hub._link is None) is (not wanted)
+        assert (clients[-1].groups if clients and not clients[-1].closed else set()) == wanted
+        assert all(client.closed for client in clients[:-1])
+        assert (hub._client is None) is (not wanted)
         assert not hub._tasks
     finally:
-        hub_module.link = original
+        hub_module.get_broker = original
 
 
 # One for each loop
 
 
-async def test_a_loop_has_one_hub(links):
+async def test_a_loop_has_one_hub(clients):
     assert current_hub() is current_hub()
 
 
@@ -954,37 +955,37 @@ def test_a_room_is_a_handle_that_holds_nothing():
 # More than can be sent
 
 
-async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, links, monkeypatch):
+async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, clients, monkeypatch):
     monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
     member = Member()
     await hub.join(member, "lobby")
     for number in range(12):
         hub.deliver(envelope(group_name("lobby"), Payload(str(number % 10)), None))
-    assert links[0].short == ["+lobby", "hold"]  # once
+    assert clients[0].short == ["+lobby", "hold"]  # once
     await settle()
-    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert clients[0].short == ["+lobby", "hold", "resume"]
     assert len(member.got) == 12
 
 
-async def test_messages_without_bytes_are_bounded_too(hub, links, monkeypatch):
+async def test_messages_without_bytes_are_bounded_too(hub, clients, monkeypatch):
     monkeypatch.setattr(hub_module, "_MOST_BROADCASTS", 10)
     member = Member()
     await hub.join(member, "lobby")
     for _ in range(12):
         hub.deliver(envelope(group_name("lobby"), Payload(""), None))
-    assert links[0].short == ["+lobby", "hold"]
+    assert clients[0].short == ["+lobby", "hold"]
     await settle()
-    assert links[0].short == ["+lobby", "hold", "resume"]
+    assert clients[0].short == ["+lobby", "hold", "resume"]
     assert member.got == 12 * [""]
 
 
-async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, links, monkeypatch):
+async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, clients, monkeypatch):
     monkeypatch.setattr(hub_module, "_MOST_BYTES", 1)
     member = Member()
     await hub.join(member, "lobby")
     hub.deliver(envelope(group_name("lobby"), Payload("too much"), None))
     await hub.leave(member, "lobby")
-    assert links[0].short[-2:] == ["resume", "close"]
+    assert clients[0].short[-2:] == ["resume", "close"]
     await settle()
     await hub.join(member, "lobby")
     broadcast(hub, "lobby", "hi")
@@ -1016,7 +1017,7 @@ async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_ke
 # Bursts
 
 
-async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, links):
+async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, clients):
     members = [Member("one"), Member("two"), Member("three")]
     for member in members:
         await hub.join(member, "lobby")
@@ -1027,7 +1028,7 @@ async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, links)
     assert [member.posts for member in members] == [1, 1, 1]
 
 
-async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, links):
+async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     for number in range(10):
@@ -1040,7 +1041,7 @@ async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, l
 # Slices
 
 
-async def test_members_have_a_turn_between_two_writes_of_a_room(hub, links):
+async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     for number in range(3):
@@ -1069,7 +1070,7 @@ def deliver(hub, room, *texts, exclude=None):
         hub.deliver(envelope(group_name(room), Payload(text), exclude))
 
 
-async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, links, step_by_step):
+async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, clients, step_by_step):
     members = await crowd(hub, "lobby", 10_000)
     deliver(hub, "lobby", "hi")
     before, most = 0, 0
@@ -1081,7 +1082,7 @@ async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, li
     assert most <= 64
 
 
-async def test_a_slice_is_over_after_some_milliseconds(hub, links, monkeypatch):
+async def test_a_slice_is_over_after_some_milliseconds(hub, clients, monkeypatch):
     assert hub_module._SLICE <= 0.02
     now = 1000.0
     monkeypatch.setattr(hub_module.time, "perf_counter", lambda: now)
@@ -1105,7 +1106,7 @@ async def test_a_slice_is_over_after_some_milliseconds(hub, links, monkeypatch):
     assert [member.posts for member in members] == [1] * 1000
 
 
-async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, links):
+async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, clients):
     members = await crowd(hub, "lobby", 1000)
     for number in range(4000):
         hub.deliver(envelope(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
@@ -1121,7 +1122,7 @@ async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, links)
         assert members[number].got == [f"{other:04}" for other in range(4000) if other != number]
 
 
-async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, links, step_by_step):
+async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, clients, step_by_step):
     members = await crowd(hub, "lobby", 300)
     deliver(hub, "lobby", "one", "two")
     await asyncio.sleep(0)
@@ -1136,7 +1137,7 @@ async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(h
     assert {member.posts for member in members} == {2}
 
 
-async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets_no_more(hub, links, step_by_step):
+async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets_no_more(hub, clients, step_by_step):
     members = await crowd(hub, "lobby", 300)
     deliver(hub, "lobby", "one")
     await asyncio.sleep(0)
@@ -1154,7 +1155,7 @@ async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets
     assert [member.got for member in members[1:250]] == [["one", "two"]] * 249
 
 
-async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(hub, links, step_by_step):
+async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(hub, clients, step_by_step):
     members = await crowd(hub, "lobby", 200)
     deliver(hub, "lobby", "one")
     await asyncio.sleep(0)
@@ -1163,10 +1164,10 @@ async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(
         hub.drop(member, {"lobby"})
     await settle()
     assert {tuple(member.got) for member in members[64:]} == {()}
-    assert (hub._rooms, list(hub._due), hub._bytes, hub._is_sending, hub._link) == ({}, [], 0, False, None)
+    assert (hub._rooms, list(hub._due), hub._bytes, hub._is_sending, hub._client) == ({}, [], 0, False, None)
 
 
-async def test_rooms_have_their_slices_in_turn(hub, links, step_by_step):
+async def test_rooms_have_their_slices_in_turn(hub, clients, step_by_step):
     large, larger, small = (
         await crowd(hub, "large", 640),
         await crowd(hub, "larger", 1280),
@@ -1184,7 +1185,7 @@ async def test_rooms_have_their_slices_in_turn(hub, links, step_by_step):
     assert served[-1] == [1920, 3840, 6]
 
 
-async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(hub, links, step_by_step, caplog):
+async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(hub, clients, step_by_step, caplog):
     members = await crowd(hub, "lobby", 100)
     broken = Member("broken", ValueError("on purpose"))
     await hub.join(broken, "lobby")
@@ -1200,7 +1201,7 @@ async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(
 # Rests
 
 
-async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, links, monkeypatch):
+async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, clients, monkeypatch):
     monkeypatch.setattr(pacing, "_SHORTEST", 0)
     monkeypatch.setattr(pacing, "_LONGEST", 1)
     member, began = Member(), time.perf_counter()
@@ -1221,19 +1222,19 @@ async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_j
 # Sockets
 
 
-async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(links):
+async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(clients):
     done = asyncio.Event()
 
     async def handler(scope, receive, send):
         ws = WebSocket(ASGITransport(scope, receive, send))
         await ws.accept()
-        await ws.join("elsewhere")  # which makes the link
-        links[0].gates["subscribe"].clear()
+        await ws.join("elsewhere")  # which makes the client
+        clients[0].gates["subscribe"].clear()
         joins = [start(ws.join("lobby")) for _ in range(2)]
         await settle()
         joins[0].cancel()
         await settle()
-        links[0].gates["subscribe"].set()
+        clients[0].gates["subscribe"].set()
         await asyncio.gather(*joins, return_exceptions=True)
         assert joins[0].cancelled()
         await settle()

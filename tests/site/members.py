@@ -114,7 +114,7 @@ async def inspect(ws: WebSocket) -> None:
         await ws.send_json(
             {
                 "rooms": {group: len(room.members) for group, room in hub._rooms.items()},
-                "linked": hub._link is not None,
+                "subscribes": hub._client is not None,
                 "tasks": len(asyncio.all_tasks()),
                 "sockets": sum(type(thing) is WebSocket for thing in gc.get_objects()),
             }

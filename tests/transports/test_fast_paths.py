@@ -23,7 +23,7 @@ from django_fastws._core.fanout import FanOut
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.asgi import get_asgi_application
-from django_fastws.layer.broker import Link
+from django_fastws.layer import BrokerClient
 from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms import room as rooms_module
 from django_fastws.rooms.hub import current_hub
@@ -31,6 +31,7 @@ from django_fastws.transports import daphne as daphne_module
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
 from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
+from tests.support.brokers import fake_broker
 from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.transports.fakes import turns
 
@@ -170,8 +171,8 @@ def transport_of(kind: type[ASGITransport], send: Any) -> ASGITransport:
     return transport
 
 
-class Local(Link):
-    """A link that subscribes to nothing."""
+class Local(BrokerClient):
+    """A client that subscribes to nothing."""
 
     async def subscribe(self, group: str) -> None: ...
 
@@ -187,8 +188,9 @@ def make_member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     async def publish(group: str, crossing: Any) -> None:
         current_hub().deliver(crossing)
 
-    monkeypatch.setattr(rooms_module, "apublish", publish)
-    monkeypatch.setattr(hub_module, "link", Local)
+    broker = fake_broker(client=Local, apublish=publish)
+    monkeypatch.setattr(rooms_module, "get_broker", broker)
+    monkeypatch.setattr(hub_module, "get_broker", broker)
     return request.param
 
 

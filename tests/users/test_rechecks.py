@@ -27,6 +27,7 @@ from django_fastws.users import rechecks
 from django_fastws.users import registry as users
 from django_fastws.users.identity import Identity, verify
 from django_fastws.users.registry import current_users, user_key
+from tests.support.brokers import fake_broker
 from tests.users.test_authentication import ENGINES, log_in, store
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
@@ -589,7 +590,10 @@ async def test_what_changes_no_password_ends_nothing():
 @pytest.mark.usefixtures("served", "never")
 async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_that_is_gone(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     _, client = await logged_in()
     await client.post("/logout/")
     await client.aforce_login(await User.objects.acreate(username="bob"))
@@ -663,7 +667,10 @@ async def test_a_save_that_has_failed_ends_nothing_later():
 
 async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     client = AsyncClient()
     session = await client.asession()
     await session.aset("basket", [1])
@@ -685,7 +692,7 @@ def hanging(monkeypatch):
         crossings.append(crossing)
         go_on.wait(30)
 
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", publish)
+    monkeypatch.setattr("django_fastws.rooms.on_commit.get_broker", fake_broker(publish=publish))
     monkeypatch.setattr("django_fastws.rooms.on_commit._PATIENCE", 0.2)
     yield crossings
     go_on.set()
@@ -740,7 +747,10 @@ def test_however_many_users_one_request_waits_once(hanging, work):
 
 def test_one_transaction_is_one_message(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     people = [User.objects.create(username=f"user{number}") for number in range(40)]
     in_one_transaction(people)
     assert len(crossings) == 1
@@ -773,7 +783,10 @@ def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
     ada = User.objects.create(username="ada")
     former = User.objects.get(pk=ada.pk)
     deactivate([ada])
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     if how == "again":
         ada.save()
     elif how == "anew":
@@ -787,7 +800,10 @@ def test_who_was_made_active_meanwhile_is(monkeypatch):
     crossings = []
     ada = User.objects.create(username="ada", is_active=False)
     User.objects.update(is_active=True)
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     ada.save()
     assert [crossing["user"] for crossing in crossings] == [user_key(ada)]
 

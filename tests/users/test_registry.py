@@ -17,13 +17,14 @@ from django.test import AsyncClient, override_settings
 from django.utils.functional import SimpleLazyObject
 
 from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect
-from django_fastws.layer.publishing import apublish
+from django_fastws.layer import get_broker
 from django_fastws.limits import statistics
 from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import registry as users
 from django_fastws.users.registry import GROUP, current_users, session_hash, user_key
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
+from tests.support.brokers import fake_broker
 from tests.support.ids import shown
 from tests.support.processes import free_port
 
@@ -383,7 +384,7 @@ async def test_who_is_closed_before_it_was_accepted_is_denied():
 
 async def publish(**more):
     crossing = {"type": "fastws.control", "v": "1", "do": "disconnect", "user": user_key(ADA)}
-    await apublish(GROUP, {**crossing, "code": "4401", "reason": "bye", **more})
+    await get_broker().apublish(GROUP, {**crossing, "code": "4401", "reason": "bye", **more})
 
 
 @pytest.mark.parametrize("more", [{"later": "5"}, {"session": ""}, {"epoch": b"x", "code": "4401"}])
@@ -505,7 +506,8 @@ async def test_a_log_out_in_a_view(ends):
 async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
     crossings = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append((group, crossing))
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append((group, crossing))),
     )
     client = await logged_in(await User.objects.acreate(username="ada"))
     key = client.cookies["sessionid"].value
@@ -637,7 +639,10 @@ async def test_a_user_who_is_deleted_is_closed(ends, how):
 
 async def test_who_is_created_inactive_is_nobodys_concern(monkeypatch):
     crossings = []
-    monkeypatch.setattr("django_fastws.rooms.on_commit.publish", lambda group, crossing: crossings.append(crossing))
+    monkeypatch.setattr(
+        "django_fastws.rooms.on_commit.get_broker",
+        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+    )
     await User.objects.acreate(username="ada", is_active=False)
     assert crossings == []
 

@@ -10,14 +10,14 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close, decode_hosts
 
-from ..broker import Deliver, Envelope, Link
+from ..broker import Deliver, Envelope
 from ..outages import outage_of
 from .blocking import BlockingPublisher
 from .feed import Feed
 from .hosts import describe
 from .shard import Shard
 
-__all__ = ["RedisChannelLayer", "RedisLink"]
+__all__ = ["LoopLayer", "RedisChannelLayer"]
 
 
 class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
@@ -66,13 +66,17 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             defaults["sentinel_kwargs"] = {"socket_timeout": 2, "socket_connect_timeout": 2}
         return defaults
 
-    def _get_layer(self) -> LoopLayer:
+    def for_loop(self) -> LoopLayer:
+        """The layer of the running event loop."""
         loop = asyncio.get_running_loop()
         layer: LoopLayer | None = self._layers.get(loop)
         if layer is None:
             layer = self._layers[loop] = LoopLayer(*self._args, **self._kwargs, channel_layer=self)
             _wrap_close(self, loop)
         return layer
+
+    def _get_layer(self) -> LoopLayer:
+        return self.for_loop()  # as channels-redis calls it
 
 
 class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
@@ -167,30 +171,3 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         for member in self.groups.get(name, ()):
             if member in self.channels:
                 self.channels[member].put_nowait(data)
-
-
-class RedisLink(Link):
-    """The subscriptions of one hub."""
-
-    def __init__(self, deliver: Deliver, layer: RedisChannelLayer) -> None:
-        super().__init__(deliver)
-        self._layer = layer._get_layer()
-        self._feed = self._layer.feed(deliver)
-
-    async def subscribe(self, group: str) -> None:
-        await self._layer.listen(group, self.deliver, self._feed)
-
-    async def unsubscribe(self, group: str) -> None:
-        await self._layer.unlisten(group)
-
-    def is_subscribed(self, group: str) -> bool:
-        return self._layer.is_subscribed(group)
-
-    async def resubscribed(self, group: str) -> None:
-        await self._layer.resubscribed(group)
-
-    def hold(self) -> None:
-        self._feed.hold()
-
-    def resume(self) -> None:
-        self._feed.resume()

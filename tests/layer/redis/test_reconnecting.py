@@ -13,14 +13,12 @@ import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room, WebSocketConnectionError
-from django_fastws.layer import check_layer
-from django_fastws.layer.publishing import apublish, publish
+from django_fastws.layer import check_layer, get_broker
 from django_fastws.layer.redis import blocking
 from django_fastws.layer.redis.connection import Connection
 from django_fastws.layer.redis.publisher import Publisher
 from django_fastws.layer.redis.reconnecting import Line
 from django_fastws.layer.redis.shard import SETTLING_SECONDS
-from django_fastws.layer.subscribing import link
 from tests.site.client import LIMIT, token
 from tests.support.ids import shown
 from tests.support.processes import ROOT, RedisServer
@@ -33,7 +31,7 @@ class Group:
 
     def __init__(self) -> None:
         self.name = token()
-        self.link = link(self._deliver)
+        self.client = get_broker().client(self._deliver)
         self.got: list[Any] = []
         self._came = asyncio.Event()
 
@@ -42,7 +40,7 @@ class Group:
         self._came.set()
 
     async def send(self, n: Any) -> None:
-        await apublish(self.name, {"type": "test", "n": n})
+        await get_broker().apublish(self.name, {"type": "test", "n": n})
 
     async def hears(self, n: Any) -> None:
         """Wait until something came."""
@@ -65,9 +63,9 @@ def layer(settings: Any, redis_layer: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 async def group(layer: dict[str, Any]) -> AsyncIterator[Group]:
     made = Group()
-    await made.link.subscribe(made.name)
+    await made.client.subscribe(made.name)
     yield made
-    await get_channel_layer()._get_layer().flush()
+    await get_channel_layer().flush()
 
 
 @pytest.fixture
@@ -134,15 +132,15 @@ async def test_a_lone_publisher_makes_one_write_for_each_and_no_task(group, writ
 
 async def test_a_thousand_joins_in_one_turn_are_one_write(group, writes):
     names = [token() for _ in range(2500)]
-    await asyncio.gather(*(group.link.subscribe(name) for name in names))
+    await asyncio.gather(*(group.client.subscribe(name) for name in names))
     assert len(writes) == 1
     assert writes[0].count(b"SUBSCRIBE") == 3
-    await asyncio.gather(*(apublish(name, {"n": name}) for name in names))
+    await asyncio.gather(*(get_broker().apublish(name, {"n": name}) for name in names))
     await group.expect(names)
     writes.clear()
-    await asyncio.gather(*(group.link.unsubscribe(name) for name in names))
+    await asyncio.gather(*(group.client.unsubscribe(name) for name in names))
     assert len(writes) == 1
-    await asyncio.gather(*(apublish(name, {"n": name}) for name in names))
+    await asyncio.gather(*(get_broker().apublish(name, {"n": name}) for name in names))
     await group.send("last")
     await group.expect([*names, "last"])
 
@@ -179,13 +177,15 @@ async def test_each_publisher_learns_whether_redis_took_its_own(settings, own_re
         config = {"hosts": [own_redis.url.replace("//", "//guest:any@")]}
         settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
         groups = ["allowed.1", "forbidden.1", "allowed.2", "forbidden.2"]
-        results = await asyncio.gather(*(apublish(name, {"n": 1}) for name in groups), return_exceptions=True)
+        results = await asyncio.gather(
+            *(get_broker().apublish(name, {"n": 1}) for name in groups), return_exceptions=True
+        )
         assert [type(result) for result in results] == [type(None), WebSocketConnectionError] * 2
         assert str(results[1]).startswith("cannot broadcast: Redis refuses: NOPERM")
         with pytest.raises(WebSocketConnectionError, match="cannot broadcast: Redis refuses: NOPERM"):
-            await asyncio.to_thread(publish, "forbidden", {"n": 1})
-        await asyncio.to_thread(publish, "allowed", {"n": 1})
-        here = link(lambda envelope: None)
+            await asyncio.to_thread(get_broker().publish, "forbidden", {"n": 1})
+        await asyncio.to_thread(get_broker().publish, "allowed", {"n": 1})
+        here = get_broker().client(lambda envelope: None)
         await here.subscribe("allowed.1")
         with pytest.raises(WebSocketConnectionError, match="cannot join a room: Redis refuses: NOPERM"):
             await here.subscribe("forbidden.1")
@@ -242,25 +242,25 @@ async def test_a_turn_of_megabytes_arrives(group):
 async def test_who_leaves_before_the_confirmation_is_not_subscribed(group, redis_server):
     for turns in range(20):
         name = token()
-        join = asyncio.ensure_future(group.link.subscribe(name))
+        join = asyncio.ensure_future(group.client.subscribe(name))
         for _ in range(turns):
             await asyncio.sleep(0)
         if not join.cancel():
             break  # it was faster
         await asyncio.gather(join, return_exceptions=True)
-        await group.link.subscribe(token())  # whatever was asked before is answered
+        await group.client.subscribe(token())  # whatever was asked before is answered
         with redis.Redis.from_url(redis_server.url) as client:
             assert client.pubsub_channels(f"*{name}") == []
 
 
 async def test_leaving_and_coming_back_in_one_turn(group):
     name = token()
-    await group.link.subscribe(name)
+    await group.client.subscribe(name)
     for _ in range(3):
-        await asyncio.gather(group.link.unsubscribe(name), group.link.subscribe(name))
-        await apublish(name, {"n": "again"})
-    await asyncio.gather(group.link.subscribe(name), group.link.unsubscribe(name))
-    await apublish(name, {"n": "gone"})
+        await asyncio.gather(group.client.unsubscribe(name), group.client.subscribe(name))
+        await get_broker().apublish(name, {"n": "again"})
+    await asyncio.gather(group.client.subscribe(name), group.client.unsubscribe(name))
+    await get_broker().apublish(name, {"n": "gone"})
     await group.send("last")
     await group.expect([*["again"] * 3, "last"])
 
@@ -285,19 +285,19 @@ async def test_options(settings, redis_server: RedisServer, host, config):
     config = {"hosts": [{"address": redis_server.url, **host}], **config}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
     group = Group()
-    await group.link.subscribe(group.name)
+    await group.client.subscribe(group.name)
     await check_layer()
     await group.send("größe")
-    await asyncio.to_thread(publish, group.name, {"n": "from a thread"})
+    await asyncio.to_thread(get_broker().publish, group.name, {"n": "from a thread"})
     await group.expect(["größe", "from a thread"])
-    await get_channel_layer()._get_layer().flush()
+    await get_channel_layer().flush()
 
 
 async def test_groups_of_several_hosts(settings, redis_server, own_redis):
     config = {"hosts": [redis_server.url, own_redis.url], "prefix": token()}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
     groups = [Group() for _ in range(20)]
-    await asyncio.gather(*(group.link.subscribe(group.name) for group in groups))
+    await asyncio.gather(*(group.client.subscribe(group.name) for group in groups))
     counts = []
     for server in (redis_server, own_redis):
         with redis.Redis.from_url(server.url) as client:
@@ -307,16 +307,16 @@ async def test_groups_of_several_hosts(settings, redis_server, own_redis):
     await check_layer()
     for n in range(30):  # the shards' numbers have nothing to do with each other
         await asyncio.gather(*(group.send(n) for group in groups))
-    await asyncio.to_thread(lambda: [publish(group.name, {"n": "sync"}) for group in groups])
+    await asyncio.to_thread(lambda: [get_broker().publish(group.name, {"n": "sync"}) for group in groups])
     for group in groups:
         await group.expect([*range(30), "sync"])
-    await get_channel_layer()._get_layer().flush()
+    await get_channel_layer().flush()
 
 
 def test_a_loop_that_ends_leaves_no_connection(layer, redis_server):
     async def use() -> None:
         group = Group()
-        await group.link.subscribe(group.name)
+        await group.client.subscribe(group.name)
         await group.send("x")
         await group.expect(["x"])
 

@@ -1,0 +1,64 @@
+"""Broker over Redis' publish and subscribe, by our ``RedisChannelLayer``."""
+
+from __future__ import annotations
+
+from ..broker import Broker, BrokerClient, Deliver, Envelope
+from ..errors import translated
+from ..outages import LayerStatus, outage_of
+from .layer import LoopLayer, RedisChannelLayer
+
+__all__ = ["RedisBroker", "RedisBrokerClient"]
+
+
+class RedisBroker(Broker):
+    """Broker over the connections that a ``RedisChannelLayer`` has for each event loop, and for threads.
+
+    While Redis cannot be reached, publishing waits for up to ``FASTWS_PUBLISH_RETRY_SECONDS``.
+    """
+
+    def __init__(self, layer: RedisChannelLayer) -> None:
+        self._layer = layer
+
+    async def apublish(self, group: str, envelope: Envelope) -> None:
+        await self._layer.for_loop().broadcast(group, envelope)
+
+    def publish(self, group: str, envelope: Envelope) -> None:
+        self._layer.blocking.publish(group, envelope, self._layer.serialize)
+
+    async def check(self, seconds: float = 2.0) -> None:
+        async with translated("check the channel layer", seconds):
+            await self._layer.for_loop().check()
+
+    @property
+    def status(self) -> LayerStatus:
+        return outage_of(self._layer).status
+
+    def client(self, deliver: Deliver) -> RedisBrokerClient:
+        return RedisBrokerClient(deliver, self._layer.for_loop())
+
+
+class RedisBrokerClient(BrokerClient):
+    """Subscriptions of one event loop over the connections of that loop, delivered through one bounded queue."""
+
+    def __init__(self, deliver: Deliver, layer: LoopLayer) -> None:
+        super().__init__(deliver)
+        self._layer = layer
+        self._feed = layer.feed(deliver)
+
+    async def subscribe(self, group: str) -> None:
+        await self._layer.listen(group, self.deliver, self._feed)
+
+    async def unsubscribe(self, group: str) -> None:
+        await self._layer.unlisten(group)
+
+    def is_subscribed(self, group: str) -> bool:
+        return self._layer.is_subscribed(group)
+
+    async def resubscribed(self, group: str) -> None:
+        await self._layer.resubscribed(group)
+
+    def hold(self) -> None:
+        self._feed.hold()
+
+    def resume(self) -> None:
+        self._feed.resume()
