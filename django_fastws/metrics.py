@@ -1,7 +1,7 @@
 """Metrics of this process: counters, gauges and histograms, in plain numbers that an exporter reads.
 
 Every metric is one row of the table below: its name, unit, labels and meaning. Whoever counts imports this module and
-calls ``add()``, ``observe()`` or ``read_from()`` on a row; whoever exports reads ``every_metric()``.
+calls ``add()``, ``observe()`` or ``read_from()`` on a row; whoever exports reads ``all_metrics()``.
 
 What it costs: a lock and a dict for one ``add()`` or ``observe()``, so these are called once for each broadcast,
 fan-out, handshake or connection, and never for each message or for each member of a room. Messages are counted in
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -36,7 +36,7 @@ __all__ = [
     "closes",
     "connections",
     "denials",
-    "every_metric",
+    "all_metrics",
     "fan_out_seconds",
     "forced_closes",
     "joins",
@@ -124,19 +124,33 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """How many there are now: read from whoever knows, when it is asked for."""
+    """How many there are now: counted up and down, or read from whoever knows when it is asked for."""
 
     kind: ClassVar[str] = "gauge"
     _source: Callable[[], float] | None = None
+
+    def reset(self) -> None:
+        super().reset()
+        self._value: float = 0
+
+    def add(self, amount: float) -> None:
+        """Count up, or down with a negative amount."""
+        with self._lock:
+            self._value += amount
 
     def read_from(self, source: Callable[[], float]) -> None:
         """Name the function that knows. The last one named is asked."""
         self._source = source
 
     @property
+    def value(self) -> float:
+        """The number now."""
+        return self._value if self._source is None else self._source()
+
+    @property
     def values(self) -> Mapping[Labels, float]:
-        """The number now; nothing where nobody knows, for what would count is not in use."""
-        return MappingProxyType({} if self._source is None else {(): self._source()})
+        """The number now, as other metrics have it."""
+        return MappingProxyType({(): self.value})
 
 
 class HistogramValue:
@@ -236,16 +250,16 @@ class _TrafficCounter(Counter):
         return MappingProxyType(found)
 
 
-def every_metric() -> Iterator[Metric]:
+def all_metrics() -> list[Metric]:
     """The rows of the table, in its order."""
-    return iter(list(_metrics.values()))
+    return list(_metrics.values())
 
 
 def reset() -> None:
     """Begin with zeros: what a forked child does, and a test may."""
     for counted in list(_traffics.values()):  # connections have it still
         counted.reset()
-    for metric in every_metric():
+    for metric in all_metrics():
         metric.reset()
 
 
@@ -263,7 +277,7 @@ connections = Gauge(
 )
 users = Gauge("users", "users", (), "Users who are logged in on one of them.")
 denials = Counter("denials", "handshakes", ("reason",), "Handshakes that were denied, by limit, rule or mistake.")
-closes = Counter("closes", "connections", ("code",), "Accepted connections that have ended, by close code.")
+closes = Counter("closes", "connections", ("transport", "code"), "Accepted connections that have ended.")
 forced_closes = Counter(
     "forced_closes",
     "connections",
@@ -312,5 +326,5 @@ outbound_connections = Gauge(
     "outbound_connections", "connections", (), "WebSockets of outbound routes that are open."
 )
 outbound_attempts = Counter(
-    "outbound_attempts", "attempts", ("outcome",), "Attempts of outbound routes to connect, by how they ended."
+    "outbound_attempts", "attempts", ("outcome",), "Attempts of outbound routes that have ended, by outcome."
 )

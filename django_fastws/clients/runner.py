@@ -8,6 +8,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from .. import metrics
 from .._core.backoff import delays
 from ..conf import conf
 from ..routing import OutboundRoute
@@ -109,6 +110,7 @@ class Runner:
         waits = self._delays()
         while True:
             result = await self._attempt()
+            metrics.outbound_attempts.add(1, "lease_lost" if result is None else result.outcome.value)
             if self._stopping.is_set():
                 raise Stopped
             if result is None:  # the lease was lost
@@ -148,6 +150,7 @@ class Runner:
             token=lease.token if lease is not None else None,
         )
         self.state, self.connected_at = "connected", time.time()
+        metrics.outbound_connections.add(1)
         logger.info("✔ WebSocket connected: %s", self.url)
         reason = ""
         try:
@@ -160,6 +163,7 @@ class Runner:
             reason = result.reason
         finally:
             self.state, self.connected_at = "closed", None
+            metrics.outbound_connections.add(-1)
             self._counted_in, self._counted_out = self.messages_in, self.messages_out
             self._transport = None
             lost_lease = lease is not None and not lease.is_valid() and not self._stopping.is_set()

@@ -1,0 +1,48 @@
+"""What outbound routes count in the metrics of their process."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_fastws import Reconnect, metrics
+
+from .conftest import run, running
+from .peers import closing, listen, soon
+
+LIBRARIES = ("websockets",)
+
+
+@pytest.fixture(autouse=True)
+def _zero():
+    metrics.reset()
+
+
+async def test_attempts_are_counted_by_outcome(app, peer):
+    server = await peer(closing(1001, 1001, 1001))
+
+    async def handler(ws):
+        if ws.attempt == 0 and len(server.visits) == 1:
+            raise Reconnect(0)
+        async for _ in ws:
+            pass
+
+    app.ws(server.url, max_retries=1)(handler)
+    app.ws("ws://127.0.0.1:9/", reconnect=False)(handler)
+    await run(app)
+    assert metrics.outbound_attempts.by("outcome") == {"reconnect": 1, "closed_by_peer": 2, "transient_failure": 1}
+    assert metrics.outbound_connections.value == 0
+
+
+async def test_open_connections_are_counted_while_they_are_open(app, peer):
+    server = await peer(listen)
+
+    async def handler(ws):
+        await ws.recv()
+
+    for _ in range(2):
+        app.ws(server.url)(handler)
+    async with running(app) as it:
+        await soon(lambda: metrics.outbound_connections.value == 2)
+        it.stop()
+        await it.ended()
+    assert metrics.outbound_connections.value == 0
