@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
+from ._core.forks import reset_in_child
+
 __all__ = ["BackgroundTasks", "cancel_and_wait", "is_being_cancelled", "wait_unless"]
 
 T = TypeVar("T")
@@ -24,6 +26,7 @@ class BackgroundTasks:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._tasks: set[asyncio.Task[Any]] = set()
+        reset_in_child(self)
 
     def start(
         self, work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | None = None
@@ -49,8 +52,8 @@ class BackgroundTasks:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def clear(self) -> None:
-        """Forget the tasks without cancelling them: in a forked child, they run in its parent."""
+    def reset(self) -> None:
+        """Forget the tasks: in a forked child, they do not run."""
         self._tasks.clear()
 
     def __iter__(self) -> Iterator[asyncio.Task[Any]]:

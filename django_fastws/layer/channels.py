@@ -16,6 +16,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from .._core.forks import after_fork_in_child
 from ..exceptions import WebSocketConnectionError
+from ..tasks import cancel_and_wait
 from .broker import Broker, BrokerClient, Deliver, Envelope
 from .errors import is_timeout, translated
 from .outages import LayerStatus, outage_of
@@ -111,8 +112,7 @@ class ChannelsBrokerClient(BrokerClient):
     async def close(self) -> None:
         receiver, self._receiver, self._channel = self._receiver, None, None
         if receiver is not None:
-            receiver.cancel()
-            await asyncio.gather(receiver, return_exceptions=True)
+            await cancel_and_wait(receiver)
         self._server.back(self)
 
     async def _confirm(self, group: str) -> None:

@@ -12,8 +12,9 @@ import time
 
 from django.core import mail
 
-from .._core.forks import after_fork_in_child
+from .._core.forks import reset_in_child
 from ..conf import conf
+from ..loops import running_loop
 from .broker import Broker, BrokerClient, Deliver, Envelope
 from .outages import LayerStatus
 
@@ -31,8 +32,13 @@ class LocalBroker(Broker):
 
     def __init__(self) -> None:
         self._clients: dict[str, dict[LocalBrokerClient, asyncio.AbstractEventLoop]] = {}
-        self._lock = threading.Lock()
         self._expects_members = False
+        self.reset()
+        reset_in_child(self)
+
+    def reset(self) -> None:
+        """Replace the lock in a forked child: another thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     async def apublish(self, group: str, envelope: Envelope) -> None:
         held = self._deliver(group, envelope)
@@ -66,10 +72,7 @@ class LocalBroker(Broker):
         Returns:
             The clients that whoever publishes more should wait for, until none of them ``is_held``.
         """
-        try:
-            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
+        here = running_loop()
         with self._lock:
             clients = list(self._clients.get(group, {}).items())
         if not self._expects_members:
@@ -108,10 +111,6 @@ class LocalBroker(Broker):
             if not clients:
                 self._clients.pop(group, None)
 
-    def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may have held."""
-        self._lock = threading.Lock()
-
 
 class LocalBrokerClient(BrokerClient):
     """Subscriptions of one event loop to groups of a ``LocalBroker``."""
@@ -141,4 +140,3 @@ class LocalBrokerClient(BrokerClient):
 
 #: Of this process: who has joined without a layer is there with Channels' in-memory one, too.
 local_broker = LocalBroker()
-after_fork_in_child(local_broker.after_fork)

@@ -14,8 +14,10 @@ from weakref import WeakKeyDictionary
 from django.dispatch import Signal
 
 from .. import metrics
-from .._core.forks import after_fork_in_child
+from .._core.forks import reset_in_child
+from ..loops import running_loop
 from ..signals import layer_lost, layer_restored
+from ..tasks import BackgroundTasks
 from .errors import CutOff
 
 __all__ = ["LayerStatus", "Outage", "Server", "outage_of"]
@@ -49,10 +51,11 @@ class Outage:
 
     def __init__(self, sender: type) -> None:
         self._sender = sender
-        self._reset()
-        _every_outage[self] = None
+        self.reset()
+        reset_in_child(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Begin anew in a forked child: its parent's connections, and their troubles, are not its own."""
         self._lock = threading.RLock()
         self._missing: dict[tuple[str, Hashable], BaseException] = {}
         self._error: BaseException | None = None
@@ -143,51 +146,51 @@ class Server:
             self._outage._back(self.name, *who)
 
 
-_announcements: set[asyncio.Task[Any]] = set()
+_announcements = BackgroundTasks(logger)
 
 
 def _announce(signal: Signal, sender: type, **arguments: Any) -> None:
     """Tell the receivers: soon, if this thread runs an event loop, which must not be held up; else at once."""
     if not signal.has_listeners(sender):
         return
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
+    loop = running_loop()
+    if loop is None:
         signal.send_robust(sender, **arguments)  # Django logs the errors of receivers
         return
-    earlier = [task for task in list(_announcements) if task.get_loop() is loop]
+    earlier = [task for task in _announcements if task.get_loop() is loop]
 
     async def tell() -> None:
         if earlier:
             await asyncio.wait(earlier)
         await signal.asend_robust(sender, **arguments)
 
-    task = loop.create_task(tell())
-    _announcements.add(task)
-    task.add_done_callback(_announcements.discard)
+    _announcements.start(tell())
 
 
-_every_outage: WeakKeyDictionary[Outage, None] = WeakKeyDictionary()
-_of_layers: WeakKeyDictionary[Any, Outage] = WeakKeyDictionary()
-_lock = threading.Lock()
+class _Outages:
+    """Outages of all layers of this process."""
+
+    def __init__(self) -> None:
+        self._of_layers: WeakKeyDictionary[Any, Outage] = WeakKeyDictionary()
+        self.reset()
+        reset_in_child(self)
+
+    def reset(self) -> None:
+        """Begin anew in a forked child."""
+        self._lock = threading.Lock()
+
+    def of(self, layer: Any) -> Outage:
+        """The outage of a layer."""
+        with self._lock:
+            found = self._of_layers.get(layer)
+            if found is None:
+                found = self._of_layers[layer] = Outage(type(layer))
+            return found
+
+
+_outages = _Outages()
 
 
 def outage_of(layer: Any) -> Outage:
     """What is known of a layer."""
-    with _lock:
-        found = _of_layers.get(layer)
-        if found is None:
-            found = _of_layers[layer] = Outage(type(layer))
-        return found
-
-
-def _after_fork() -> None:
-    """A child begins anew: its parent's connections, and their troubles, are not its own."""
-    global _lock
-    _lock = threading.Lock()
-    _announcements.clear()
-    for outage in list(_every_outage):
-        outage._reset()
-
-
-after_fork_in_child(_after_fork)
+    return _outages.of(layer)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
+from ..tasks import cancel_and_wait, wait_unless
 from ..types import ASGIApp, Message
 
 __all__ = ["MODES", "Lifespan"]
@@ -79,11 +80,7 @@ class Lifespan:
         assert task is not None
         self._answered.clear()
         self._events.put_nowait({"type": f"lifespan.{what}"})
-        answering = asyncio.ensure_future(self._answered.wait())
-        try:
-            await asyncio.wait([answering, task], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            answering.cancel()
+        await wait_unless(self._answered, task)
         return self._answer if self._answered.is_set() else None
 
     async def _run(self) -> None:
@@ -97,5 +94,4 @@ class Lifespan:
     async def _end(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_and_wait(task)

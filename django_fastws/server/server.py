@@ -29,6 +29,7 @@ from ..masking import mask_path
 from ..python_warnings import reveal_warnings
 from ..rooms import current_hub
 from ..stopping import OrderlyStop
+from ..tasks import BackgroundTasks
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
 from .access_log import AccessLog, shown
@@ -123,7 +124,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self.endpoints = [f"{text}:lockfile=0" if UnixSocket.of(text) else text for text in self.endpoints]
         self._claims = contextlib.ExitStack()
         self._late: set[Any] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(logger)
         self._when_ready: Callable[[], None] | None = self.ready_callable
         self.ready_callable = self._ready
 
@@ -183,9 +184,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         return Channel(self.pending, counts_address=self._forwarded is None)
 
     def _spawn(self, function: Callable[[], Any]) -> None:
-        task = asyncio.get_event_loop().create_task(function())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(function(), loop=reactor._asyncioEventloop)  # which does not run yet at the beginning
 
     def _listen_on(self, descriptor: int) -> None:
         """Listen on a socket that somebody else has opened, of whatever family."""

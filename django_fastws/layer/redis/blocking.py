@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
 import redis
 from channels_redis.utils import _consistent_hash
 
-from ..._core.forks import after_fork_in_child
+from ..._core.forks import reset_in_child
 from ..._core.resp import Refusal, ReplyReader, command, publish_command
 from ..._core.sequences import Numbered
 from ...conf import conf
@@ -53,10 +52,11 @@ class BlockingPublisher:
         self._hosts = hosts
         self._prefix = prefix
         self._servers = [outage.server(describe(host)) for host in hosts]
-        self._reset()
-        _every_publisher.add(self)
+        self.reset()
+        reset_in_child(self)
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Begin anew in a forked child: the connections are its parent's, and are closed without a word to Redis."""
         self._lock = threading.Lock()
         self._pools: dict[int, Any] = {}
         self._idle: list[list[_Lane]] = [[] for _ in self._hosts]
@@ -225,15 +225,3 @@ class _Lane:
         connection, self._connection, self._socket = self._connection, None, None
         if connection is not None:
             connection.disconnect()
-
-
-_every_publisher: WeakSet[BlockingPublisher] = WeakSet()
-
-
-def _after_fork() -> None:
-    """The connections are the parent's: the child's copies are closed, without a word to Redis."""
-    for publisher in list(_every_publisher):
-        publisher._reset()
-
-
-after_fork_in_child(_after_fork)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ...tasks import cancel_and_wait
 from ..errors import silence
 from ..outages import Server
 from .connection import Connection
@@ -168,8 +169,7 @@ class Line:
     async def close(self) -> None:
         """End it."""
         if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+            await cancel_and_wait(self._connecting)
         if self._pulse is not None:
             self._pulse.cancel()
             self._pulse = None

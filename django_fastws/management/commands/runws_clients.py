@@ -22,6 +22,7 @@ from django_fastws.layer.probe import announce_layer
 from django_fastws.logs import log_to_stderr
 from django_fastws.routing.routes import OutboundRoute, registry
 from django_fastws.stopping import OrderlyStop
+from django_fastws.tasks import cancel_and_wait
 
 logger = logging.getLogger("django_fastws.clients")
 
@@ -113,6 +114,5 @@ async def _run(
     try:
         await supervisor.run()
     finally:
-        announcing.cancel()
-        await asyncio.gather(announcing, return_exceptions=True)
+        await cancel_and_wait(announcing)
     return status()
