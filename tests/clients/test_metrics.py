@@ -26,8 +26,8 @@ async def test_attempts_are_counted_by_outcome(app, peer):
         async for _ in ws:
             pass
 
-    app.ws(server.url, max_retries=1)(handler)
-    app.ws("ws://127.0.0.1:9/", reconnect=False)(handler)
+    app.ws(server.url, reconnect=True, max_retries=1)(handler)
+    app.ws("ws://127.0.0.1:9/")(handler)
     await run(app)
     assert metrics.outbound_attempts.by("outcome") == {"reconnect": 1, "closed_by_peer": 2, "transient_failure": 1}
     assert metrics.outbound_connections.value == 0
