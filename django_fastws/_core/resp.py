@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Refusal", "ReplyReader", "command", "publish_command"]
+__all__ = ["ErrorReply", "ReplyReader", "command", "publish_command"]
 
 _LINE = b"\r\n"
 # How a message of a subscription begins, up to the size of the channel's name: as a push of RESP 3, and as an array.
@@ -30,8 +30,8 @@ def publish_command(channel: bytes, data: bytes) -> bytes:
     return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(data), data)
 
 
-class Refusal:
-    """A reply that says that a command failed."""
+class ErrorReply:
+    """Reply that says that a command failed."""
 
     __slots__ = ("text",)
 
@@ -39,21 +39,21 @@ class Refusal:
         self.text = text
 
     def __repr__(self) -> str:
-        return f"Refusal({self.text!r})"
+        return f"ErrorReply({self.text!r})"
 
 
 class _IncompleteError(Exception):
-    """There is less than one reply; ``missing`` bytes at least."""
+    """Less than one reply; at least ``missing`` bytes are to come."""
 
     def __init__(self, missing: int = 1) -> None:
         self.missing = missing
 
 
 class ReplyReader:
-    """Cuts what comes from Redis into replies.
+    """Parser of what comes from Redis, into replies.
 
     An array is a list, a map a list of pairs, a push a tuple; so is a message of a subscription, whatever the
-    version: ``(b"message", channel, data)``. Strings are bytes, numbers int or float, an error is a ``Refusal``.
+    version: ``(b"message", channel, data)``. Strings are bytes, numbers int or float, an error is an ``ErrorReply``.
     """
 
     __slots__ = ("_chunks", "_missing")
@@ -134,7 +134,7 @@ def _parse(data: bytes, position: int) -> tuple[Any, int]:
             raise _IncompleteError(stop + 2 - len(data))
         text = data[position:stop]
         if kind == b"!":
-            return Refusal(text.decode(errors="replace")), stop + 2
+            return ErrorReply(text.decode(errors="replace")), stop + 2
         return (text[4:] if kind == b"=" else text), stop + 2  # a verbatim string begins with its format: "txt:"
     parts = []
     for _ in range(2 * size if kind in b"%|" else size):
@@ -150,7 +150,7 @@ def _parse(data: bytes, position: int) -> tuple[Any, int]:
 _SIZED = frozenset((b"$", b"=", b"!", b"*", b"~", b">", b"%", b"|"))
 _SIMPLE: dict[bytes, Any] = {
     b"+": bytes,
-    b"-": lambda rest: Refusal(rest.decode(errors="replace")),
+    b"-": lambda rest: ErrorReply(rest.decode(errors="replace")),
     b":": int,
     b"(": int,
     b",": float,

@@ -98,7 +98,7 @@ class ChannelsBrokerClient(BrokerClient):
                 await self._layer.group_discard(group, self._channel)
 
     def is_subscribed(self, group: str) -> bool:
-        return not self._server.is_missed_by(self)
+        return not self._server.is_lost_for(self)
 
     async def resubscribed(self, group: str) -> None:
         await self.subscribe(group)
@@ -113,7 +113,7 @@ class ChannelsBrokerClient(BrokerClient):
         receiver, self._receiver, self._channel = self._receiver, None, None
         if receiver is not None:
             await cancel_and_wait(receiver)
-        self._server.back(self)
+        self._server.report_restored(self)
 
     async def _confirm(self, group: str) -> None:
         """Wait for a message of our own, which shows that the subscription stands."""
@@ -132,9 +132,9 @@ class ChannelsBrokerClient(BrokerClient):
         pause = 0.0
         while True:
             try:
-                if self._server.is_missed_by(self):
+                if self._server.is_lost_for(self):
                     await self._rejoin(channel)
-                    self._server.back(self)
+                    self._server.report_restored(self)
                     pause = 0.0
                 await self._may_receive.wait()
                 message = await self._layer.receive(channel)
@@ -148,7 +148,7 @@ class ChannelsBrokerClient(BrokerClient):
                     self._undecoded += 1
                     await asyncio.sleep(0 if self._undecoded % self._WITHOUT_PAUSE else self._SHORTEST_PAUSE)
                     continue
-                self._server.lost(self, error)
+                self._server.report_lost(self, error)
                 pause = min(self._LONGEST_PAUSE, pause * 2 or self._SHORTEST_PAUSE)
                 await asyncio.sleep(pause)
                 continue

@@ -1,4 +1,4 @@
-"""The errors of the libraries underneath, as ours."""
+"""Errors of the channel layer, and those of the libraries underneath translated into ours."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketError
 
 __all__ = [
-    "CutOff",
-    "closure",
-    "confusion",
-    "cut_off",
+    "OutputBufferLimitError",
+    "connection_closed",
+    "not_redis",
+    "output_buffer_limit",
     "is_timeout",
-    "out_of_reach",
-    "silence",
+    "unreachable",
+    "not_answering",
     "translated",
-    "unanswered",
+    "timed_out",
 ]
 
 
-def out_of_reach(doing: str, error: BaseException | str | None) -> WebSocketConnectionError:
-    """The error of a caller whose layer cannot be reached."""
+def unreachable(doing: str, error: BaseException | str | None) -> WebSocketConnectionError:
+    """Error of a caller whose layer cannot be reached."""
     return WebSocketConnectionError(f"cannot {doing}: the channel layer is out of reach: {error}")
 
 
-def unanswered(doing: str, seconds: float) -> WebSocketConnectionError:
-    """The error of a caller whose layer says nothing."""
+def timed_out(doing: str, seconds: float) -> WebSocketConnectionError:
+    """Error of a caller whose layer does not answer before the timeout."""
     return WebSocketConnectionError(f"cannot {doing}: the channel layer did not answer within {seconds:g} seconds")
 
 
-def silence(name: str) -> TimeoutError:
-    """The error of a connection to a Redis that says nothing."""
+def not_answering(name: str) -> TimeoutError:
+    """Error of a connection to a Redis that does not answer before the timeout."""
     return TimeoutError(f"Redis at {name} does not answer")
 
 
-def closure(name: str) -> ConnectionResetError:
-    """The error of a connection that a Redis has closed."""
+def connection_closed(name: str) -> ConnectionResetError:
+    """Error of a connection that a Redis has closed."""
     return ConnectionResetError(f"Redis at {name} has closed the connection")
 
 
-class CutOff(ConnectionResetError):
-    """A Redis has closed the connection of a process that did not read as fast as messages came."""
+class OutputBufferLimitError(ConnectionResetError):
+    """Redis has closed a connection that was not read as fast as messages came, by its output buffer limit."""
 
 
-def cut_off(name: str) -> CutOff:
-    """The error of a connection that a Redis has closed when it was far behind."""
-    return CutOff(
+def output_buffer_limit(name: str) -> OutputBufferLimitError:
+    """Error of a subscribed connection that a Redis has closed when it was far behind."""
+    return OutputBufferLimitError(
         f"Redis at {name} has closed the connection, from which this process did not read as fast as messages came "
         "(client-output-buffer-limit pubsub); what was in it is missing here"
     )
 
 
-def confusion(name: str, what: object) -> ConnectionError:
-    """The error of a connection to what seems to be something else."""
+def not_redis(name: str, what: object) -> ConnectionError:
+    """Error of a connection to what does not speak Redis' protocol."""
     return ConnectionError(f"what answers at {name} is no Redis: {what}")
 
 
 @contextlib.asynccontextmanager
 async def translated(doing: str, seconds: float | None = None) -> AsyncIterator[None]:
-    """Bound the time, by ``FASTWS_PUBLISH_TIMEOUT_SECONDS`` if not said, and turn a library's errors into ours."""
+    """Translate a library's errors into ours, within a timeout: ``FASTWS_PUBLISH_TIMEOUT_SECONDS`` if not said."""
     seconds = conf.publish_timeout_seconds if seconds is None else seconds
     try:
         async with asyncio.timeout(seconds):
@@ -69,15 +69,15 @@ async def translated(doing: str, seconds: float | None = None) -> AsyncIterator[
     except WebSocketError:
         raise
     except TimeoutError as error:
-        raise unanswered(doing, seconds) from error
+        raise timed_out(doing, seconds) from error
     except Exception as error:
         if isinstance(error, OSError) or _is_redis_error(error) or _comes_from_redis(error):
-            raise out_of_reach(doing, error) from error
+            raise unreachable(doing, error) from error
         raise
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether this says that nothing came for a while."""
+    """Whether an error is a timeout, of Python's or of redis-py."""
     return isinstance(error, TimeoutError) or (_is_redis_error(error) and type(error).__name__ == "TimeoutError")
 
 
@@ -86,7 +86,7 @@ def _is_redis_error(error: BaseException) -> bool:
 
 
 def _comes_from_redis(error: BaseException) -> bool:
-    """Whether redis-py stumbled over a connection that broke under it."""
+    """Whether an error was raised in redis-py, as when a connection breaks under it."""
     traceback, module = error.__traceback__, ""
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")

@@ -1,4 +1,4 @@
-"""Whether a channel layer can be reached, as this process has seen it: said once when it is lost, once when back."""
+"""Outages of a channel layer, as this process has seen them: logged and signalled once when they begin and end."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .._core.forks import reset_in_child
 from ..loops import running_loop
 from ..signals import layer_lost, layer_restored
 from ..tasks import BackgroundTasks
-from .errors import CutOff
+from .errors import OutputBufferLimitError
 
-__all__ = ["LayerStatus", "Outage", "Server", "outage_of"]
+__all__ = ["LayerStatus", "Outage", "LayerServer", "outage_of"]
 
 logger = logging.getLogger("django_fastws.layer")
 
 
 @dataclass(frozen=True, slots=True)
 class LayerStatus:
-    """What this process knows of its channel layer.
+    """State of the channel layer, as far as this process knows it.
 
     Attributes:
         is_reachable: whether nothing is known to be wrong. It may be wrong all the same: nobody was asked.
@@ -41,9 +41,9 @@ class LayerStatus:
 
 
 class Outage:
-    """What is wrong with one layer in this process, in all its threads and event loops.
+    """Outage tracker of one layer in this process, for all its threads and event loops.
 
-    An outage begins with the first that misses one of the layer's servers, and ends when nobody does any more.
+    An outage begins with the first user who loses one of the layer's servers, and ends when all have it back.
 
     Args:
         sender: of the signals.
@@ -57,7 +57,7 @@ class Outage:
     def reset(self) -> None:
         """Begin anew in a forked child: its parent's connections, and their troubles, are not its own."""
         self._lock = threading.RLock()
-        self._missing: dict[tuple[str, Hashable], BaseException] = {}
+        self._lost: dict[tuple[str, Hashable], BaseException] = {}
         self._error: BaseException | None = None
         self._began = 0.0
         self._count = 0
@@ -66,32 +66,36 @@ class Outage:
     def status(self) -> LayerStatus:
         """What is known."""
         with self._lock:
-            if not self._missing:
+            if not self._lost:
                 return LayerStatus(is_reachable=True)
             return LayerStatus(is_reachable=False, seconds=time.monotonic() - self._began, error=str(self._error))
 
-    def server(self, name: str = "") -> Server:
+    def server(self, name: str = "") -> LayerServer:
         """One of the layer's servers."""
-        return Server(self, name)
+        return LayerServer(self, name)
 
-    def _lost(self, name: str, who: Hashable, error: BaseException) -> None:
+    def _report_lost(self, name: str, user: Hashable, error: BaseException) -> None:
         with self._lock:
-            begins = not self._missing
-            self._missing[name, who] = error
+            begins = not self._lost
+            self._lost[name, user] = error
             if begins:
                 self._error, self._began = error, time.monotonic()
                 self._count += 1
                 metrics.outages.add()
-                what = "Fell behind the channel layer" if isinstance(error, CutOff) else "Lost the channel layer"
+                what = (
+                    "Fell behind the channel layer"
+                    if isinstance(error, OutputBufferLimitError)
+                    else "Lost the channel layer"
+                )
                 logger.warning("%s, and keep trying: %s", what, error)
         if begins:
             _announce(layer_lost, self._sender, error=error)
 
-    def _back(self, name: str, *who: Hashable) -> None:
+    def _report_restored(self, name: str, *users: Hashable) -> None:
         with self._lock:
-            for one in who:
-                self._missing.pop((name, one), None)
-            if self._missing or self._error is None:
+            for user in users:
+                self._lost.pop((name, user), None)
+            if self._lost or self._error is None:
                 return
             seconds, error, self._error = time.monotonic() - self._began, self._error, None
             metrics.outage_seconds.add(seconds)
@@ -100,14 +104,14 @@ class Outage:
 
     def _errors(self, name: str) -> list[BaseException]:
         with self._lock:
-            return [error for (server, _), error in self._missing.items() if server == name]
+            return [error for (server, _), error in self._lost.items() if server == name]
 
 
-class Server:
-    """One of the servers of a layer, as this process sees it.
+class LayerServer:
+    """State of one server of a layer, as its users in this process report it.
 
-    Whoever uses it says when it is lost and when it is back: a connection of an event loop as itself; threads, of
-    which the next may notice what the last has lost, together, as None.
+    Users are the connections of event loops, each for itself, and the threads together, as None: one thread may
+    notice what another has lost.
     """
 
     __slots__ = ("_outage", "name")
@@ -118,12 +122,12 @@ class Server:
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody misses it."""
-        return bool(self._outage._missing) and bool(self._outage._errors(self.name))
+        """Whether it is lost for any of its users."""
+        return bool(self._outage._lost) and bool(self._outage._errors(self.name))
 
     @property
     def error(self) -> BaseException | None:
-        """Why it is lost, as the first who noticed says."""
+        """Why it is lost, as the first user to notice says."""
         errors = self._outage._errors(self.name)
         return errors[0] if errors else None
 
@@ -132,25 +136,25 @@ class Server:
         """How many outages of the layer there have been."""
         return self._outage._count
 
-    def is_missed_by(self, who: Hashable) -> bool:
-        """Whether this one misses it."""
-        return (self.name, who) in self._outage._missing
+    def is_lost_for(self, user: Hashable) -> bool:
+        """Whether it is lost for this user."""
+        return (self.name, user) in self._outage._lost
 
-    def lost(self, who: Hashable, error: BaseException) -> None:
-        """It cannot be reached, or still cannot."""
-        self._outage._lost(self.name, who, error)
+    def report_lost(self, user: Hashable, error: BaseException) -> None:
+        """A user cannot reach it, or still cannot."""
+        self._outage._report_lost(self.name, user, error)
 
-    def back(self, *who: Hashable) -> None:
-        """It can be reached, or these do not need it any more."""
-        if self._outage._missing:
-            self._outage._back(self.name, *who)
+    def report_restored(self, *users: Hashable) -> None:
+        """These users can reach it, or do not need it any more."""
+        if self._outage._lost:
+            self._outage._report_restored(self.name, *users)
 
 
 _announcements = BackgroundTasks(logger)
 
 
 def _announce(signal: Signal, sender: type, **arguments: Any) -> None:
-    """Tell the receivers: soon, if this thread runs an event loop, which must not be held up; else at once."""
+    """Call the receivers of a signal: soon if this thread runs an event loop, which must not be blocked; else now."""
     if not signal.has_listeners(sender):
         return
     loop = running_loop()
@@ -192,5 +196,5 @@ _outages = _Outages()
 
 
 def outage_of(layer: Any) -> Outage:
-    """What is known of a layer."""
+    """Outage tracker of a layer."""
     return _outages.of(layer)

@@ -1,4 +1,4 @@
-"""Whether the channel layer answers, for those who start and for those who are asked whether they are ready."""
+"""Probe of the channel layer, at the start of a server and for its readiness check."""
 
 from __future__ import annotations
 

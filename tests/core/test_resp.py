@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.resp import Refusal, ReplyReader, command, publish_command
+from django_fastws._core.resp import ErrorReply, ReplyReader, command, publish_command
 
 #: What Redis sends, and what is read.
 REPLIES = [
@@ -44,8 +44,8 @@ def test_replies(data, reply):
 
 def test_errors_are_replies():
     simple, bulk = ReplyReader().feed(b"-NOPERM not you\r\n!9\r\nSYNTAX ab\r\n")
-    assert (type(simple), simple.text, bulk.text) == (Refusal, "NOPERM not you", "SYNTAX ab")
-    assert repr(simple) == "Refusal('NOPERM not you')"
+    assert (type(simple), simple.text, bulk.text) == (ErrorReply, "NOPERM not you", "SYNTAX ab")
+    assert repr(simple) == "ErrorReply('NOPERM not you')"
 
 
 @given(st.lists(st.sampled_from(REPLIES), max_size=6), st.data())

@@ -12,7 +12,7 @@ from channels.layers import get_channel_layer
 from django_fastws import Room
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.layer.redis import feed as feed_module
+from django_fastws.layer.redis import delivery_queue
 from django_fastws.limits import statistics
 from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms.hub import current_hub, envelope
@@ -75,7 +75,7 @@ async def until(condition):
 def tight(monkeypatch):
     """Bounds that are soon reached."""
     monkeypatch.setattr(hub_module, "_MOST_BYTES", 64 * 1024)
-    monkeypatch.setattr(feed_module, "_MOST_BYTES", 256 * 1024)
+    monkeypatch.setattr(delivery_queue, "_MOST_BYTES", 256 * 1024)
 
 
 async def test_what_comes_faster_than_it_can_be_sent_is_dropped_here_and_redis_need_not_cut(

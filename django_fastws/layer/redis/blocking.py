@@ -1,4 +1,4 @@
-"""Publishing to Redis from threads that have no event loop."""
+"""Blocking publisher: to Redis, from threads that have no event loop."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import redis
 from channels_redis.utils import _consistent_hash
 
 from ..._core.forks import reset_in_child
-from ..._core.resp import Refusal, ReplyReader, command, publish_command
+from ..._core.resp import ErrorReply, ReplyReader, command, publish_command
 from ..._core.sequences import Numbered
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
 from ..broker import Envelope
-from ..errors import closure, confusion, is_timeout, out_of_reach, silence, unanswered
-from ..outages import Outage, Server
+from ..errors import connection_closed, is_timeout, not_answering, not_redis, timed_out, unreachable
+from ..outages import LayerServer, Outage
 from .hosts import create_blocking_pool, describe, make_connection
 from .shard import SETTLING_SECONDS
 
@@ -31,13 +31,13 @@ codecs.lookup("idna")
 _DOING = "broadcast"
 _ATTEMPT_SECONDS = 3.0  # that connecting may take, with everything that comes before the first command
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between attempts
-_PATIENCE_SECONDS = 2.0  # without an answer; more for what is large
+_REPLY_TIMEOUT_SECONDS = 2.0  # more for what is large
 _LATE_SECONDS = 1.0  # an answer that took longer, with an outage in between, is not relied upon
-_SLOWEST = 64 * 1024  # bytes in a second
+_LEAST_BYTES_PER_SECOND = 64 * 1024
 
 
 class BlockingPublisher:
-    """Connections to the Redis servers of a layer, for all threads of a process, without an event loop or a thread.
+    """Blocking publisher of a process, and its pool of connections; it needs no event loop and no thread of its own.
 
     A thread takes a connection that is idle, or makes one, and gives it back. A child that was forked makes its own.
 
@@ -59,7 +59,7 @@ class BlockingPublisher:
         """Begin anew in a forked child: the connections are its parent's, and are closed without a word to Redis."""
         self._lock = threading.Lock()
         self._pools: dict[int, Any] = {}
-        self._idle: list[list[_Lane]] = [[] for _ in self._hosts]
+        self._idle: list[list[_BlockingConnection]] = [[] for _ in self._hosts]
         self._held_bytes = 0
 
     def publish(self, group: str, envelope: Envelope, serialize: Callable[[Envelope], bytes]) -> None:
@@ -74,18 +74,18 @@ class BlockingPublisher:
         shard: int = _consistent_hash(channel, len(self._hosts))
         idle = self._idle[shard]
         try:
-            lane = idle.pop()
+            connection = idle.pop()
         except IndexError:
-            lane = _Lane(self._pool(shard), self._servers[shard])
+            connection = _BlockingConnection(self._pool(shard), self._servers[shard])
         try:
-            data = publish_command(channel.encode(), serialize(lane.numbered.add(envelope)))
-            reply = self._send(lane, data)
+            data = publish_command(channel.encode(), serialize(connection.numbered.add(envelope)))
+            reply = self._send(connection, data)
         finally:
-            if lane.is_open and len(idle) < self._MOST_IDLE:
-                idle.append(lane)
+            if connection.is_open and len(idle) < self._MOST_IDLE:
+                idle.append(connection)
             else:
-                lane.close()
-        if isinstance(reply, Refusal):
+                connection.close()
+        if isinstance(reply, ErrorReply):
             raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}")
 
     def _pool(self, shard: int) -> Any:
@@ -94,54 +94,54 @@ class BlockingPublisher:
                 self._pools[shard] = create_blocking_pool(self._hosts[shard])
             return self._pools[shard]
 
-    def _send(self, lane: _Lane, data: bytes) -> Any:
+    def _send(self, connection: _BlockingConnection, data: bytes) -> Any:
         started, timeout = time.monotonic(), conf.publish_timeout_seconds
-        error, outages = lane.server.error, lane.server.outages
+        error, outages = connection.server.error, connection.server.outages
         if error is None:
-            reply, error = lane.try_exchange(data, timeout)
-            if error is not None and lane.was_open and not is_timeout(error):
+            reply, error = connection.try_exchange(data, timeout)
+            if error is not None and connection.was_open and not is_timeout(error):
                 # The connection was closed while it was idle, as by a restart.
-                reply, error = lane.try_exchange(data, timeout)
-            if error is None and lane.server.outages != outages and time.monotonic() - started > _LATE_SECONDS:
+                reply, error = connection.try_exchange(data, timeout)
+            if error is None and connection.server.outages != outages and time.monotonic() - started > _LATE_SECONDS:
                 # Who should have got it may have been cut off just when Redis took it.
-                return self._hold(lane, data, started + conf.publish_retry_seconds)
+                return self._hold(connection, data, started + conf.publish_retry_seconds)
         if error is not None:
             if is_timeout(error) and time.monotonic() >= started + timeout:
-                raise unanswered(_DOING, timeout) from error
-            lane.server.lost(None, error)
-            reply = self._hold(lane, data, started + conf.publish_retry_seconds)
-        lane.server.back(None)
+                raise timed_out(_DOING, timeout) from error
+            connection.server.report_lost(None, error)
+            reply = self._hold(connection, data, started + conf.publish_retry_seconds)
+        connection.server.report_restored(None)
         return reply
 
-    def _hold(self, lane: _Lane, data: bytes, ends: float) -> Any:
-        """Try again until Redis is back, or the time is over."""
+    def _hold(self, connection: _BlockingConnection, data: bytes, ends: float) -> Any:
+        """Hold a command while Redis is away, within ``FASTWS_PUBLISH_RETRY_BYTES``, and retry it."""
         with self._lock:
             held = self._held_bytes
             if held and held + len(data) > conf.publish_retry_bytes:
                 waiting = f"{held} bytes of broadcasts wait (FASTWS_PUBLISH_RETRY_BYTES)"
-                raise out_of_reach(_DOING, f"{lane.server.error}; {waiting}")
+                raise unreachable(_DOING, f"{connection.server.error}; {waiting}")
             self._held_bytes += len(data)
         try:
-            reply, error = self._keep_trying(lane, data, ends)
+            reply, error = self._keep_trying(connection, data, ends)
         finally:
             with self._lock:
                 self._held_bytes -= len(data)
         if error is not None:
-            raise out_of_reach(_DOING, error) from error
+            raise unreachable(_DOING, error) from error
         return reply
 
-    def _keep_trying(self, lane: _Lane, data: bytes, ends: float) -> tuple[Any, Exception | None]:
+    def _keep_trying(self, connection: _BlockingConnection, data: bytes, ends: float) -> tuple[Any, Exception | None]:
         pause = _FIRST_PAUSE
 
         def remaining() -> float:
             return max(0.0, ends - time.monotonic())
 
         while True:
-            reply, error = lane.try_exchange(command(b"PING"), remaining())
+            reply, error = connection.try_exchange(command(b"PING"), remaining())
             if error is None:
                 # Redis is back. Whoever else was cut off must have subscribed again first.
                 time.sleep(min(SETTLING_SECONDS, remaining()))
-                reply, error = lane.try_exchange(data, remaining())
+                reply, error = connection.try_exchange(data, remaining())
             if error is None or not remaining():
                 return reply, error
             time.sleep(min(pause, remaining()))
@@ -149,18 +149,18 @@ class BlockingPublisher:
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        for lanes in self._idle:
-            while lanes:
-                lanes.pop().close()
+        for connections in self._idle:
+            while connections:
+                connections.pop().close()
 
 
-class _Lane:
-    """One connection and the numbers of what goes over it; used by one thread at a time.
+class _BlockingConnection:
+    """Blocking connection, and the numbers of what is sent over it; used by one thread at a time.
 
     redis-py opens the connection: addresses, TLS, passwords, Sentinel. What follows is a write and a read.
     """
 
-    def __init__(self, pool: Any, server: Server) -> None:
+    def __init__(self, pool: Any, server: LayerServer) -> None:
         self._pool = pool
         self.server = server
         self.numbered = Numbered()
@@ -170,7 +170,7 @@ class _Lane:
         self._socket: Any = None
         self._reader = ReplyReader()
         #: Seconds that connecting took: as slow may an answer be.
-        self._slowness = 0.0
+        self._connect_seconds = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -189,7 +189,7 @@ class _Lane:
         connection.socket_connect_timeout = min(seconds, connection.socket_connect_timeout or seconds)
         started = time.monotonic()
         connection.connect()
-        self._slowness = time.monotonic() - started
+        self._connect_seconds = time.monotonic() - started
         self._connection, self._socket, self._reader = connection, connection._sock, ReplyReader()
 
     def try_exchange(self, data: bytes, seconds: float) -> tuple[Any, Exception | None]:
@@ -199,23 +199,25 @@ class _Lane:
             return self._exchange(data, max(0.01, seconds)), None
         except (OSError, redis.RedisError) as error:
             self.close()
-            return None, silence(self.server.name) if is_timeout(error) else error
+            return None, not_answering(self.server.name) if is_timeout(error) else error
         except BaseException:  # the reply to what was sent may still come
             self.close()
             raise
 
     def _exchange(self, data: bytes, seconds: float) -> Any:
         self.open(seconds)
-        self._socket.settimeout(min(seconds, _PATIENCE_SECONDS + 2 * self._slowness + len(data) / _SLOWEST))
+        self._socket.settimeout(
+            min(seconds, _REPLY_TIMEOUT_SECONDS + 2 * self._connect_seconds + len(data) / _LEAST_BYTES_PER_SECOND)
+        )
         self._socket.sendall(data)
         while True:
             received = self._socket.recv(65536)
             if not received:
-                raise closure(self.server.name)
+                raise connection_closed(self.server.name)
             try:
                 replies = self._reader.feed(received)
             except ValueError as error:
-                raise confusion(self.server.name, error) from error
+                raise not_redis(self.server.name, error) from error
             for reply in replies:
                 if type(reply) is not tuple:  # else a notice that nobody asked for
                     return reply

@@ -1,4 +1,4 @@
-"""One connection of an event loop to Redis: redis-py opens it, and then it is ours."""
+"""Connection of an event loop to Redis: opened by redis-py, then read and written here."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._core.resp import ReplyReader
-from ..errors import closure, confusion, cut_off, silence
+from ..errors import connection_closed, not_answering, not_redis, output_buffer_limit
 from .hosts import make_connection
 
-__all__ = ["Connection"]
+__all__ = ["RedisConnection"]
 
 _LARGE, _BEHIND = 64 * 1024, 512 * 1024  # bytes
 
 
-class Connection(asyncio.Protocol):
-    """Bytes out, replies in, without a task, a lock or a future between.
+class RedisConnection(asyncio.Protocol):
+    """Connection as an asyncio protocol: bytes out, replies in, without a task, a lock or a future between.
 
     redis-py knows how to reach a server: addresses, TLS, passwords, Sentinel, versions of the protocol. Its way of
     reading and writing makes a chain of coroutines for each reply. So when it has connected, its transport gets
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
                 async with asyncio.timeout(seconds) as limit:
                     await connection.connect()
             except TimeoutError as error:
-                raise (silence(self._name) if limit.expired() else error) from None
+                raise (not_answering(self._name) if limit.expired() else error) from None
             self._take(connection)
         except BaseException:
             await connection.disconnect(nowait=True)
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         try:
             replies = self._reader.feed(data)
         except ValueError as error:
-            self.drop(confusion(self._name, error))
+            self.drop(not_redis(self._name, error))
             return
         self._received(replies)
 
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
             # Who is far behind finds all that the kernel could hold, and then the end.
             unpaused = max(self._unpaused, self._unpaused_before)  # the last may be a small one
             is_behind = unpaused >= _BEHIND and isinstance(exc, ConnectionError | None)
-            self._end(cut_off(self._name) if is_behind else exc or closure(self._name))
+            self._end(output_buffer_limit(self._name) if is_behind else exc or connection_closed(self._name))
 
     def pause_writing(self) -> None:
         self.can_write = False

@@ -1,4 +1,4 @@
-"""Futures of those who wait for Redis, each for a bounded time."""
+"""Timeouts of those who wait for Redis."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections import deque
 from typing import Any
 
 from ...conf import conf
-from ..errors import out_of_reach, unanswered
-from ..outages import Server
+from ..errors import timed_out, unreachable
+from ..outages import LayerServer
 
-__all__ = ["Waiting"]
+__all__ = ["Deadlines"]
 
 
-class Waiting:
-    """Whoever waits for the same kind of thing, in the order of coming. One timer serves all of them.
+class Deadlines:
+    """Futures with a timeout, in the order in which they were made. One timer serves all of them.
 
     Each waits, since it came, for ``FASTWS_PUBLISH_RETRY_SECONDS`` while it is lost; else, for an answer, for
     ``FASTWS_PUBLISH_TIMEOUT_SECONDS``.
@@ -24,7 +24,7 @@ class Waiting:
         server: what they wait for.
     """
 
-    def __init__(self, doing: str, server: Server) -> None:
+    def __init__(self, doing: str, server: LayerServer) -> None:
         self._doing = doing
         self._server = server
         self._loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ class Waiting:
                     self._timer = self._loop.call_at(since + limit, self.check)
                     return
                 error = self._server.error
-                future.set_exception(out_of_reach(self._doing, error) if is_lost else unanswered(self._doing, limit))
+                future.set_exception(unreachable(self._doing, error) if is_lost else timed_out(self._doing, limit))
             futures.popleft()
 
     def fail(self, error: Exception) -> None:

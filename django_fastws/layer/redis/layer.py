@@ -1,4 +1,4 @@
-"""The Redis channel layer."""
+"""Redis channel layer, for the whole process and for each event loop."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from channels_redis.utils import _wrap_close, decode_hosts
 from ..broker import Deliver, Envelope
 from ..outages import outage_of
 from .blocking import BlockingPublisher
-from .feed import Feed
+from .delivery_queue import DeliveryQueue
 from .hosts import describe
-from .shard import Shard
+from .shard import RedisShard
 
 __all__ = ["LoopLayer", "RedisChannelLayer"]
 
@@ -80,13 +80,15 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
 
 
 class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
-    """The layer of one event loop: rooms go to listeners, without a queue between."""
+    """Channel layer of one event loop: rooms go to broker clients, without a queue for each channel between."""
 
     def __init__(self, hosts: Any = None, **kwargs: Any) -> None:
         super().__init__(hosts=hosts, **kwargs)
         outage = outage_of(self.channel_layer)
-        self._shards = [Shard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)]
-        self._feeds: dict[bytes, Feed] = {}
+        self._shards = [
+            RedisShard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)
+        ]
+        self._queues: dict[bytes, DeliveryQueue] = {}
 
     async def broadcast(self, group: str, envelope: Envelope) -> None:
         """Publish to a group; what listeners get twice, because it was sent again, they hear once.
@@ -97,16 +99,16 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         name = self._get_group_channel_name(group)
         await self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
 
-    async def listen(self, group: str, deliver: Deliver, feed: Feed | None = None) -> None:
+    async def listen(self, group: str, deliver: Deliver, queue: DeliveryQueue | None = None) -> None:
         """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.
 
         Args:
-            feed: of the hub that has several groups; None makes one for this group.
+            queue: of a client that has several groups; None makes one for this group.
         """
         name = self._get_group_channel_name(group)
         channel = name.encode()
-        feed = self._feeds[channel] = feed or self.feed(deliver)
-        feed.open(channel, group)
+        queue = self._queues[channel] = queue or self.delivery_queue(deliver)
+        queue.open(channel, group)
         try:
             await self._get_shard(name).subscribe(name)
         except BaseException:
@@ -115,14 +117,14 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
                 self._get_shard(name).abandon(name)
             raise
 
-    def feed(self, deliver: Deliver) -> Feed:
-        """What delivers the messages of any number of groups to one hub, in their order."""
-        return Feed(deliver, self.channel_layer.deserialize)
+    def delivery_queue(self, deliver: Deliver) -> DeliveryQueue:
+        """Make a queue that delivers the messages of any number of groups to one client, in their order."""
+        return DeliveryQueue(deliver, self.channel_layer.deserialize)
 
     def _stop(self, channel: bytes) -> None:
-        feed = self._feeds.pop(channel, None)
-        if feed is not None:
-            feed.close(channel)
+        queue = self._queues.pop(channel, None)
+        if queue is not None:
+            queue.close(channel)
 
     async def unlisten(self, group: str) -> None:
         """Stop what ``listen`` began."""
@@ -143,13 +145,13 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
 
     async def group_discard(self, group: str, channel: str) -> None:
         name = self._get_group_channel_name(group)
-        if name.encode() in self._feeds and self.groups.get(name) == {channel}:
+        if name.encode() in self._queues and self.groups.get(name) == {channel}:
             del self.groups[name]  # a listener still needs the subscription
             return
         await super().group_discard(group, channel)
 
     async def flush(self) -> None:
-        self._feeds.clear()
+        self._queues.clear()
         await super().flush()
 
     async def check(self) -> None:
@@ -157,9 +159,9 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         await asyncio.gather(*(shard.check() for shard in self._shards))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
-        feed = self._feeds.get(channel)
-        if feed is not None:
-            feed.receive(channel, data)
+        queue = self._queues.get(channel)
+        if queue is not None:
+            queue.receive(channel, data)
         if self.channels:
             self._deliver_to_consumers(channel.decode(), data)
 

@@ -1,4 +1,4 @@
-"""What an event loop sends to one Redis: joined, pipelined, and held while Redis is away."""
+"""Pipelined publisher of an event loop to one Redis: batched, and held for a retry while Redis is away."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..._core.resp import Refusal
+from ..._core.resp import ErrorReply
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
-from ..errors import closure, confusion, out_of_reach
-from ..outages import Server
-from .connection import Connection
-from .deadlines import Waiting
-from .reconnecting import Line
+from ..errors import connection_closed, not_redis, unreachable
+from ..outages import LayerServer
+from .connection import RedisConnection
+from .deadlines import Deadlines
+from .reconnecting import ReconnectingConnection
 
-__all__ = ["Publisher"]
+__all__ = ["RedisPublisher"]
 
 _DOING = "broadcast"
 
 
-class Publisher(Line):
-    """Commands and their replies, over a connection of their own.
+class RedisPublisher(ReconnectingConnection):
+    """Pipeline of commands and their replies, over a connection of its own.
 
     What is sent within one turn of the loop is written once, at the turn's end. Replies come in the order of the
     commands, so each caller has a future and nothing else. What was not answered when the connection broke is sent
@@ -34,14 +34,14 @@ class Publisher(Line):
         settle: for how many seconds a new connection has to wait before it is used.
     """
 
-    _WINDOW = 512 * 1024  # bytes that Redis may owe an answer for
-    _FREE = 64 * 1024  # bytes that may wait without a look at the settings
-    _LATE = 2  # pulses
-    _SLOWEST = 64 * 1024  # bytes in a second; a Redis that takes less is as good as silent
+    _WINDOW_BYTES = 512 * 1024  # bytes that Redis may owe an answer for
+    _UNCHECKED_BYTES = 64 * 1024  # bytes that may wait without a look at the settings
+    _LATE_HEARTBEATS = 2
+    _LEAST_BYTES_PER_SECOND = 64 * 1024  # a Redis that takes less is as good as silent
 
     def __init__(
         self,
-        server: Server,
+        server: LayerServer,
         pool: Any,
         *,
         is_held: Callable[[], bool],
@@ -51,12 +51,12 @@ class Publisher(Line):
         super().__init__(server, pool, **hooks)
         self._is_held = is_held
         self._settle = settle
-        self._waiting = Waiting(_DOING, server)
+        self._deadlines = Deadlines(_DOING, server)
         self._queue: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self._sent: deque[tuple[bytes, asyncio.Future[Any]]] = deque()
         self._queued_bytes = self._sent_bytes = self._unsent = 0
-        self._at_door: deque[asyncio.Future[Any]] = deque()
-        self._is_flushing = self._is_letting_in = False
+        self._waiting_for_space: deque[asyncio.Future[Any]] = deque()
+        self._is_flushing = self._is_admitting = False
         #: How many outages there had been when the first command was sent that is not answered.
         self._outages = 0
 
@@ -65,7 +65,7 @@ class Publisher(Line):
 
         It fails with ``WebSocketConnectionError`` if Redis refuses the command or cannot be reached in time.
         """
-        future = self._waiting.add()
+        future = self._deadlines.add()
         self._queue.append((data, future))
         self._queued_bytes += len(data)
         if self._connection is None:
@@ -73,42 +73,46 @@ class Publisher(Line):
         elif not self._is_flushing:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
-        if self._at_door:
-            self._let_in()
+        if self._waiting_for_space:
+            self._admit_next()
         return future
 
     # Bounds
 
     @property
     def may_be_full(self) -> bool:
-        """Whether ``room()`` has to be awaited before the next command."""
-        return self._queued_bytes + self._sent_bytes > self._FREE or bool(self._at_door) or self._server.is_lost
+        """Whether ``wait_for_space()`` has to be awaited before the next command."""
+        return (
+            self._queued_bytes + self._sent_bytes > self._UNCHECKED_BYTES
+            or bool(self._waiting_for_space)
+            or self._server.is_lost
+        )
 
-    async def room(self) -> None:
+    async def wait_for_space(self) -> None:
         """Wait, in the order of the calls, until less than ``FASTWS_PUBLISH_RETRY_BYTES`` are unanswered.
 
         Raises:
             WebSocketConnectionError: Redis is away, or does not take them in time.
         """
-        if not self._is_full() and not self._at_door and not self._is_letting_in:
+        if not self._is_full() and not self._waiting_for_space and not self._is_admitting:
             return
-        join = self._at_door.append
+        join = self._waiting_for_space.append
         while True:
             if self._server.is_lost:
                 raise self._full()
-            future = self._waiting.add()
+            future = self._deadlines.add()
             join(future)
             try:
                 await future
             except asyncio.CancelledError:
                 if future.done() and not future.cancelled():
-                    self._is_letting_in = False
-                    self._let_in()
+                    self._is_admitting = False
+                    self._admit_next()
                 raise
-            self._is_letting_in = False
+            self._is_admitting = False
             if not self._is_full():
                 return
-            join = self._at_door.appendleft
+            join = self._waiting_for_space.appendleft
 
     def _is_full(self) -> bool:
         limit = conf.publish_retry_bytes
@@ -120,23 +124,23 @@ class Publisher(Line):
 
     def _full(self) -> WebSocketConnectionError:
         waiting = f"{self._queued_bytes + self._sent_bytes} bytes of broadcasts wait (FASTWS_PUBLISH_RETRY_BYTES)"
-        return out_of_reach(_DOING, f"{self._server.error}; {waiting}")
+        return unreachable(_DOING, f"{self._server.error}; {waiting}")
 
-    def _let_in(self) -> None:
-        """The first at the door may send, and thereby lets in the next."""
-        while self._at_door and not self._is_letting_in and not self._is_full():
-            future = self._at_door.popleft()
+    def _admit_next(self) -> None:
+        """Let the first that waits for space send; it admits the next in its turn."""
+        while self._waiting_for_space and not self._is_admitting and not self._is_full():
+            future = self._waiting_for_space.popleft()
             if not future.done():
                 future.set_result(None)
-                self._is_letting_in = True
+                self._is_admitting = True
 
-    # The line
+    # The connection
 
     def _is_needed(self) -> bool:
         # Once it is lost, it is tried until it is back, so that the end of the outage is noticed.
         return self.is_lost or any(not future.done() for _, future in self._queue)
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _prepare(self, connection: RedisConnection) -> None:
         # Redis has just come back: whoever else was cut off must have subscribed again first.
         await asyncio.sleep(self._settle())
 
@@ -147,9 +151,9 @@ class Publisher(Line):
             return
         if not self._sent:
             self._outages = self._server.outages
-        while queue and connection.can_write and self._sent_bytes < self._WINDOW:
+        while queue and connection.can_write and self._sent_bytes < self._WINDOW_BYTES:
             chunks = []
-            while queue and self._sent_bytes < self._WINDOW:
+            while queue and self._sent_bytes < self._WINDOW_BYTES:
                 item = queue.popleft()
                 size = len(item[0])
                 self._queued_bytes -= size
@@ -162,9 +166,13 @@ class Publisher(Line):
         self._watch()
 
     def _received(self, replies: list[Any]) -> None:
-        if self._silent >= self._LATE and self._outages != self._server.outages and self._connection is not None:
+        if (
+            self._silent_heartbeats >= self._LATE_HEARTBEATS
+            and self._outages != self._server.outages
+            and self._connection is not None
+        ):
             self._reached()
-            self._connection.drop(closure(self._server.name))
+            self._connection.drop(connection_closed(self._server.name))
             return
         self._has_heard = True
         sent = self._sent
@@ -173,27 +181,27 @@ class Publisher(Line):
                 continue
             if not sent:
                 if self._connection is not None:
-                    self._connection.drop(confusion(self._server.name, f"it answers {reply!r} unasked"))
+                    self._connection.drop(not_redis(self._server.name, f"it answers {reply!r} unasked"))
                 return
             data, future = sent.popleft()
             self._sent_bytes -= len(data)
             if future.done():
                 continue
-            if type(reply) is Refusal:
+            if type(reply) is ErrorReply:
                 future.set_exception(WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}"))
             else:
                 future.set_result(reply)
         if self._queue:
             self._flush()
-        if self._at_door:
-            self._let_in()
+        if self._waiting_for_space:
+            self._admit_next()
 
-    def _patience(self, connection: Connection) -> float:
+    def _allowed_silence(self, connection: RedisConnection) -> float:
         if not self._sent:
             return 0
         if (unsent := connection.unsent) != self._unsent:  # it takes what it gets, if slowly
-            self._silent, self._unsent = 0, unsent
-        return self._PATIENCE + self._sent_bytes / self._SLOWEST / self._PULSE_SECONDS
+            self._silent_heartbeats, self._unsent = 0, unsent
+        return self._TIMEOUT_HEARTBEATS + self._sent_bytes / self._LEAST_BYTES_PER_SECOND / self._HEARTBEAT_SECONDS
 
     def _lost(self, error: Exception) -> None:
         self._queue.extendleft(reversed(self._sent))
@@ -201,17 +209,17 @@ class Publisher(Line):
         self._sent.clear()
         self._sent_bytes = 0
         if isinstance(error, TimeoutError):
-            self._missed(error)
+            self._report_lost(error)
         if self._is_needed():
             self._connect()
         # else it was idle, and Redis closes such connections as it likes. The next command connects.
 
     def check(self) -> None:
         """The layer was lost, or is back."""
-        self._waiting.check()
+        self._deadlines.check()
         if self._server.is_lost and self._is_full():
-            while self._at_door:
-                future = self._at_door.popleft()
+            while self._waiting_for_space:
+                future = self._waiting_for_space.popleft()
                 if not future.done():
                     future.set_exception(self._full())
         if self._queue:
@@ -219,7 +227,7 @@ class Publisher(Line):
 
     async def close(self) -> None:
         await super().close()
-        self._waiting.fail(out_of_reach(_DOING, "it was closed"))
+        self._deadlines.fail(unreachable(_DOING, "it was closed"))
         self._queue.clear()
         self._sent.clear()
         self._queued_bytes = self._sent_bytes = 0

@@ -43,10 +43,10 @@ class RedisBrokerClient(BrokerClient):
     def __init__(self, deliver: Deliver, layer: LoopLayer) -> None:
         super().__init__(deliver)
         self._layer = layer
-        self._feed = layer.feed(deliver)
+        self._queue = layer.delivery_queue(deliver)
 
     async def subscribe(self, group: str) -> None:
-        await self._layer.listen(group, self.deliver, self._feed)
+        await self._layer.listen(group, self.deliver, self._queue)
 
     async def unsubscribe(self, group: str) -> None:
         await self._layer.unlisten(group)
@@ -58,7 +58,7 @@ class RedisBrokerClient(BrokerClient):
         await self._layer.resubscribed(group)
 
     def hold(self) -> None:
-        self._feed.hold()
+        self._queue.hold()
 
     def resume(self) -> None:
-        self._feed.resume()
+        self._queue.resume()

@@ -1,4 +1,4 @@
-"""A line to one Redis, made when it is needed and made again when it breaks."""
+"""Reconnecting connection to one Redis: made when it is needed, retried with a backoff, watched by heartbeats."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Callable
 from typing import Any
 
 from ...tasks import cancel_and_wait
-from ..errors import silence
-from ..outages import Server
-from .connection import Connection
+from ..errors import not_answering
+from ..outages import LayerServer
+from .connection import RedisConnection
 
-__all__ = ["Line"]
+__all__ = ["ReconnectingConnection"]
 
 
-class Line:
-    """What the lines that publish and that are subscribed have in common. It belongs to one event loop.
+class ReconnectingConnection:
+    """Reconnecting connection, as publishers and subscribers have it in common. It belongs to one event loop.
 
     Args:
-        server: is told when the line is lost and when it is back.
+        server: is told when the connection is lost and when it is back.
         pool: of redis-py; makes the connections.
-        reached: called when Redis is there again, after the line was lost, and before the line is back.
-        changed: called after the line was lost, and after it is back.
+        reached: called when Redis is there again, after the connection was lost, and before it is back.
+        changed: called after the connection was lost, and after it is back.
     """
 
     _ATTEMPT_SECONDS = 3.0  # that connecting may take, with everything that comes before the first command
     _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between attempts
-    _PULSE_SECONDS = 0.5  # between two looks at whether Redis says anything
-    _PATIENCE = 3  # pulses without an answer
+    _HEARTBEAT_SECONDS = 0.5  # between two looks at whether Redis says anything
+    _TIMEOUT_HEARTBEATS = 3  # without an answer
 
     def __init__(
         self,
-        server: Server,
+        server: LayerServer,
         pool: Any,
         *,
         reached: Callable[[], None] = lambda: None,
@@ -43,18 +43,18 @@ class Line:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         #: Ready to be used; None while it is being made.
-        self._connection: Connection | None = None
+        self._connection: RedisConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._pulse: asyncio.TimerHandle | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
         self._has_heard = False
-        self._silent = 0
+        self._silent_heartbeats = 0
         #: Seconds that connecting took: as slow may an answer be, until one was faster.
-        self._slowness = 0.0
+        self._connect_seconds = 0.0
 
     @property
     def is_lost(self) -> bool:
         """Whether it broke, and could not be made again yet."""
-        return self._server.is_missed_by(self)
+        return self._server.is_lost_for(self)
 
     def _connect(self) -> None:
         if self._connecting is None:
@@ -64,17 +64,17 @@ class Line:
         pause = self._FIRST_PAUSE
         try:
             while self._connection is None and self._is_needed():
-                connection = Connection(self._server.name, self._received, self._broken, self._flush)
+                connection = RedisConnection(self._server.name, self._received, self._connection_broke, self._flush)
                 started = self._loop.time()
                 try:
                     await connection.open(self._pool, self._ATTEMPT_SECONDS)
-                    slowness = self._loop.time() - started
+                    connect_seconds = self._loop.time() - started
                     if self.is_lost:
                         self._reached()
                     await self._prepare(connection)
                     if connection.error is not None:
                         raise connection.error
-                    self._connection, self._has_heard, self._slowness = connection, True, slowness
+                    self._connection, self._has_heard, self._connect_seconds = connection, True, connect_seconds
                 except asyncio.CancelledError:
                     await connection.close()
                     raise
@@ -82,66 +82,66 @@ class Line:
                     await connection.close()
                     self._forget()
                     if self._is_needed():
-                        self._missed(error)
+                        self._report_lost(error)
                         await asyncio.sleep(pause)
                         pause = min(self._LONGEST_PAUSE, pause * 2)
         finally:
             self._connecting = None
-        self._returned()
+        self._report_restored()
         self._flush()
 
-    def _broken(self, error: Exception) -> None:
+    def _connection_broke(self, error: Exception) -> None:
         if self._connection is None:
             return  # whoever prepares it looks at its error
         self._connection = None
         self._lost(error)
 
-    def _missed(self, error: Exception) -> None:
+    def _report_lost(self, error: Exception) -> None:
         was_lost = self._server.is_lost
-        self._server.lost(self, error)
+        self._server.report_lost(self, error)
         if not was_lost:
             self._changed()
 
-    def _returned(self) -> None:
+    def _report_restored(self) -> None:
         if self._server.is_lost:
-            self._server.back(self, None)
+            self._server.report_restored(self, None)
             self._changed()
 
-    # Is anybody there?
+    # Heartbeats
 
     def _watch(self) -> None:
-        if self._pulse is None:
-            self._has_heard, self._silent = False, 0
-            self._pulse = self._loop.call_later(self._PULSE_SECONDS, self._look)
+        if self._heartbeat is None:
+            self._has_heard, self._silent_heartbeats = False, 0
+            self._heartbeat = self._loop.call_later(self._HEARTBEAT_SECONDS, self._check_heartbeat)
 
-    def _look(self) -> None:
-        # A loop that was held up counts as one pulse, and has read before it comes here.
-        self._pulse = None
+    def _check_heartbeat(self) -> None:
+        # A loop that was held up counts as one heartbeat, and has read before it comes here.
+        self._heartbeat = None
         connection = self._connection
-        if connection is None or not (patience := self._patience(connection)):
+        if connection is None or not (allowed := self._allowed_silence(connection)):
             return
-        patience += 2 * self._slowness / self._PULSE_SECONDS
+        allowed += 2 * self._connect_seconds / self._HEARTBEAT_SECONDS
         if self._has_heard:
-            if self._silent == 1:
-                self._slowness = 0.0
-            self._has_heard, self._silent = False, 0
-            self._server.back(None)  # a thread that misses it need not
+            if self._silent_heartbeats == 1:
+                self._connect_seconds = 0.0
+            self._has_heard, self._silent_heartbeats = False, 0
+            self._server.report_restored(None)  # a thread that misses it need not
         else:
-            self._silent += 1
-        if self._silent > patience:
-            connection.drop(silence(self._server.name))
+            self._silent_heartbeats += 1
+        if self._silent_heartbeats > allowed:
+            connection.drop(not_answering(self._server.name))
             return
-        if self._silent == 1:
+        if self._silent_heartbeats == 1:
             self._probe(connection)
-        self._pulse = self._loop.call_later(self._PULSE_SECONDS, self._look)
+        self._heartbeat = self._loop.call_later(self._HEARTBEAT_SECONDS, self._check_heartbeat)
 
     # For the two kinds
 
     def _is_needed(self) -> bool:
-        """Whether somebody waits for the line."""
+        """Whether somebody waits for the connection."""
         raise NotImplementedError
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _prepare(self, connection: RedisConnection) -> None:
         """What is to be done with a new connection before it is used."""
         raise NotImplementedError
 
@@ -149,31 +149,31 @@ class Line:
         raise NotImplementedError
 
     def _flush(self) -> None:
-        """Send what waits, if the line is ready."""
+        """Send what waits, if the connection is ready."""
         raise NotImplementedError
 
-    def _patience(self, connection: Connection) -> float:
-        """For how many pulses Redis may say nothing; 0 if nothing is expected of it."""
+    def _allowed_silence(self, connection: RedisConnection) -> float:
+        """For how many heartbeats Redis may say nothing; 0 if nothing is expected of it."""
         raise NotImplementedError
 
-    def _probe(self, connection: Connection) -> None:
-        """Redis has said nothing for a pulse: make it say something."""
+    def _probe(self, connection: RedisConnection) -> None:
+        """Redis has said nothing for a heartbeat: make it answer."""
 
     def _forget(self) -> None:
-        """What was sent over a connection that is gone."""
+        """Forget what was sent over a connection that is gone."""
 
     def _lost(self, error: Exception) -> None:
-        """A line that was ready has broken."""
+        """A connection that was ready has broken."""
         raise NotImplementedError
 
     async def close(self) -> None:
         """End it."""
         if self._connecting is not None:
             await cancel_and_wait(self._connecting)
-        if self._pulse is not None:
-            self._pulse.cancel()
-            self._pulse = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            self._heartbeat = None
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-        self._server.back(self)
+        self._server.report_restored(self)

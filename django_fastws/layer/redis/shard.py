@@ -1,4 +1,4 @@
-"""One of the Redis servers of a layer, as an event loop uses it."""
+"""Connections of an event loop to one of the Redis servers of a layer."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from ..._core.resp import command, publish_command
 from ..._core.sequences import Numbered
 from ..broker import Envelope
-from ..outages import Server
+from ..outages import LayerServer
 from .hosts import create_pool
-from .publisher import Publisher
-from .subscriber import Subscriber
+from .publisher import RedisPublisher
+from .subscriber import RedisSubscriber
 
-__all__ = ["SETTLING_SECONDS", "Shard"]
+__all__ = ["SETTLING_SECONDS", "RedisShard"]
 
 #: When Redis is back, what was held waits for so long: others that were cut off subscribe again meanwhile. It is
 #: longer than the pause between their attempts.
 SETTLING_SECONDS = 0.75
 
 
-class Shard:
-    """Two connections: one that publishes, one that is subscribed. Both are made when they are needed.
+class RedisShard:
+    """Pair of connections to one Redis, a publisher and a subscriber. Each is made when it is needed.
 
     Args:
         host: as channels-redis decodes it.
@@ -30,14 +30,14 @@ class Shard:
         deliver: called with the channel and the data of every message; must not raise.
     """
 
-    def __init__(self, host: dict[str, Any], server: Server, deliver: Callable[[bytes, bytes], None]) -> None:
+    def __init__(self, host: dict[str, Any], server: LayerServer, deliver: Callable[[bytes, bytes], None]) -> None:
         self._pool = create_pool(host)
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._numbered = Numbered()
         hooks = {"reached": self._reached, "changed": self._changed}
-        self.subscriber = Subscriber(server, self._pool, deliver=deliver, **hooks)
-        self.publisher = Publisher(
+        self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, **hooks)
+        self.publisher = RedisPublisher(
             server, self._pool, is_held=lambda: self.subscriber.is_lost, settle=self._settle, **hooks
         )
 
@@ -55,7 +55,7 @@ class Shard:
         """Publish an envelope under a number, by which receivers know what was sent twice."""
         publisher = self.publisher
         if publisher.may_be_full:
-            await publisher.room()
+            await publisher.wait_for_space()
         # From here to the queue nobody else has a turn, so the numbers are in order there.
         await publisher.send(publish_command(channel.encode(), serialize(self._numbered.add(envelope))))
 
@@ -68,7 +68,7 @@ class Shard:
     async def publish(self, channel: str, message: bytes) -> None:
         """Publish, and wait until Redis has it."""
         if self.publisher.may_be_full:
-            await self.publisher.room()
+            await self.publisher.wait_for_space()
         await self.publisher.send(publish_command(channel.encode(), message))
 
     async def subscribe(self, channel: str) -> None:

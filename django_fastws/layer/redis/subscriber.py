@@ -1,4 +1,4 @@
-"""The channels of one Redis that an event loop is subscribed to."""
+"""Subscriber of an event loop to the channels of one Redis."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import metrics
-from ..._core.resp import Refusal, command
+from ..._core.resp import ErrorReply, command
 from ...exceptions import WebSocketConnectionError
-from ..errors import CutOff, silence
-from ..outages import Server
-from .connection import Connection
-from .deadlines import Waiting
-from .reconnecting import Line
+from ..errors import OutputBufferLimitError, not_answering
+from ..outages import LayerServer
+from .connection import RedisConnection
+from .deadlines import Deadlines
+from .reconnecting import ReconnectingConnection
 
-__all__ = ["Subscriber"]
+__all__ = ["RedisSubscriber"]
 
 _JOIN, _LEAVE = "join a room", "leave a room"
 
 
-class _Channel:
-    """What is wanted of one channel, what Redis was told, and who waits for Redis to agree."""
+class _Subscription:
+    """Subscription to one channel: whether it is wanted, what Redis was told, and who waits for the confirmation."""
 
     __slots__ = ("is_asked", "is_wanted", "name", "unanswered", "waiters")
 
@@ -43,18 +43,18 @@ class _Channel:
                     future.set_exception(error)
 
 
-class _Question:
-    """A command that Redis owes answers for: one for each channel, and one for a PING, which has none."""
+class _PendingCommand:
+    """Command that Redis owes answers for: one for each channel, and one for a PING, which has none."""
 
     __slots__ = ("channels", "missing")
 
-    def __init__(self, channels: list[_Channel]) -> None:
+    def __init__(self, channels: list[_Subscription]) -> None:
         self.channels = channels
         self.missing = len(channels) or 1
 
 
-class Subscriber(Line):
-    """Subscriptions over a connection of their own, confirmed by Redis, and made again when it breaks.
+class RedisSubscriber(ReconnectingConnection):
+    """Subscriptions over a connection of its own, confirmed by Redis, and made again when it breaks.
 
     What is asked for within one turn of the loop is sent at once, at the turn's end.
 
@@ -66,7 +66,7 @@ class Subscriber(Line):
 
     def __init__(
         self,
-        server: Server,
+        server: LayerServer,
         pool: Any,
         *,
         deliver: Callable[[bytes, bytes], None],
@@ -74,11 +74,11 @@ class Subscriber(Line):
     ) -> None:
         super().__init__(server, pool, **hooks)
         self._deliver = deliver
-        self._joining, self._leaving = Waiting(_JOIN, server), Waiting(_LEAVE, server)
-        self._channels: dict[bytes, _Channel] = {}
+        self._joining, self._leaving = Deadlines(_JOIN, server), Deadlines(_LEAVE, server)
+        self._channels: dict[bytes, _Subscription] = {}
         #: Those that may differ from what Redis was told.
-        self._touched: dict[_Channel, None] = {}
-        self._questions: deque[_Question] = deque()
+        self._touched: dict[_Subscription, None] = {}
+        self._pending: deque[_PendingCommand] = deque()
         self._is_flushing = False
         #: Done when a new connection has all the subscriptions of the one before.
         self._confirmed: asyncio.Future[None] | None = None
@@ -92,7 +92,7 @@ class Subscriber(Line):
         """
         channel = self._channels.get(name)
         if channel is None:
-            channel = self._channels[name] = _Channel(name)
+            channel = self._channels[name] = _Subscription(name)
         channel.is_wanted = True
         if not channel.is_asked or channel.unanswered:
             await self._wait(channel, self._joining)
@@ -127,13 +127,13 @@ class Subscriber(Line):
             else:
                 self._drop(channel)
 
-    def _wait(self, channel: _Channel, waiting: Waiting) -> asyncio.Future[None]:
+    def _wait(self, channel: _Subscription, waiting: Deadlines) -> asyncio.Future[None]:
         future = waiting.add()
         channel.waiters.append(future)
         self._touch(channel)
         return future
 
-    def _touch(self, channel: _Channel) -> None:
+    def _touch(self, channel: _Subscription) -> None:
         self._touched[channel] = None
         if self._connection is None:
             self._connect()
@@ -141,7 +141,7 @@ class Subscriber(Line):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
-    def _drop(self, channel: _Channel) -> None:
+    def _drop(self, channel: _Subscription) -> None:
         del self._channels[channel.name]
         channel.settle()
 
@@ -162,7 +162,7 @@ class Subscriber(Line):
         if self._channels:
             self._watch()
 
-    def _ask(self, verb: bytes, channels: list[_Channel]) -> bytes:
+    def _ask(self, verb: bytes, channels: list[_Subscription]) -> bytes:
         """The commands for these channels, which are taken as sent."""
         data = b""
         for start in range(0, len(channels), self._AT_ONCE):
@@ -170,11 +170,11 @@ class Subscriber(Line):
             for channel in some:
                 channel.is_asked = channel.is_wanted
                 channel.unanswered += 1
-            self._questions.append(_Question(some))
+            self._pending.append(_PendingCommand(some))
             data += command(verb, *[channel.name for channel in some])
         return data
 
-    def _agreed(self, channel: _Channel) -> None:
+    def _agreed(self, channel: _Subscription) -> None:
         """Redis has answered everything that was asked about a channel."""
         if channel.is_wanted is not channel.is_asked:
             return  # the next flush asks again
@@ -195,7 +195,7 @@ class Subscriber(Line):
                 self._answered(reply[1])
             elif kind in (b"pong", b"PONG"):
                 self._count()
-            elif type(kind) is Refusal:
+            elif type(kind) is ErrorReply:
                 self._refused(WebSocketConnectionError(f"cannot {_JOIN}: Redis refuses: {kind.text}"))
             # else a notice that nobody asked for
 
@@ -208,27 +208,27 @@ class Subscriber(Line):
                 self._agreed(channel)
 
     def _count(self) -> None:
-        question = self._questions[0]
-        question.missing -= 1
-        if not question.missing:
-            self._questions.popleft()
-        if not self._questions and self._confirmed is not None and not self._confirmed.done():
+        command_ = self._pending[0]
+        command_.missing -= 1
+        if not command_.missing:
+            self._pending.popleft()
+        if not self._pending and self._confirmed is not None and not self._confirmed.done():
             self._confirmed.set_result(None)
 
     def _refused(self, error: Exception) -> None:
-        for channel in self._questions.popleft().channels:
+        for channel in self._pending.popleft().channels:
             channel.unanswered -= 1
             channel.is_asked = False
             channel.settle(error)
         if self._confirmed is not None and not self._confirmed.done():
             self._confirmed.set_exception(error)
 
-    # The line
+    # The connection
 
     def _is_needed(self) -> bool:
         return any(channel.is_wanted for channel in self._channels.values())
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _prepare(self, connection: RedisConnection) -> None:
         self._confirmed = self._loop.create_future()
         data = self._ask(b"SUBSCRIBE", [channel for channel in self._channels.values() if channel.is_wanted])
         if data:
@@ -238,29 +238,29 @@ class Subscriber(Line):
             if self._confirmed.done():
                 self._confirmed.result()
             elif connection.error is None:
-                raise silence(self._server.name)
+                raise not_answering(self._server.name)
 
     def _forget(self) -> None:
-        self._questions.clear()
+        self._pending.clear()
         for channel in list(self._channels.values()):
             channel.is_asked = False
             channel.unanswered = 0
             if not channel.is_wanted:
                 self._drop(channel)
 
-    def _patience(self, connection: Connection) -> float:
-        return self._PATIENCE if self._channels else 0
+    def _allowed_silence(self, connection: RedisConnection) -> float:
+        return self._TIMEOUT_HEARTBEATS if self._channels else 0
 
-    def _probe(self, connection: Connection) -> None:
-        self._questions.append(_Question([]))
+    def _probe(self, connection: RedisConnection) -> None:
+        self._pending.append(_PendingCommand([]))
         connection.write(command(b"PING"))
 
     def _lost(self, error: Exception) -> None:
         self._forget()
-        if isinstance(error, CutOff):
+        if isinstance(error, OutputBufferLimitError):
             metrics.subscription_cut_offs.add()
         if self._is_needed():
-            self._missed(error)
+            self._report_lost(error)
             self._connect()
 
     def check(self) -> None:
@@ -274,4 +274,4 @@ class Subscriber(Line):
         self._joining.fail(WebSocketConnectionError(f"cannot {_JOIN}: the channel layer was closed"))
         self._channels.clear()
         self._touched.clear()
-        self._questions.clear()
+        self._pending.clear()

@@ -27,8 +27,8 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer import LayerStatus, RedisChannelLayer, check_layer, layer_status
 from django_fastws.layer.redis import blocking
-from django_fastws.layer.redis.publisher import Publisher
-from django_fastws.layer.redis.reconnecting import Line
+from django_fastws.layer.redis.publisher import RedisPublisher
+from django_fastws.layer.redis.reconnecting import ReconnectingConnection
 from django_fastws.rooms.hub import current_hub, envelope
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import connect as connect_inside
@@ -228,7 +228,7 @@ async def test_a_slow_redis_is_no_outage(site):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent Redis is noticed within a quarter of a second."""
-    monkeypatch.setattr(Line, "_PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(ReconnectingConnection, "_HEARTBEAT_SECONDS", 0.05)
 
 
 class Inside:
@@ -418,7 +418,7 @@ async def test_what_redis_takes_late_is_not_missed_by_members_who_were_cut_off_m
     inside, own_redis, quick, monkeypatch, way
 ):
     # Whoever publishes is more patient than whoever is subscribed, as when it has begun to wait later.
-    monkeypatch.setattr(Publisher, "_PATIENCE", 10_000)
+    monkeypatch.setattr(RedisPublisher, "_TIMEOUT_HEARTBEATS", 10_000)
     monkeypatch.setattr(blocking, "_LATE_SECONDS", 0.1)
     ada = await inside.member("r")
     for text in ("before", "late"):
@@ -447,11 +447,11 @@ async def test_what_redis_has_taken_without_a_word_is_sent_again_and_heard_once(
         far = RedisChannelLayer(hosts=[proxy.url])
 
         async def broadcast(text: str) -> None:
-            crossing = envelope(group_name("r"), Payload(text), None)
+            sent = envelope(group_name("r"), Payload(text), None)
             if way == "loop":
-                await far._get_layer().broadcast(group_name("r"), crossing)
+                await far._get_layer().broadcast(group_name("r"), sent)
             else:
-                await asyncio.to_thread(far.blocking.publish, group_name("r"), crossing, far.serialize)
+                await asyncio.to_thread(far.blocking.publish, group_name("r"), sent, far.serialize)
 
         await broadcast("0")
         assert await ada.receive_text() == "0"

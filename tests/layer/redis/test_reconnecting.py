@@ -1,4 +1,4 @@
-"""The lines to Redis: what crosses them for one broadcast or a thousand, counted."""
+"""The connections to Redis: what is written over them for one broadcast or a thousand, counted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from channels.layers import get_channel_layer
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws.layer import check_layer, get_broker
 from django_fastws.layer.redis import blocking
-from django_fastws.layer.redis.connection import Connection
-from django_fastws.layer.redis.publisher import Publisher
-from django_fastws.layer.redis.reconnecting import Line
+from django_fastws.layer.redis.connection import RedisConnection
+from django_fastws.layer.redis.publisher import RedisPublisher
+from django_fastws.layer.redis.reconnecting import ReconnectingConnection
 from django_fastws.layer.redis.shard import SETTLING_SECONDS
 from tests.site.client import LIMIT, token
 from tests.support.ids import shown
@@ -72,14 +72,14 @@ async def group(layer: dict[str, Any]) -> AsyncIterator[Group]:
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Everything that is written to Redis, write by write, but the questions whether it is there."""
     seen: list[bytes] = []
-    write = Connection.write
+    write = RedisConnection.write
 
-    def counted(self: Connection, data: bytes) -> None:
+    def counted(self: RedisConnection, data: bytes) -> None:
         if b"PING" not in data:
             seen.append(data)
         write(self, data)
 
-    monkeypatch.setattr(Connection, "write", counted)
+    monkeypatch.setattr(RedisConnection, "write", counted)
     return seen
 
 
@@ -147,14 +147,14 @@ async def test_a_thousand_joins_in_one_turn_are_one_write(group, writes):
 
 async def test_what_came_at_once_is_delivered_at_once(group, monkeypatch, redis_server):
     turns = []
-    data_received = Connection.data_received
+    data_received = RedisConnection.data_received
 
     def counted(self, data):
         before = len(group.got)
         data_received(self, data)
         turns.append(len(group.got) - before)
 
-    monkeypatch.setattr(Connection, "data_received", counted)
+    monkeypatch.setattr(RedisConnection, "data_received", counted)
     layer = get_channel_layer()
     with redis.Redis.from_url(redis_server.url) as client:
         (channel,) = client.pubsub_channels(f"*{group.name}")
@@ -211,7 +211,7 @@ async def test_a_publisher_that_gives_up_leaves_the_others_their_replies(group):
     assert [n for n in group.got if n != "late"] == [0, 1, 2, 3, 4, "last"]
 
 
-async def test_more_than_may_wait_waits_at_the_door(group, settings, monkeypatch):
+async def test_more_than_may_wait_waits_for_space(group, settings, monkeypatch):
     settings.FASTWS_PUBLISH_RETRY_BYTES = 200_000
     data = "x" * 10_000
     (shard,) = get_channel_layer()._get_layer()._shards
@@ -346,14 +346,18 @@ def test_threads_keep_their_connections_and_give_them_back(layer, redis_server):
 
 def test_the_numbers_of_the_reference():
     text = " ".join((ROOT / "docs" / "reference" / "layer.md").read_text("utf-8").split())
-    assert Line._ATTEMPT_SECONDS == blocking._ATTEMPT_SECONDS == 3
+    assert ReconnectingConnection._ATTEMPT_SECONDS == blocking._ATTEMPT_SECONDS == 3
     assert "and 3 for everything before the first command" in text
     assert "each for up to 3 seconds" in text
-    assert Line._LONGEST_PAUSE == blocking._LONGEST_PAUSE == 0.5
+    assert ReconnectingConnection._LONGEST_PAUSE == blocking._LONGEST_PAUSE == 0.5
     assert "pauses of up to half a second" in text
-    assert Line._PULSE_SECONDS * (Line._PATIENCE + 1) == blocking._PATIENCE_SECONDS == 2
+    assert (
+        ReconnectingConnection._HEARTBEAT_SECONDS * (ReconnectingConnection._TIMEOUT_HEARTBEATS + 1)
+        == blocking._REPLY_TIMEOUT_SECONDS
+        == 2
+    )
     assert "after about two seconds without an answer" in text
-    assert Publisher._SLOWEST == blocking._SLOWEST == 64 * 1024
+    assert RedisPublisher._LEAST_BYTES_PER_SECOND == blocking._LEAST_BYTES_PER_SECOND == 64 * 1024
     assert "a second more for each 64 kB" in text
     assert SETTLING_SECONDS == 0.75
     assert "waits for three quarters of a second more" in text

@@ -1,4 +1,4 @@
-"""Bounded queue between the subscriptions of a Redis and one hub."""
+"""Bounded queue between the subscriptions of a Redis and one broker client."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ..._core.channel_queue import ChannelQueue
 from ..._core.sequences import Sequences
 from ..broker import Deliver
 
-__all__ = ["Feed"]
+__all__ = ["DeliveryQueue"]
 
 logger = logging.getLogger("django_fastws.layer")
 
-#: Bytes that wait for a hub that has more than enough to send.
+#: Bytes that wait for a client that is held.
 _MOST_BYTES = 16 * 1024 * 1024
 _SLICE = 0.005  # seconds for which what has waited may hold the loop
 _QUIET = 1.0  # seconds without a drop, once all that waited was sent, after which it is said to be over
 
 
-class Feed:
-    """What comes for one hub: decoded, told apart from what was sent twice, and delivered at once or when it can be.
+class DeliveryQueue:
+    """Bounded queue of one broker client: messages are decoded, duplicates passed over, and the others delivered.
 
-    While the hub is held, messages wait as they came. Over the bound, the oldest of the rooms that have most are
-    dropped, counted, and said once until all that waited has been delivered. So Redis is read all the time, and need
-    not close the connection of a process that is too slow.
+    They are delivered at once, but while the client is held, they wait as they came. Over the bound, the oldest of
+    the rooms that have most are dropped, counted, and said once until all that waited has been delivered. So Redis
+    is read all the time, and need not close the connection of a process that is too slow.
 
     Args:
-        deliver: the hub's; must not raise.
+        deliver: the client's; must not raise.
         deserialize: the layer's, which turns bytes into an envelope.
     """
 
@@ -42,18 +42,18 @@ class Feed:
         self._groups: dict[bytes, str] = {}
         self._sequences = Sequences()
         self._is_held = self._is_draining = self._saw_garbage = self._saw_stranger = False
-        #: Whether what comes has to wait: the hub is held, or others wait. It is asked for every message.
+        #: Whether what comes has to wait: the client is held, or others wait. It is asked for every message.
         self._must_wait = False
         #: How many broadcasts were dropped since when, until nothing more was for a while; and when that is said.
         self._dropped, self._since = 0, 0.0
         self._telling: asyncio.TimerHandle | None = None
 
     def open(self, channel: bytes, group: str) -> None:
-        """From now on, the messages of a channel are for a group."""
+        """Take messages of a channel from now on, for a group."""
         self._groups[channel] = group
 
     def close(self, channel: bytes) -> None:
-        """The messages of a channel are for nobody any more."""
+        """Take messages of a channel no more, and drop those that wait."""
         self._groups.pop(channel, None)
         self._queue.discard(channel)
 

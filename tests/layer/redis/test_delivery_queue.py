@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from django_fastws.layer.redis import feed as feed_module
-from django_fastws.layer.redis.feed import Feed
+from django_fastws.layer.redis import delivery_queue
+from django_fastws.layer.redis.delivery_queue import DeliveryQueue
 
 
 class Hub:
@@ -18,18 +18,18 @@ class Hub:
     def __init__(self, enough=None):
         self.got = []
         self.enough = enough
-        self.feed = Feed(self.deliver, msgpack.unpackb)
-        self.feed.open(b"asgi__group__a", "a")
-        self.feed.open(b"asgi__group__b", "b")
+        self.queue = DeliveryQueue(self.deliver, msgpack.unpackb)
+        self.queue.open(b"asgi__group__a", "a")
+        self.queue.open(b"asgi__group__b", "b")
 
     def deliver(self, envelope):
         self.got.append(envelope["text"])
         if self.enough is not None and len(self.got) >= self.enough:
-            self.feed.hold()
+            self.queue.hold()
 
     def receive(self, text, group="a", **more):
-        crossing = {"room": group, "text": text, **more}
-        self.feed.receive(b"asgi__group__" + group.encode(), msgpack.packb(crossing))
+        envelope = {"room": group, "text": text, **more}
+        self.queue.receive(b"asgi__group__" + group.encode(), msgpack.packb(envelope))
 
 
 async def settled():
@@ -57,7 +57,7 @@ async def test_whatever_bytes_come_are_said_once_and_stand_in_nobodys_way(caplog
     caplog.clear()
     hub = Hub()
     for data in garbage:
-        hub.feed.receive(b"asgi__group__a", data)
+        hub.queue.receive(b"asgi__group__a", data)
     hub.receive("good", by="sender", nr="1")
     assert hub.got[-1] == "good"
     assert len(caplog.records) <= 2  # one for what is nothing, one for what is another room's
@@ -68,7 +68,7 @@ async def test_whatever_bytes_come_are_said_once_and_stand_in_nobodys_way(caplog
 async def test_what_is_for_another_room_is_for_nobody_and_said_once(caplog):
     hub = Hub()
     for _ in range(3):
-        hub.feed.receive(b"asgi__group__a", msgpack.packb({"room": "b", "text": "wrong"}))
+        hub.queue.receive(b"asgi__group__a", msgpack.packb({"room": "b", "text": "wrong"}))
     hub.receive("right", "b")
     assert hub.got == ["right"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
@@ -80,12 +80,12 @@ async def test_what_waits_comes_in_its_order_and_before_what_comes_later():
         hub.receive(number, "ab"[number % 2])
     assert hub.got == [0, 1, 2]
     hub.enough = 6
-    hub.feed.resume()
+    hub.queue.resume()
     hub.receive(10)
     await settled()
     assert hub.got == [*range(6)]
     hub.enough = None
-    hub.feed.resume()
+    hub.queue.resume()
     await settled()
     assert hub.got == [*range(11)]
     hub.receive(11)
@@ -94,32 +94,32 @@ async def test_what_waits_comes_in_its_order_and_before_what_comes_later():
 
 async def test_repetitions_are_passed_over_also_among_what_waits():
     hub = Hub()
-    hub.feed.hold()
+    hub.queue.hold()
     for number in ("1", "2", "1", "2", "3"):
         hub.receive(number, by="sender", nr=number)
-    hub.feed.resume()
+    hub.queue.resume()
     await settled()
     assert hub.got == ["1", "2", "3"]
 
 
 async def test_what_waits_for_a_group_that_is_closed_is_for_nobody():
     hub = Hub()
-    hub.feed.hold()
+    hub.queue.hold()
     hub.receive("a")
     hub.receive("b", "b")
-    hub.feed.close(b"asgi__group__a")
-    hub.feed.resume()
+    hub.queue.close(b"asgi__group__a")
+    hub.queue.resume()
     await settled()
     assert hub.got == ["b"]
 
 
 async def test_what_has_waited_leaves_the_loop_to_others(monkeypatch):
-    monkeypatch.setattr(feed_module, "_SLICE", 0)
+    monkeypatch.setattr(delivery_queue, "_SLICE", 0)
     hub = Hub()
-    hub.feed.hold()
+    hub.queue.hold()
     for number in range(100):
         hub.receive(number)
-    hub.feed.resume()
+    hub.queue.resume()
     most = before = 0
     while len(hub.got) < 100:
         await asyncio.sleep(0)
@@ -130,13 +130,13 @@ async def test_what_has_waited_leaves_the_loop_to_others(monkeypatch):
 
 @pytest.mark.parametrize("data", [b"", b"x" * 5000])
 async def test_what_is_over_the_bound_is_dropped_and_said_once(monkeypatch, caplog, data):
-    monkeypatch.setattr(feed_module, "_MOST_BYTES", 100_000)
-    monkeypatch.setattr(feed_module, "_QUIET", 0)
+    monkeypatch.setattr(delivery_queue, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr(delivery_queue, "_QUIET", 0)
     hub = Hub()
-    hub.feed.hold()
+    hub.queue.hold()
     for number in range(1000):
         hub.receive(number, data=data)
-    hub.feed.resume()
+    hub.queue.resume()
     async with asyncio.timeout(10):
         while len(caplog.records) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
