@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import tempfile
 import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import daphne.testing
+import hypothesis
+import pytest
 
 import django_fastws.server  # noqa: F401 (what it needs is then there in every process)
 
 #: What our server adds to a scope, and daphne's tests do not expect.
 ADDED = {"websocket": {"http_version", "extensions", "state"}, "http": {"state"}}
+
+#: What our server does differently on purpose, by the name of daphne's test; the tests of ours are in brackets.
+DIFFERENT = {
+    "test_root_path_header": "any client could send Daphne-Root-Path (test_headers.py)",
+    "test_root_path": "any client could send Daphne-Root-Path (test_headers.py)",
+    "test_x_forwarded_for_parsed": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
+    "test_xff": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
+    "test_request_body_chunking": "a body is passed on as it comes, whatever daphne's buffer size (test_bodies.py)",
+    "test_headers_type": "names and values of headers may be str (core/test_headers.py)",
+    "test_headers_type_raw": "names and values of headers may be str (core/test_headers.py)",
+}
+#: A byte of a header's value that daphne refuses, and RFC 9110 section 5.5 allows.
+ALLOWED_BYTE = b"\x85"
+TIMEOUT = 20  # seconds, where daphne's tests wait for one or two: a busy machine is no failure
 
 
 class Process(daphne.testing.DaphneProcess):
@@ -45,9 +65,37 @@ class Process(daphne.testing.DaphneProcess):
         except BaseException as error:
             self.errors.put((error, traceback.format_exc()))
 
+    def terminate(self) -> None:
+        """End the process at once and wait for it: one that lives on takes the files of the next test away."""
+        self.kill()
+        self.join()
+
 
 class Application(daphne.testing.TestApplication):
-    """daphne's application for tests."""
+    """daphne's application for tests. Its files are those of this run alone."""
+
+    directory = tempfile.TemporaryDirectory(prefix="fastws-daphne-")
+    setup_storage = str(Path(directory.name) / "setup")
+    result_storage = str(Path(directory.name) / "result")
+
+    async def __call__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Answer until the client has gone. Our server says each time that it has, and daphne's loop would spin."""
+        is_disconnected = False
+
+        async def receive_until_disconnect() -> dict[str, Any]:
+            nonlocal is_disconnected
+            if is_disconnected:
+                await asyncio.Event().wait()
+            message = await receive()
+            is_disconnected = message["type"] in ("http.disconnect", "websocket.disconnect")
+            return message
+
+        await super().__call__(scope, receive_until_disconnect, send)
 
     @classmethod
     def load_result(cls) -> dict[str, Any]:
@@ -61,4 +109,38 @@ class Application(daphne.testing.TestApplication):
 
 daphne.testing.DaphneProcess = Process
 daphne.testing.TestApplication = Application
-daphne.testing.BaseDaphneTestingInstance.startup_timeout = 20  # seconds, instead of 2
+daphne.testing.BaseDaphneTestingInstance.startup_timeout = TIMEOUT
+
+# The smallest example of a failure is not worth a server for each step on the way to it.
+hypothesis.settings.register_profile(
+    "fastws", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate], database=None
+)
+hypothesis.settings.load_profile("fastws")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is different on purpose, and have daphne's tests wait longer for an answer."""
+    different = [item for item in items if item.name in DIFFERENT]
+    missing = DIFFERENT.keys() - {item.name for item in different}
+    if missing:
+        raise pytest.UsageError(f"daphne has no such tests any more: {sorted(missing)}")
+    config.hook.pytest_deselected(items=different)
+    items[:] = [item for item in items if item.name not in DIFFERENT]
+    for case in {item.cls for item in items if isinstance(item, pytest.Function) and item.cls}:
+        if hasattr(case, "INVALID_BYTES"):
+            case.INVALID_BYTES = [byte for byte in case.INVALID_BYTES if byte != ALLOWED_BYTE]
+        for name in ("run_daphne_http", "run_daphne_raw", "websocket_handshake", "receive_from_socket"):
+            if function := getattr(case, name, None):
+                _wait_longer(function)
+
+
+def _wait_longer(function: Any) -> None:
+    """Give a method's ``timeout`` another default."""
+    if function.__kwdefaults__ and "timeout" in function.__kwdefaults__:
+        function.__kwdefaults__["timeout"] = TIMEOUT
+        return
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount]
+    defaults = list(function.__defaults__)
+    defaults[names.index("timeout") - len(names)] = TIMEOUT
+    function.__defaults__ = tuple(defaults)
