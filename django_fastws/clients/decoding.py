@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
-from .._core.frames import BINARY, PONG, TEXT
+from .._core.frames import BINARY, PONG, TEXT, client_frame
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
 from .bounded import BoundedConnection
@@ -98,7 +97,8 @@ class DecodingConnection(BoundedConnection):
         if self.is_full or protocol.state is not State.OPEN or self.transport.is_closing():
             return False
         if not protocol.extensions:
-            self.transport.write(_client_frame(BINARY if payload.binary else TEXT, payload.raw))
+            opcode = BINARY if payload.binary else TEXT
+            self.transport.write(client_frame(opcode, payload.raw, os.urandom(4), _apply_mask))
         else:
             (protocol.send_binary if payload.binary else protocol.send_text)(payload.raw)
             self.send_data()
@@ -150,7 +150,9 @@ class DecodingConnection(BoundedConnection):
         pings, self._pings = self._pings, []
         if self.protocol.state is not State.OPEN or self.transport.is_closing():
             return
-        pongs = [_client_frame(PONG, ping) for ping in (pings[-1:] if self.is_full else pings)]
+        if self.is_full:
+            pings = pings[-1:]
+        pongs = [client_frame(PONG, ping, os.urandom(4), _apply_mask) for ping in pings]
         if self.is_full:
             self.owe(pongs[0])
         else:
@@ -208,17 +210,6 @@ class DecodingConnection(BoundedConnection):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _client_frame(opcode: int, payload: bytes) -> bytes:
-    """A message in one frame, masked with a key that nobody can foresee (RFC 6455 section 5.3)."""
-    size, key = len(payload), os.urandom(4)
-    masked: bytes = _apply_mask(payload, key)
-    if size < 126:
-        return b"%c%c%b%b" % (0x80 | opcode, 0x80 | size, key, masked)
-    if size < 65536:
-        return struct.pack("!BBH4s", 0x80 | opcode, 0x80 | 126, size, key) + masked
-    return struct.pack("!BBQ4s", 0x80 | opcode, 0x80 | 127, size, key) + masked
 
 
 class DecodingTransport(OutboundTransport):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from websockets.protocol import State
 
+from .._core.frames import frame
 from .decoding import DecodingConnection
 
 __all__ = ["PicowsConnection", "PicowsListener"]
@@ -133,13 +133,7 @@ class _Portions(asyncio.BufferedProtocol):
         self._protocol.resume_writing()
 
 
-def _as_it_came(frame: WSFrame) -> bytes:
-    """The frame, for the library to read (RFC 6455 section 5.2)."""
-    bits = frame.fin << 7 | frame.rsv1 << 6 | frame.rsv2 << 5 | frame.rsv3 << 4
-    first, payload = bits | frame.msg_type.value, frame.get_payload_as_bytes()
-    size = len(payload)
-    if size < 126:
-        return struct.pack("!BB", first, size) + payload
-    if size < 65536:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
+def _as_it_came(came: WSFrame) -> bytes:
+    """The frame, for the library to read."""
+    flags = came.fin << 7 | came.rsv1 << 6 | came.rsv2 << 5 | came.rsv3 << 4
+    return frame(came.msg_type.value, came.get_payload_as_bytes(), flags=flags)

@@ -1,12 +1,12 @@
-"""Frames as a server sends them."""
+"""Frames of servers and of clients."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask
 from websockets.streams import StreamReader
 
-from django_fastws._core.frames import BINARY, TEXT, close_frame, frame
+from django_fastws._core.frames import BINARY, TEXT, client_frame, close_frame, frame
 from django_fastws._core.messages import Payload
 
 HEADS = [
@@ -26,11 +26,11 @@ def test_a_frame_is_its_head_and_the_payload(opcode, size, head):
     assert frame(opcode, payload) == head + payload
 
 
-def read(data):
+def read(data, *, mask=False):
     """What the parser of another library finds, and whether it is all."""
     stream = StreamReader()
     stream.feed_data(data)
-    parser = Frame.parse(stream.read_exact, mask=False)
+    parser = Frame.parse(stream.read_exact, mask=mask)
     try:
         next(parser)
     except StopIteration as done:
@@ -44,6 +44,25 @@ def test_another_library_reads_what_was_written(opcode, payload):
     assert is_all
     assert (found.fin, found.opcode, bytes(found.data)) == (True, Opcode(opcode), payload)
     assert (found.rsv1, found.rsv2, found.rsv3) == (False, False, False)
+
+
+@given(
+    st.sampled_from([TEXT, BINARY]),
+    st.one_of(st.binary(max_size=300), st.integers(0, 70_000).map(bytes)),
+    st.binary(min_size=4, max_size=4),
+)
+def test_another_library_reads_and_unmasks_what_a_client_writes(opcode, payload, key):
+    written = client_frame(opcode, payload, key, apply_mask)
+    found, is_all = read(written, mask=True)
+    assert is_all
+    assert (found.fin, found.opcode, bytes(found.data)) == (True, Opcode(opcode), payload)
+    assert key in written[2:14]
+
+
+@pytest.mark.parametrize(("flags", "fin", "rsv1"), [(0x80, True, False), (0x00, False, False), (0xC0, True, True)])
+def test_flags_say_whether_a_frame_is_final_and_compressed(flags, fin, rsv1):
+    found, _ = read(frame(TEXT, b"hi", flags=flags))
+    assert (found.fin, found.rsv1, bytes(found.data)) == (fin, rsv1, b"hi")
 
 
 @pytest.mark.parametrize(
