@@ -10,7 +10,7 @@ from .messages import Batch, Payload
 
 __all__ = ["JOINED_BYTES", "JOINED_MESSAGES", "MOST_TASKS", "FanOut", "take"]
 
-logger = logging.getLogger("django_fastws.hub")
+logger = logging.getLogger("django_fastws.rooms")
 
 #: How many bytes of messages are joined into one write at most.
 JOINED_BYTES = 64 * 1024

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .hub import current_hub, ids
-from .listener import Listener
 from .on_commit import Publisher, check_no_loop, publish_sync
 from .room import Room
+from .subscriptions import Subscriptions
 
 __all__ = [
-    "Listener",
     "Publisher",
     "Room",
+    "Subscriptions",
     "check_no_loop",
     "current_hub",
     "ids",

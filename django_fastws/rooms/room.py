@@ -10,7 +10,8 @@ from .._core.messages import Payload
 from ..encoding import encode
 from ..layer import get_broker
 from ..types import Data
-from .hub import Member, envelope
+from .hub import envelope
+from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
 
 __all__ = ["Room"]

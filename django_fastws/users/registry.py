@@ -23,7 +23,7 @@ from .._core.control import Ending, decode, encode, is_control
 from ..exceptions import check_close
 from ..layer import get_broker
 from ..loops import PerLoop
-from ..rooms import Listener, Publisher, check_no_loop, publish_sync
+from ..rooms import Publisher, Subscriptions, check_no_loop, publish_sync
 from ..signals import layer_restored
 from .identity import session_hash, user_key, user_model
 from .rechecks import Rechecks, Seat
@@ -102,7 +102,9 @@ class Users:
         #: What was ended of late, by user and session: when, and how.
         self._ended: OrderedDict[tuple[str, str], tuple[float, int, str]] = OrderedDict()
         self._rechecks = Rechecks(self._all)
-        self._listener = Listener(GROUP, self.deliver, self._rechecks.soon)
+        self._subscriptions = Subscriptions(
+            self.deliver, what="disconnect()", logger=logger, on_subscribed=self._rechecks.soon
+        )
         self._saw_garbage = False
 
     def __len__(self) -> int:
@@ -117,16 +119,16 @@ class Users:
     def expect(self) -> None:
         """Somebody may be logged in: listen from now on, before looking who that is, until ``unexpect()``."""
         self._expected += 1
-        self._listener.start()
+        self._subscriptions.keep(GROUP)
 
     @property
     def listens(self) -> bool:
         """Whether other processes can close sockets here."""
-        return self._listener.listens
+        return self._subscriptions.is_subscribed(GROUP)
 
     async def listening(self) -> None:
         """Wait until other processes can close sockets here. If the layer is away, that is not waited for."""
-        await self._listener.wait()
+        await self._subscriptions.wait(GROUP)
 
     def unexpect(self) -> None:
         """Nobody is logged in after all, or the socket is over."""
@@ -136,7 +138,7 @@ class Users:
     def add(self, sitter: Sitter) -> None:
         """Add a socket. From now on it is ended with its user; before it is open, that is only remembered."""
         self._sitters.setdefault(sitter.identity.user, {})[sitter] = None
-        self._listener.start()  # if it has to begin only now, the socket is looked at again then
+        self._subscriptions.keep(GROUP)  # if it has to begin only now, the socket is looked at again then
         self._rechecks.start()
 
     async def admitted(self, sitter: Sitter) -> tuple[int, str] | None:
@@ -162,12 +164,12 @@ class Users:
         if not self._sitters:
             self._rechecks.stop()
             if not self._expected:
-                self._listener.stop()
+                self._subscriptions.release(GROUP)
 
     async def settled(self) -> None:
         """Wait until the layer's subscription, if nobody is left, is given back."""
         await self._rechecks.settled()
-        await self._listener.settled()
+        await self._subscriptions.settled()
 
     def _ended_for(self, sitter: Sitter) -> tuple[int, str] | None:
         user, session = sitter.identity.user, sitter.identity.session

@@ -1,6 +1,7 @@
 """What a user of Redis may touch that is kept to the prefix of a layer, as two sites that share a Redis need it."""
 
 import asyncio
+import logging
 
 import pytest
 import redis
@@ -9,7 +10,7 @@ from channels.layers import get_channel_layer
 from django_fastws import Room, adisconnect
 from django_fastws.layer import check_layer
 from django_fastws.rooms.hub import current_hub
-from django_fastws.rooms.listener import Listener
+from django_fastws.rooms.subscriptions import Subscriptions
 from django_fastws.users.registry import GROUP
 
 pytestmark = [pytest.mark.redis]
@@ -68,13 +69,13 @@ async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sit
     await until(lambda: sorted(member.got) == ["async", "sync"])
 
     heard = []
-    listener = Listener(GROUP, heard.append)
-    listener.start()
-    await listener.wait()
+    subscriptions = Subscriptions(heard.append, what="disconnect()", logger=logging.getLogger(__name__))
+    subscriptions.keep(GROUP)
+    await subscriptions.wait(GROUP)
     await adisconnect(user=User())
     await until(lambda: heard)
-    listener.stop()
-    await listener.settled()
+    subscriptions.release(GROUP)
+    await subscriptions.settled()
 
     channel = await layer.new_channel()
     await layer.group_add("group", channel)

@@ -11,12 +11,11 @@ from django.test import AsyncClient
 
 from django_fastws import FastWS, adisconnect, asgi
 from django_fastws.asgi import get_asgi_application
-from django_fastws.rooms import listener
+from django_fastws.rooms import subscriptions
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import registry as users
 from django_fastws.users.registry import current_users
-from tests.rooms.test_hub import FakeClient
-from tests.support.brokers import fake_broker
+from tests.support.brokers import FakeClient, fake_broker
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
@@ -99,7 +98,7 @@ async def flush(user, client):
 async def test_the_user_is_not_looked_up_before_the_process_listens(monkeypatch):
     subscriber = FakeClient(print)
     subscriber.gates["subscribe"] = asyncio.Event()
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=lambda deliver: subscriber))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=lambda deliver: subscriber))
     looked = []
     monkeypatch.setattr(asgi, "load_user", lambda session: looked.append(list(subscriber.groups)) or AnonymousUser())
     FastWS().websocket("/x")(handler)
@@ -127,7 +126,7 @@ async def test_an_end_between_the_look_and_the_route_is_heard(end):
     pause.go_on.set()
     assert await opening == 403
     await current_users().settled()
-    assert not current_users()._listener._listens
+    assert not current_users().listens
 
 
 @pytest.mark.parametrize("end", [log_out, deactivate, delete, disconnect, flush], ids=lambda end: end.__name__)
@@ -184,7 +183,7 @@ async def test_for_a_session_of_nobody_the_layer_is_not_asked(monkeypatch):
     def no_client(deliver):
         raise AssertionError("the process listens for nobody")
 
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=no_client))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=no_client))
     FastWS().websocket("/x")(handler)
     session = SessionStore()
     await session.aset("basket", [1])
@@ -198,7 +197,7 @@ async def test_for_a_session_of_nobody_the_layer_is_not_asked(monkeypatch):
 async def test_an_end_while_the_process_begins_to_listen_is_seen(monkeypatch, end):
     subscriber = FakeClient(print)  # which delivers nothing
     subscriber.gates["subscribe"] = asyncio.Event()
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=lambda deliver: subscriber))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=lambda deliver: subscriber))
     serve()
     ada, client = await logged_in()
     opening = asyncio.create_task(outcome(client))
@@ -218,7 +217,7 @@ async def test_who_was_nobody_after_all_leaves_nothing_behind():
     async with connect("/x", cookies={"sessionid": "x" * 32}):
         assert current_users()._expected == 0
         await current_users().settled()
-        assert not current_users()._listener._listens
+        assert not current_users().listens
 
 
 async def test_a_handshake_that_fails_leaves_nothing_behind(monkeypatch):

@@ -16,68 +16,13 @@ from django_fastws._core import pacing
 from django_fastws._core.fanout import JOINED_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.layer import BrokerClient
-from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms import scheduler, subscriptions
 from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.testing import connect
 from django_fastws.transports.find import ASGITransport
 from django_fastws.websocket import WebSocket
-from tests.support.brokers import fake_broker
+from tests.support.brokers import Clients, FakeClient, fake_broker
 from tests.support.ids import shown
-
-
-class FakeClient(BrokerClient):
-    """A client that remembers its groups, can be held at a call, and can fail."""
-
-    def __init__(self, deliver):
-        super().__init__(deliver)
-        self.groups = set()
-        self.calls = []
-        #: Groups whose subscription is being made again.
-        self.lost = set()
-        self.gates = {call: asyncio.Event() for call in ("subscribe", "unsubscribe", "resubscribed", "close")}
-        for gate in self.gates.values():
-            gate.set()
-        self.fails = {}
-        self.closed = False
-
-    async def subscribe(self, group):
-        await self._pass("subscribe", group)
-        self.groups.add(group)
-
-    async def unsubscribe(self, group):
-        await self._pass("unsubscribe", group)
-        self.groups.discard(group)
-
-    def is_subscribed(self, group):
-        return group not in self.lost
-
-    async def resubscribed(self, group):
-        await self._pass("resubscribed", group)
-
-    def hold(self):
-        self.calls.append(("hold", None))
-
-    def resume(self):
-        self.calls.append(("resume", None))
-
-    async def close(self):
-        await self._pass("close", None)
-        self.closed = True
-
-    async def _pass(self, call, group):
-        assert not self.closed
-        self.calls.append((call, group))
-        await self.gates[call].wait()
-        errors = self.fails.get(call)
-        if errors:
-            raise errors.pop(0)
-
-    @property
-    def short(self):
-        """The calls in short: "+lobby", "-lobby" and "close"."""
-        signs = {"subscribe": "+", "unsubscribe": "-"}
-        return [signs.get(call, call) + (group or "").removeprefix("fastws.n.") for call, group in self.calls]
 
 
 class Member:
@@ -97,22 +42,10 @@ class Member:
         return f"<{self.id}>"
 
 
-class Clients(list):
-    """Every client that hubs made, in order; the settings of those to come."""
-
-    refresh_seconds = None
-
-    def make(self, deliver):
-        made = FakeClient(deliver)
-        made.refresh_seconds = self.refresh_seconds
-        self.append(made)
-        return made
-
-
 @pytest.fixture
 async def clients(monkeypatch):
     clients = Clients()
-    monkeypatch.setattr(hub_module, "get_broker", fake_broker(client=clients.make))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=clients.make))
     monkeypatch.setattr(pacing, "_SHORTEST", math.inf)  # however slow the machine
     return clients
 
@@ -121,8 +54,8 @@ async def clients(monkeypatch):
 async def hub(clients):
     hub = Hub()
     yield hub
-    if hub._refresher is not None:
-        hub._refresher.cancel()
+    if hub._subscriptions._refresher is not None:
+        hub._subscriptions._refresher.cancel()
 
 
 _started = set()
@@ -154,7 +87,7 @@ async def settle():
 def broadcast(hub, room, data, exclude=None):
     payload = Payload(data)
     hub.deliver(envelope(group_name(room), payload, exclude))
-    hub._send()  # what the loop does in its next turn
+    hub._scheduler._send()  # what the loop does in its next turn
 
 
 def lost():
@@ -205,7 +138,7 @@ async def test_a_room_without_members_leaves_nothing_behind(hub, clients):
     await settle()
     assert clients[0].groups == set()
     assert clients[0].closed
-    assert (hub._rooms, hub._client, len(hub._tasks)) == ({}, None, 0)
+    assert (hub._rooms, hub._subscriptions.is_open, len(hub._subscriptions._tasks)) == ({}, False, 0)
 
 
 async def test_a_member_that_has_left_is_not_kept(hub):
@@ -359,8 +292,8 @@ async def test_what_is_no_message_is_logged_and_stands_in_nobodys_way(hub, caplo
     await settle()
     assert member.got == ["hi"]
     assert len(caplog.records) == 1
-    assert not hub._due
-    assert hub._bytes == 0
+    assert not hub._scheduler._due
+    assert hub._scheduler._bytes == 0
 
 
 KEYS = st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"])
@@ -384,7 +317,7 @@ def test_whatever_comes_is_said_once_without_a_traceback_and_stands_in_nobodys_w
 
 async def survive(changes):
     hub, member = Hub(), Member()
-    original, hub_module.get_broker = hub_module.get_broker, fake_broker(client=FakeClient)
+    original, subscriptions.get_broker = subscriptions.get_broker, fake_broker(client=FakeClient)
     try:
         await hub.join(member, "lobby")
         good = envelope(group_name("lobby"), Payload("good"), None)
@@ -393,11 +326,11 @@ async def survive(changes):
         hub.deliver(good)
         await settle()
         assert member.got[-1] == "good"
-        assert not hub._due
-        assert (hub._bytes, hub._count) == (0, 0)
+        assert not hub._scheduler._due
+        assert (hub._scheduler._bytes, hub._scheduler._count) == (0, 0)
         await hub.leave(member, "lobby")
     finally:
-        hub_module.get_broker = original
+        subscriptions.get_broker = original
 
 
 async def test_a_version_is_not_logged_however_long_it_is(hub, caplog):
@@ -742,11 +675,11 @@ async def test_a_join_that_fails_with_any_error_leaves_nothing_behind(hub, clien
         made.append(client)
         return client
 
-    hub_module.get_broker = fake_broker(client=failing)  # clients, the fixture, puts it back
+    subscriptions.get_broker = fake_broker(client=failing)  # clients, the fixture, puts it back
     with pytest.raises(ValueError, match="on purpose"):
         await hub.join(Member(), "lobby")
     await settle()
-    assert (hub._rooms, hub._client) == ({}, None)
+    assert (hub._rooms, hub._subscriptions.is_open) == ({}, False)
     assert made[0].closed
 
 
@@ -787,17 +720,17 @@ async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, clients
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "other")
-    assert hub._refresher is not None
+    assert hub._subscriptions._refresher is not None
     clients[0].calls.clear()
-    hub._refresher.cancel()
-    hub._refresh()
+    hub._subscriptions._refresher.cancel()
+    hub._subscriptions._refresh_soon()
     await settle()
     assert sorted(clients[0].short) == ["+lobby", "+other"]
-    refresher = hub._refresher
+    refresher = hub._subscriptions._refresher
     assert not refresher.cancelled()
     hub.drop(member, {"lobby", "other"})
     await settle()
-    assert hub._refresher is None
+    assert hub._subscriptions._refresher is None
     assert refresher.cancelled()
 
 
@@ -808,8 +741,8 @@ async def test_a_refresh_that_fails_is_logged_and_goes_on(hub, clients, caplog):
     await hub.join(member, "other")
     clients[0].calls.clear()
     clients[0].fails["subscribe"] = [ValueError("on purpose")]
-    hub._refresher.cancel()
-    hub._refresh()
+    hub._subscriptions._refresher.cancel()
+    hub._subscriptions._refresh_soon()
     await settle()
     assert len(clients[0].calls) == 2
     assert "on purpose" in caplog.text
@@ -822,8 +755,8 @@ async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, c
     await hub.join(Member("keeper"), "elsewhere")
     client = clients[0]
     client.gates["subscribe"].clear()
-    hub._refresher.cancel()
-    hub._refresh()
+    hub._subscriptions._refresher.cancel()
+    hub._subscriptions._refresh_soon()
     await settle()
     leaving = start(hub.leave(member, "lobby"))
     await settle()
@@ -840,8 +773,8 @@ async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription
     await hub.join(Member("keeper"), "elsewhere")
     client = clients[0]
     client.gates["subscribe"].clear()
-    hub._refresher.cancel()
-    hub._refresh()
+    hub._subscriptions._refresher.cancel()
+    hub._subscriptions._refresh_soon()
     await settle()
     leaving = start(hub.leave(member, "lobby"))
     await settle()
@@ -876,7 +809,7 @@ def test_in_the_end_the_subscriptions_are_the_rooms_that_have_members(steps):
 async def live(steps):
     clients = Clients()
     hub, members = Hub(), [Member(str(number)) for number in range(3)]
-    original, hub_module.get_broker = hub_module.get_broker, fake_broker(client=clients.make)
+    original, subscriptions.get_broker = subscriptions.get_broker, fake_broker(client=clients.make)
     tasks, expected = [], {}
 
     async def join(member, room):
@@ -926,10 +859,10 @@ async def live(steps):
         assert set(hub._rooms) == wanted
         assert (clients[-1].groups if clients and not clients[-1].closed else set()) == wanted
         assert all(client.closed for client in clients[:-1])
-        assert (hub._client is None) is (not wanted)
-        assert not hub._tasks
+        assert hub._subscriptions.is_open is bool(wanted)
+        assert not len(hub._subscriptions._tasks)
     finally:
-        hub_module.get_broker = original
+        subscriptions.get_broker = original
 
 
 # One for each loop
@@ -956,7 +889,7 @@ def test_a_room_is_a_handle_that_holds_nothing():
 
 
 async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, clients, monkeypatch):
-    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
+    monkeypatch.setattr(scheduler, "_MOST_BYTES", 10)
     member = Member()
     await hub.join(member, "lobby")
     for number in range(12):
@@ -968,7 +901,7 @@ async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub
 
 
 async def test_messages_without_bytes_are_bounded_too(hub, clients, monkeypatch):
-    monkeypatch.setattr(hub_module, "_MOST_BROADCASTS", 10)
+    monkeypatch.setattr(scheduler, "_MOST_BROADCASTS", 10)
     member = Member()
     await hub.join(member, "lobby")
     for _ in range(12):
@@ -980,7 +913,7 @@ async def test_messages_without_bytes_are_bounded_too(hub, clients, monkeypatch)
 
 
 async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, clients, monkeypatch):
-    monkeypatch.setattr(hub_module, "_MOST_BYTES", 1)
+    monkeypatch.setattr(scheduler, "_MOST_BYTES", 1)
     member = Member()
     await hub.join(member, "lobby")
     hub.deliver(envelope(group_name("lobby"), Payload("too much"), None))
@@ -993,8 +926,8 @@ async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, c
 
 
 async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch):
-    monkeypatch.setattr(hub_module, "_MOST_BYTES", 10)
-    monkeypatch.setattr(hub_module, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
+    monkeypatch.setattr(scheduler, "_MOST_BYTES", 10)
+    monkeypatch.setattr(scheduler, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
     members = [Member(str(number)) for number in range(300)]
     hub = current_hub()
     for member in members:
@@ -1003,7 +936,7 @@ async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_ke
         most = 0
         for number in range(30):
             await Room("lobby").abroadcast(f"{number:05}")
-            most = max(most, hub._bytes)
+            most = max(most, hub._scheduler._bytes)
         assert 10 <= most <= 15
         async with asyncio.timeout(5):
             while len(members[-1].got) < 30:  # noqa: ASYNC110
@@ -1046,7 +979,7 @@ async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
     await hub.join(member, "lobby")
     for number in range(3):
         hub.deliver(envelope(group_name("lobby"), Payload(str(number) * JOINED_BYTES), None))
-    hub._send()
+    hub._scheduler._send()
     assert member.posts == 1
     await settle()
     assert member.posts == 3
@@ -1055,7 +988,7 @@ async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
 @pytest.fixture
 def step_by_step(monkeypatch):
     """One step of one fan-out in each turn of the loop."""
-    monkeypatch.setattr(hub_module, "_SLICE", 0)
+    monkeypatch.setattr(scheduler, "_SLICE", 0)
 
 
 async def crowd(hub, room, count):
@@ -1074,7 +1007,7 @@ async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, cl
     members = await crowd(hub, "lobby", 10_000)
     deliver(hub, "lobby", "hi")
     before, most = 0, 0
-    while hub._is_sending:
+    while hub._scheduler._is_sending:
         await asyncio.sleep(0)  # another's turn
         now = sum(member.posts for member in members)
         before, most = now, max(most, now - before)
@@ -1083,9 +1016,9 @@ async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, cl
 
 
 async def test_a_slice_is_over_after_some_milliseconds(hub, clients, monkeypatch):
-    assert hub_module._SLICE <= 0.02
+    assert scheduler._SLICE <= 0.02
     now = 1000.0
-    monkeypatch.setattr(hub_module.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(scheduler.time, "perf_counter", lambda: now)
     members = await crowd(hub, "lobby", 1000)
 
     def posting(post):
@@ -1098,11 +1031,11 @@ async def test_a_slice_is_over_after_some_milliseconds(hub, clients, monkeypatch
 
     hub._rooms[group_name("lobby")].members.update({member: posting(member.post) for member in members})
     deliver(hub, "lobby", "hi")
-    hub._send()
+    hub._scheduler._send()
     assert 0.01 <= now - 1000 <= 0.02
     assert 100 <= sum(member.posts for member in members) <= 200
-    while hub._is_sending:
-        hub._send()
+    while hub._scheduler._is_sending:
+        hub._scheduler._send()
     assert [member.posts for member in members] == [1] * 1000
 
 
@@ -1111,11 +1044,11 @@ async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, client
     for number in range(4000):
         hub.deliver(envelope(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
     began = time.perf_counter()
-    hub._send()
+    hub._scheduler._send()
     longest = time.perf_counter() - began
-    while hub._is_sending:
+    while hub._scheduler._is_sending:
         began = time.perf_counter()
-        hub._send()
+        hub._scheduler._send()
         longest = max(longest, time.perf_counter() - began)
     assert longest < 0.25  # it was seconds
     for number in (0, 500, 999):
@@ -1130,7 +1063,7 @@ async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(h
     assert members[-1].got == []
     deliver(hub, "lobby", "three")
     deliver(hub, "lobby", "four", exclude="lobby 7")
-    while hub._is_sending:  # noqa: ASYNC110
+    while hub._scheduler._is_sending:  # noqa: ASYNC110
         await asyncio.sleep(0)
     everything = ["one", "two", "three", "four"]
     assert [member.got for member in members] == [everything] * 7 + [everything[:3]] + [everything] * 292
@@ -1148,7 +1081,7 @@ async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets
     await hub.leave(returned, "lobby")
     await hub.join(returned, "lobby")
     deliver(hub, "lobby", "two")
-    while hub._is_sending:  # noqa: ASYNC110
+    while hub._scheduler._is_sending:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert (members[0].got, members[299].got, newcomer.got) == (["one"], [], ["two"])
     assert returned.got == ["one", "two"]
@@ -1164,7 +1097,15 @@ async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(
         hub.drop(member, {"lobby"})
     await settle()
     assert {tuple(member.got) for member in members[64:]} == {()}
-    assert (hub._rooms, list(hub._due), hub._bytes, hub._is_sending, hub._client) == ({}, [], 0, False, None)
+    scheduler = hub._scheduler
+    assert (list(scheduler._due), scheduler._bytes, scheduler._is_sending) == ([], 0, False)
+    assert (hub._rooms, hub._subscriptions.is_open) == ({}, False)
+        hub._rooms,
+        list(hub._scheduler._due),
+        hub._scheduler._bytes,
+        hub._scheduler._is_sending,
+        hub._subscriptions.is_open,
+    ) == ({}, [], 0, False, False)
 
 
 async def test_rooms_have_their_slices_in_turn(hub, clients, step_by_step):
@@ -1178,7 +1119,7 @@ async def test_rooms_have_their_slices_in_turn(hub, clients, step_by_step):
         deliver(hub, "larger", "hi")
         deliver(hub, "small", "hi")
     served = []
-    while hub._is_sending:
+    while hub._scheduler._is_sending:
         await asyncio.sleep(0)
         served.append([sum(len(member.got) for member in room) for room in (large, larger, small)])
     assert served[:4] == [[192, 0, 0], [192, 192, 0], [192, 192, 6], [384, 192, 6]]

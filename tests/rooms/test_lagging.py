@@ -14,7 +14,7 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer.redis import delivery_queue
 from django_fastws.limits import statistics
-from django_fastws.rooms import hub as hub_module
+from django_fastws.rooms import scheduler as scheduler_module
 from django_fastws.rooms.hub import current_hub, envelope
 from tests.support.processes import RedisServer
 
@@ -74,7 +74,7 @@ async def until(condition):
 @pytest.fixture
 def tight(monkeypatch):
     """Bounds that are soon reached."""
-    monkeypatch.setattr(hub_module, "_MOST_BYTES", 64 * 1024)
+    monkeypatch.setattr(scheduler_module, "_MOST_BYTES", 64 * 1024)
     monkeypatch.setattr(delivery_queue, "_MOST_BYTES", 256 * 1024)
 
 

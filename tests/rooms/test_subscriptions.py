@@ -1,4 +1,4 @@
-"""The subscription on which disconnect() is heard of, on a client of a broker that is not there."""
+"""Subscriptions that are kept in the background, on a client of a broker that is not there."""
 
 import asyncio
 import logging
@@ -6,11 +6,12 @@ import logging
 import pytest
 
 from django_fastws import WebSocketConnectionError
-from django_fastws.rooms import listener
-from django_fastws.rooms.listener import Listener
-from tests.rooms.test_hub import FakeClient
-from tests.support.brokers import fake_broker
+from django_fastws.rooms import subscriptions
+from django_fastws.rooms.subscriptions import Subscriptions
+from tests.support.brokers import FakeClient, fake_broker
 from tests.support.clock import Clock
+
+GROUP = "fastws.c.test"
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def clients(monkeypatch):
         made.append(FakeClient(deliver))
         return made[-1]
 
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=make))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=make))
     return made
 
 
@@ -36,7 +37,7 @@ def failing(clients, monkeypatch):
         clients[-1].fails["subscribe"] = errors
         return clients[-1]
 
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=make))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=make))
     return errors
 
 
@@ -50,12 +51,13 @@ def held(clients, monkeypatch):
         clients[-1].gates["subscribe"] = go_on
         return clients[-1]
 
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=make))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=make))
     return go_on
 
 
-def listen(deliver=print):
-    return Listener("fastws.c.test", deliver)
+def kept(deliver=print, **options):
+    """Subscriptions, of which this module keeps one."""
+    return Subscriptions(deliver, what="disconnect()", logger=logging.getLogger("django_fastws.users"), **options)
 
 
 async def settled():
@@ -64,59 +66,60 @@ async def settled():
 
 
 async def test_it_listens_while_it_is_wanted(clients):
-    ear = listen()
-    ear.start()
-    await ear.wait()
-    assert [client.groups for client in clients] == [{"fastws.c.test"}]
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    assert [client.groups for client in clients] == [{GROUP}]
+    group.keep(GROUP)
+    await group.wait(GROUP)
     assert clients[0].short == ["+fastws.c.test"]
-    ear.stop()
+    group.release(GROUP)
     await settled()
     assert clients[0].short == ["+fastws.c.test", "-fastws.c.test", "close"]
-    ear.start()
-    await ear.wait()
-    assert clients[1].groups == {"fastws.c.test"}
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    assert clients[1].groups == {GROUP}
 
 
 async def test_what_is_published_is_delivered(clients):
     got = []
-    ear = listen(got.append)
-    ear.start()
-    await ear.wait()
+    group = kept(got.append)
+    group.keep(GROUP)
+    await group.wait(GROUP)
     clients[0].deliver({"type": "x"})
     assert got == [{"type": "x"}]
 
 
 async def test_who_is_there_only_for_a_moment_costs_nothing(clients):
-    ear = listen()
-    ear.start()
-    ear.stop()
+    group = kept()
+    group.keep(GROUP)
+    group.release(GROUP)
     await settled()
     assert clients == []
 
 
 async def test_who_comes_while_it_stops_is_listened_for(clients):
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     clients[0].gates["unsubscribe"].clear()
-    ear.stop()
+    group.release(GROUP)
     await settled()
-    ear.start()
-    waiting = asyncio.create_task(ear.wait())
+    group.keep(GROUP)
+    waiting = asyncio.create_task(group.wait(GROUP))
     await settled()
     assert not waiting.done()
     clients[0].gates["unsubscribe"].set()
     await waiting
-    assert clients[1].groups == {"fastws.c.test"}
+    assert [client.groups for client in clients] == [{GROUP}]
+    assert clients[0].short == ["+fastws.c.test", "-fastws.c.test", "+fastws.c.test"]
 
 
 async def test_who_goes_while_it_starts_leaves_nothing(clients, held):
-    ear = listen()
-    ear.start()
+    group = kept()
+    group.keep(GROUP)
     await settled()
-    ear.stop()
+    group.release(GROUP)
     await settled()
     held.set()
     await settled()
@@ -127,58 +130,58 @@ async def test_who_goes_while_it_starts_leaves_nothing(clients, held):
 
 async def test_nobody_waits_for_more_than_a_second(clients, held):
     clock = Clock()
-    ear = listen()
-    ear.start()
-    waiting = [asyncio.create_task(ear.wait()) for _ in range(2)]
+    group = kept()
+    group.keep(GROUP)
+    waiting = [asyncio.create_task(group.wait(GROUP)) for _ in range(2)]
     await clock.advance(0.9)
-    late = asyncio.create_task(ear.wait())
+    late = asyncio.create_task(group.wait(GROUP))
     await settled()
     assert not any(task.done() for task in [*waiting, late])
     await clock.advance(0.2)
     assert all(task.done() for task in [*waiting, late])
     held.set()
     await settled()
-    assert clients[0].groups == {"fastws.c.test"}
+    assert clients[0].groups == {GROUP}
 
 
 async def test_what_fails_is_tried_again_and_said_once(clients, failing, caplog):
     clock = Clock()
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     for _ in range(5):
         await clock.advance(31)
     assert len(clients) == 1
     assert clients[0].short.count("+fastws.c.test") == 6
-    assert caplog.text.count("is not heard of here") == 1
+    assert caplog.text.count("Not subscribed to disconnect()") == 1
     assert "Traceback" not in caplog.text
     failing.clear()
     await clock.advance(31)
-    assert clients[0].groups == {"fastws.c.test"}
-    assert caplog.text.count("is heard of again") == 1
+    assert clients[0].groups == {GROUP}
+    assert caplog.text.count("Subscribed to disconnect() again") == 1
     await clock.advance(100)
     assert clients[0].short.count("+fastws.c.test") == 7
 
 
 async def test_while_the_layer_is_away_nobody_waits(clients, failing):
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     calls = len(clients[0].calls)
     for _ in range(100):
-        ear.start()
+        group.keep(GROUP)
         async with asyncio.timeout(0.01):
-            await ear.wait()
+            await group.wait(GROUP)
     await settled()
     assert len(clients[0].calls) == calls
 
 
 async def test_who_goes_while_the_layer_is_away_leaves_nothing(clients, failing):
     clock = Clock()
-    ear = listen()
-    ear.start()
-    await ear.wait()
-    ear.stop()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    group.release(GROUP)
     await settled()
     assert clients[0].closed
     calls = len(clients[0].calls)
@@ -188,11 +191,11 @@ async def test_who_goes_while_the_layer_is_away_leaves_nothing(clients, failing)
 
 async def test_leaving_may_fail(clients, caplog):
     caplog.set_level(logging.INFO, "django_fastws")
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     clients[0].fails["unsubscribe"] = [WebSocketConnectionError("away")]
-    ear.stop()
+    group.release(GROUP)
     await settled()
     assert clients[0].closed
     assert caplog.text == ""
@@ -200,26 +203,26 @@ async def test_leaving_may_fail(clients, caplog):
 
 async def test_a_mistake_is_logged_with_its_traceback_and_tried_again(clients, caplog, monkeypatch):
     clock = Clock()
-    ear = listen()
+    group = kept()
     monkeypatch.setattr(FakeClient, "subscribe", None)
-    ear.start()
-    await ear.wait()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     assert "TypeError" in caplog.text
     monkeypatch.undo()
-    monkeypatch.setattr(listener, "get_broker", fake_broker(client=lambda deliver: clients[-1]))
+    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=lambda deliver: clients[-1]))
     await clock.advance(31)
 
 
 async def test_a_layer_that_forgets_is_told_again(clients, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(FakeClient, "refresh_seconds", 1000)
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     for count in (2, 3):
         await clock.advance(1001)
         assert clients[0].short == ["+fastws.c.test"] * count
-    ear.stop()
+    group.release(GROUP)
     await settled()
     await clock.advance(5000)
     assert clients[0].closed
@@ -227,13 +230,13 @@ async def test_a_layer_that_forgets_is_told_again(clients, monkeypatch):
 
 
 async def test_one_can_wait_until_it_has_stopped(clients):
-    ear = listen()
-    await ear.settled()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    await group.settled()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     clients[0].gates["unsubscribe"].clear()
-    ear.stop()
-    waiting = asyncio.create_task(ear.settled())
+    group.release(GROUP)
+    waiting = asyncio.create_task(group.settled())
     await settled()
     assert not waiting.done()
     clients[0].gates["unsubscribe"].set()
@@ -242,38 +245,38 @@ async def test_one_can_wait_until_it_has_stopped(clients):
 
 
 async def test_nothing_runs_while_it_listens(clients):
-    ear = listen()
+    group = kept()
     before = asyncio.all_tasks()
-    ear.start()
-    await ear.wait()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     await settled()
     assert asyncio.all_tasks() == before
 
 
 async def test_while_the_subscription_is_made_again_it_is_waited_for_but_not_for_long(clients):
     clock = Clock()
-    ear = listen()
-    ear.start()
-    await ear.wait()
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
     (client,) = clients
-    client.lost.add("fastws.c.test")
+    client.lost.add(GROUP)
     client.gates["resubscribed"].clear()
-    waiting = [asyncio.ensure_future(ear.wait()) for _ in range(2)]
+    waiting = [asyncio.ensure_future(group.wait(GROUP)) for _ in range(2)]
     await settled()
     assert not any(task.done() for task in waiting)
     client.lost.clear()
     client.gates["resubscribed"].set()
     await asyncio.gather(*waiting)
-    await ear.wait()
+    await group.wait(GROUP)
 
-    client.lost.add("fastws.c.test")
+    client.lost.add(GROUP)
     client.gates["resubscribed"].clear()
-    waiting = [asyncio.ensure_future(ear.wait())]
+    waiting = [asyncio.ensure_future(group.wait(GROUP))]
     await settled()
     await clock.advance(0.9)
     assert not waiting[0].done()
     await clock.advance(0.2)
     await asyncio.gather(*waiting)
-    await ear.wait()  # it has been away for longer than that, and holds up nobody
-    ear.stop()
-    await ear.settled()
+    await group.wait(GROUP)  # it has been away for longer than that, and holds up nobody
+    group.release(GROUP)
+    await group.settled()

@@ -114,7 +114,7 @@ async def inspect(ws: WebSocket) -> None:
         await ws.send_json(
             {
                 "rooms": {group: len(room.members) for group, room in hub._rooms.items()},
-                "subscribes": hub._client is not None,
+                "subscribes": hub._subscriptions.is_open,
                 "tasks": len(asyncio.all_tasks()),
                 "sockets": sum(type(thing) is WebSocket for thing in gc.get_objects()),
             }

@@ -24,8 +24,9 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import BrokerClient
-from django_fastws.rooms import hub as hub_module
 from django_fastws.rooms import room as rooms_module
+from django_fastws.rooms import scheduler as scheduler_module
+from django_fastws.rooms import subscriptions as subscriptions_module
 from django_fastws.rooms.hub import current_hub
 from django_fastws.transports import daphne as daphne_module
 from django_fastws.transports.daphne import DaphneTransport
@@ -190,7 +191,7 @@ def make_member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     broker = fake_broker(client=Local, apublish=publish)
     monkeypatch.setattr(rooms_module, "get_broker", broker)
-    monkeypatch.setattr(hub_module, "get_broker", broker)
+    monkeypatch.setattr(subscriptions_module, "get_broker", broker)
     return request.param
 
 
@@ -218,7 +219,7 @@ async def crowd(make_member: Any, count: int = MEMBERS) -> Any:
 
 async def all_sent() -> None:
     hub = current_hub()
-    while hub._is_sending or any(room.is_due for room in hub._rooms.values()):  # noqa: ASYNC110
+    while hub._scheduler._is_sending or any(room.is_due for room in hub._rooms.values()):  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
@@ -300,9 +301,9 @@ async def test_broadcasts_to_many_rooms_are_sent_in_one_call_of_the_loop(make_me
             await ws.join(f"room {number}")
             members.append(ws)
             sockets.append(socket)
-    hub, sends = current_hub(), []
-    monkeypatch.setattr(hub, "_send", lambda original=hub._send: (sends.append(1), original()))
-    monkeypatch.setattr(hub_module, "_SLICE", 1000)
+    scheduler, sends = current_hub()._scheduler, []
+    monkeypatch.setattr(scheduler, "_send", lambda original=scheduler._send: (sends.append(1), original()))
+    monkeypatch.setattr(scheduler_module, "_SLICE", 1000)
     with counted(monkeypatch) as counts:
         for number in range(200):
             await Room(f"room {number}").abroadcast("hi")

@@ -720,4 +720,4 @@ async def test_a_socket_is_served_without_redis(caplog):
             assert time.monotonic() - started < 3
             await ws.send("here")
             assert await ws.receive_text() == "here"
-    assert caplog.text.count("disconnect() is not heard of here") <= 3
+    assert caplog.text.count("Not subscribed to disconnect()") <= 3

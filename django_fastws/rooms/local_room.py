@@ -1,0 +1,109 @@
+"""The part of a room that is in this process and event loop: its members, and the broadcasts that wait for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .._core.fanout import Broadcast, FanOut, Post, take
+from .._core.pacing import Pacing
+
+__all__ = ["LocalRoom", "Member"]
+
+
+class Member(Protocol):
+    """What a room needs of a WebSocket.
+
+    A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def post(self) -> Post:
+        """What sends to it without waiting and without raising."""
+
+
+class LocalRoom:
+    """Members of one room in one event loop, and their queue of broadcasts. There is one while there are members."""
+
+    __slots__ = (
+        "arrived",
+        "bytes",
+        "fan_out",
+        "find",
+        "group",
+        "is_due",
+        "joining",
+        "members",
+        "pacing",
+        "took",
+    )
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        #: And how to send to each.
+        self.members: dict[Member, Post] = {}
+        #: The joins of each that have not returned yet, where none has returned before.
+        self.joining: dict[Member, set[object]] = {}
+        #: Finds a socket by its id, where all members can be found.
+        self.find: Callable[[str], Any] | None = None
+        #: Broadcasts that no fan-out has taken up, in order.
+        self.arrived: list[Broadcast] = []
+        #: How many bytes they have.
+        self.bytes = 0
+        self.fan_out: FanOut | None = None
+        #: How many seconds it has taken so far.
+        self.took = 0.0
+        self.pacing = Pacing()
+        #: Whether the scheduler has it.
+        self.is_due = False
+
+    def add(self, member: Member, join: object) -> None:
+        """Somebody joins, under a name for this join."""
+        if member not in self.members:
+            find = getattr(member, "_find", None)
+            self.find = find if not self.members or find == self.find else None
+            self.members[member] = member.post
+            self.joining[member] = {join}
+        elif member in self.joining:
+            self.joining[member].add(join)
+
+    def has_joined(self, member: Member, join: object) -> None:
+        """A join has returned: whatever becomes of others that go on, the member is in."""
+        if join in self.joining.get(member, ()):
+            del self.joining[member]
+
+    def has_not_joined(self, member: Member, join: object) -> None:
+        """A join has failed: the member is out, unless another of its joins goes on or has returned."""
+        joins = self.joining.get(member, set())
+        joins.discard(join)
+        if not joins and member in self.joining:
+            self.remove(member)
+
+    def remove(self, member: Member) -> None:
+        """Somebody leaves, whatever of its joins goes on."""
+        self.members.pop(member, None)
+        self.joining.pop(member, None)
+
+    def send(self, is_over: Callable[[], bool]) -> int:
+        """Go on with the fan-out until it has ended or the slice is over, and make one if there is none.
+
+        Returns:
+            How many tasks that write it has started.
+        """
+        began = time.perf_counter()
+        if self.fan_out is None:
+            broadcasts = take(self.arrived)
+            self.bytes -= sum([len(payload) for payload, _ in broadcasts])
+            self.fan_out = FanOut(broadcasts, self.members, self.find)
+        fan_out = self.fan_out
+        has_ended = fan_out.run(self.members, is_over)
+        ends = time.perf_counter()
+        self.took += ends - began
+        if has_ended:
+            self.pacing.after(ends, self.took, fan_out.count)
+            self.fan_out, self.took = None, 0.0
+        return fan_out.started
