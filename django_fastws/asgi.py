@@ -22,7 +22,7 @@ from .conf import check_settings, conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
 from .layer import expect_members
-from .limits import HANDSHAKE_TIME, Denial, count_denial, host_problem, log_denial, process_limits, requested_host
+from .limits import HANDSHAKE_TIME, Denial, host_problem, process_limits, record_denial, requested_host
 from .masking import mask_path
 from .python_warnings import reveal_warnings
 from .routing import Activation, WebSocketRouter
@@ -174,7 +174,7 @@ class Handshake:
         del scope, receive, send
         problem = refusal(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
-            log_denial(Denial("malformed", 400, problem), transport.scope)
+            record_denial(Denial("malformed", 400, problem), transport.scope)
             await deny(transport, 400, problem)
             return
         transport.scope["subprotocols"] = offered(transport.scope.get("subprotocols"))
@@ -184,7 +184,7 @@ class Handshake:
         else:
             denial = Denial("host", 400, "Bad Request: this host is not allowed", problem)
         if denial is not None:
-            count_denial(denial, transport.scope)
+            record_denial(denial, transport.scope)
             await deny(transport, denial.status, denial.text, denial.headers)
             return
         transport.scope[HANDSHAKE_TIME] = began = asyncio.get_running_loop().time()
@@ -227,7 +227,7 @@ def _tell_unanswered(transport: ASGITransport, seconds: float) -> None:
             f"the application has not accepted it before it was over, {seconds:.1f} seconds after it came: the "
             "client has left, or the server does not wait longer (daphne: --websocket_connect_timeout)"
         )
-        log_denial(Denial("not_answered", 503, "Service Unavailable", why), transport.scope)
+        record_denial(Denial("not_answered", 503, "Service Unavailable", why), transport.scope)
 
 
 class OriginCheck:

@@ -21,6 +21,7 @@ from django.utils.module_loading import import_string
 from .clients import library
 from .conf import SETTINGS, conf
 from .layer import evicting_policy, has_redis
+from .limits import MAX_CONNECTIONS_PER_USER
 from .routing import did_you_mean, registry
 
 __all__ = ["all_checks", "deploy_checks"]
@@ -280,7 +281,7 @@ def check_access() -> Iterator[CheckMessage]:
     """E040: a route that asks for users where there are none. W041: a permission of an app that is not installed."""
     for route in registry:
         access, limits = route.admission.access, route.admission.limits
-        counts = limits.is_own("max_connections_per_user") and limits.get("max_connections_per_user") is not None
+        counts = limits.is_own(MAX_CONNECTIONS_PER_USER) and limits.get(MAX_CONNECTIONS_PER_USER) is not None
         if (access.login_required or access.names or counts) and not apps.is_installed("django.contrib.auth"):
             yield Error(
                 f"{route.place} asks who is logged in, and 'django.contrib.auth' is not in INSTALLED_APPS.",

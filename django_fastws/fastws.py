@@ -13,7 +13,7 @@ from django.urls.converters import get_converters
 
 from ._core.paths import Path, join, parse
 from ._core.urls import check_url
-from .limits import FROM_SETTINGS, Access, Admission, FromSettings, Limits, Permission
+from .limits import FROM_SETTINGS, OPTIONS, Access, Admission, FromSettings, Limits, Permission
 from .routing import (
     ConsumerEndpoint,
     Endpoint,
@@ -105,7 +105,7 @@ class FastWS:
 
         The handler is an ``async def`` that takes the WebSocket first; or a Channels consumer class. Parameters that
         the path names get what it holds. Every other parameter is read from the query string and converted by its
-        annotation; one without a default is required. What does not fit is refused with HTTP 400.
+        annotation; one without a default is required. What does not fit is denied with HTTP 400.
 
         The function is returned as it is, with ``as_asgi()`` added for mounting it by hand.
 
@@ -116,14 +116,16 @@ class FastWS:
             path: ``/chat/{room}``; ``{pk:int}`` and ``<int:pk>`` name a converter, else the annotation picks it.
             name: what ``reverse_ws`` finds it by; unique. The handler's own name where it is None.
             tags: labels, for ``ws.tags`` and ``manage.py ws_routes``.
-            login_required: refuse with 401 whoever is not logged in.
+            login_required: deny with 401 whoever is not logged in.
             permission: ``"app_label.codename"``; or a callable, sync or async, that gets the WebSocket before it is
-                accepted and returns whether it may be; or several of them in a list. Who lacks it is refused with
+                accepted and returns whether it may be; or several of them in a list. Who lacks it is denied with
                 403, or with 401 if nobody is logged in who could have it.
-            max_connections: sockets of this route at a time; more are refused with 429.
-            max_connections_per_address: the same for each client address (``FASTWS_MAX_CONNECTIONS_PER_ADDRESS``).
-            max_connections_per_user: the same for each user who is logged in (``FASTWS_MAX_CONNECTIONS_PER_USER``).
-            handshake_rate: of this route; what comes sooner is refused with 429.
+            max_connections: sockets of this route at a time; more are denied with 429.
+            max_connections_per_address: the same for each client address, with 429
+                (``FASTWS_MAX_CONNECTIONS_PER_ADDRESS``).
+            max_connections_per_user: the same for each user who is logged in, with 429
+                (``FASTWS_MAX_CONNECTIONS_PER_USER``).
+            handshake_rate: of this route; what comes sooner is denied with 429.
             rate: of the messages of one socket; over it, the socket is closed with 1008 (``FASTWS_MESSAGE_RATE``).
             idle_timeout: seconds without a message from the client, after which the socket is closed with 1008
                 (``FASTWS_IDLE_TIMEOUT``).
@@ -134,23 +136,14 @@ class FastWS:
             RouteError: (a TypeError and ValueError) the handler is not async, or a parameter, the path, a limit or a
                 permission cannot be.
         """
-        limits = {
-            "max_connections": max_connections,
-            "max_connections_per_address": max_connections_per_address,
-            "max_connections_per_user": max_connections_per_user,
-            "handshake_rate": handshake_rate,
-            "rate": rate,
-            "idle_timeout": idle_timeout,
-            "max_lifetime": max_lifetime,
-            "max_message_bytes": max_message_bytes,
-        }
+        given = dict(locals())
 
         def decorate(handler: Any) -> Any:
             frame = inspect.currentframe()
             caller = frame.f_back.f_locals if frame is not None and frame.f_back is not None else {}
             try:
                 access = Access(login_required=login_required, permission=permission)
-                admission = Admission(Limits(**limits), access)
+                admission = Admission(Limits(**{option: given[option] for option in OPTIONS}), access)
             except (TypeError, ValueError) as error:
                 raise RouteError(f"{label_of(handler)}: {error}") from None
             self.routes.append(self._route(path, handler, name, tags, caller, admission))

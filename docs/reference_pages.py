@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from django_fastws.conf import SETTINGS, Setting
+from django_fastws.limits import LIMITS, Limit
 
-__all__ = ["PAGES", "main", "settings_page"]
+__all__ = ["PAGES", "limits_page", "main", "settings_page"]
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _COLUMNS = 120
@@ -48,6 +49,18 @@ def _section(setting: Setting[Any], by_hand: str) -> str:
     return f"## {setting.name}\n\n{wording}\n\n" + (f"{by_hand}\n\n" if by_hand else "")
 
 
+def limits_page(text: str) -> str:
+    """The page of the limits, with the table as the table of limits has it."""
+    return _with_table(text, "| Argument | Setting | Counted per | Over it |", map(_limit_cells, LIMITS))
+
+
+def _limit_cells(limit: Limit[Any]) -> tuple[str, ...]:
+    argument = f"`{limit.name}`" if limit.is_option else ""
+    name = limit.setting.name if limit.setting is not None else ""
+    setting = f"[`{name}`](settings.md#{name.lower()})" if name else ""
+    return argument, setting, limit.scope, f"{limit.code} `{limit.reason.replace('{limit}', '...')}`"
+
+
 def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
     """A page whose table with this header has these rows.
 
@@ -63,7 +76,7 @@ def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
 
 
 #: What makes each page.
-PAGES: dict[str, Callable[[str], str]] = {"settings.md": settings_page}
+PAGES: dict[str, Callable[[str], str]] = {"settings.md": settings_page, "limits.md": limits_page}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,8 +11,9 @@ from .._core.origins import parse_pattern
 from .._core.rates import Rate, parse_rate
 
 __all__ = [
+    "BYTES_OR_NONE",
     "CLOSE_ON_LOGOUT",
-    "COUNT_OR_NONE",
+    "CONNECTIONS_OR_NONE",
     "DB_RESET",
     "DURATION",
     "FRACTION",
@@ -28,7 +29,6 @@ __all__ = [
     "Kind",
     "choice",
     "count_of",
-    "limit_of",
 ]
 
 Value = TypeVar("Value")
@@ -74,11 +74,6 @@ def count_of(things: str) -> Kind[int]:
     return Kind(f"a positive number of {things}", _is_count, int)
 
 
-def limit_of(things: str) -> Kind[int | None]:
-    """A positive number of things, or None for no limit."""
-    return _strict(f"None or a positive number of {things}", _or_none(_is_count))
-
-
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_right(value)
 
@@ -94,7 +89,8 @@ def _strict(wanted: str, is_right: Callable[[Any], bool]) -> Kind[Any]:
     return Kind(wanted, is_right, read)
 
 
-COUNT_OR_NONE = limit_of("connections")
+BYTES_OR_NONE: Kind[int | None] = _strict("None or a positive number of bytes", _or_none(_is_count))
+CONNECTIONS_OR_NONE: Kind[int | None] = _strict("None or a positive number of connections", _or_none(_is_count))
 TIMEOUT_OR_NONE: Kind[float | None] = _strict("None or a positive number of seconds", _or_none(_is_timeout))
 NUMBER: Kind[float] = Kind("a positive number", _is_seconds, float)
 SECONDS: Kind[float] = Kind("a positive number of seconds", _is_seconds, float)

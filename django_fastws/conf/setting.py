@@ -64,5 +64,10 @@ class Setting(Generic[Value]):
         except (TypeError, ValueError):
             raise ImproperlyConfigured(f"{self.name} = {value!r} is not {self.kind.wanted}") from None
 
+    @property
+    def current(self) -> Value:
+        """The value as it is now."""
+        return self.__get__(self)
+
     def __repr__(self) -> str:
         return f"<Setting {self.name}>"

@@ -46,18 +46,18 @@ class Conf:
     # Limits
 
     max_connections = Setting(
-        kinds.COUNT_OR_NONE,
+        kinds.CONNECTIONS_OR_NONE,
         None,
         "How many WebSockets a process serves at a time. More are denied with 429, before sessions and users are "
         "looked up.",
     )
     max_connections_per_address = Setting(
-        kinds.COUNT_OR_NONE,
+        kinds.CONNECTIONS_OR_NONE,
         None,
         "How many sockets of one client address a process serves at a time; more are denied with 429.",
     )
     max_connections_per_user = Setting(
-        kinds.COUNT_OR_NONE,
+        kinds.CONNECTIONS_OR_NONE,
         None,
         "How many sockets of one user who is logged in a process serves at a time; more are denied with 429.",
     )
@@ -145,19 +145,19 @@ class Conf:
         "long a connection may be open before that; `None` for ever.",
     )
     max_body_bytes = Setting(
-        kinds.limit_of("bytes"),
+        kinds.BYTES_OR_NONE,
         None,
         "The largest body of an HTTP request that `manage.py runws_server` and `runserver` take, in bytes; `None` "
         "for any.",
     )
     max_spool_bytes = Setting(
-        kinds.limit_of("bytes"),
+        kinds.BYTES_OR_NONE,
         None,
         "What the bodies of HTTP requests may take together, in memory and in temporary files, in bytes; `None` for "
         "half of what is free where temporary files are.",
     )
     max_pending_per_address = Setting(
-        kinds.COUNT_OR_NONE,
+        kinds.CONNECTIONS_OR_NONE,
         256,
         "How many connections of one client address may be open on which a request, or the handshake of a socket, "
         "has not come in whole; `None` for any number.",

@@ -1,4 +1,4 @@
-"""Limits and rules of connections: who is let in, how many, how fast, and for how long."""
+"""Limits and access rules of connections: who is let in, how many, how fast, and for how long."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from .access import Access, Permission
 from .admission import HANDSHAKE_TIME, Admission, ConnectionDenied
 from .allowed_hosts import host_problem, requested_host
 from .connection import LimitedConnection
-from .denials import Denial, count_denial, log_denial
-from .limits import FROM_SETTINGS, FromSettings, Limits, Statistics, process_limits, statistics
+from .denials import Denial
+from .limits import Limits
+from .process import Statistics, process_limits, statistics
+from .recording import record_denial
+from .table import FROM_SETTINGS, LIMITS, MAX_CONNECTIONS_PER_USER, OPTIONS, FromSettings, Limit
 
 __all__ = [
+    "FROM_SETTINGS",
+    "HANDSHAKE_TIME",
+    "LIMITS",
+    "MAX_CONNECTIONS_PER_USER",
+    "OPTIONS",
     "Access",
     "Admission",
-    "HANDSHAKE_TIME",
-    "FROM_SETTINGS",
-    "FromSettings",
-    "Limits",
     "ConnectionDenied",
-    "Permission",
     "Denial",
+    "FromSettings",
+    "Limit",
     "LimitedConnection",
+    "Limits",
+    "Permission",
     "Statistics",
-    "count_denial",
     "host_problem",
-    "log_denial",
     "process_limits",
+    "record_denial",
     "requested_host",
     "statistics",
 ]

@@ -1,4 +1,4 @@
-"""What a connection has to pass before its route serves it."""
+"""Admission control of one route: limits and access rules, before its handler runs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from .._core.addresses import address_key
 from .._core.counts import Counts
-from .._core.rates import Bucket, Rate
+from .._core.rates import Bucket
 from ..threads import threads
 from ..transports import ASGITransport
 from ..users import Identity, current_users, is_loaded, load_session
 from ..websocket import ClientState, WebSocket
 from .access import Access
-from .connection import LimitedConnection, ReceiveLimiter
-from .denials import Denial, count_denial
-from .limits import Limits, host_of, process_limits, too_often
+from .connection import LimitedConnection
+from .denials import Denial
+from .limits import Limits
+from .process import address_of, process_limits
+from .receive_limiter import ReceiveLimiter
+from .recording import record_denial
+from .table import (
+    CONNECTION_LIMITS,
+    HANDSHAKE_RATE,
+    IDLE_TIMEOUT,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_CONNECTIONS_PER_USER,
+    MAX_LIFETIME,
+    MAX_MESSAGE_BYTES,
+    MESSAGE_RATE,
+    Limit,
+)
 
 __all__ = ["HANDSHAKE_TIME", "Admission", "ConnectionDenied"]
 
-#: Where the scope has the time, of the loop, at which the handshake came.
+#: Key of the scope under which the time of the handshake is, in the loop's time.
 HANDSHAKE_TIME = "django_fastws.began"
 
 
@@ -29,7 +43,7 @@ class ConnectionDenied(Exception):
 
 
 class Admission:
-    """The limits and the rules of one route, and who is counted for it.
+    """Admission control of one route: its limits, its access rules, and who is counted for it.
 
     Args:
         limits, access: of the route.
@@ -38,9 +52,7 @@ class Admission:
     def __init__(self, limits: Limits, access: Access) -> None:
         self.limits = limits
         self.access = access
-        self._connections = Counts()
-        self._by_address = Counts()
-        self._by_user = Counts()
+        self._counts = {limit: Counts() for limit in CONNECTION_LIMITS}
         self._handshakes = Bucket(time.monotonic())
 
     async def admit(
@@ -53,7 +65,7 @@ class Admission:
         Args:
             close: closes the connection from outside its handler.
         Returns:
-            Its connection, to be left when it is over; None if it needs none.
+            The connection, to be left when it is over; None if nothing limits it.
         Raises:
             ConnectionDenied: it was denied, and has been answered.
         """
@@ -67,7 +79,7 @@ class Admission:
             if connection.identity.user:
                 current_users().add(connection)
             denial = (
-                self._for_the_route(connection, transport)
+                self._for_the_route(connection)
                 or await self.access.denial(ws)
                 or self._for_the_user(connection)
                 or await self._ended(connection)
@@ -79,7 +91,7 @@ class Admission:
             raise
         self.leave(connection)
         if denial is not None:
-            count_denial(denial, scope)
+            record_denial(denial, scope)
             if ws.client_state is ClientState.CONNECTING:
                 await transport.deny(denial.status, denial.text, denial.headers)
             else:  # a rule has accepted it
@@ -91,34 +103,29 @@ class Admission:
         if connection is not None:
             if connection.identity.user:
                 current_users().discard(connection)
-            connection.leave()
+            connection.release()
 
-    def _for_the_route(self, connection: LimitedConnection, transport: ASGITransport) -> Denial | None:
-        get = self.limits.get
-        rate: Rate | None = get("handshake_rate")
+    def _for_the_route(self, connection: LimitedConnection) -> Denial | None:
+        rate = self.limits.get(HANDSHAKE_RATE)
         if rate is not None and (wait := self._handshakes.take(rate, time.monotonic())):
-            return too_often("handshake_rate", rate, wait)
-        most = get("max_connections")
-        if most is not None and not connection.hold(self._connections, "", most):
-            return Denial("max_connections", 429, "too many connections", f"max_connections={most} is reached")
-        kind = "max_connections_per_address"
-        most, host = get(kind), host_of(transport.scope)
-        if most is not None and host is not None:
-            counts = self._by_address if self.limits.is_own(kind) else process_limits.by_address
-            if not connection.hold(counts, address_key(host), most):
-                return Denial(kind, 429, "too many connections from this address", f"{kind}={most} is reached")
-        return None
+            return HANDSHAKE_RATE.denial(rate, retry_after=wait)
+        return self._count(MAX_CONNECTIONS, connection, "") or self._count(
+            MAX_CONNECTIONS_PER_ADDRESS, connection, address_of(connection.scope)
+        )
 
     def _for_the_user(self, connection: LimitedConnection) -> Denial | None:
-        kind = "max_connections_per_user"
-        most = self.limits.get(kind)
         user = connection.identity.user
-        if most is not None and user:
-            counts = self._by_user if self.limits.is_own(kind) else process_limits.by_user
-            if not connection.hold(counts, user, most):
-                detail = f"{kind}={most} is reached by {user}"
-                return Denial(kind, 429, "too many connections of this user", detail)
-        return None
+        return self._count(MAX_CONNECTIONS_PER_USER, connection, user or None, user)
+
+    def _count(
+        self, limit: Limit[int | None], connection: LimitedConnection, key: str | None, whose: str = ""
+    ) -> Denial | None:
+        """Count a connection for a limit, unless it is over it; under the key None it is not counted."""
+        most = self.limits.get(limit)
+        if most is None or key is None:
+            return None
+        counts = self._counts if self.limits.is_own(limit) else process_limits.counts
+        return None if connection.acquire(counts[limit], key, most) else limit.denial(most, whose)
 
     async def _ended(self, connection: LimitedConnection) -> Denial | None:
         ended = await current_users().admitted(connection) if connection.identity.user else None
@@ -129,11 +136,10 @@ class Admission:
 
     def _opened(self, connection: LimitedConnection, transport: ASGITransport) -> LimitedConnection | None:
         get = self.limits.get
-        idle, rate, max_bytes = get("idle_timeout"), get("rate"), get("max_message_bytes")
-        connection.open(idle, get("max_lifetime"))
-        if not all(limit is None for limit in (idle, rate, max_bytes)) or (
-            connection.is_mute and connection.is_needed
-        ):
+        idle, rate, max_bytes = get(IDLE_TIMEOUT), get(MESSAGE_RATE), get(MAX_MESSAGE_BYTES)
+        connection.start(idle, get(MAX_LIFETIME))
+        is_limited = (idle, rate, max_bytes) != (None, None, None)
+        if is_limited or (not connection.has_inbox and connection.is_needed):
             transport.meter(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
         elif not connection.is_needed:
             return None

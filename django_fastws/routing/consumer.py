@@ -77,16 +77,16 @@ class _Relay:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        event = self._farewell() or await self._transport.receive()
-        return self._farewell() or event
+        event = self._disconnect_event() or await self._transport.receive()
+        return self._disconnect_event() or event
 
     async def send(self, message: Message) -> None:
-        if self._farewell() is None:
+        if self._disconnect_event() is None:
             try:
                 await self._transport.send(message)
             except OSError as error:
                 if error is not self._transport.loss:
                     raise
 
-    def _farewell(self) -> Message | None:
-        return None if self._connection is None else self._connection.farewell()
+    def _disconnect_event(self) -> Message | None:
+        return None if self._connection is None else self._connection.disconnect_event()

@@ -18,7 +18,7 @@ from .._core.parameters import ParameterError
 from .._core.query import QueryError
 from .._core.states import ClientState
 from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
-from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnection, Limits, log_denial
+from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnection, Limits, record_denial
 from ..masking import mask_path
 from ..tasks import is_being_cancelled
 from ..threads import threads
@@ -67,7 +67,7 @@ class Endpoint:
         begun = await self._begin(transport)
         if begun is None:
             return
-        ws, connection, arguments = begun
+        ws, limited, arguments = begun
         del begun
         thread = threads.assigned(transport.scope)
         try:
@@ -94,13 +94,13 @@ class Endpoint:
             raise
         finally:
             ws.release()
-            self.admission.leave(connection)
+            self.admission.leave(limited)
             thread.release()
 
     async def _begin(
         self, transport: ASGITransport
     ) -> tuple[WebSocket, LimitedConnection | None, dict[str, Any]] | None:
-        """The socket, its connection and the arguments of its handler; None if there is nothing to serve."""
+        """The socket, its limits and the arguments of its handler; None if there is nothing to serve."""
         event = await transport.receive()
         if event["type"] != "websocket.connect":
             return None  # gone before it was served
@@ -110,8 +110,7 @@ class Endpoint:
                 path_params, bytes(transport.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
             )
         except (ParameterError, QueryError) as error:
-            log_denial(Denial("malformed", 400, str(error)), transport.scope)
-            await transport.deny(400, str(error))
+            await _deny(transport, Denial("malformed", 400, str(error)))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
         ws = WebSocket(transport, path_params=path_params, tags=self.tags)
@@ -123,8 +122,7 @@ class Endpoint:
     async def _unanswered(self, transport: ASGITransport) -> None:
         """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
         why = f"{label_of(self.handler)}() returned without accept() or close()"
-        log_denial(Denial("not_accepted", 403, "Forbidden: it was not accepted", why), transport.scope)
-        await transport.deny(403, "Forbidden: it was not accepted")
+        await _deny(transport, Denial("not_accepted", 403, "Forbidden: it was not accepted", why))
 
     async def _failed(self, ws: WebSocket, transport: ASGITransport, error: BaseException) -> None:
         error = _significant(error)
@@ -133,14 +131,12 @@ class Endpoint:
         elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
             # As a view may raise them; get_object_or_404() does.
             status = 404 if isinstance(error, Http404) else 403
-            log_denial(Denial("handler", status, str(error), f"{label_of(self.handler)}(): {error}"), transport.scope)
-            await transport.deny(status, str(error))
+            why = f"{label_of(self.handler)}(): {error}"
+            await _deny(transport, Denial("handler", status, str(error), why))
         elif isinstance(error, WebSocketException):
             if ws.client_state is ClientState.CONNECTING:
-                log_denial(
-                    Denial("handler", 403, error.reason, f"{label_of(self.handler)}(): {error}"), transport.scope
-                )
-                await transport.deny(403, error.reason)
+                why = f"{label_of(self.handler)}(): {error}"
+                await _deny(transport, Denial("handler", 403, error.reason, why))
             else:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
@@ -161,6 +157,11 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint {label_of(self.handler)}>"
+
+
+async def _deny(transport: ASGITransport, denial: Denial) -> None:
+    record_denial(denial, transport.scope)
+    await transport.deny(denial.status, denial.text, denial.headers)
 
 
 def _significant(error: BaseException) -> BaseException:

@@ -13,7 +13,7 @@ from django.http import Http404
 
 from django_fastws import FastWS, WebSocket, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
-from django_fastws.limits import denials, statistics
+from django_fastws.limits import recording, statistics
 from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -338,7 +338,7 @@ async def test_without_users_a_function_can_still_decide():
 
 
 async def test_refusals_are_counted_and_logged_once_a_second(caplog, monkeypatch):
-    monkeypatch.setattr(denials, "_by_rule", LogThrottle())
+    monkeypatch.setattr(recording, "_denials", LogThrottle())
     metrics.reset()
     serve(login_required=True)
     serve(path="/y", permission="shop.view_order")

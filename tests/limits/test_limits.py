@@ -19,8 +19,8 @@ from django.test import override_settings
 from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.asgi import get_asgi_application
-from django_fastws.limits import denials, limits, statistics
-from django_fastws.limits.limits import ProcessLimits
+from django_fastws.limits import Statistics, recording, statistics
+from django_fastws.limits.process import ProcessLimits
 from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -37,10 +37,10 @@ def _fresh(monkeypatch):
     """A process that has counted nothing yet, and a Django that is set up."""
     monkeypatch.setattr("django.setup", lambda **kwargs: None)
     fresh = ProcessLimits()
-    for module in ("limits.admission", "asgi", "limits.limits"):
+    for module in ("limits.admission", "asgi", "limits.process"):
         monkeypatch.setattr(f"django_fastws.{module}.process_limits", fresh)
-    monkeypatch.setattr(denials, "_by_rule", LogThrottle())
-    monkeypatch.setattr(denials, "_closed", LogThrottle())
+    monkeypatch.setattr(recording, "_denials", LogThrottle())
+    monkeypatch.setattr(recording, "_closes", LogThrottle())
     metrics.reset()
 
 
@@ -49,10 +49,10 @@ def at(monkeypatch):
     """The time that rates of handshakes go by, and the log: ``at.time = 5``."""
     clock = SimpleNamespace(time=0.0)
     clock.monotonic = lambda: clock.time
-    for module in ("limits.admission", "limits.limits", "limits.denials"):
+    for module in ("limits.admission", "limits.process", "limits.recording"):
         monkeypatch.setattr(f"django_fastws.{module}.time", clock)
     fresh = ProcessLimits()
-    for module in ("limits.admission", "asgi", "limits.limits"):
+    for module in ("limits.admission", "asgi", "limits.process"):
         monkeypatch.setattr(f"django_fastws.{module}.process_limits", fresh)
     return clock
 
@@ -1007,7 +1007,7 @@ async def test_statistics_are_a_picture_that_does_not_change():
         assert (before.connections, before.users, before.refused, before.closed) == (2, 1, {}, {})
         await outcome()
     assert (before.connections, before.users, before.refused) == (2, 1, {})
-    assert statistics() == limits.Statistics(0, 0, {"max_connections": 1}, {})
+    assert statistics() == Statistics(0, 0, {"max_connections": 1}, {})
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.connections = 5
     with pytest.raises(TypeError):
