@@ -17,6 +17,7 @@ from ._core.parameters import Query
 from .exceptions import (
     MessageTooBig,
     Reconnect,
+    RouteError,
     WebSocketConnectionError,
     WebSocketDisconnect,
     WebSocketError,
@@ -39,6 +40,7 @@ __all__ = [
     "Reconnect",
     "Response",
     "Room",
+    "RouteError",
     "WebSocket",
     "WebSocketConnectionError",
     "WebSocketDisconnect",

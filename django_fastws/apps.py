@@ -11,7 +11,8 @@ from django.utils.module_loading import import_string, module_has_submodule
 
 from .checks import all_checks, deploy_checks
 from .conf import conf
-from .routing import Problem, RouteError, registry
+from .exceptions import RouteError
+from .routing import Problem, registry
 from .users import receivers
 
 __all__ = ["FastWSConfig", "autodiscover"]

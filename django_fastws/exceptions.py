@@ -7,6 +7,7 @@
     │   └── Reconnect                                              .delay: and an outbound route connects again
     ├── WebSocketStateError(WebSocketError, RuntimeError)          a call in the wrong state; says the remedy
     └── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
+    RouteError(TypeError, ValueError)                              .kind: a route that cannot be, where it is declared
 
 Errors of the libraries underneath never reach a handler: they arrive as one of these, with the original as
 ``__cause__`` where there is one.
@@ -19,6 +20,7 @@ from typing import TypeVar
 __all__ = [
     "MessageTooBig",
     "Reconnect",
+    "RouteError",
     "WebSocketConnectionError",
     "WebSocketDisconnect",
     "WebSocketError",
@@ -127,6 +129,18 @@ class MessageTooBig(WebSocketError, ValueError):
             f"the message has {self.size} bytes, and the limit is {self.limit}: "
             "send less at a time, or raise FASTWS_MAX_MESSAGE_BYTES"
         )
+
+
+class RouteError(TypeError, ValueError):
+    """A route that cannot be: raised where it is declared, with what to write instead.
+
+    Attributes:
+        kind: the kind of mistake, by which the system check finds its id: "not-async", or "route" for any other.
+    """
+
+    def __init__(self, message: str, kind: str = "route") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 Error = TypeVar("Error", bound=Exception)

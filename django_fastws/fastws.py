@@ -13,6 +13,7 @@ from django.urls.converters import get_converters
 
 from ._core.paths import Path, join, parse
 from ._core.urls import check_url
+from .exceptions import RouteError
 from .limits import FROM_SETTINGS, OPTIONS, Access, Admission, FromSettings, Limits, Permission
 from .routing import (
     ConsumerEndpoint,
@@ -20,7 +21,6 @@ from .routing import (
     OutboundRoute,
     RequestOptions,
     Route,
-    RouteError,
     Signature,
     check_handler,
     check_request,

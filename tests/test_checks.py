@@ -9,12 +9,11 @@ from django.core import checks
 from django.core.handlers.asgi import ASGIHandler
 from django.test import override_settings
 
-from django_fastws import FastWS
+from django_fastws import FastWS, RouteError
 from django_fastws import checks as our_checks
 from django_fastws.asgi import get_asgi_application
 from django_fastws.conf import SETTINGS
 from django_fastws.routing.routes import Problem
-from django_fastws.routing.signatures import RouteError
 
 pytestmark = pytest.mark.usefixtures("routes")
 

@@ -8,6 +8,7 @@ import pytest
 import django_fastws
 from django_fastws import (
     MessageTooBig,
+    RouteError,
     WebSocketConnectionError,
     WebSocketDisconnect,
     WebSocketError,
@@ -19,7 +20,6 @@ from django_fastws import (
 from django_fastws._core.headers import HeaderMap
 from django_fastws._core.parameters import ParameterError
 from django_fastws._core.query import QueryError
-from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied
 from tests.support.ids import shown
 

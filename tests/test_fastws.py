@@ -6,8 +6,7 @@ import inspect
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from django_fastws import FastWS, WebSocket
-from django_fastws.routing.signatures import RouteError
+from django_fastws import FastWS, RouteError, WebSocket
 from django_fastws.testing import connect
 from tests.support.ids import shown
 

@@ -17,6 +17,7 @@ NAMES = [
     "FastWS",
     "MessageTooBig",
     "Room",
+    "RouteError",
     "WebSocket",
     "WebSocketConnectionError",
     "WebSocketDisconnect",
@@ -25,7 +26,7 @@ NAMES = [
     "WebSocketMessage",
     "WebSocketStateError",
 ]
-FROM_WEBSOCKET = [name for name in NAMES if name not in ("FastWS", "Room")]
+FROM_WEBSOCKET = [name for name in NAMES if name not in ("FastWS", "Room", "RouteError")]
 UNSET = {"DJANGO_SETTINGS_MODULE": None}
 
 

@@ -8,7 +8,7 @@ from .consumer import ConsumerEndpoint
 from .endpoint import Endpoint
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from .routes import OutboundRoute, Problem, Route, registry
-from .signatures import RouteError, Signature, check_handler, label_of, place_of, read_signature
+from .signatures import Signature, check_handler, label_of, place_of, read_signature
 from .spelling import checks_options, did_you_mean, unknown_option
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Problem",
     "RequestOptions",
     "Route",
-    "RouteError",
     "Signature",
     "WebSocketRouter",
     "check_handler",

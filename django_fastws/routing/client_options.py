@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from .._core.authority import split_url
 from .._core.headers import is_token
 from .._core.outgoing import handshake_headers, request_headers
-from .signatures import RouteError
+from ..exceptions import RouteError
 
 __all__ = ["RequestOptions", "check_request", "check_socket", "kept", "request_options", "statuses"]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .._core.paths import Path
 from .._core.urls import mask_url
+from ..exceptions import RouteError
 from ..limits import Admission
-from .signatures import RouteError, Signature, label_of
+from .signatures import Signature, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

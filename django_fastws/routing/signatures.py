@@ -12,22 +12,11 @@ from .._core.converters import converter_for, path_converter, unwrap
 from .._core.parameters import Parameter, ParameterError, Query
 from .._core.paths import Path
 from .._core.query import parse_query
+from ..exceptions import RouteError
 from ..masking import is_masked
 from .annotations import resolve_annotation, signature_of
 
-__all__ = ["RouteError", "Signature", "check_handler", "label_of", "place_of", "read_signature"]
-
-
-class RouteError(TypeError, ValueError):
-    """A route that cannot be: raised where it is declared, with what to write instead.
-
-    Attributes:
-        kind: the kind of mistake, by which the system check finds its id.
-    """
-
-    def __init__(self, message: str, kind: str = "route") -> None:
-        super().__init__(message)
-        self.kind = kind
+__all__ = ["Signature", "check_handler", "label_of", "place_of", "read_signature"]
 
 
 class Signature(NamedTuple):

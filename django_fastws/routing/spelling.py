@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
+from ..exceptions import RouteError
 from .annotations import signature_of
-from .signatures import RouteError, label_of
+from .signatures import label_of
 
 __all__ = ["checks_options", "did_you_mean", "unknown_option"]
 

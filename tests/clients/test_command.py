@@ -15,9 +15,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 
-from django_fastws import FastWS
+from django_fastws import FastWS, RouteError
 from django_fastws.routing.routes import Problem
-from django_fastws.routing.signatures import RouteError
 
 from .peers import closing, echo, listen, silence, soon
 from .web import Web

@@ -7,9 +7,8 @@ import functools
 import pytest
 from django.core.checks import Error, Warning
 
-from django_fastws import FastWS, WebSocket
+from django_fastws import FastWS, RouteError, WebSocket
 from django_fastws.checks import check_outbound_routes, check_routes
-from django_fastws.routing.signatures import RouteError
 
 URL, HTTP_URL = "ws://127.0.0.1/feed", "http://127.0.0.1/status"
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from django_fastws.routing.signatures import RouteError
+from django_fastws import RouteError
 
 from .conftest import run
 from .web import Answer, Web

@@ -8,8 +8,7 @@ from email.utils import formatdate
 
 import pytest
 
-from django_fastws import Reconnect, WebSocketDisconnect, WebSocketException
-from django_fastws.routing.signatures import RouteError
+from django_fastws import Reconnect, RouteError, WebSocketDisconnect, WebSocketException
 
 from .conftest import run, running
 from .peers import closing, frame, read_frame, shake_hands, soon

@@ -11,10 +11,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from django_fastws import FastWS, WebSocket, WebSocketException, metrics
+from django_fastws import FastWS, RouteError, WebSocket, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.limits import recording, statistics
-from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.ids import shown

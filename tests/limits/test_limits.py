@@ -16,12 +16,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketException, metrics
+from django_fastws import FastWS, Room, RouteError, WebSocketDisconnect, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.asgi import get_asgi_application
 from django_fastws.limits import Statistics, recording, statistics
 from django_fastws.limits.process import ProcessLimits
-from django_fastws.routing.signatures import RouteError
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.clock import Clock

@@ -7,9 +7,8 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.management import call_command
 
-from django_fastws import FastWS
+from django_fastws import FastWS, RouteError
 from django_fastws.routing.routes import Problem
-from django_fastws.routing.signatures import RouteError
 
 
 class Consumer(AsyncWebsocketConsumer):

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_fastws import Query, WebSocket
+from django_fastws import Query, RouteError, WebSocket
 from django_fastws._core.parameters import ParameterError
 from django_fastws._core.paths import parse
 from django_fastws._core.query import QueryError
-from django_fastws.routing.signatures import RouteError, label_of, place_of, read_signature
+from django_fastws.routing.signatures import label_of, place_of, read_signature
 
 if TYPE_CHECKING:
     import email.message  # noqa: F401 (below, in strings)

@@ -3,8 +3,7 @@
 import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from django_fastws import FastWS
-from django_fastws.routing.signatures import RouteError
+from django_fastws import FastWS, RouteError
 from django_fastws.routing.spelling import did_you_mean
 from tests.support.ids import shown
 
