@@ -31,6 +31,28 @@ TESTING = "django_fastws.testing"
 
 _SECONDS = 1.0  # between two looks at the connections of a thread, and until a thread ends that nobody has
 
+#: What asgiref must have inside, besides what its documentation describes.
+_RELIED_ON: tuple[tuple[Any, str], ...] = (
+    (SyncToAsync, "context_to_thread_executor"),
+    (SyncToAsync, "single_thread_executor"),
+    (SyncToAsync, "thread_sensitive_context"),
+    (AsyncToSync, "executors"),
+    (AsyncToSync, "loop_thread_executors"),
+)
+
+
+def _is_possible() -> bool:
+    missing = [f"{owner.__name__}.{name}" for owner, name in _RELIED_ON if not hasattr(owner, name)]
+    if missing:
+        logger.warning(
+            "The sync code of all handlers shares one thread: this asgiref has no %s, which several threads need",
+            ", ".join(missing),
+        )
+    return not missing
+
+
+_HAS_SEVERAL = _is_possible()
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -62,6 +84,8 @@ class Threads:
         Returns:
             What must be released, at the end of a ``with`` block or by its ``release()``.
         """
+        if not _HAS_SEVERAL:
+            return _NOTHING
         variable = SyncToAsync.thread_sensitive_context
         if variable.get(None) is not None:
             owner = current_owner()
@@ -90,9 +114,9 @@ class Threads:
 
         It runs in the thread that the task has, if that has nothing to do; else in one that no handler has.
         """
-        variable = SyncToAsync.thread_sensitive_context
-        has = variable.get(None)
-        if not any(context is has and thread.jobs for context, thread in self._threads):
+        variable = SyncToAsync.thread_sensitive_context if _HAS_SEVERAL else None
+        has = None if variable is None else variable.get(None)
+        if variable is None or not any(context is has and thread.jobs for context, thread in self._threads):
             yield
             return
         with self._lock:

@@ -71,7 +71,7 @@ class OutboundTransport(ASGITransport):
         return self.connection.state is State.OPEN
 
     def ended(self) -> tuple[int, str] | None:
-        if self.connection.state is not State.CLOSED or self.connection.recv_messages.frames:
+        if self.connection.state is not State.CLOSED or _waiting_frames(self.connection):
             return None
         return self.status()
 
@@ -232,6 +232,11 @@ class OutboundTransport(ASGITransport):
     def latency(self) -> float:
         """The round trip of the last ping that was answered, in seconds; 0 before the first."""
         return self.connection.latency
+
+
+def _waiting_frames(connection: ClientConnection) -> Any:
+    """Frames that were received and not taken yet; nothing where the library has none to show."""
+    return getattr(getattr(connection, "recv_messages", None), "frames", None)
 
 
 def _shown(code: int, reason: str) -> str:

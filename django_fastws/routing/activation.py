@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
-from django.core.handlers.asgi import get_script_prefix as script_prefix_of
 from django.http import parse_cookie
 from django.middleware.locale import LocaleMiddleware
 from django.urls import get_script_prefix, set_script_prefix
@@ -83,6 +82,11 @@ def path_of(scope: Scope) -> str:
         if (rest := without_prefix(path, prefix)) is not None:
             return rest
     return path
+
+
+def script_prefix_of(scope: Scope) -> str:
+    """The script prefix of a connection, as Django finds that of a request."""
+    return str(settings.FORCE_SCRIPT_NAME or scope.get("root_path") or "")
 
 
 @lru_cache(maxsize=8)

@@ -11,13 +11,14 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.file import SessionStore as FileStore
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseFailure
 from django.db import router
 
 from ..types import Scope
 
-__all__ = ["is_loaded", "load_session", "load_user", "names_a_user", "unload"]
+__all__ = ["cache_of", "is_loaded", "load_session", "load_user", "names_a_user", "unload"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -29,6 +30,12 @@ def is_loaded(session: Any) -> bool:
     if not isinstance(session, SessionBase):  # of a test, or of somebody's own
         return True
     return session.session_key is None or hasattr(session, "_session_cache")
+
+
+def cache_of(session: Any) -> Any:
+    """The cache of a session of the engines ``cache`` and ``cached_db``."""
+    cache = getattr(session, "_cache", None)  # an engine of the project's own may have another than the settings say
+    return caches[settings.SESSION_CACHE_ALIAS] if cache is None else cache
 
 
 async def load_session(scope: Scope) -> None:
@@ -148,7 +155,7 @@ def _swap(session: Any, key: str, former: Any, value: Any) -> None:
         if rows.filter(session_data=text).update(session_data=session.encode({**data, key: value})):
             break
     if hasattr(session, "cache_key"):  # cached_db; to be read anew, for a request may have saved meanwhile
-        session._cache.delete(session.cache_key)
+        cache_of(session).delete(session.cache_key)
 
 
 def _save(session: Any, key: str, former: Any, value: Any) -> None:

@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from ..types import Scope
-from .authentication import is_loaded
+from .authentication import cache_of, is_loaded
 
 __all__ = [
     "ACCOUNT_DELETED",
@@ -254,7 +254,7 @@ def _stored_sessions(store: type[SessionBase], keys: set[str]) -> dict[str, str 
 def _in_the_cache(store: Any, keys: list[str]) -> Iterator[tuple[str, _Data]]:
     session = store()
     names = {session.cache_key_prefix + key: key for key in keys}
-    for name, data in session._cache.get_many(list(names)).items():
+    for name, data in cache_of(session).get_many(list(names)).items():
         if data is not None:
             yield names[name], data
 

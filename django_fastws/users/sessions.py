@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -54,7 +54,7 @@ def _wrapped(method: Callable[[Any], None], reason: str) -> Callable[[Any], None
         ending = None
         if _is_asked(self):
             with _logged():
-                ending = _ending(self, self._session, reason)
+                ending = _ending(self, self.get(SESSION_KEY), reason)
         method(self)
         if ending is not None:
             with _logged():
@@ -69,7 +69,7 @@ def _awrapped(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]
         ending = None
         if _is_asked(self):
             with _logged():
-                ending = _ending(self, await self._aget_session(), reason)
+                ending = _ending(self, await self.aget(SESSION_KEY), reason)
         await method(self)
         if ending is not None:
             end_behind([ending])
@@ -82,8 +82,7 @@ def _is_asked(session: SessionBase) -> bool:
     return bool(conf.close_on_logout and session.session_key)
 
 
-def _ending(session: SessionBase, data: Mapping[str, Any], reason: str) -> Ending | None:
-    named = data.get(SESSION_KEY)
+def _ending(session: SessionBase, named: Any, reason: str) -> Ending | None:
     if named is None or not session.session_key or not apps.is_installed("django.contrib.auth"):
         return None
     user, name = key_of(named), session_hash(session)
