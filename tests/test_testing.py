@@ -636,3 +636,15 @@ class InTestCase(WithDatabase, TestCase):
 
 class InTransactionTestCase(WithDatabase, TransactionTestCase):
     pass
+
+
+async def test_query_params_cannot_be_changed(routes):
+    @FastWS().websocket("/query")
+    async def handler(ws):
+        await ws.accept()
+        with pytest.raises(AttributeError, match="immutable"):
+            ws.query_params["a"] = "2"
+        await ws.send(ws.query_params["a"])
+
+    async with connect("/query?a=1") as ws:
+        assert await ws.receive_text() == "1"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.db import database_sync_to_async
@@ -717,3 +717,16 @@ async def test_an_error_of_closing_a_connection_is_logged_and_stops_nothing(capl
         assert is_ours(await sync_to_async(name_of_thread)())
         await sync_to_async(lambda: connection.connection.close())()  # Django closes none in memory
     assert caplog.messages[0] == "A database connection could not be closed"
+
+
+# Another asgiref
+
+
+async def test_an_asgiref_without_what_several_threads_need_has_one(monkeypatch, caplog):
+    monkeypatch.delattr(SyncToAsync, "context_to_thread_executor")
+    assert not module._is_possible()
+    assert "SyncToAsync.context_to_thread_executor" in caplog.text
+    monkeypatch.setattr(module, "_HAS_SEVERAL", False)
+    with threads.assigned(), threads.unblocked():
+        assert not is_ours(await sync_to_async(name_of_thread)())
+    assert running() == set()

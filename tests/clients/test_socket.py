@@ -6,8 +6,10 @@ import asyncio
 import datetime
 import decimal
 import uuid
+from types import SimpleNamespace
 
 import pytest
+from websockets.protocol import State
 
 from django_fastws import (
     ClientState,
@@ -20,6 +22,7 @@ from django_fastws import (
     WebSocketMessage,
     WebSocketStateError,
 )
+from django_fastws.clients.outbound import OutboundTransport
 from django_fastws.testing import connect
 
 from .conftest import run, running
@@ -607,3 +610,8 @@ async def test_close_gives_up_on_a_peer_that_reads_nothing(app, raw_peer, log):
 
     await run(app, timeout=15)
     await soon(lambda: len(log.endings) == 1)
+
+
+def test_a_library_that_does_not_show_its_frames_is_done_when_it_is_closed():
+    connection = SimpleNamespace(state=State.CLOSED, protocol=SimpleNamespace(close_rcvd=None))
+    assert OutboundTransport(connection, "ws://example.com/").ended() == (1006, "")

@@ -11,7 +11,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import OperationalError
 from django.test import AsyncClient, override_settings
 
@@ -19,8 +19,8 @@ from django_fastws import FastWS, asgi
 from django_fastws.asgi import Handshake, SessionMiddleware
 from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import authentication
-from django_fastws.users.authentication import load_user
+from django_fastws.users import authentication, identity
+from django_fastws.users.authentication import cache_of, load_user
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
@@ -100,6 +100,20 @@ def test_after_a_rotation_of_the_secret_key_the_user_is_the_same(engine, ada):
         assert session["basket"] == [1, 2]
         assert session.session_key == key
         assert get_user(Request(store(key))) == ada  # so is HTTP's
+
+
+def test_a_session_without_a_cache_of_its_own_has_that_of_the_settings(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+    session = store()
+    own = session._cache = object()
+    assert cache_of(session) is own
+    del session._cache
+    assert cache_of(session) is caches[settings.SESSION_CACHE_ALIAS]
+
+
+def test_the_names_of_what_a_session_says_are_djangos():
+    ours = identity.SESSION_KEY, identity._BACKEND, identity._HASH
+    assert ours == (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
 @with_engines
