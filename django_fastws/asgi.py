@@ -194,30 +194,30 @@ class Handshake:
         except WebSocketDisconnect:
             pass
         except asyncio.CancelledError as error:
-            if transport.unclosed is None:
+            if transport.state.close_error is None:
                 raise
-            raise transport.unclosed from error  # of a cancelled application, daphne takes no notice
+            raise transport.state.close_error from error  # of a cancelled application, daphne takes no notice
         except Exception as error:
-            if transport.unclosed is not None:
+            if transport.state.close_error is not None:
                 raise
-            if error is transport.loss:
+            if error is transport.state.send_error:
                 return  # the client has gone; daphne drops what is sent to it then, and others say so
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
             logger.exception("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")))
-            if not transport.answered:
+            if not transport.state.is_answered:
                 await transport.deny(500, "Internal Server Error")
-            elif transport.gone is None:
+            elif not transport.state.is_over:
                 await transport.close(1011, "internal error")
         else:
             # Nobody is left to serve it, and daphne would keep it open.
-            if transport.answered and transport.gone is None:
+            if transport.state.is_answered and not transport.state.is_over:
                 await transport.close(1000, "")
         finally:
             process_limits.leave()
-            if not transport.answered:
+            if not transport.state.is_answered:
                 _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
-        if transport.unclosed is not None:
-            raise transport.unclosed  # the server ends a connection whose application has failed
+        if transport.state.close_error is not None:
+            raise transport.state.close_error  # the server ends a connection whose application has failed
 
 
 def _tell_unanswered(transport: ASGITransport, seconds: float) -> None:

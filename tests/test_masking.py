@@ -75,9 +75,9 @@ async def test_so_it_is_where_a_servers_send_fails(caplog):
         raise KeyError("on purpose")
 
     transport = ASGITransport({"type": "websocket", "path": "/x;token=S3CRET"}, None, send)
-    transport.answered = True
+    transport.state.is_answered = True
     transport.post(Payload("hi"))
-    await transport._writer
+    await transport.outbox._writer
     assert any("send failed" in text and SHOWN in text for text in caplog.messages)
     assert "S3CRET" not in caplog.text
 

@@ -13,7 +13,7 @@ from enum import Enum, IntEnum
 
 from ..exceptions import WebSocketDisconnect, WebSocketStateError, check_close
 
-__all__ = ["ClientState", "Closing", "Connection"]
+__all__ = ["ClientState", "Closing", "ConnectionState"]
 
 
 class ClientState(IntEnum):
@@ -41,28 +41,59 @@ _WORDS = {
 }
 
 
-class Connection:
-    """The state of one WebSocket. It does no I/O: callers ask it, then act, then tell it what happened.
+class ConnectionState:
+    """State of one WebSocket connection and how it was closed: the one place that knows, whoever finds out first.
+
+    It does no I/O: callers ask it, then act, then tell it what happened. The close code and reason are those of
+    whoever closed first; what is told later changes nothing.
+
+    A connection has two ends in time. Once ``is_over``, nothing can be sent any more; yet there may be messages that
+    the handler has not received, and only behind them it is ``DISCONNECTED``.
 
     Attributes:
-        state: where the connection stands.
+        client_state: where the connection stands for its handler.
         close_code: the close code once the connection is closed or closing, else None.
         close_reason: the reason that came with it, else "".
-        receiving: a task waits for a message.
+        is_over: whether it is closed, or this end's close was sent: nothing can be sent any more.
+        closed_here: whether this end has closed it while it was open.
+        is_answered: whether the handshake was accepted or denied.
+        is_receiving: whether a task waits for a message.
+        send_error: what the server raised when it was given something to send, and the connection was closed already.
+        close_error: why the server did not close, though it was told to: that is left to the end of the application.
     """
 
-    __slots__ = ("close_code", "close_reason", "receiving", "state")
+    __slots__ = (
+        "client_state",
+        "close_code",
+        "close_error",
+        "close_reason",
+        "closed_here",
+        "is_answered",
+        "is_over",
+        "is_receiving",
+        "send_error",
+    )
 
-    def __init__(self, state: ClientState = ClientState.CONNECTING) -> None:
-        self.state = state
+    def __init__(self, client_state: ClientState = ClientState.CONNECTING, *, is_answered: bool = False) -> None:
+        self.client_state = client_state
         self.close_code: int | None = None
         self.close_reason = ""
-        self.receiving = False
+        self.is_over = False
+        self.closed_here = False
+        self.is_answered = is_answered
+        self.is_receiving = False
+        self.send_error: OSError | None = None
+        self.close_error: Exception | None = None
 
     @property
-    def closed(self) -> bool:
-        """Whether the connection is closed, or its close frame is on its way."""
-        return self.state >= ClientState.CLOSING
+    def is_closed(self) -> bool:
+        """Whether the connection is closed for its handler, or its close frame is on its way."""
+        return self.client_state >= ClientState.CLOSING
+
+    @property
+    def status(self) -> tuple[int, str] | None:
+        """Close code and reason of a connection that ``is_over``; None before."""
+        return (1006 if self.close_code is None else self.close_code, self.close_reason) if self.is_over else None
 
     # What a handler calls
 
@@ -73,13 +104,13 @@ class Connection:
             WebSocketStateError: it was accepted or denied before.
             WebSocketDisconnect: the peer went away meanwhile.
         """
-        if self.state is ClientState.CONNECTED:
+        if self.client_state is ClientState.CONNECTED:
             raise WebSocketStateError(
                 "cannot call accept(): the connection is open already; call accept() once, before anything else"
             )
-        if self.closed:
+        if self.is_closed:
             raise self.disconnect("accept")
-        self.state = ClientState.CONNECTED
+        self.client_state = ClientState.CONNECTED
 
     def send(self, call: str) -> None:
         """The handler sends, pings, or joins a room; ``call`` is the name of what it called.
@@ -88,24 +119,24 @@ class Connection:
             WebSocketStateError: the connection was not accepted.
             WebSocketDisconnect: it is closed.
         """
-        if self.state is not ClientState.CONNECTED:
-            raise self._refusal(call)
+        if self.client_state is not ClientState.CONNECTED:
+            raise self._not_open(call)
 
     def start_receive(self, call: str) -> None:
-        """The handler waits for a message; ``receiving`` is for the caller to reset when the wait is over.
+        """The handler waits for a message; ``is_receiving`` is for the caller to reset when the wait is over.
 
         Raises:
             WebSocketStateError: the connection was not accepted, or another task is receiving.
             WebSocketDisconnect: it is closed.
         """
-        if self.state is not ClientState.CONNECTED:
-            raise self._refusal(call)
-        if self.receiving:
+        if self.client_state is not ClientState.CONNECTED:
+            raise self._not_open(call)
+        if self.is_receiving:
             raise WebSocketStateError(
                 f"cannot call {call}(): another task is receiving on this connection already; "
                 "receive in one task and hand the messages on"
             )
-        self.receiving = True
+        self.is_receiving = True
 
     def close(self, code: int, reason: str) -> Closing:
         """The handler closes. Closing twice, or after the peer, does nothing, as in a browser.
@@ -114,33 +145,39 @@ class Connection:
             TypeError, ValueError: the code or the reason cannot be sent.
         """
         check_close(code, reason)
-        if self.closed:
+        if self.is_closed:
             return Closing.NOTHING
-        denies = self.state is ClientState.CONNECTING
-        self.state = ClientState.CLOSING
-        self.close_code, self.close_reason = code, reason
+        denies = self.client_state is ClientState.CONNECTING
+        self.client_state = ClientState.CLOSING
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
         return Closing.DENY if denies else Closing.CLOSE
 
     # What happened
 
     def finished(self) -> None:
         """The close that the handler asked for was carried out."""
-        self.state = ClientState.DISCONNECTED
+        self.client_state = ClientState.DISCONNECTED
 
-    def peer_closed(self, code: int, reason: str) -> None:
-        """The peer closed the connection (1006: it was cut). What this end closed before keeps its code."""
+    def end(self, code: int, reason: str) -> None:
+        """Nothing can be sent any more. What it was closed with before, by either end, keeps its code."""
         if self.close_code is None:
             self.close_code, self.close_reason = code, reason
-        self.state = ClientState.DISCONNECTED
+        self.is_over = True
+
+    def received_all(self, code: int, reason: str) -> None:
+        """The connection has ended with this status (1006: it was cut), and its handler has received all of it."""
+        self.end(code, reason)
+        self.client_state = ClientState.DISCONNECTED
 
     def disconnect(self, call: str = "") -> WebSocketDisconnect:
         """The error that tells a caller how the connection was closed."""
         code = 1006 if self.close_code is None else self.close_code
         return WebSocketDisconnect(code, self.close_reason, call=call)
 
-    def _refusal(self, call: str) -> WebSocketDisconnect | WebSocketStateError:
-        if self.closed:
+    def _not_open(self, call: str) -> WebSocketDisconnect | WebSocketStateError:
+        if self.is_closed:
             return self.disconnect(call)
         return WebSocketStateError(
-            f"cannot call {call}(): the connection is {_WORDS[self.state]}, not open; call accept() first"
+            f"cannot call {call}(): the connection is {_WORDS[self.client_state]}, not open; call accept() first"
         )

@@ -28,10 +28,10 @@ from ..routing import OutboundRoute
 from .decoding import DecodingConnection, DecodingTransport, is_possible
 from .library import LibraryChoice, PicowsUnsupported, picows
 from .options import resolve
-from .outbound import OutboundTransport
 from .outcomes import AttemptResult, Outcome
 from .parser import ParsingConnection
 from .redirects import connect
+from .websockets_transport import WebsocketsTransport
 
 __all__ = ["Connected", "Connector"]
 
@@ -52,9 +52,9 @@ class Connected(NamedTuple):
     url: str
 
     @property
-    def transport_class(self) -> type[OutboundTransport]:
+    def transport_class(self) -> type[WebsocketsTransport]:
         """The transport for it."""
-        return DecodingTransport if isinstance(self.connection, DecodingConnection) else OutboundTransport
+        return DecodingTransport if isinstance(self.connection, DecodingConnection) else WebsocketsTransport
 
 
 class Connector:

@@ -23,7 +23,7 @@ from .._core.frames import BINARY, PONG, TEXT, client_frame
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
 from .bounded import BoundedConnection
-from .outbound import OutboundTransport
+from .websockets_transport import WebsocketsTransport
 
 __all__ = ["DecodingConnection", "DecodingTransport", "is_possible"]
 
@@ -212,7 +212,7 @@ class DecodingConnection(BoundedConnection):
             self._waiter.set_result(None)
 
 
-class DecodingTransport(OutboundTransport):
+class DecodingTransport(WebsocketsTransport):
     """Carries one connection that this process opened, and that reads eagerly."""
 
     __slots__ = ()

@@ -10,22 +10,22 @@ from .._core.urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
 from ..tasks import is_being_cancelled
-from ..websocket import WebSocket
-from .outbound import OutboundTransport
+from ..websocket import OutboundWebSocket, WebSocket
 from .outcomes import AttemptResult, Outcome
+from .websockets_transport import WebsocketsTransport
 
 __all__ = ["run_handler"]
 
 logger = logging.getLogger("django_fastws.clients")
 
 
-async def run_handler(route: OutboundRoute, transport: OutboundTransport, sockets: set[WebSocket]) -> AttemptResult:
+async def run_handler(route: OutboundRoute, transport: WebsocketsTransport, sockets: set[WebSocket]) -> AttemptResult:
     """Run the handler on an open connection, and see that it is closed afterwards.
 
     Args:
         sockets: where the socket is kept as long as the handler runs, for whoever wants to close it.
     """
-    ws = WebSocket(transport, tags=route.tags)
+    ws = OutboundWebSocket(transport, tags=route.tags)
     ws.subprotocol = transport.connection.subprotocol
     sockets.add(ws)
     opened = time.monotonic()
@@ -42,7 +42,7 @@ async def run_handler(route: OutboundRoute, transport: OutboundTransport, socket
 
 
 async def _call(
-    route: OutboundRoute, ws: WebSocket, transport: OutboundTransport
+    route: OutboundRoute, ws: WebSocket, transport: WebsocketsTransport
 ) -> tuple[Outcome, str, float | None]:
     """Call the handler, then close; returns the outcome, why where codes do not tell, and the delay it asked for."""
     outcome, why, retry_after = Outcome.RETURNED, "", None
@@ -73,7 +73,7 @@ async def _call(
     await transport.close(1000, "")  # in case that the handler gave up closing
     if outcome is Outcome.RETURNED and not was_open:
         outcome = Outcome.LOST if transport.lost() else Outcome.CLOSED_BY_PEER
-        if transport.own_close is not None:
+        if transport.state.closed_here:
             outcome = Outcome.CLOSED_HERE
     return outcome, why, retry_after
 

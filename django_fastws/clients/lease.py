@@ -19,7 +19,7 @@ from ..exceptions import WebSocketDisconnect
 from ..tasks import cancel_and_wait
 from .lease_clock import now
 from .lease_scripts import ACQUIRE, RELEASE, RENEW
-from .outbound import OutboundTransport
+from .websockets_transport import WebsocketsTransport
 
 __all__ = ["Lease", "LeaseLost"]
 
@@ -76,7 +76,7 @@ class Lease:
         self._holder = uuid.uuid4().hex
         self._valid_until = 0.0
         self._renewing: asyncio.Task[None] | None = None
-        self._transport: OutboundTransport | None = None
+        self._transport: WebsocketsTransport | None = None
         self._troubled = False
 
     def is_valid(self) -> bool:
@@ -98,7 +98,7 @@ class Lease:
         if self.token is not None and not self.is_valid():
             self._abort()
 
-    def guard(self, transport: OutboundTransport | None) -> None:
+    def guard(self, transport: WebsocketsTransport | None) -> None:
         """Name the connection that is cut off when the lease is lost; None for none."""
         self._transport = transport
 

@@ -18,8 +18,8 @@ from ..websocket import WebSocket
 from .connecting import Connector
 from .handling import run_handler
 from .lease import Lease
-from .outbound import OutboundTransport
 from .outcomes import AttemptResult, Outcome
+from .websockets_transport import WebsocketsTransport
 
 __all__ = ["Runner", "Stopped"]
 
@@ -62,7 +62,7 @@ class Runner:
         self._connector = Connector(route)
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
-        self._transport: OutboundTransport | None = None
+        self._transport: WebsocketsTransport | None = None
         self._counted_in = 0
         self._counted_out = 0
 

@@ -140,7 +140,7 @@ class Admission:
         connection.start(idle, get(MAX_LIFETIME))
         is_limited = (idle, rate, max_bytes) != (None, None, None)
         if is_limited or (not connection.has_inbox and connection.is_needed):
-            transport.meter(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
+            transport.wrap_receive(lambda receive: ReceiveLimiter(connection, receive, rate, max_bytes).receive)
         elif not connection.is_needed:
             return None
         return connection

@@ -124,14 +124,14 @@ class LimitedConnection:
         self._timer = asyncio.get_running_loop().call_at(due, self._check_time)
 
     def _check_time(self) -> None:
-        if self._transport.gone is not None:
+        if self._transport.state.is_over:
             return  # it is over, and its handler has not ended yet
         now = asyncio.get_running_loop().time()
         if self._expires_at is not None and now >= self._expires_at:
             self.end(*MAX_LIFETIME.closing())
             return
         if self._idle_timeout is not None:
-            if not self._transport.answered or not self.is_drained:
+            if not self._transport.state.is_answered or not self.is_drained:
                 # The client is not to blame: it could not send yet, or what it sent was not received.
                 self.last_message_at = now
             elif now >= self.last_message_at + self._idle_timeout:
@@ -177,7 +177,7 @@ class LimitedConnection:
         Args:
             kind: of what it is counted as: the limit that it is over, "disconnect", or "session".
         """
-        if self.ended is not None or self._transport.gone is not None:
+        if self.ended is not None or self._transport.state.is_over:
             return
         self.ended = (code, reason)
         record_close(kind, self._transport.scope, code, reason)
@@ -187,8 +187,7 @@ class LimitedConnection:
             await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT)
             if not closing.done():  # the client does not even take its close frame
                 closing.cancel()
-                self._transport.gone = (code, reason)
-                self._transport.cut()
+                self._transport.terminate(code, reason)
         finally:
             if self.receive_limiter is not None:
                 self.receive_limiter.resume()

@@ -10,7 +10,7 @@ from asgiref.sync import markcoroutinefunction
 from ..limits import Admission, ConnectionDenied, LimitedConnection
 from ..transports import ASGITransport, find_transport
 from ..types import ASGIApp, Message, Receive, Scope, Send
-from ..websocket import WebSocket
+from ..websocket import InboundWebSocket
 from .activation import activated
 
 __all__ = ["ConsumerEndpoint"]
@@ -43,7 +43,7 @@ class ConsumerEndpoint:
         if event["type"] != "websocket.connect":
             return  # gone before it was served
         path_params = dict(transport.scope.get("url_route", {}).get("kwargs", {}))
-        ws = WebSocket(transport, path_params=path_params, tags=self._tags)
+        ws = InboundWebSocket(transport, path_params=path_params, tags=self._tags)
         try:
             connection = await self._admission.admit(ws, transport, functools.partial(_close, transport))
         except ConnectionDenied:
@@ -57,7 +57,7 @@ class ConsumerEndpoint:
 
 
 async def _close(transport: ASGITransport, code: int, reason: str) -> None:
-    await (transport.close(code, reason) if transport.answered else transport.deny())
+    await (transport.close(code, reason) if transport.state.is_answered else transport.deny())
 
 
 class _Relay:
@@ -85,7 +85,7 @@ class _Relay:
             try:
                 await self._transport.send(message)
             except OSError as error:
-                if error is not self._transport.loss:
+                if error is not self._transport.state.send_error:
                     raise
 
     def _disconnect_event(self) -> Message | None:

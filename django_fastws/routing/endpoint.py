@@ -24,7 +24,7 @@ from ..tasks import is_being_cancelled
 from ..threads import threads
 from ..transports import ASGITransport, find_transport
 from ..types import Receive, Scope, Send
-from ..websocket import WebSocket
+from ..websocket import InboundWebSocket, WebSocket
 from .activation import activated
 from .signatures import Signature, label_of
 
@@ -78,7 +78,7 @@ class Endpoint:
             except Exception as error:
                 await self._failed(ws, transport, error)
             else:
-                if ws.client_state is ClientState.CONNECTING and transport.gone is None:
+                if ws.client_state is ClientState.CONNECTING and not transport.state.is_over:
                     await self._unanswered(transport)
                 else:
                     await ws.close()
@@ -113,7 +113,7 @@ class Endpoint:
             await _deny(transport, Denial("malformed", 400, str(error)))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
-        ws = WebSocket(transport, path_params=path_params, tags=self.tags)
+        ws = InboundWebSocket(transport, path_params=path_params, tags=self.tags)
         try:
             return ws, await self.admission.admit(ws, transport, ws.close), arguments
         except ConnectionDenied:

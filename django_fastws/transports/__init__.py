@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from .addresses import address_of
-from .asgi import ASGITransport, Outbound
+from .asgi import ASGITransport
 from .daphne import served_scope
 from .find import find_transport
 from .pongs import Pongs
 from .progress import PingProgress, acknowledged_bytes
+from .transport import OutboundTransport, Transport
 from .twisted import SharedProducer, unsent_bytes, until_drained
 
 __all__ = [
-    "Outbound",
+    "ASGITransport",
+    "OutboundTransport",
     "PingProgress",
     "Pongs",
     "SharedProducer",
-    "ASGITransport",
+    "Transport",
     "acknowledged_bytes",
     "address_of",
     "find_transport",

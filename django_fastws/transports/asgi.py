@@ -1,74 +1,50 @@
-"""The plain transport: any ASGI server, through nothing but ``receive`` and ``send`` (ASGI WebSocket spec 2.5)."""
+"""ASGI transport: any ASGI server, through nothing but ``receive`` and ``send`` (ASGI WebSocket spec 2.5)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from .._core.answers import DenialResponse, checked_accept
-from .._core.backlog import Backlog
 from .._core.handshake import offered
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
-from ..conf import conf
+from .._core.states import ConnectionState
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
 from ..masking import mask_path
 from ..types import Address, Message, Receive, Scope, Send
 from .addresses import address_of, url_of
 from .closing import is_close, is_loss, send_close
-from .events import as_message, disconnect_status
+from .events import DENIAL, as_message, denial_events, disconnect_status
+from .outbox import Outbox
 
-__all__ = ["Outbound", "ASGITransport"]
+__all__ = ["ASGITransport"]
 
 logger = logging.getLogger("django_fastws.transports")
 
-_PATIENCE = 5.0  # seconds for a slow client to take its close frame
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
-_DENIAL = "websocket.http.response"
-
-
-class Outbound(Protocol):
-    """What only a socket that went out has to tell."""
-
-    attempt: int
-    token: int | None
-
-    @property
-    def latency(self) -> float: ...
 
 
 class ASGITransport:
-    """Carries the events of one connection between the server and a WebSocket.
+    """Transport of a socket that came in, between its ASGI server and its WebSocket.
 
     ``receive`` and ``send`` are ASGI callables that may be handed on to middleware and consumers; a transport that
     knows its server mends there what the server gets wrong. The other methods are for the WebSocket and the hub.
 
     What is sent goes out in the order of the calls, whether one waited for it (``send_payload``) or not (``post``).
+
+    Attributes:
+        name: of the server that the transport knows.
+        scope: the ASGI scope.
+        state: of the connection.
+        is_sending: whether a message is being sent, or waits for that: what is sent now has to wait in the outbox.
     """
 
-    #: The name of the server that the transport knows.
     name = "asgi"
-    #: The transport itself if the socket went out, None if it came in.
-    outbound: Outbound | None = None
 
-    __slots__ = (
-        "_backlog",
-        "_base",
-        "_busy",
-        "_collected",
-        "_receive",
-        "_send",
-        "_slow",
-        "_task",
-        "_writer",
-        "answered",
-        "gone",
-        "loss",
-        "scope",
-        "unclosed",
-    )
+    __slots__ = ("_base", "_denial", "_outbox", "_receive", "_send", "_task", "is_sending", "scope", "state")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: ASGITransport | None = None) -> None:
         self.scope = scope
@@ -76,21 +52,12 @@ class ASGITransport:
         self._base = base
         self._receive = receive
         self._send = send
-        self._backlog: Backlog[tuple[Payload | Message, asyncio.Future[None] | None]] = Backlog()
-        self._busy = False
-        self._slow = False
-        self._writer: asyncio.Task[None] | None = None
+        self.state: ConnectionState = ConnectionState(is_answered=base is not None and base.state.is_answered)
+        self.is_sending = False
+        self._outbox: Outbox | None = None
         self._task: asyncio.Task[Any] | None = None
         #: A denial response of which the application has not sent all yet.
-        self._collected: DenialResponse | None = None
-        #: Whether the handshake was accepted or denied.
-        self.answered: bool = base is not None and base.answered
-        #: Close code and reason, once the transport knows that the connection is closed.
-        self.gone: tuple[int, str] | None = None
-        #: What the server said when it was given something to send, and the connection was closed already.
-        self.loss: OSError | None = None
-        #: Why the server did not close, though it was told to: it is left to the end of the application.
-        self.unclosed: Exception | None = None
+        self._denial: DenialResponse | None = None
 
     # ASGI
 
@@ -99,7 +66,7 @@ class ASGITransport:
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
             code, reason = self._status_of(event)
-            self.gone = self.gone or (code, reason)
+            self.state.end(code, reason)
             return {"type": "websocket.disconnect", "code": code, "reason": reason}
         if event["type"] == "websocket.connect":
             self._task = asyncio.current_task()
@@ -116,10 +83,10 @@ class ASGITransport:
             TypeError, ValueError: it cannot; nothing was sent, and another one can be.
             OSError: the connection is closed, on servers that say so.
         """
-        if not self.answered:
+        if not self.state.is_answered:
             await self._answer(message)
             return
-        if message["type"] == "websocket.close" and self.gone is None:
+        if message["type"] == "websocket.close" and not self.state.is_over:
             code = message.get("code")
             check_close(1000 if code is None else code, message.get("reason") or "")
         await self._pass(message)
@@ -127,18 +94,18 @@ class ASGITransport:
     async def _answer(self, message: Message) -> None:
         """Send the answer of the handshake."""
         kind = message["type"]
-        if kind == f"{_DENIAL}.start":
-            self._collected = DenialResponse(message)  # sent when all of it has come and is known to be in order
+        if kind == f"{DENIAL}.start":
+            self._denial = DenialResponse(message)  # sent when all of it has come and is known to be in order
             return
-        if kind == f"{_DENIAL}.body" and self._collected is not None:
-            if not self._collected.add(message):
+        if kind == f"{DENIAL}.body" and self._denial is not None:
+            if not self._denial.add(message):
                 return
-            start, message = self._collected.events
-            self.answered = True
+            start, message = self._denial.events
+            self.state.is_answered = True
             await self._pass(start)
         elif kind == "websocket.accept":
             message = checked_accept(message, offered(self.scope.get("subprotocols")))
-        self.answered = True
+        self.state.is_answered = True
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
@@ -146,14 +113,14 @@ class ASGITransport:
         try:
             await self._transmit(message)
         except OSError as error:
-            self.loss = error
+            self.state.send_error = error
             self._remember_loss()
             raise
         kind = message["type"]
-        if kind == "websocket.close" and self.gone is None:
-            self.gone = (message.get("code") or 1000, message.get("reason") or "")
-        elif kind == f"{_DENIAL}.body" and not message.get("more_body"):
-            self.gone = self.gone or (1006, "")
+        if kind == "websocket.close":
+            self.state.end(message.get("code") or 1000, message.get("reason") or "")
+        elif kind == f"{DENIAL}.body" and not message.get("more_body"):
+            self.state.end(1006, "")
 
     async def _transmit(self, message: Message) -> None:
         """Hand an event to the server; what a transport mends, it mends here."""
@@ -164,13 +131,13 @@ class ASGITransport:
             await send_close(self._send, message)
         except Exception as error:
             if not is_loss(error) and is_close(message.get("code"), message.get("reason")):
-                self.unclosed = error
+                self.state.close_error = error
             raise
 
     @property
     def is_open(self) -> bool:
         """Whether a message could be sent now, as far as the transport knows."""
-        return self.gone is None and (self._base is None or self._base.is_open)
+        return not self.state.is_over and (self._base is None or self._base.is_open)
 
     @property
     def inbox(self) -> asyncio.Queue[Message] | None:
@@ -180,7 +147,7 @@ class ASGITransport:
         queue = getattr(self._receive, "__self__", None)
         return queue if isinstance(queue, asyncio.Queue) else None
 
-    def meter(self, around: Callable[[Receive], Receive]) -> None:
+    def wrap_receive(self, around: Callable[[Receive], Receive]) -> None:
         """Put something around the server's ``receive``, for this connection."""
         self._receive = around(self._receive)
 
@@ -218,34 +185,27 @@ class ASGITransport:
 
     @property
     def can_deny(self) -> bool:
-        """Whether a refusal can have a status and a body of its own, or is the server's plain 403."""
-        return _DENIAL in (self.scope.get("extensions") or {})
+        """Whether a denial can have a status and a body of its own, or is the server's plain 403."""
+        return DENIAL in (self.scope.get("extensions") or {})
 
     async def accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
         """Accept the handshake."""
-        await self._guarded({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}, "accept")
+        await self._send_now({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}, "accept")
 
     async def deny(self, status: int = 403, text: str = "", more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Refuse the handshake, with this HTTP status, plain text and more headers where the server can.
+        """Deny the handshake, with this HTTP status, plain text and more headers where the server can.
 
         Never raises OSError.
         """
         try:
             if self.can_deny:
-                body = text.encode("utf-8", "replace")
-                headers = [
-                    (b"content-type", b"text/plain; charset=utf-8"),
-                    (b"content-length", str(len(body)).encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                    *more,
-                ]
-                await self.send({"type": f"{_DENIAL}.start", "status": status, "headers": headers})
-                await self.send({"type": f"{_DENIAL}.body", "body": body})
+                for event in denial_events(status, text, more):
+                    await self.send(event)
             else:
                 await self.send({"type": "websocket.close"})
         except OSError:
-            pass  # the client went away, and there is nobody left to refuse
-        self.gone = self.gone or (1006, "")
+            pass  # the client went away, and there is nobody left to deny
+        self.state.end(1006, "")
 
     # An open connection
 
@@ -263,9 +223,8 @@ class ASGITransport:
         if event["type"] == "websocket.receive":
             text: str | None = event.get("text")
             return bytes(event.get("bytes") or b"") if text is None else text
-        status = self._status_of(event)
-        self.gone = self.gone or status
-        raise WebSocketDisconnect(*self.gone)
+        self.state.end(*self._status_of(event))
+        raise self.state.disconnect()
 
     def try_send(self, payload: Payload) -> bool:
         """Send a message if that can be done at once, without waiting; False if it cannot."""
@@ -280,36 +239,28 @@ class ASGITransport:
         if not self.is_open:
             self._remember_loss()
             raise self.closed_error(call)
-        if self._is_idle:
-            await self._guarded(payload, call)
+        if self.is_sending:
+            await self.outbox.send(payload, len(payload))
         else:
-            await self._in_turn(payload, len(payload))
+            await self._send_now(payload, call)
 
     def post(self, batch: Payload | Batch) -> bool | None:
         """Send messages without waiting; True if a task was started for that.
 
         Never raises; a closed connection drops them.
         """
-        if self._slow or not self.is_open:
+        if not self.is_open or self.outbox.is_slow:
             return False
-        was_idle = self._writer is None
-        limit = conf.send_buffer_bytes
-        for payload in batch.payloads:
-            size, unsent = len(payload), self._unsent()
-            fits = self._backlog.fits(size, limit - unsent) and (not unsent or unsent + size <= limit)
-            if fits or self._make_room(size, limit - unsent):
-                self._backlog.push((payload, None), size, droppable=True)
-                self._start_writer()
-        return was_idle and self._writer is not None
+        return self.outbox.post(batch)
 
-    def _unsent(self) -> int:
+    def unsent(self) -> int:
         """How many bytes the server holds for a client that does not take them; 0 where that cannot be told."""
         return 0
 
     @property
     def dropped(self) -> int:
         """How many messages of broadcasts were dropped because the client was slow."""
-        return self._backlog.dropped + (0 if self._base is None else self._base.dropped)
+        return sum(queue.dropped for queue in (self._outbox, self._base) if queue is not None)
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after all that was sent or posted before. Never raises OSError.
@@ -322,26 +273,25 @@ class ASGITransport:
         message: Message = {"type": "websocket.close", "code": code, "reason": reason}
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                if self._is_idle:
-                    await self._guarded(message, "close")
+                if self.is_sending:
+                    await self.outbox.send(message, 0)
                 else:
-                    await self._in_turn(message, 0)
+                    await self._send_now(message, "close")
         except WebSocketConnectionError:
             pass
         except TimeoutError:
             self._remember_loss()
-            self.cut()
+            self.abort()
         except Exception:
-            if self.unclosed is None:
+            if self.state.close_error is None:
                 raise
-        if self.gone is None:
-            self.gone = (code, reason)
-        if self.unclosed is not None:
+        self.state.end(code, reason)
+        if self.state.close_error is not None:
             self._end_application(code)
 
     def _end_application(self, code: int) -> None:
         """The server takes no close: end the application, so that the server ends the connection."""
-        logger.error("The server took no close with %d on %.200r: its application ends", code, self._shown_path)
+        logger.error("The server took no close with %d on %.200r: its application ends", code, self.shown_path)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
@@ -359,51 +309,64 @@ class ASGITransport:
 
     def release(self) -> None:
         """The handler has ended: let go of what still waits to be sent."""
-        self.gone = self.gone or (1006, "")
-        if self._writer is not None:
-            self._writer.cancel()
-            self._writer = None
-        self._fail_backlog(self.closed_error("send"))
+        self.state.end(1006, "")
+        if self._outbox is not None:
+            self._outbox.release(self.closed_error("send"))
 
-    # The backlog
+    def abort(self) -> None:
+        """Cut off a connection that does not take its close frame; the plain transport has no way to."""
+        if self._base is not None:
+            self._base.abort()
+
+    def terminate(self, code: int, reason: str) -> None:
+        """Cut the connection off; whoever asks how it was closed is told this code and reason."""
+        self.state.end(code, reason)
+        self.abort()
+
+    # The outbox, and what it needs
 
     @property
-    def _is_idle(self) -> bool:
-        """Whether nothing is being sent, and nothing waits for it."""
-        return not self._busy and self._writer is None
+    def outbox(self) -> Outbox:
+        """The queue of what waits to be sent, made when it is first needed."""
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self._outbox = Outbox(self)
+        return outbox
 
-    async def _in_turn(self, item: Payload | Message, size: int) -> None:
-        """Wait for all that was sent or posted before, and send."""
-        sent = asyncio.get_running_loop().create_future()
-        entry = (item, sent)
-        self._backlog.push(entry, size)
-        self._start_writer()
+    async def _send_now(self, item: Payload | Message, call: str) -> None:
+        """Send what has not to wait; what is sent meanwhile waits in the outbox."""
+        self.is_sending = True
         try:
-            await sent
-        except asyncio.CancelledError:
-            if isinstance(item, Payload):  # a close is sent all the same
-                self._backlog.discard(entry)  # or what is given up would pile up behind a client that does not read
-            raise
-
-    async def _room(self) -> None:
-        """Wait until the server should be given more, or the connection is closed. Raises nothing."""
-
-    async def _hand_over(self, item: Payload | Message) -> None:
-        """Hand a message or an event to the server; returns when it has taken it."""
-        await self.send(as_message(item) if isinstance(item, Payload) else item)
-
-    async def _guarded(self, item: Payload | Message, call: str) -> None:
-        self._busy = True
-        try:
-            await self._hand_over(item)
+            await self.hand_over(item)
         except Exception as error:
             if not self._is_lost(error):
                 raise
             raise self.closed_error(call) from error
         finally:
-            self._busy = False
-            if self._backlog:
-                self._start_writer()
+            self.is_sending = False
+            if self._outbox:
+                self._outbox.start()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the server should be given more, or the connection is closed. Raises nothing."""
+
+    async def hand_over(self, item: Payload | Message) -> None:
+        """Hand a message or an event to the server; returns when it has taken it."""
+        await self.send(as_message(item) if isinstance(item, Payload) else item)
+
+    def close_slow(self, code: int, reason: str) -> None:
+        """Close the connection of a client that is too slow, without waiting."""
+        outbox = self.outbox
+        outbox.push(({"type": "websocket.close", "code": code, "reason": reason}, None), 0)
+        outbox.start()
+
+    def send_failed(self, problem: BaseException) -> WebSocketDisconnect:
+        """What those who wait are told of an error of the server's ``send``; one that nobody expects is logged."""
+        if not self._is_lost(problem) and isinstance(problem, Exception):
+            logger.error("A server's send failed on %r", self.shown_path, exc_info=problem)
+        return self.closed_error("send")
+
+    # How the connection was lost
 
     def _is_lost(self, error: BaseException) -> bool:
         """Whether a server's error says that the connection is closed; if so, that is remembered."""
@@ -413,104 +376,19 @@ class ASGITransport:
         return True
 
     def _remember_loss(self) -> None:
-        if self.gone is None:
-            self.gone = self.lost_status()
+        if not self.state.is_over:
+            self.state.end(*self.lost_status())
 
     def lost_status(self) -> tuple[int, str]:
         """Close code and reason of a connection that turned out to be closed, as far as the server tells."""
-        return (1006, "") if self._base is None else self._base.gone or self._base.lost_status()
-
-    def _start_writer(self) -> None:
-        if self._writer is None and not self._busy:
-            self._writer = asyncio.get_running_loop().create_task(self._write())
-
-    async def _write(self) -> None:
-        self._busy = True
-        try:
-            while self._backlog:
-                await self._room()
-                if not self._backlog:
-                    return
-                item, sent = self._backlog.pop()
-                is_close = not isinstance(item, Payload)
-                if sent is not None and sent.cancelled() and not is_close:
-                    continue  # who waited for it gave up, and does not expect it to be sent
-                try:
-                    await self._hand_over(item)
-                except BaseException as problem:
-                    error = self._write_failed(problem)
-                    if sent is not None and not sent.done():
-                        sent.set_exception(error)
-                    self._fail_backlog(error)
-                    if not isinstance(problem, Exception):
-                        raise
-                    return
-                if sent is not None and not sent.done():
-                    sent.set_result(None)
-                if is_close:
-                    self._fail_backlog(self.closed_error("send"))
-                    return
-        finally:
-            self._busy = False
-            self._writer = None
-
-    def _write_failed(self, problem: BaseException) -> WebSocketDisconnect:
-        """What those who wait are told of an error of the server's send; one that nobody expects is logged."""
-        expected = self._is_lost(problem)
-        if not expected and isinstance(problem, Exception):
-            logger.error("A server's send failed on %r", self._shown_path, exc_info=problem)
-        return self.closed_error("send")
-
-    @property
-    def _shown_path(self) -> str:
-        """The path, for the log."""
-        return mask_path(self.scope.get("path"))
-
-    def _fail_backlog(self, error: WebSocketDisconnect) -> None:
-        for _, sent in self._backlog.clear():
-            if sent is not None and not sent.done():
-                sent.set_exception(error)
-
-    def _make_room(self, size: int, limit: int) -> bool:
-        """The buffer is full: apply ``FASTWS_SLOW_CONSUMER``. True if the message may be added."""
-        policy = conf.slow_consumer
-        if not self._backlog.dropped and not self._slow:
-            logger.warning(
-                "A slow client on %r has over %d bytes unsent: %s",
-                self._shown_path,
-                conf.send_buffer_bytes,
-                _POLICIES[policy],
-            )
-        if policy == "drop_oldest" and self._backlog.drop_oldest(size, limit):
-            return True
-        if policy != "disconnect":
-            self._backlog.dropped += 1
-            return False
-        self._slow = True
-        asyncio.get_running_loop().call_later(_PATIENCE, self.cut)
-        self._backlog.clear_droppable()
-        self._backlog.dropped += 1
-        self._close_slow(1013, "too slow")
-        return False
-
-    def _close_slow(self, code: int, reason: str) -> None:
-        """Close the connection of a client that is too slow, without waiting."""
-        self._backlog.push(({"type": "websocket.close", "code": code, "reason": reason}, None), 0)
-        self._start_writer()
-
-    def cut(self) -> None:
-        """Cut a connection that does not take its close frame; the plain transport has no way to."""
-        if self._base is not None:
-            self._base.cut()
+        return (1006, "") if self._base is None else self._base.state.status or self._base.lost_status()
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""
-        code, reason = self.gone or self.lost_status()
+        code, reason = self.state.status or self.lost_status()
         return WebSocketDisconnect(code, reason, call=call)
 
-
-_POLICIES = {
-    "disconnect": "it is disconnected with 1013",
-    "drop_oldest": "the oldest messages are dropped",
-    "drop_newest": "the newest messages are dropped",
-}
+    @property
+    def shown_path(self) -> str:
+        """The path, for the log."""
+        return mask_path(self.scope.get("path"))

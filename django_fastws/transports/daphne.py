@@ -159,7 +159,7 @@ class DaphneTransport(FramingTransport):
 
     name = "daphne"
 
-    __slots__ = ("_denial", "_early", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
+    __slots__ = ("_denial_start", "_early", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         tcp = _tcp_below(protocol.transport)
@@ -191,7 +191,7 @@ class DaphneTransport(FramingTransport):
         self._pongs: Pongs | None = None
         if tcp is not None and not hasattr(protocol, "is_paused"):  # that of runws_server sees to it itself
             protocol.onPing = self._ping_came
-        self._denial: Message | None = None
+        self._denial_start: Message | None = None
         self._pings: dict[bytes, asyncio.Future[float]] | None = None
 
     @classmethod
@@ -206,7 +206,7 @@ class DaphneTransport(FramingTransport):
 
     @property
     def is_open(self) -> bool:
-        return self.gone is None and bool(self._protocol.state == _OPEN)
+        return not self.state.is_over and bool(self._protocol.state == _OPEN)
 
     def ended(self) -> tuple[int, str] | None:
         protocol = self._protocol
@@ -214,7 +214,7 @@ class DaphneTransport(FramingTransport):
         waiting = getattr(getattr(protocol, "application_queue", None), "_queue", None)
         if protocol.state != protocol.STATE_CLOSED or not waiting or waiting[0]["type"] != "websocket.disconnect":
             return None
-        return self.gone or self.lost_status()
+        return self.state.status or self.lost_status()
 
     def _status_of(self, event: Message) -> tuple[int, str]:
         code, _ = disconnect_status(event)
@@ -224,7 +224,7 @@ class DaphneTransport(FramingTransport):
         protocol = self._protocol
         kind = message["type"]
         if kind == "websocket.http.response.start":
-            self._denial = message
+            self._denial_start = message
         elif kind == "websocket.http.response.body":
             self._deny(message)
         elif protocol.state == protocol.STATE_CONNECTING:
@@ -236,7 +236,7 @@ class DaphneTransport(FramingTransport):
                 self._forget_handshake()
         elif protocol.state != _OPEN:
             if kind == "websocket.accept":
-                self.answered = False  # too late: daphne does not wait for ever
+                self.state.is_answered = False  # too late: daphne does not wait for ever
             return  # a closed connection: daphne drops what is sent to it, and consumers rely on that
         elif kind == "websocket.send":
             text: Any = message.get("text")
@@ -263,8 +263,7 @@ class DaphneTransport(FramingTransport):
         # a room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
         tcp, protocol = self._tcp, self._protocol
         if (
-            self._writer is None
-            and not self._busy
+            not self.is_sending
             and self._socket_send is not None
             and protocol.state == _OPEN
             and not tcp._tempDataBuffer
@@ -282,7 +281,7 @@ class DaphneTransport(FramingTransport):
         if tcp is None or protocol.send_queue:  # autobahn's own, in which it keeps what it sends in pieces
             protocol.sendData(frames)
         elif tcp.dataBuffer or tcp._tempDataBuffer:
-            unsent = self._unsent()
+            unsent = self.unsent()
             if unsent and unsent + len(frames) > room_bytes():
                 return False
             protocol.sendData(frames)
@@ -310,21 +309,21 @@ class DaphneTransport(FramingTransport):
     def _write_close(self, frame: bytes) -> None:
         self._protocol.sendCloseFrame(code=int.from_bytes(frame[2:4], "big"), reasonUtf8=frame[4:] or None)
 
-    def _unsent(self) -> int:
+    def unsent(self) -> int:
         tcp = self._tcp
         return 0 if tcp is None else unsent_bytes(tcp)
 
     @property
     def _is_full(self) -> bool:
-        return self._unsent() > room_bytes()
+        return self.unsent() > room_bytes()
 
     async def _flushed(self) -> None:
         tcp = self._tcp
-        if tcp is None or not self._unsent():
+        if tcp is None or not self.unsent():
             return
         await until_drained(tcp)  # for ever, if autobahn ends the connection: it takes every producer off that
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         if self._tcp is not None:
             self._tcp.abortConnection()
         else:
@@ -426,13 +425,13 @@ class DaphneTransport(FramingTransport):
     def _deny(self, message: Message) -> None:
         """Answer the handshake with the status, headers and body of a denial response."""
         protocol = self._protocol
-        if self._denial is None:
+        if self._denial_start is None:
             raise ValueError("websocket.http.response.body: send websocket.http.response.start first")
         if not hasattr(protocol, "handshake_deferred"):
             return
-        status, body = self._denial["status"], message["body"]
+        status, body = self._denial_start["status"], message["body"]
         phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-        headers = [*self._denial["headers"], (b"connection", b"close")]
+        headers = [*self._denial_start["headers"], (b"connection", b"close")]
         head = b"".join(b"%s: %s\r\n" % (name, value) for name, value in headers)
         answer = b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase.encode(), head, body)
         if hasattr(protocol, "note_answer"):  # of our own server, for its log

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .._core.messages import Payload
 from ..types import Message
 
-__all__ = ["as_message", "disconnect_status"]
+__all__ = ["DENIAL", "as_message", "denial_events", "disconnect_status"]
+
+#: The extension in which a denial response has a status and a body, and how the types of its events begin.
+DENIAL = "websocket.http.response"
 
 
 def as_message(payload: Payload) -> Message:
@@ -21,3 +25,20 @@ def disconnect_status(event: Message) -> tuple[int, str]:
     """The close code and reason of a ``websocket.disconnect`` event; 1005 where it has no code."""
     code: Any = event.get("code")
     return (1005 if code is None else int(code)), event.get("reason") or ""
+
+
+def denial_events(status: int, text: str, more: Iterable[tuple[bytes, bytes]]) -> Iterator[Message]:
+    """The two events of a denial response with a plain text.
+
+    Args:
+        more: headers.
+    """
+    body = text.encode("utf-8", "replace")
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *more,
+    ]
+    yield {"type": f"{DENIAL}.start", "status": status, "headers": headers}
+    yield {"type": f"{DENIAL}.body", "body": body}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..types import Receive, Scope, Send
-from .asgi import ASGITransport, Outbound
+from .asgi import ASGITransport
 from .daphne import DaphneTransport, served_scope
 from .uvicorn import UvicornTransport
 
-__all__ = ["Outbound", "ASGITransport", "find_transport", "served_scope"]
+__all__ = ["ASGITransport", "find_transport", "served_scope"]
 
 _KNOWN: tuple[Any, ...] = (DaphneTransport, UvicornTransport)
 

@@ -79,7 +79,7 @@ class FramingTransport(ASGITransport):
     def try_send(self, payload: Payload) -> bool:
         if self._is_compressed is not False and self._compresses:
             return False
-        if self._writer is None and not self._busy and self._in_a_row < _IN_A_ROW and self._write_now(payload.frame):
+        if not self.is_sending and self._in_a_row < _IN_A_ROW and self._write_now(payload.frame):
             self._in_a_row += 1
             return True
         return False
@@ -90,17 +90,17 @@ class FramingTransport(ASGITransport):
         is_turn_over = self._in_a_row >= _IN_A_ROW
         if is_turn_over:
             self._in_a_row = 0
-        if not self.is_open or (self._is_idle and (self._compresses or not self._is_writable)):
+        if not self.is_open or (not self.is_sending and (self._compresses or not self._is_writable)):
             await super().send_payload(payload, call)
             self._in_a_row += 1
         elif not self.try_send(payload):
-            await self._in_turn(payload, len(payload))
+            await self.outbox.send(payload, len(payload))
             return
         if is_turn_over:
             await asyncio.sleep(0)
 
     def post(self, batch: Payload | Batch) -> bool | None:
-        if self._writer is not None or self._busy or not self._write_now(batch.frame):
+        if self.is_sending or not self._write_now(batch.frame):
             return super().post(batch)
         return False
 
@@ -113,13 +113,13 @@ class FramingTransport(ASGITransport):
                     await self._flushed()
                 return
 
-    async def _room(self) -> None:
+    async def wait_for_room(self) -> None:
         while self.is_open and self._is_writable and self._is_full:
             await self._drained()
 
-    async def _hand_over(self, item: Payload | Message) -> None:
+    async def hand_over(self, item: Payload | Message) -> None:
         if isinstance(item, Payload) and self._compresses:
-            await self._room()
+            await self.wait_for_room()
             if self.is_open:
                 await self._send_compressed(item)
                 return
@@ -130,10 +130,10 @@ class FramingTransport(ASGITransport):
                 await self._drained()
         if isinstance(item, Payload) and not self.is_open:
             raise ConnectionResetError  # else the server might wait for a client that is gone
-        await super()._hand_over(item)
+        await super().hand_over(item)
 
-    def _close_slow(self, code: int, reason: str) -> None:
+    def close_slow(self, code: int, reason: str) -> None:
         # Behind what the TCP transport holds, not behind the writer, which waits for the client.
-        self.gone = self.gone or (code, reason)
+        self.state.end(code, reason)
         self._write_close(close_frame(code, reason))
-        self._fail_backlog(self.closed_error("send"))
+        self.outbox.fail(self.closed_error("send"))

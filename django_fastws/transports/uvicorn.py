@@ -85,7 +85,7 @@ class UvicornTransport(FramingTransport):
 
     @property
     def is_open(self) -> bool:
-        return self.gone is None and not self._tcp.is_closing()
+        return not self.state.is_over and not self._tcp.is_closing()
 
     def ended(self) -> tuple[int, str] | None:
         # What waits is in order, and a disconnect event is the last of it (a second one may follow).
@@ -110,7 +110,7 @@ class UvicornTransport(FramingTransport):
             code = 1006  # a close frame's event has a reason, that of a cut connection has not
         return code, reason
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         self._tcp.abort()
 
     # Pings
@@ -157,7 +157,7 @@ class UvicornTransport(FramingTransport):
             not protocol.handshake_complete
             or protocol.close_sent
             or tcp.is_closing()
-            or self.gone is not None
+            or self.state.is_over
             or not protocol.writable.is_set()
         ):
             return False
@@ -167,7 +167,7 @@ class UvicornTransport(FramingTransport):
     def _write_close(self, frame: bytes) -> None:
         self._tcp.write(frame)
 
-    def _unsent(self) -> int:
+    def unsent(self) -> int:
         return int(self._tcp.get_write_buffer_size())
 
     @property
@@ -234,7 +234,7 @@ class LegacyUvicornTransport(UvicornTransport):
 
     def _write_now(self, frames: bytes) -> bool:
         protocol = self._protocol
-        if not self._is_writable or protocol._paused or self.gone is not None or self._tcp.is_closing():
+        if not self._is_writable or protocol._paused or self.state.is_over or self._tcp.is_closing():
             return False
         self._tcp.write(frames)
         return True

@@ -159,4 +159,4 @@ async def test_it_sees_what_the_plain_transport_costs(app, raw_peer):
 
     counted = await count_received(app, await raw_peer(behave))
     names = {code.co_qualname: count for code, count in counted.calls.items()}
-    assert names["OutboundTransport.receive_data"] >= COUNT
+    assert names["WebsocketsTransport.receive_data"] >= COUNT

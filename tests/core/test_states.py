@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from django_fastws._core.states import ClientState, Closing, Connection
+from django_fastws._core.states import ClientState, Closing, ConnectionState
 from django_fastws.exceptions import WebSocketDisconnect, WebSocketStateError
 
 CONNECTING, CONNECTED, CLOSING, DISCONNECTED = ClientState
@@ -13,14 +13,14 @@ CONNECTING, CONNECTED, CLOSING, DISCONNECTED = ClientState
 
 def connection(state):
     """A connection that has come to a state in the usual way."""
-    made = Connection()
+    made = ConnectionState()
     if state >= CONNECTED:
         made.accept()
     if state >= CLOSING:
         made.close(4001, "done")
     if state >= DISCONNECTED:
         made.finished()
-    assert made.state is state
+    assert made.client_state is state
     return made
 
 
@@ -103,15 +103,15 @@ def test_every_call_in_every_state(state, call, outcome):
     made = connection(state)
     if isinstance(outcome, ClientState):
         CALLS[call](made)
-        assert made.state is outcome
+        assert made.client_state is outcome
         return
     error, text = outcome
     with pytest.raises(error) as raised:
         CALLS[call](made)
     assert type(raised.value) is error
     assert str(raised.value) == text
-    assert made.state is state
-    assert not made.receiving
+    assert made.client_state is state
+    assert not made.is_receiving
 
 
 def test_states_have_the_browsers_numbers():
@@ -138,8 +138,8 @@ def test_close_says_what_the_transport_has_to_do(state, closing):
 
 
 @pytest.mark.parametrize("state", list(ClientState))
-def test_closed_is_true_from_closing_on(state):
-    assert connection(state).closed is (state >= CLOSING)
+def test_it_is_closed_from_closing_on(state):
+    assert connection(state).is_closed is (state >= CLOSING)
 
 
 @pytest.mark.parametrize("state", [CONNECTING, CONNECTED])
@@ -152,21 +152,31 @@ def test_the_first_close_is_the_one_that_counts():
     made = connection(CONNECTED)
     made.close(4000, "first")
     made.close(4001, "second")
-    made.peer_closed(1000, "the peer's answer")
-    assert (made.state, made.close_code, made.close_reason) == (DISCONNECTED, 4000, "first")
+    made.received_all(1000, "the peer's answer")
+    assert (made.client_state, made.close_code, made.close_reason) == (DISCONNECTED, 4000, "first")
 
 
 def test_the_peers_code_and_reason_are_kept():
     made = connection(CONNECTED)
-    made.peer_closed(1001, "going away")
-    assert (made.state, made.close_code, made.close_reason) == (DISCONNECTED, 1001, "going away")
+    made.received_all(1001, "going away")
+    assert (made.client_state, made.close_code, made.close_reason) == (DISCONNECTED, 1001, "going away")
     assert made.close(1000, "") is Closing.NOTHING
     assert (made.close_code, made.close_reason) == (1001, "going away")
 
 
+def test_a_connection_that_is_over_may_have_messages_to_receive():
+    made = connection(CONNECTED)
+    assert made.status is None
+    made.end(1013, "too slow")
+    assert (made.client_state, made.is_closed, made.status) == (CONNECTED, False, (1013, "too slow"))
+    assert made.close(1000, "bye") is Closing.CLOSE
+    made.received_all(1006, "")
+    assert (made.client_state, made.close_code, made.close_reason) == (DISCONNECTED, 1013, "too slow")
+
+
 def test_a_peer_that_goes_during_the_handshake_is_told_by_accept():
     made = connection(CONNECTING)
-    made.peer_closed(1006, "")
+    made.received_all(1006, "")
     with pytest.raises(WebSocketDisconnect) as raised:
         made.accept()
     assert raised.value.code == 1006
@@ -175,7 +185,7 @@ def test_a_peer_that_goes_during_the_handshake_is_told_by_accept():
 @pytest.mark.parametrize("call", ["send", "receive", "ping", "join"])
 def test_calls_after_the_peers_close_carry_its_code(call):
     made = connection(CONNECTED)
-    made.peer_closed(1001, "going away")
+    made.received_all(1001, "going away")
     with pytest.raises(WebSocketDisconnect) as raised:
         made.send(call)
     assert (raised.value.code, raised.value.reason) == (1001, "going away")
@@ -196,9 +206,9 @@ def test_a_second_receiver_is_refused_and_told_what_to_do():
 def test_receiving_again_after_the_wait_is_over():
     made = connection(CONNECTED)
     made.start_receive("receive")
-    made.receiving = False
+    made.is_receiving = False
     made.start_receive("receive")
-    assert made.receiving
+    assert made.is_receiving
 
 
 def test_sending_while_another_task_receives():
@@ -233,7 +243,7 @@ def test_a_close_that_no_frame_can_carry_is_refused_in_every_state(state, code, 
     made = connection(state)
     with pytest.raises(error):
         made.close(code, reason)
-    assert made.state is state
+    assert made.client_state is state
 
 
 def test_the_disconnect_of_an_unknown_end_is_a_cut():
@@ -245,13 +255,13 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.connection = Connection()
+        self.connection = ConnectionState()
         self.was = CONNECTING
         self.closed_with = None
 
     @rule()
     def accept(self):
-        was = self.connection.state
+        was = self.connection.client_state
         try:
             self.connection.accept()
         except WebSocketStateError:
@@ -260,11 +270,11 @@ class Life(RuleBasedStateMachine):
             assert was >= CLOSING
         else:
             assert was is CONNECTING
-            assert self.connection.state is CONNECTED
+            assert self.connection.client_state is CONNECTED
 
     @rule(call=st.sampled_from(["send", "send_json", "ping", "join"]))
     def send(self, call):
-        was = self.connection.state
+        was = self.connection.client_state
         try:
             self.connection.send(call)
         except WebSocketStateError:
@@ -276,7 +286,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def receive(self):
-        was, receiving = self.connection.state, self.connection.receiving
+        was, receiving = self.connection.client_state, self.connection.is_receiving
         try:
             self.connection.start_receive("receive")
         except WebSocketStateError:
@@ -289,7 +299,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def received(self):
-        self.connection.receiving = False
+        self.connection.is_receiving = False
 
     @rule(
         code=st.one_of(st.sampled_from([1000, 1001, 1011]), st.integers(3000, 4999)),
@@ -299,31 +309,37 @@ class Life(RuleBasedStateMachine):
         closing = self.connection.close(code, reason)
         if self.was < CLOSING:
             assert closing is (Closing.DENY if self.was is CONNECTING else Closing.CLOSE)
-            self.closed_with = code, reason
+            self.closed_with = self.closed_with or (code, reason)
         else:
             assert closing is Closing.NOTHING
 
     @rule()
     def finished(self):
-        if self.connection.state is CLOSING:
+        if self.connection.client_state is CLOSING:
             self.connection.finished()
 
     @rule(code=st.sampled_from([1000, 1001, 1005, 1006]), reason=st.sampled_from(["", "bye"]))
-    def peer_closed(self, code, reason):
+    def received_all(self, code, reason):
         self.closed_with = self.closed_with or (code, reason)
-        self.connection.peer_closed(code, reason)
-        assert self.connection.state is DISCONNECTED
+        self.connection.received_all(code, reason)
+        assert self.connection.client_state is DISCONNECTED
+
+    @rule(code=st.sampled_from([1005, 1006, 1013]))
+    def end(self, code):
+        self.closed_with = self.closed_with or (code, "")
+        self.connection.end(code, "")
+        assert self.connection.status == self.closed_with
 
     @invariant()
     def it_only_goes_forward(self):
-        assert self.connection.state >= self.was
-        self.was = self.connection.state
+        assert self.connection.client_state >= self.was
+        self.was = self.connection.client_state
 
     @invariant()
     def it_keeps_how_it_was_closed(self):
         kept = (self.connection.close_code, self.connection.close_reason)
         assert kept == (self.closed_with or (None, ""))
-        assert self.connection.closed is (self.closed_with is not None)
+        assert (self.connection.is_closed or self.connection.is_over) is (self.closed_with is not None)
 
 
 TestLife = Life.TestCase

@@ -20,7 +20,7 @@ from django_fastws.rooms import scheduler, subscriptions
 from django_fastws.rooms.hub import VERSION, Hub, current_hub, envelope
 from django_fastws.testing import connect
 from django_fastws.transports.find import ASGITransport
-from django_fastws.websocket import WebSocket
+from django_fastws.websocket import InboundWebSocket
 from tests.support.brokers import Clients, FakeClient, fake_broker
 from tests.support.ids import shown
 
@@ -1161,7 +1161,7 @@ async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it
     done = asyncio.Event()
 
     async def handler(scope, receive, send):
-        ws = WebSocket(ASGITransport(scope, receive, send))
+        ws = InboundWebSocket(ASGITransport(scope, receive, send))
         await ws.accept()
         await ws.join("elsewhere")  # which makes the client
         clients[0].gates["subscribe"].clear()

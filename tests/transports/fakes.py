@@ -92,3 +92,9 @@ class Server:
             else event["type"].removeprefix("websocket.")
             for event in self.events
         ]  # fmt: skip
+
+
+def waiting(transport):
+    """How many messages wait in the outbox of a transport, and how many bytes those are."""
+    outbox = transport._outbox
+    return (0, 0) if outbox is None else (len(outbox), outbox.size)

@@ -15,7 +15,7 @@ from django_fastws.routing.endpoint import Endpoint
 from django_fastws.routing.signatures import read_signature
 from django_fastws.transports import asgi
 from django_fastws.transports.find import find_transport
-from tests.transports.fakes import Server, blocked, limits, start, turns
+from tests.transports.fakes import Server, blocked, limits, start, turns, waiting
 
 # Order
 
@@ -44,12 +44,12 @@ async def test_a_batch_is_an_event_for_each_message(server, transport):
 async def test_a_transport_that_has_sent_all_holds_no_backlog(server, transport):
     first = await blocked(server, transport)
     transport.post(Batch([Payload("one"), Payload("two")]))
-    assert len(transport._backlog) == 2
+    assert waiting(transport)[0] == 2
     server.gate.set()
     await first
     await turns()
-    assert transport._backlog._items == ()
-    assert transport._writer is None
+    assert not transport._outbox
+    assert not transport.is_sending
 
 
 async def test_what_is_sent_while_the_server_is_busy_comes_in_the_order_of_the_calls(server, transport):
@@ -125,7 +125,7 @@ async def test_sends_that_are_given_up_do_not_pile_up(server, transport):
     for _ in range(100):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(transport.send_payload(Payload("x" * 1000)), 0.001)
-    assert (len(transport._backlog), transport._backlog.size) == (1, 6)
+    assert waiting(transport) == (1, 6)
     server.gate.set()
     await first
     await turns()
@@ -288,7 +288,7 @@ async def test_a_transport_that_was_closed_for_being_slow_says_so(server, transp
         server.gate.set()
         await first
         await turns()
-    assert transport.gone == (1013, "too slow")
+    assert transport.state.status == (1013, "too slow")
     assert not transport.is_open
     with pytest.raises(WebSocketDisconnect) as raised:
         await transport.send_payload(Payload("x"), "send_text")
@@ -321,7 +321,7 @@ async def test_all_who_wait_are_told_when_the_connection_is_lost(server, transpo
     results = await asyncio.gather(first, *others, closing, return_exceptions=True)
     assert [type(result) for result in results] == [WebSocketDisconnect] * 4 + [type(None)]
     assert server.sent == []
-    assert len(transport._backlog) == 0
+    assert waiting(transport)[0] == 0
 
 
 async def test_a_post_to_a_lost_connection_is_dropped_in_silence(server, transport, caplog):
@@ -382,7 +382,7 @@ async def test_the_disconnect_event_is_remembered(server, transport):
     server.inbox.put_nowait({"type": "websocket.disconnect", "code": 4000, "reason": "bye"})
     assert transport.is_open
     assert (await transport.receive())["code"] == 4000
-    assert transport.gone == (4000, "bye")
+    assert transport.state.status == (4000, "bye")
     assert not transport.is_open
 
 
@@ -399,14 +399,14 @@ async def test_the_disconnect_event_is_remembered(server, transport):
 async def test_a_disconnect_event_without_code_or_reason(server, transport, event, gone):
     server.inbox.put_nowait({"type": "websocket.disconnect", **event})
     await transport.receive()
-    assert transport.gone == gone
+    assert transport.state.status == gone
 
 
 async def test_what_this_end_closed_first_keeps_its_code(server, transport):
     await transport.close(4000, "mine")
     server.inbox.put_nowait({"type": "websocket.disconnect", "code": 1000, "reason": "answer"})
     await transport.receive()
-    assert transport.gone == (4000, "mine")
+    assert transport.state.status == (4000, "mine")
 
 
 async def test_closing_a_lost_connection_raises_nothing(server, transport):
@@ -421,7 +421,7 @@ async def test_a_close_that_the_server_does_not_take_ends_all_the_same(server, t
     server.gate.clear()
     first = None if is_idle else await blocked(server, transport)
     cut = []
-    monkeypatch.setattr(type(transport), "cut", lambda self: cut.append(self))
+    monkeypatch.setattr(type(transport), "abort", lambda self: cut.append(self))
     await asyncio.wait_for(transport.close(4000, "bye"), 5)
     assert cut == [transport]
     assert not transport.is_open
@@ -572,7 +572,7 @@ async def test_a_denial_has_status_and_text_where_the_server_can(server, transpo
     assert (b"content-type", b"text/plain; charset=utf-8") in start["headers"]
     assert (b"content-length", str(len(body["body"])).encode()) in start["headers"]
     assert body == {"type": "websocket.http.response.body", "body": "Nicht gefunden: größe".encode()}
-    assert transport.answered
+    assert transport.state.is_answered
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"tls": {}}])

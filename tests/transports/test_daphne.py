@@ -224,18 +224,18 @@ async def test_a_cut_is_told_from_a_close_without_a_code(kind, how, code):
 @on(*DAPHNE)
 async def test_a_connection_that_is_cut_twice_complains_of_nothing(kind, caplog):
     async with connected(kind) as connection:
-        connection.transport.cut()
-        connection.transport.cut()
+        connection.transport.abort()
+        connection.transport.abort()
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(connection.transport.receive_data(), 5)
-        connection.transport.cut()
+        connection.transport.abort()
         await turns()
     assert caplog.records == []
 
 
 @on(*DAPHNE)
 async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(kind, caplog, monkeypatch):
-    monkeypatch.setattr("django_fastws.transports.asgi._PATIENCE", 0.1)
+    monkeypatch.setattr("django_fastws.transports.outbox._PATIENCE_SECONDS", 0.1)
     with limits("disconnect", 50_000), caplog.at_level(logging.ERROR):
         async with connected(kind, socket_bytes=65_536) as connection:
             for _ in range(30):

@@ -22,7 +22,9 @@ from django_fastws._core.backlog import Backlog
 from django_fastws._core.fanout import FanOut
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Batch, Payload
+from django_fastws._core.states import ConnectionState
 from django_fastws.asgi import get_asgi_application
+from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.layer import BrokerClient
 from django_fastws.rooms import room as rooms_module
 from django_fastws.rooms import scheduler as scheduler_module
@@ -31,7 +33,9 @@ from django_fastws.rooms.hub import current_hub
 from django_fastws.transports import daphne as daphne_module
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
+from django_fastws.transports.outbox import Outbox
 from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
+from django_fastws.websocket import InboundWebSocket, OutboundWebSocket
 from tests.support.brokers import fake_broker
 from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.transports.fakes import turns
@@ -201,7 +205,7 @@ async def crowd(make_member: Any, count: int = MEMBERS) -> Any:
     members, sockets = [], []
     for _ in range(count):
         transport, socket = make_member()
-        ws = WebSocket(transport)
+        ws = InboundWebSocket(transport)
         await ws.accept()
         await ws.join("room")
         members.append(ws)
@@ -296,7 +300,7 @@ async def test_broadcasts_to_many_rooms_are_sent_in_one_call_of_the_loop(make_me
     for number in range(200):
         for _ in range(2):
             transport, socket = make_member()
-            ws = WebSocket(transport)
+            ws = InboundWebSocket(transport)
             await ws.accept()
             await ws.join(f"room {number}")
             members.append(ws)
@@ -388,8 +392,8 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
         for coroutine in stack[names.index("_Application.__call__") : names.index("Endpoint._serve") + 1]:
             assert set(coroutine.cr_frame.f_locals).isdisjoint({"scope", "receive", "send"})
         transport = stack[names.index("Endpoint._serve")].cr_frame.f_locals["transport"]
-        assert transport._backlog._items == ()
-        assert transport._writer is None
+        assert transport._outbox is None
+        assert not transport.is_sending
         if kind.server == "daphne":
             assert vars(transport._protocol).keys() & daphne_module._HANDSHAKE == set()
 
@@ -401,11 +405,14 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
         lambda: daphne_member()[0],
         lambda: uvicorn_member()[0],
         lambda: legacy_member()[0],
-        lambda: WebSocket(ASGITransport({}, None, None)),  # type: ignore[arg-type]
+        lambda: InboundWebSocket(ASGITransport({}, None, None)),  # type: ignore[arg-type]
         lambda: WebSocketMessage("x"),
         lambda: Payload("x"),
         lambda: Batch([]),
         lambda: Backlog(),
+        lambda: Outbox(ASGITransport({}, None, None)),  # type: ignore[arg-type]
+        lambda: ConnectionState(),
+        lambda: OutboundWebSocket(WebsocketsTransport(None, "ws://peer")),  # type: ignore[arg-type]
         lambda: FanOut([(Payload("x"), None)], {}),
         lambda: Room("x"),
     ],

@@ -300,9 +300,9 @@ async def use(kind, touched, below, **options):
         transport.ended()
         transport.lost_status()
         await transport.close(1000, "")
-        transport.cut()
+        transport.abort()
     async with connected(kind, alter=alter, **options) as connection:
-        connection.transport._close_slow(1013, "too slow")
+        connection.transport.close_slow(1013, "too slow")
     async with connected(kind, alter=alter, **options) as connection:
         closing = start(connection.transport.close(4000, "bye"))
         await connection.client.receive_end()

@@ -17,7 +17,7 @@ from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import asgi, framing
 from django_fastws.transports.framing import FramingTransport, room_bytes
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
-from tests.transports.fakes import Server, limits, start, turns
+from tests.transports.fakes import Server, limits, start, turns, waiting
 
 DAPHNE, DAPHNE_TLS, SANSIO, WSPROTO, LEGACY, SANSIO_TLS, UVLOOP_TLS = EACH = [
     Kind("daphne"),
@@ -134,7 +134,7 @@ class Pipe(FramingTransport):
     def _write_close(self, frame):
         self.held += frame
 
-    def _unsent(self):
+    def unsent(self):
         return len(self.held)
 
     _is_writable = True
@@ -214,10 +214,10 @@ def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps,
                 await turns(number)
             elif tasks:
                 tasks[number % len(tasks)][0].cancel()
-            assert transport._backlog.size >= 0
+            assert waiting(transport)[1] >= 0
             most = (150 if policy else 10_000) + sum(len(text) for _, text in tasks) + 70
-            assert len(transport.held) + transport._backlog.size <= most
-        while transport.held or transport._writer is not None:
+            assert len(transport.held) + waiting(transport)[1] <= most
+        while transport.held or transport.is_sending:
             data += transport.take(1000)
             await turns()
         await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
@@ -227,7 +227,7 @@ def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps,
         missing = set(called) - set(got)
         assert missing <= given_up | posted
         assert len(missing - given_up) == transport.dropped
-        assert len(transport._backlog) == 0
+        assert waiting(transport)[0] == 0
         transport.release()
 
     with limits(policy or "disconnect", 150 if policy else 10_000):
@@ -249,7 +249,7 @@ async def fill(connection, size=20_000):
     sending, before, held = start(send()), None, (0, 0)
     while held != before or not held[0]:
         await asyncio.sleep(0.02)
-        before, held = held, (connection.transport._writer is not None, connection.unsent)
+        before, held = held, (connection.transport.is_sending, connection.unsent)
         assert not sending.done()
     return sending
 
@@ -264,7 +264,7 @@ async def test_a_send_waits_and_little_is_held(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         await fill(connection)
         assert connection.unsent <= room_bytes() + 20_000
-        assert len(connection.transport._backlog) <= 1  # none, if the writer has taken it
+        assert waiting(connection.transport)[0] <= 1  # none, if the writer has taken it
 
 
 @on(*KINDS)
@@ -303,7 +303,7 @@ async def test_a_send_that_waits_is_told_of_the_handlers_end(kind):
         connection.transport.release()
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(sending, 2)
-        assert connection.transport._writer is None
+        assert not connection.transport.is_sending
 
 
 @on(*EACH)
@@ -317,7 +317,7 @@ async def test_sends_that_wait_and_are_given_up_leave_nothing_behind(kind):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(transport.send_payload(Payload("given up".ljust(70_000))), 0.001)
                 sent += 1  # the sockets have taken a little more
-            assert len(transport._backlog) == 0
+            assert waiting(transport)[0] == 0
         assert sent < 5
         transport.post(Payload("last"))
         given_up = 0
@@ -435,7 +435,7 @@ async def test_what_a_slow_client_is_not_sent_is_counted_and_said_once(kind, pol
             transport, client = connection.transport, connection.client
             for payload in POSTS:
                 transport.post(payload)
-                assert connection.unsent + transport._backlog.size <= LIMIT + len(payload.frame)
+                assert connection.unsent + waiting(transport)[1] <= LIMIT + len(payload.frame)
                 await turns(1)
             assert transport.dropped
             got = await numbered(client, len(POSTS) - transport.dropped)
@@ -458,7 +458,7 @@ async def test_a_slow_client_that_reads_in_time_is_told_why_it_is_closed(kind, c
             for payload in POSTS:
                 transport.post(payload)
                 await turns(1)
-            assert transport.gone == (1013, "too slow")
+            assert transport.state.status == (1013, "too slow")
             assert transport.dropped
             got = []
             while not isinstance(message := await connection.client.receive(), Closed):
@@ -474,7 +474,7 @@ async def test_a_slow_client_that_reads_in_time_is_told_why_it_is_closed(kind, c
 
 @on(*KINDS)
 async def test_a_slow_client_that_reads_nothing_is_cut_off(kind, caplog, monkeypatch):
-    monkeypatch.setattr(asgi, "_PATIENCE", 0.05)
+    monkeypatch.setattr("django_fastws.transports.outbox._PATIENCE_SECONDS", 0.05)
     with limits("disconnect", LIMIT):
         async with connected(kind, socket_bytes=SMALL) as connection:
             transport = connection.transport
@@ -488,7 +488,7 @@ async def test_a_slow_client_that_reads_nothing_is_cut_off(kind, caplog, monkeyp
                 await asyncio.wait_for(transport.receive_data(), 2)
             assert raised.value.code == 1013
             transport.post(Payload("late"))
-            assert transport._backlog.size == 0
+            assert waiting(transport)[1] == 0
     assert len([record for record in caplog.records if record.name == "django_fastws.transports"]) == 1
 
 
@@ -498,7 +498,7 @@ async def test_a_small_bound_is_kept(kind):
         async with connected(kind, socket_bytes=SMALL) as connection:
             for _ in range(500):
                 connection.transport.post(Payload("x" * 1000))
-                assert connection.unsent + connection.transport._backlog.size <= 5000 + 1004
+                assert connection.unsent + waiting(connection.transport)[1] <= 5000 + 1004
                 await turns(1)
             assert connection.transport.dropped
 
@@ -548,7 +548,7 @@ async def test_a_close_of_a_client_that_reads_nothing_is_bounded(kind, is_idle, 
         await asyncio.wait_for(transport.close(1000, ""), 5)
         assert time.perf_counter() - begun < 3
         assert not transport.is_open
-        assert transport.gone is not None
+        assert transport.state.status is not None
 
 
 @on(DAPHNE, DAPHNE_TLS)

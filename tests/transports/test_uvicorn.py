@@ -36,7 +36,7 @@ async def test_how_the_peer_closed(kind, how, status):
             await client.receive_end()
         event = await asyncio.wait_for(transport.receive(), 5)
         assert (event["code"], event["reason"]) == status
-        assert transport.gone == status
+        assert transport.state.status == status
         assert not transport.is_open
 
 

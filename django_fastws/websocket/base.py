@@ -1,49 +1,31 @@
-"""WebSocket: what a handler holds. A thin shell over the state machine in ``_core.states`` and a transport."""
+"""WebSocket: what a handler holds. A thin shell over the state of the connection and its transport."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from django.http import QueryDict, parse_cookie
+from django.http import QueryDict
 
-from ._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
-from ._core.json import loads
-from ._core.messages import Batch, Payload, WebSocketMessage
-from ._core.query import parse_query
-from ._core.states import ClientState, Closing, Connection
-from ._core.urls import mask_url
-from .encoding import encode_bytes, encode_json, encode_text
-from .exceptions import (
-    MessageTooBig,
-    WebSocketConnectionError,
-    WebSocketDisconnect,
-    WebSocketError,
-    WebSocketException,
-    WebSocketStateError,
-    check_close,
-    peers_mistake,
-)
-from .masking import mask_path
-from .rooms import Room, current_hub, ids
-from .transports import ASGITransport, Outbound
-from .types import Address, Data, Headers, Scope
+from .._core.headers import HeaderMap
+from .._core.json import loads
+from .._core.messages import Payload, WebSocketMessage
+from .._core.states import ClientState, Closing
+from ..encoding import encode_bytes, encode_json, encode_text
+from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
+from ..rooms import Room, ids
+from ..transports import Transport
+from ..types import Address, Data, Headers, Scope
 
-__all__ = [
-    "ClientState",
-    "MessageTooBig",
-    "WebSocket",
-    "WebSocketConnectionError",
-    "WebSocketDisconnect",
-    "WebSocketError",
-    "WebSocketException",
-    "WebSocketMessage",
-    "WebSocketStateError",
-]
+__all__ = ["WebSocket"]
 
 
 class WebSocket:
-    """One WebSocket connection.
+    """One WebSocket connection, at either end.
+
+    What handlers hold is an ``InboundWebSocket``, of a client that has connected to this server, or an
+    ``OutboundWebSocket``. All there is can be called on both; what only the other kind has says so with a
+    ``WebSocketStateError``.
 
     Sockets are hashable and compare by identity. One task at a time may receive; any number may send. The methods
     are for the event loop that the connection belongs to.
@@ -54,31 +36,14 @@ class WebSocket:
     stays usable. A handler that lets these out closes it with 1011 and says why, without a traceback.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_connection",
-        "_headers",
-        "_id",
-        "_params",
-        "_query",
-        "_rooms",
-        "_tags",
-        "_transport",
-        "subprotocol",
-    )
+    __slots__ = ("__weakref__", "_headers", "_id", "_state", "_tags", "_transport", "subprotocol")
 
-    def __init__(
-        self, transport: ASGITransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, transport: Transport, *, tags: Iterable[str] = ()) -> None:
         self._transport = transport
-        # A socket that went out is open before anybody holds it.
-        self._connection = Connection(ClientState.CONNECTING if transport.outbound is None else ClientState.CONNECTED)
-        self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
+        self._state = transport.state
         self._tags = tuple(tags)
         self._id: str | None = None
         self._headers: HeaderMap | None = None
-        self._query: QueryDict | None = None
-        self._rooms: set[str] | tuple[()] = ()
         #: The subprotocol that was agreed on, or None.
         self.subprotocol: str | None = None
 
@@ -95,21 +60,7 @@ class WebSocket:
             WebSocketDisconnect: it is closed, or was denied by ``close()``.
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
-        encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
-        offered = list(self._transport.scope.get("subprotocols") or ())
-        if subprotocol is not None and subprotocol not in offered:
-            raise ValueError(
-                f"accept(subprotocol={subprotocol!r}): the client offered "
-                + (", ".join(map(repr, offered)) or "none")
-                + "; accept one of those, or None"
-            )
-        self._connection.accept()
-        try:
-            await self._transport.accept(subprotocol, encoded)
-        except WebSocketDisconnect:
-            self._connection.peer_closed(1006, "")
-            raise
-        self.subprotocol = subprotocol
+        raise NotImplementedError
 
     # Send
 
@@ -149,7 +100,7 @@ class WebSocket:
     send_str = send_text
 
     async def _send(self, payload: Payload, call: str) -> None:
-        self._connection.send(call)
+        self._state.send(call)
         if not self._transport.try_send(payload):
             await self._transport.send_payload(payload, call)
 
@@ -196,36 +147,36 @@ class WebSocket:
         return self
 
     async def __anext__(self) -> WebSocketMessage:
-        connection = self._connection
-        if connection.state is ClientState.CONNECTED and not connection.receiving:
+        state = self._state
+        if state.client_state is ClientState.CONNECTED and not state.is_receiving:
             data = self._transport.try_receive()
             if data is not None:
                 return WebSocketMessage(data)
         # As _receive() does it; a coroutine less for each message, and for each socket that waits.
-        if connection.state >= ClientState.CLOSING:
+        if state.client_state >= ClientState.CLOSING:
             raise StopAsyncIteration
-        connection.start_receive("async for")
+        state.start_receive("async for")
         try:
             return WebSocketMessage(await self._transport.receive_data())
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:
-            connection.receiving = False
+            state.is_receiving = False
         raise StopAsyncIteration
 
     async def _receive(self, call: str) -> str | bytes:
-        connection = self._connection
-        connection.start_receive(call)
+        state = self._state
+        state.start_receive(call)
         try:
             return await self._transport.receive_data()
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:
-            connection.receiving = False
-        raise connection.disconnect(call)
+            state.is_receiving = False
+        raise state.disconnect(call)
 
     def _ended(self, end: WebSocketDisconnect) -> None:
-        self._connection.peer_closed(end.code, end.reason)
+        self._state.received_all(end.code, end.reason)
         self._leave_rooms()
 
     # Close
@@ -242,15 +193,16 @@ class WebSocket:
             TypeError, ValueError: the code or reason cannot be sent.
         """
         check_close(code, reason or "")
-        if self.closed and self._transport.gone is not None and not self._connection.closed:
-            self._connection.peer_closed(*self._transport.gone)  # found out by a send that failed
-        closing = self._connection.close(code, reason or "")
+        state = self._state
+        if self.closed and state.status is not None and not state.is_closed:
+            state.received_all(*state.status)  # found out by a send that failed
+        closing = state.close(code, reason or "")
         if closing is Closing.CLOSE:
             await self._transport.close(code, reason or "")
         elif closing is Closing.DENY:
             await self._transport.deny()
         if closing is not Closing.NOTHING:
-            self._connection.finished()
+            state.finished()
             self._leave_rooms()
 
     @property
@@ -260,14 +212,14 @@ class WebSocket:
         It is CONNECTED as long as there are messages to receive, even if the peer has left meanwhile; unless a send
         has found that out.
         """
-        connection = self._connection
-        if connection.state is ClientState.CONNECTED and not connection.receiving:
+        state = self._state
+        if state.client_state is ClientState.CONNECTED and not state.is_receiving:
             ended = self._transport.ended()
             if ended is not None:
-                connection.peer_closed(*ended)
-            elif self._transport.gone is not None:
+                state.received_all(*ended)
+            elif state.is_over:
                 return ClientState.DISCONNECTED  # and yet there may be messages to receive
-        return connection.state
+        return state.client_state
 
     @property
     def closed(self) -> bool:
@@ -277,22 +229,17 @@ class WebSocket:
     @property
     def close_code(self) -> int | None:
         """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
-        if self.closed and self._connection.close_code is None and self._transport.gone is not None:
-            return self._transport.gone[0]
-        return self._connection.close_code
+        return self._state.close_code if self.closed else None
 
     @property
     def close_reason(self) -> str:
         """The reason that came with the close code, or ""."""
-        if self.closed and self._connection.close_code is None and self._transport.gone is not None:
-            return self._transport.gone[1]
-        return self._connection.close_reason
+        return self._state.close_reason if self.closed else ""
 
     @property
     def dropped(self) -> int:
         """How many messages of broadcasts this client missed, because it was too slow (``FASTWS_SLOW_CONSUMER``)."""
-        self._came_in("dropped")
-        return self._transport.dropped
+        raise NotImplementedError
 
     # Ping
 
@@ -302,7 +249,7 @@ class WebSocket:
         Raises:
             NotImplementedError: the server gives no way to ping.
         """
-        self._connection.send("ping")
+        self._state.send("ping")
         return await self._transport.ping()
 
     async def pong(self) -> None:
@@ -311,7 +258,7 @@ class WebSocket:
         Raises:
             NotImplementedError: the server gives no way to.
         """
-        self._connection.send("pong")
+        self._state.send("pong")
         await self._transport.pong()
 
     # Rooms
@@ -324,25 +271,11 @@ class WebSocket:
         Raises:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        name = _room(room).name
-        self._came_in("join()")
-        self._connection.send("join")
-        rooms = self._rooms = self._rooms or set()
-        rooms.add(name)
-        try:
-            await current_hub().join(self, name)
-        except BaseException:
-            if not current_hub().has(self, name):  # another task may have joined it, too
-                rooms.discard(name)
-            raise
+        raise NotImplementedError
 
     async def leave(self, room: str | Room) -> None:
         """Leave a room; nothing happens if the socket is not in it."""
-        self._came_in("leave()")
-        name = _room(room).name
-        if self._rooms and name in self._rooms:
-            self._rooms.discard(name)
-            await current_hub().leave(self, name)
+        raise NotImplementedError
 
     @property
     def rooms(self) -> frozenset[str]:
@@ -350,8 +283,7 @@ class WebSocket:
 
         So a handler can tell them that somebody has left.
         """
-        self._came_in("rooms")
-        return frozenset(self._rooms)
+        raise NotImplementedError
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
         """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
@@ -361,26 +293,16 @@ class WebSocket:
         Args:
             exclude_self: this socket does not get it.
         """
-        self._came_in("broadcast()")
-        await _room(room).abroadcast(data, exclude=self if exclude_self else None)
-
-    @property
-    def post(self) -> Callable[[Payload | Batch], bool | None]:
-        """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
-        return self._transport.post
-
-    _find = ids.find  # a socket by its id; for the hub
+        raise NotImplementedError
 
     def _leave_rooms(self) -> None:
-        if self._rooms:
-            current_hub().drop(self, self._rooms)
+        """Leave every room, if there is any."""
 
     def release(self) -> None:
         """The handler has ended: leave every room and let go of the transport; for the endpoint."""
         self._leave_rooms()
-        self._rooms = ()
-        if not self._connection.closed:
-            self._connection.peer_closed(1006, "")
+        if not self._state.is_closed:
+            self._state.received_all(1006, "")
         self._transport.release()
 
     # About
@@ -395,8 +317,7 @@ class WebSocket:
     @property
     def scope(self) -> Scope:
         """The ASGI scope, with what the middleware put there."""
-        self._came_in("scope")
-        return self._transport.scope
+        raise NotImplementedError
 
     @property
     def headers(self) -> HeaderMap:
@@ -413,52 +334,32 @@ class WebSocket:
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path, converted."""
-        self._came_in("path_params")
-        return self._params
+        raise NotImplementedError
 
     @property
     def query_params(self) -> QueryDict:
         """The query string as Django's QueryDict: ``["name"]`` is the last value, ``getlist("name")`` has all."""
-        if self._query is None:
-            query = QueryDict(mutable=True)
-            for name, value in parse_query(bytes(self.scope.get("query_string") or b""), None):
-                query.appendlist(name, value)
-            query._mutable = False
-            self._query = query
-        return self._query
+        raise NotImplementedError
 
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies of the handshake request."""
-        self._came_in("cookies")
-        cookies = self.scope.get("cookies")
-        return parse_cookie(self.headers.get("cookie", "")) if cookies is None else cookies
+        raise NotImplementedError
 
     @property
     def user(self) -> Any:
         """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
-        return self._from_scope("user", "django.contrib.auth")
+        raise NotImplementedError
 
     @property
     def session(self) -> Any:
         """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
-        return self._from_scope("session", "django.contrib.sessions")
-
-    def _from_scope(self, name: str, app: str) -> Any:
-        self._came_in(name)
-        try:
-            return self.scope[name]
-        except KeyError:
-            raise WebSocketStateError(
-                f"no {name} here: add {app!r} to INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), "
-                "or put the middleware around the route that sets it"
-            ) from None
+        raise NotImplementedError
 
     @property
     def client(self) -> Address | None:
         """The client's address; None where the server has none to tell."""
-        self._came_in("client")
-        return self._transport.remote_address
+        raise NotImplementedError
 
     @property
     def remote_address(self) -> Address | None:
@@ -473,40 +374,19 @@ class WebSocket:
     @property
     def attempt(self) -> int:
         """0 for the first connection of an outbound route, else the number of the attempt in a row."""
-        return self._went_out("attempt").attempt
+        raise NotImplementedError
 
     @property
     def latency(self) -> float:
         """The round trip of the last ping of an outbound route, in seconds; 0 before the first pong."""
-        return self._went_out("latency").latency
+        raise NotImplementedError
 
     @property
     def fencing_token(self) -> int | None:
         """Grows with every holder of an outbound route's lease, so that a store can refuse a former one's writes."""
-        return self._went_out("fencing_token").token
+        raise NotImplementedError
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags of the route, those of its FastWS first."""
         return self._tags
-
-    def _came_in(self, what: str) -> None:
-        if self._transport.outbound is not None:
-            raise WebSocketStateError(f"{what} is for sockets that come in, and this one went out")
-
-    def _went_out(self, what: str) -> Outbound:
-        if self._transport.outbound is None:
-            raise WebSocketStateError(f"{what} is for sockets that go out, and this one came in")
-        return self._transport.outbound
-
-    def __repr__(self) -> str:
-        where = (
-            mask_path(self._transport.scope.get("path", ""))
-            if self._transport.outbound is None
-            else mask_url(self.url)
-        )
-        return f"<WebSocket {where!r} {self._connection.state.name}>"
-
-
-def _room(room: str | Room) -> Room:
-    return room if isinstance(room, Room) else Room(room)

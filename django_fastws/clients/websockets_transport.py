@@ -1,4 +1,4 @@
-"""The transport of a socket that went out, over the websockets library."""
+"""WebsocketsTransport: the transport of a socket that went out, over the websockets library."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.protocol import State
 
 from .._core.headers import HeaderMap
-from .._core.messages import Batch, Payload
+from .._core.messages import Payload
+from .._core.states import ClientState, ConnectionState
 from ..exceptions import WebSocketDisconnect
-from ..transports import ASGITransport, Outbound, address_of
+from ..transports import address_of
 from ..types import Address
 
-__all__ = ["OutboundTransport"]
+__all__ = ["WebsocketsTransport"]
 
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
 
 
-class OutboundTransport(ASGITransport):
+class WebsocketsTransport:
     """Carries one connection that this process opened.
 
     Args:
@@ -35,9 +35,7 @@ class OutboundTransport(ASGITransport):
         token: the fencing token of the route's lease, or None.
     """
 
-    name = "outbound"
-
-    __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "own_close", "token", "url_text")
+    __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "state", "token", "url")
 
     def __init__(
         self,
@@ -47,24 +45,14 @@ class OutboundTransport(ASGITransport):
         guard: Callable[[], None] | None = None,
         token: int | None = None,
     ) -> None:
-        super().__init__({}, self._no_asgi, self._no_asgi)
         self.connection = connection
-        self.url_text = url
+        self.state = ConnectionState(ClientState.CONNECTED, is_answered=True)
+        self.url = url
         self.attempt = attempt
         self.token = token
         self.messages_in = 0
         self.messages_out = 0
-        #: What this end closed the open connection with.
-        self.own_close: tuple[int, str] | None = None
         self._guard = guard
-        self.answered = True
-
-    async def _no_asgi(self, *args: Any) -> Any:
-        raise NotImplementedError("a socket that went out has no ASGI server")
-
-    @property
-    def outbound(self) -> Outbound:  # type: ignore[override]
-        return self
 
     @property
     def is_open(self) -> bool:
@@ -77,10 +65,12 @@ class OutboundTransport(ASGITransport):
 
     def status(self) -> tuple[int, str]:
         """Close code and reason of the closed connection: the peer's, else 1006 for one that was lost."""
-        if self.gone is None:
-            received = self.connection.protocol.close_rcvd
-            self.gone = (1006, "") if received is None else (received.code, received.reason)
-        return self.gone
+        self.state.end(*self._received_status())
+        return self.state.status or (1006, "")
+
+    def _received_status(self) -> tuple[int, str]:
+        received = self.connection.protocol.close_rcvd
+        return (1006, "") if received is None else (received.code, received.reason)
 
     def lost(self) -> bool:
         """Whether the connection ended without a close frame of the peer."""
@@ -88,10 +78,12 @@ class OutboundTransport(ASGITransport):
 
     def ending(self) -> str:
         """How the connection ended, for a log: code and reason of whoever closed it first."""
-        if self.own_close is not None or not self.lost():
-            return _shown(*(self.own_close or self.status()))
         # What this end said before it gave up: 1009 to a message too big, 1011 to a peer that answers no pings.
         sent = self.connection.protocol.close_sent
+        if self.state.closed_here and sent is not None:
+            return _shown(sent.code, sent.reason)
+        if not self.lost():
+            return _shown(*self._received_status())
         return "1006" if sent is None else f"1006 ({_shown(sent.code, sent.reason)})"
 
     async def send_payload(self, payload: Payload, call: str = "send") -> None:
@@ -115,6 +107,12 @@ class OutboundTransport(ASGITransport):
         """
         return self.messages_out % _IN_A_ROW == _IN_A_ROW - 1
 
+    def try_receive(self) -> str | bytes | None:
+        return None
+
+    def try_send(self, payload: Payload) -> bool:
+        return False
+
     async def receive_data(self) -> str | bytes:
         self._check()
         try:
@@ -125,8 +123,8 @@ class OutboundTransport(ASGITransport):
         self.messages_in += 1
         return data
 
-    def post(self, batch: Payload | Batch) -> None:
-        raise NotImplementedError("a socket that went out is in no room")
+    async def deny(self) -> None:
+        raise NotImplementedError("a socket that went out has no handshake to deny")
 
     async def close(self, code: int, reason: str) -> None:
         """Close, and wait for the end of the connection, at most for its close timeout. Never raises OSError."""
@@ -134,7 +132,7 @@ class OutboundTransport(ASGITransport):
             with contextlib.suppress(WebSocketDisconnect):
                 self._guard()
         if self.is_open and not self.connection.transport.is_closing():
-            self.own_close = (code, reason)
+            self.state.closed_here = True
         try:
             # The library's own limit begins only when the close frame could be written.
             with self._discarding():
@@ -143,7 +141,7 @@ class OutboundTransport(ASGITransport):
         except TimeoutError:
             self.abort()
             await self.connection.wait_closed()
-        self.gone = self.gone or self.own_close or self.status()
+        self.state.end(*((code, reason) if self.state.closed_here else self._received_status()))
 
     @contextlib.contextmanager
     def _discarding(self) -> Iterator[None]:
@@ -215,10 +213,6 @@ class OutboundTransport(ASGITransport):
         response = self.connection.response
         pairs = response.headers.raw_items() if response is not None else ()
         return HeaderMap((name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs)
-
-    @property
-    def url(self) -> str:
-        return self.url_text
 
     @property
     def local_address(self) -> Address | None:

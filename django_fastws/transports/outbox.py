@@ -1,0 +1,193 @@
+"""Outbox: the bounded send queue of one socket, its writer task, and its policy for slow readers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol, cast
+
+from .._core.backlog import Backlog
+from .._core.messages import Batch, Payload
+from ..conf import conf
+from ..exceptions import WebSocketDisconnect
+from ..types import Message
+
+__all__ = ["Outbox", "Outlet"]
+
+logger = logging.getLogger("django_fastws.transports")
+
+_PATIENCE_SECONDS = 5.0  # for a slow client to take its close frame
+
+_POLICIES = {
+    "disconnect": "it is disconnected with 1013",
+    "drop_oldest": "the oldest messages are dropped",
+    "drop_newest": "the newest messages are dropped",
+}
+
+#: What waits: a message, or the event that closes; and the future of whoever waits for it to be sent.
+Entry = tuple[Payload | Message, asyncio.Future[None] | None]
+
+
+class Outlet(Protocol):
+    """What an outbox writes to: the transport of its socket.
+
+    Attributes:
+        is_sending: whether a message is being sent, or waits for it; what is sent meanwhile has to wait as well.
+    """
+
+    is_sending: bool
+
+    @property
+    def shown_path(self) -> str:
+        """The path, for the log."""
+
+    def unsent(self) -> int:
+        """How many bytes the server holds for a client that does not take them."""
+
+    async def wait_for_room(self) -> None:
+        """Wait until the server should be given more, or the connection is closed. Raises nothing."""
+
+    async def hand_over(self, item: Payload | Message) -> None:
+        """Hand a message or an event to the server; returns when it has taken it."""
+
+    def send_failed(self, problem: BaseException) -> WebSocketDisconnect:
+        """The server's ``send`` has raised this; returns what those are told who wait."""
+
+    def closed_error(self, call: str) -> WebSocketDisconnect:
+        """The error for a call on a closed connection."""
+
+    def close_slow(self, code: int, reason: str) -> None:
+        """Close the connection of a client that is too slow, without waiting."""
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+
+
+class Outbox(Backlog[Entry]):
+    """Send queue of one socket: what the server could not be given at once goes out from here, in order.
+
+    A transport makes one when something first has to wait, which on most sockets is never. The messages of broadcasts
+    (``post()``) have a bound, ``FASTWS_SEND_BUFFER_BYTES`` together with what the server holds, over which
+    ``FASTWS_SLOW_CONSUMER`` says what happens. Whoever waits until its message is sent (``send()``) is its own bound.
+
+    Attributes:
+        dropped: how many messages of broadcasts were dropped because the client was slow.
+        is_slow: whether the client is being disconnected for that.
+    """
+
+    __slots__ = ("_outlet", "_writer", "is_slow")
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__()
+        self._outlet = outlet
+        self._writer: asyncio.Task[None] | None = None
+        self.is_slow = False
+
+    # In
+
+    async def send(self, item: Payload | Message, size: int) -> None:
+        """Queue a message or an event behind all that waits, and wait until it was sent.
+
+        Raises:
+            WebSocketConnectionError: the connection was closed before.
+        """
+        sent = asyncio.get_running_loop().create_future()
+        entry = (item, sent)
+        self.push(entry, size)
+        self.start()
+        try:
+            await sent
+        except asyncio.CancelledError:
+            if isinstance(item, Payload):  # a close is sent all the same
+                self.discard(entry)  # or what is given up would pile up behind a client that does not read
+            raise
+
+    def post(self, batch: Payload | Batch) -> bool:
+        """Queue the messages of a broadcast, as far as there is room; True if a task was started for that."""
+        was_idle = self._writer is None
+        limit = conf.send_buffer_bytes
+        for payload in batch.payloads:
+            size, unsent = len(payload), self._outlet.unsent()
+            fits = self.fits(size, limit - unsent) and (not unsent or unsent + size <= limit)
+            if fits or self._make_room(size, limit - unsent):
+                self.push((payload, None), size, droppable=True)
+                self.start()
+        return was_idle and self._writer is not None
+
+    # Slow readers
+
+    def _make_room(self, size: int, limit: int) -> bool:
+        """The queue is full: apply ``FASTWS_SLOW_CONSUMER``. True if the message may be added."""
+        policy = conf.slow_consumer
+        if not self.dropped and not self.is_slow:
+            logger.warning(
+                "A slow client on %r has over %d bytes unsent: %s",
+                self._outlet.shown_path,
+                conf.send_buffer_bytes,
+                _POLICIES[policy],
+            )
+        if policy == "drop_oldest" and self.drop_oldest(size, limit):
+            return True
+        self.dropped += 1
+        if policy == "disconnect" and not self.is_slow:
+            self.is_slow = True
+            asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._outlet.abort)
+            self.clear_droppable()
+            self._outlet.close_slow(1013, "too slow")
+        return False
+
+    # Out
+
+    def start(self) -> None:
+        """Start the writer, unless it runs or a message is being sent; whoever sends that starts it then."""
+        if self._writer is None and not self._outlet.is_sending:
+            self._outlet.is_sending = True
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        """Write what waits until nothing does, or the connection is closed."""
+        outlet = self._outlet
+        try:
+            while self:
+                await outlet.wait_for_room()
+                if not self:
+                    return
+                item, sent = self.pop()
+                is_close = not isinstance(item, Payload)
+                if sent is not None and sent.cancelled() and not is_close:
+                    continue  # who waited for it gave up, and does not expect it to be sent
+                try:
+                    await outlet.hand_over(item)
+                except BaseException as problem:
+                    error = outlet.send_failed(problem)
+                    _fail(sent, error)
+                    self.fail(error)
+                    if not isinstance(problem, Exception):
+                        raise
+                    return
+                if sent is not None and not sent.done():
+                    sent.set_result(None)
+                if is_close:
+                    self.fail(outlet.closed_error("send"))
+                    return
+        finally:
+            outlet.is_sending = False
+            self._writer = None
+
+    def fail(self, error: WebSocketDisconnect) -> None:
+        """Empty it; whoever waits is told that the connection is closed."""
+        for _, sent in self.clear():
+            _fail(sent, error)
+
+    def release(self, error: WebSocketDisconnect) -> None:
+        """The socket has ended: stop writing, and let go of what waits."""
+        if self._writer is not None:
+            self._writer.cancel()
+            self._writer = None
+        self.fail(error)
+        self._outlet = cast("Outlet", None)  # or the two would keep each other in memory
+
+
+def _fail(sent: asyncio.Future[None] | None, error: WebSocketDisconnect) -> None:
+    if sent is not None and not sent.done():
+        sent.set_exception(error)

@@ -1,0 +1,112 @@
+"""Transport: the interface that a WebSocket is written against, at both ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .._core.headers import HeaderMap
+from .._core.messages import Payload
+from .._core.states import ConnectionState
+from ..types import Address
+
+__all__ = ["OutboundTransport", "Transport"]
+
+
+class Transport(Protocol):
+    """What carries the messages of one connection.
+
+    ``ASGITransport`` and its subclasses, which know a server each, carry sockets that came in; those that went out
+    have theirs in ``clients``. Messages go out in the order of the calls. One task at a time receives, any number may
+    send.
+    """
+
+    @property
+    def state(self) -> ConnectionState:
+        """State of the connection, and how it was closed. The transport and its WebSocket share it."""
+
+    # Messages
+
+    def try_receive(self) -> str | bytes | None:
+        """A message that has come already, or None. It must not wait and costs no coroutine."""
+
+    async def receive_data(self) -> str | bytes:
+        """The next message. Cancelling it loses none.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed, and all that came was received.
+        """
+
+    def try_send(self, payload: Payload) -> bool:
+        """Send a message if that can be done at once, without waiting; False if it cannot, and nothing was sent."""
+
+    async def send_payload(self, payload: Payload, call: str = "send") -> None:
+        """Send a message, after all that was sent before; waits until the server or the system has taken it.
+
+        Args:
+            call: what the handler called, for the error.
+        Raises:
+            WebSocketConnectionError: the connection is closed.
+        """
+
+    async def ping(self) -> float:
+        """Ping the peer; returns the round trip in seconds.
+
+        Raises:
+            NotImplementedError: there is no way to.
+            WebSocketDisconnect: the connection is closed.
+        """
+
+    async def pong(self) -> None:
+        """Send an unsolicited pong (RFC 6455 section 5.5.3). Raises as ``ping()``."""
+
+    # The end
+
+    def ended(self) -> tuple[int, str] | None:
+        """Close code and reason, once the peer is gone and all that it sent was received; None before or if unknown.
+
+        So a handler that looks at the state without receiving learns of the end, and one that receives misses
+        nothing.
+        """
+
+    async def deny(self) -> None:
+        """Deny the handshake, of a socket that came in."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame, after all that was sent before. Never raises OSError."""
+
+    def release(self) -> None:
+        """The handler has ended: let go of what still waits to be sent."""
+
+    # About the connection
+
+    @property
+    def headers(self) -> HeaderMap:
+        """The headers that the peer sent with the handshake."""
+
+    @property
+    def url(self) -> str:
+        """The URL that was connected to, as far as it is known."""
+
+    @property
+    def remote_address(self) -> Address | None:
+        """The address of the other end; None where there is none to tell."""
+
+    @property
+    def local_address(self) -> Address | None:
+        """The address of this end."""
+
+
+class OutboundTransport(Transport, Protocol):
+    """Transport of a socket that went out.
+
+    Attributes:
+        attempt: 0 for the first connection, else the number of the attempt in a row.
+        token: the fencing token of the route's lease, or None.
+    """
+
+    attempt: int
+    token: int | None
+
+    @property
+    def latency(self) -> float:
+        """The round trip of the last ping that was answered, in seconds; 0 before the first."""

@@ -1,0 +1,31 @@
+"""WebSocket: what a handler holds, whether the connection came in or went out, and the errors of it."""
+
+from __future__ import annotations
+
+from .._core.messages import WebSocketMessage
+from .._core.states import ClientState
+from ..exceptions import (
+    MessageTooBig,
+    WebSocketConnectionError,
+    WebSocketDisconnect,
+    WebSocketError,
+    WebSocketException,
+    WebSocketStateError,
+)
+from .base import WebSocket
+from .inbound import InboundWebSocket
+from .outbound import OutboundWebSocket
+
+__all__ = [
+    "ClientState",
+    "InboundWebSocket",
+    "MessageTooBig",
+    "OutboundWebSocket",
+    "WebSocket",
+    "WebSocketConnectionError",
+    "WebSocketDisconnect",
+    "WebSocketError",
+    "WebSocketException",
+    "WebSocketMessage",
+    "WebSocketStateError",
+]

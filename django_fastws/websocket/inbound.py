@@ -1,0 +1,177 @@
+"""InboundWebSocket: a WebSocket of a client that has connected to this server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django.http import QueryDict, parse_cookie
+
+from .._core.headers import HANDSHAKE_HEADERS, encode_headers
+from .._core.messages import Batch, Payload
+from .._core.query import parse_query
+from ..exceptions import WebSocketDisconnect, WebSocketStateError
+from ..masking import mask_path
+from ..rooms import Room, current_hub, ids
+from ..transports import ASGITransport
+from ..types import Address, Data, Headers, Scope
+from .base import WebSocket
+
+__all__ = ["InboundWebSocket"]
+
+
+class InboundWebSocket(WebSocket):
+    """WebSocket that came in: it is accepted or denied, has a scope and a user, and joins rooms.
+
+    Args:
+        path_params: of the route, converted.
+        tags: of the route.
+    """
+
+    __slots__ = ("_params", "_query", "_rooms")
+
+    _transport: ASGITransport
+
+    def __init__(
+        self, transport: ASGITransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
+    ) -> None:
+        super().__init__(transport, tags=tags)
+        self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
+        self._query: QueryDict | None = None
+        self._rooms: set[str] | tuple[()] = ()
+
+    # The handshake
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
+        encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
+        offered = list(self._transport.scope.get("subprotocols") or ())
+        if subprotocol is not None and subprotocol not in offered:
+            raise ValueError(
+                f"accept(subprotocol={subprotocol!r}): the client offered "
+                + (", ".join(map(repr, offered)) or "none")
+                + "; accept one of those, or None"
+            )
+        self._state.accept()
+        try:
+            await self._transport.accept(subprotocol, encoded)
+        except WebSocketDisconnect:
+            self._state.received_all(1006, "")
+            raise
+        self.subprotocol = subprotocol
+
+    # Rooms
+
+    async def join(self, room: str | Room) -> None:
+        name = _room(room).name
+        self._state.send("join")
+        rooms = self._rooms = self._rooms or set()
+        rooms.add(name)
+        try:
+            await current_hub().join(self, name)
+        except BaseException:
+            if not current_hub().has(self, name):  # another task may have joined it, too
+                rooms.discard(name)
+            raise
+
+    async def leave(self, room: str | Room) -> None:
+        name = _room(room).name
+        if self._rooms and name in self._rooms:
+            self._rooms.discard(name)
+            await current_hub().leave(self, name)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        return frozenset(self._rooms)
+
+    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
+        await _room(room).abroadcast(data, exclude=self if exclude_self else None)
+
+    @property
+    def post(self) -> Callable[[Payload | Batch], bool | None]:
+        """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
+        return self._transport.post
+
+    _find = ids.find  # a socket by its id; for the hub
+
+    @property
+    def dropped(self) -> int:
+        return self._transport.dropped
+
+    def _leave_rooms(self) -> None:
+        if self._rooms:
+            current_hub().drop(self, self._rooms)
+
+    def release(self) -> None:
+        super().release()
+        self._rooms = ()
+
+    # About
+
+    @property
+    def scope(self) -> Scope:
+        return self._transport.scope
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        return self._params
+
+    @property
+    def query_params(self) -> QueryDict:
+        if self._query is None:
+            query = QueryDict(mutable=True)
+            for name, value in parse_query(bytes(self.scope.get("query_string") or b""), None):
+                query.appendlist(name, value)
+            query._mutable = False
+            self._query = query
+        return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        cookies = self.scope.get("cookies")
+        return parse_cookie(self.headers.get("cookie", "")) if cookies is None else cookies
+
+    @property
+    def user(self) -> Any:
+        return self._from_scope("user", "django.contrib.auth")
+
+    @property
+    def session(self) -> Any:
+        return self._from_scope("session", "django.contrib.sessions")
+
+    def _from_scope(self, name: str, app: str) -> Any:
+        try:
+            return self.scope[name]
+        except KeyError:
+            raise WebSocketStateError(
+                f"no {name} here: add {app!r} to INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), "
+                "or put the middleware around the route that sets it"
+            ) from None
+
+    @property
+    def client(self) -> Address | None:
+        return self._transport.remote_address
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {mask_path(self._transport.scope.get('path', ''))!r} {self._state.client_state.name}>"
+
+    # Of sockets that go out
+
+    @property
+    def attempt(self) -> int:
+        raise _went_out_only("attempt")
+
+    @property
+    def latency(self) -> float:
+        raise _went_out_only("latency")
+
+    @property
+    def fencing_token(self) -> int | None:
+        raise _went_out_only("fencing_token")
+
+
+def _went_out_only(what: str) -> WebSocketStateError:
+    return WebSocketStateError(f"{what} is for sockets that go out, and this one came in")
+
+
+def _room(room: str | Room) -> Room:
+    return room if isinstance(room, Room) else Room(room)

@@ -1,0 +1,93 @@
+"""OutboundWebSocket: a WebSocket that this process has opened to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from .._core.urls import mask_url
+from ..exceptions import WebSocketStateError
+from ..transports import OutboundTransport
+from .base import WebSocket
+
+__all__ = ["OutboundWebSocket"]
+
+
+class OutboundWebSocket(WebSocket):
+    """WebSocket that went out: it is open before anybody holds it, and is in no room."""
+
+    __slots__ = ()
+
+    _transport: OutboundTransport
+
+    def __init__(self, transport: OutboundTransport, *, tags: Iterable[str] = ()) -> None:
+        super().__init__(transport, tags=tags)
+
+    @property
+    def attempt(self) -> int:
+        return self._transport.attempt
+
+    @property
+    def latency(self) -> float:
+        return self._transport.latency
+
+    @property
+    def fencing_token(self) -> int | None:
+        return self._transport.token
+
+    def __repr__(self) -> str:
+        return f"<WebSocket {mask_url(self.url)!r} {self._state.client_state.name}>"
+
+    # Of sockets that come in
+
+    async def accept(self, *args: Any, **options: Any) -> None:
+        self._state.accept()  # raises: it is open, or was
+
+    async def join(self, *args: Any, **options: Any) -> NoReturn:
+        raise _came_in_only("join()")
+
+    async def leave(self, *args: Any, **options: Any) -> NoReturn:
+        raise _came_in_only("leave()")
+
+    async def broadcast(self, *args: Any, **options: Any) -> NoReturn:
+        raise _came_in_only("broadcast()")
+
+    @property
+    def rooms(self) -> NoReturn:
+        raise _came_in_only("rooms")
+
+    @property
+    def dropped(self) -> NoReturn:
+        raise _came_in_only("dropped")
+
+    @property
+    def scope(self) -> NoReturn:
+        raise _came_in_only("scope")
+
+    @property
+    def path_params(self) -> NoReturn:
+        raise _came_in_only("path_params")
+
+    @property
+    def query_params(self) -> NoReturn:
+        raise _came_in_only("query_params")
+
+    @property
+    def cookies(self) -> NoReturn:
+        raise _came_in_only("cookies")
+
+    @property
+    def user(self) -> NoReturn:
+        raise _came_in_only("user")
+
+    @property
+    def session(self) -> NoReturn:
+        raise _came_in_only("session")
+
+    @property
+    def client(self) -> NoReturn:
+        raise _came_in_only("client")
+
+
+def _came_in_only(what: str) -> WebSocketStateError:
+    return WebSocketStateError(f"{what} is for sockets that come in, and this one went out")
