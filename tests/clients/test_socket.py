@@ -9,6 +9,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
+from django_fastws.clients.outbound import OutboundTransport
 from websockets.protocol import State
 
 from django_fastws import (
@@ -22,7 +23,6 @@ from django_fastws import (
     WebSocketMessage,
     WebSocketStateError,
 )
-from django_fastws.clients.outbound import OutboundTransport
 from django_fastws.testing import connect
 
 from .conftest import run, running
