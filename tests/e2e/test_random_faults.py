@@ -71,7 +71,7 @@ async def layer(settings: Any, redis_server: RedisServer) -> AsyncIterator[Layer
         made = Layer(proxy, redis_server)
         settings.CHANNEL_LAYERS = {"default": made.config}
         yield made
-        await get_channel_layer()._get_layer().flush()
+        await get_channel_layer().flush()
 
 
 def recorded(history: History, name: str) -> Any:

@@ -87,7 +87,7 @@ async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sit
 
     for name in ("lobby", "größe ✓"):
         await current_hub().leave(member, name)
-    await layer._get_layer().flush()
+    await layer.flush()
     assert [record.getMessage() for record in caplog.records if record.levelno >= 30] == []
 
 
@@ -103,4 +103,4 @@ async def test_sites_with_prefixes_of_their_own_do_not_hear_each_other(sites):
     assert member.got == ["of this"]
     await current_hub().leave(member, "lobby")
     for layer in (first, second, get_channel_layer()):
-        await layer._get_layer().flush()
+        await layer.flush()

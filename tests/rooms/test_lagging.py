@@ -43,7 +43,7 @@ async def limited_redis(settings):
             "default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": {"hosts": [server.url]}}
         }
         yield server
-        await get_channel_layer()._get_layer().flush()
+        await get_channel_layer().flush()
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_a_connection_that_redis_closes_for_another_reason_is_not_called_s
 
 async def test_joining_while_the_subscription_is_made_again_waits_for_it(limited_redis, join, caplog):
     await join(Member("one"), "lobby")
-    layer = get_channel_layer()._get_layer()
+    layer = get_channel_layer().for_loop()
     with redis.Redis.from_url(limited_redis.url) as client:
         client.client_kill_filter(_type="pubsub")
         async with asyncio.timeout(60):
@@ -162,7 +162,7 @@ async def test_joining_while_the_subscription_is_made_again_waits_for_it(limited
 def envelope_for(name, text, **more):
     layer = get_channel_layer()
     crossing = envelope(group_name(name), Payload(text), None) | more
-    return layer._get_layer()._get_group_channel_name(group_name(name)), layer.serialize(crossing)
+    return layer.for_loop()._get_group_channel_name(group_name(name)), layer.serialize(crossing)
 
 
 async def test_a_broadcast_that_says_it_is_for_another_room_is_for_nobody(limited_redis, join, caplog):

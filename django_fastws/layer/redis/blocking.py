@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from channels_redis.utils import _consistent_hash
 
 from ..._core.forks import reset_in_child
 from ..._core.resp import ErrorReply, ReplyReader, command, publish_command
@@ -19,7 +18,8 @@ from ...exceptions import WebSocketConnectionError
 from ..broker import Envelope
 from ..errors import connection_closed, is_timeout, not_answering, not_redis, timed_out, unreachable
 from ..outages import LayerServer, Outage
-from .hosts import create_blocking_pool, describe, make_connection
+from .compatibility import IncompatibleVersionError, new_connection, shard_index, socket_of
+from .hosts import create_blocking_pool, describe
 from .shard import SETTLING_SECONDS
 
 __all__ = ["BlockingPublisher"]
@@ -71,7 +71,7 @@ class BlockingPublisher:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
         channel = f"{self._prefix}__group__{group}"
-        shard: int = _consistent_hash(channel, len(self._hosts))
+        shard = shard_index(channel, len(self._hosts))
         idle = self._idle[shard]
         try:
             connection = idle.pop()
@@ -180,24 +180,25 @@ class _BlockingConnection:
         """Connect, unless it is connected.
 
         Raises:
-            OSError, redis.RedisError: it cannot, or not in time.
+            OSError, redis.RedisError, IncompatibleVersionError: it cannot, or not in time.
         """
         if self._socket is not None:
             return
-        connection = make_connection(self._pool)
+        connection = new_connection(self._pool)
         connection.socket_timeout = seconds = min(seconds, _ATTEMPT_SECONDS)
         connection.socket_connect_timeout = min(seconds, connection.socket_connect_timeout or seconds)
         started = time.monotonic()
         connection.connect()
         self._connect_seconds = time.monotonic() - started
-        self._connection, self._socket, self._reader = connection, connection._sock, ReplyReader()
+        self._connection = connection
+        self._socket, self._reader = socket_of(connection), ReplyReader()
 
     def try_exchange(self, data: bytes, seconds: float) -> tuple[Any, Exception | None]:
         """Send a command: its reply, or the error. After an error, the connection is closed."""
         self.was_open = self.is_open
         try:
             return self._exchange(data, max(0.01, seconds)), None
-        except (OSError, redis.RedisError) as error:
+        except (OSError, redis.RedisError, IncompatibleVersionError) as error:
             self.close()
             return None, not_answering(self.server.name) if is_timeout(error) else error
         except BaseException:  # the reply to what was sent may still come

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..._core.resp import ReplyReader
 from ..errors import connection_closed, not_answering, not_redis, output_buffer_limit
-from .hosts import make_connection
+from .compatibility import buffered, new_connection, release_streams, streams_of
 
 __all__ = ["RedisConnection"]
 
@@ -63,25 +63,26 @@ class RedisConnection(asyncio.Protocol):
             TimeoutError: it took longer.
             Exception: those of redis-py and of sockets.
         """
-        connection = make_connection(pool)
+        connection = new_connection(pool)
         try:
             try:
                 async with asyncio.timeout(seconds) as limit:
                     await connection.connect()
             except TimeoutError as error:
                 raise (not_answering(self._name) if limit.expired() else error) from None
-            self._take(connection)
+            await self._take(connection)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
 
-    def _take(self, connection: Any) -> None:
-        reader, writer = connection._reader, connection._writer
+    async def _take(self, connection: Any) -> None:
+        """Replace the streams of a connection of redis-py as the protocol of its transport."""
+        reader, writer = streams_of(connection)
         self._opened, self._transport = connection, writer.transport
         self._streams = self._transport.get_protocol()
         self._transport.set_protocol(self)
         self.can_write = self.is_open = True
-        if early := bytes(reader._buffer):
+        if early := await buffered(reader):
             self.data_received(early)
 
     def write(self, data: bytes) -> None:
@@ -130,7 +131,7 @@ class RedisConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         # redis-py's object would complain that nobody has closed it, and asyncio's would wait for ever.
         self._streams.connection_lost(exc)
-        self._opened._reader = self._opened._writer = None
+        release_streams(self._opened)
         if not self.closed.done():
             self.closed.set_result(None)
         if self.is_open:

@@ -1,24 +1,27 @@
-"""The Redis servers of the default layer, as channels-redis configures them."""
+"""Redis servers of the default layer, as channels-redis configures them, and pools of connections to them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 from channels.layers import get_channel_layer
 from channels_redis.core import RedisChannelLayer as CoreLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from channels_redis.utils import create_pool, decode_hosts
-from redis import asyncio as aioredis
-from redis.connection import parse_url
-from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from .compatibility import layer_option, parse_address
 
 __all__ = [
+    "Host",
     "create_blocking_pool",
     "create_pool",
+    "decode_hosts",
     "describe",
     "has_redis",
-    "make_connection",
+    "layer_hosts",
     "redis_client",
     "redis_prefix",
 ]
@@ -38,50 +41,68 @@ def redis_client() -> Any:
         A client, whose pool is the caller's to close; None if the layer has no Redis.
     """
     hosts = layer_hosts()
-    return aioredis.Redis(connection_pool=create_pool(hosts[0])) if hosts else None
+    return redis.asyncio.Redis(connection_pool=create_pool(hosts[0])) if hosts else None
 
 
 def redis_prefix() -> str:
     """The prefix of the default layer, with which every key begins that this package writes into its Redis."""
     layer = get_channel_layer()
-    if isinstance(layer, RedisPubSubChannelLayer):  # its own attribute needs an event loop
-        return str(layer._kwargs.get("prefix", "asgi"))
-    return str(getattr(layer, "prefix", "asgi"))
+    return str(layer_option(layer, "prefix", "asgi")) if _is_on_redis(layer) else "asgi"
 
 
 def layer_hosts() -> list[Host]:
     """The Redis servers of the default layer; none if it has none."""
     layer = get_channel_layer()
-    if isinstance(layer, RedisPubSubChannelLayer):
-        return list(decode_hosts(layer._kwargs.get("hosts")))
-    return list(layer.hosts) if isinstance(layer, CoreLayer) else []
+    return decode_hosts(layer_option(layer, "hosts")) if _is_on_redis(layer) else []
+
+
+def _is_on_redis(layer: Any) -> bool:
+    return isinstance(layer, (RedisPubSubChannelLayer, CoreLayer))
+
+
+def decode_hosts(hosts: Any) -> list[Host]:
+    """Options for redis-py of each of the ``hosts`` that channels-redis takes.
+
+    Raises:
+        ValueError: it is one host, not a list of hosts.
+    """
+    if isinstance(hosts, (str, bytes)):
+        raise ValueError("hosts of a Redis channel layer is a list, even if there is only one")
+    return [_decode_host(host) for host in hosts or ["redis://localhost:6379"]]
+
+
+def _decode_host(host: Any) -> Host:
+    if isinstance(host, dict):
+        return host
+    if isinstance(host, (tuple, list)):
+        return {"host": host[0], "port": host[1]}
+    return {"address": host}
+
+
+def create_pool(host: Host) -> Any:
+    """A pool of redis-py's asyncio half for a host."""
+    asyncio_half = redis.asyncio.sentinel
+    return _create_pool(
+        host, redis.asyncio.ConnectionPool, asyncio_half.Sentinel, asyncio_half.SentinelConnectionPool
+    )
 
 
 def create_blocking_pool(host: Host) -> Any:
-    """What channels-redis's ``create_pool`` makes of the same host, for threads without an event loop."""
+    """The same for threads without an event loop, but for options that only asyncio's half understands."""
     options = {name: value for name, value in host.items() if not _is_for_asyncio(value)}
+    blocking = redis.sentinel
+    return _create_pool(options, redis.ConnectionPool, blocking.Sentinel, blocking.SentinelConnectionPool)
+
+
+def _create_pool(host: Host, pool_class: Any, sentinel_class: Any, sentinel_pool_class: Any) -> Any:
+    options = dict(host)
     if "address" in options:
-        return redis.ConnectionPool.from_url(options.pop("address"), **options)
+        return pool_class.from_url(options.pop("address"), **options)
     master_name = options.pop("master_name", None)
     if master_name is None:
-        return redis.ConnectionPool(**options)
+        return pool_class(**options)
     sentinels, kwargs = options.pop("sentinels"), options.pop("sentinel_kwargs", None)
-    sentinel: Any = Sentinel(sentinels, sentinel_kwargs=kwargs)  # type: ignore[no-untyped-call]
-    return SentinelConnectionPool(master_name, sentinel, **options)  # type: ignore[no-untyped-call]
-
-
-def make_connection(pool: Any) -> Any:
-    """A connection of redis-py, asyncio's or not, as a pool says; the pool does not count it.
-
-    It asks Redis nothing that is not needed before the first command: each question takes as long as the way there
-    and back, and what Redis would announce is not listened to.
-    """
-    connection = pool.connection_class(**pool.connection_kwargs)
-    for name in ("driver_info", "lib_name", "lib_version"):
-        if name not in pool.connection_kwargs:
-            setattr(connection, name, None)
-    connection.maint_notifications_config = None
-    return connection
+    return sentinel_pool_class(master_name, sentinel_class(sentinels, sentinel_kwargs=kwargs), **options)
 
 
 def _is_for_asyncio(value: Any) -> bool:
@@ -99,5 +120,5 @@ def describe(host: Host) -> str:
     if "master_name" in host:
         return str(host["master_name"])
     if "address" in host:
-        host = {**host, **parse_url(str(host["address"]))}  # type: ignore[no-untyped-call]
+        host = {**host, **parse_address(str(host["address"]))}
     return str(host.get("path") or f"{host.get('host', 'localhost')}:{host.get('port', 6379)}")

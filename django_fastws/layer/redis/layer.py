@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
-from channels_redis.utils import _wrap_close, decode_hosts
 
 from ..broker import Deliver, Envelope
 from ..outages import outage_of
 from .blocking import BlockingPublisher
+from .compatibility import check_layer_classes, check_loop_layer
 from .delivery_queue import DeliveryQueue
-from .hosts import describe
+from .hosts import decode_hosts, describe
 from .shard import RedisShard
 
 __all__ = ["LoopLayer", "RedisChannelLayer"]
@@ -49,11 +50,24 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         "max_connections": 5000,
     }
 
-    def __init__(self, hosts: Any = None, prefix: str = "asgi", **kwargs: Any) -> None:
-        safe = [{**self._defaults_for(host), **host} for host in decode_hosts(hosts)]
-        super().__init__(hosts=safe, prefix=prefix, **kwargs)
+    def __init__(
+        self,
+        hosts: Any = None,
+        prefix: str = "asgi",
+        symmetric_encryption_keys: Any = None,
+        serializer_format: str = "msgpack",
+        **options: Any,
+    ) -> None:
+        check_layer_classes()
+        super().__init__(
+            symmetric_encryption_keys=symmetric_encryption_keys, serializer_format=serializer_format, **options
+        )
+        self.hosts = [{**self._defaults_for(host), **host} for host in decode_hosts(hosts)]
+        self.prefix = prefix
+        self._options = options
+        self._loop_layers: dict[asyncio.AbstractEventLoop, LoopLayer] = {}
         #: For threads without an event loop.
-        self.blocking = BlockingPublisher(safe, prefix, outage_of(self))
+        self.blocking = BlockingPublisher(self.hosts, prefix, outage_of(self))
         weakref.finalize(self, self.blocking.close)
 
     def _defaults_for(self, host: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,11 +83,26 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     def for_loop(self) -> LoopLayer:
         """The layer of the running event loop."""
         loop = asyncio.get_running_loop()
-        layer: LoopLayer | None = self._layers.get(loop)
+        layer = self._loop_layers.get(loop)
         if layer is None:
-            layer = self._layers[loop] = LoopLayer(*self._args, **self._kwargs, channel_layer=self)
-            _wrap_close(self, loop)
+            layer = LoopLayer(hosts=self.hosts, prefix=self.prefix, channel_layer=self, **self._options)
+            self._loop_layers[loop] = layer
+            self._flush_at_close(loop)
         return layer
+
+    def _flush_at_close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have an event loop close its connections to Redis before it is closed."""
+        close = loop.close
+
+        def flush_and_close() -> None:
+            loop.close = close  # type: ignore[method-assign]
+            layer = self._loop_layers.pop(loop, None)
+            if layer is not None:
+                loop.run_until_complete(layer.flush())
+            loop.close()
+
+        with contextlib.suppress(AttributeError):  # of a loop that cannot be patched
+            loop.close = flush_and_close  # type: ignore[method-assign]
 
     def _get_layer(self) -> LoopLayer:
         return self.for_loop()  # as channels-redis calls it
@@ -84,6 +113,7 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
 
     def __init__(self, hosts: Any = None, **kwargs: Any) -> None:
         super().__init__(hosts=hosts, **kwargs)
+        check_loop_layer(self)
         outage = outage_of(self.channel_layer)
         self._shards = [
             RedisShard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)

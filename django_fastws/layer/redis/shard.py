@@ -10,6 +10,7 @@ from ..._core.resp import command, publish_command
 from ..._core.sequences import Numbered
 from ..broker import Envelope
 from ..outages import LayerServer
+from .compatibility import sentinel_clients
 from .hosts import create_pool
 from .publisher import RedisPublisher
 from .subscriber import RedisSubscriber
@@ -87,6 +88,5 @@ class RedisShard:
         """Close the connections. They are made again when they are needed."""
         await self.subscriber.close()
         await self.publisher.close()
-        sentinel = getattr(self._pool, "sentinel_manager", None)
-        for client in sentinel.sentinels if sentinel is not None else ():
+        for client in sentinel_clients(self._pool):
             await client.aclose()

@@ -246,7 +246,7 @@ class Inside:
 
     async def close(self) -> None:
         await self._stack.aclose()
-        await get_channel_layer()._get_layer().flush()
+        await get_channel_layer().flush()
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ async def test_a_room_can_be_left_meanwhile(inside, own_redis):
 
 async def test_ten_thousand_rooms_are_subscribed_to_again(inside, own_redis):
     ada = await inside.member("r")
-    layer = get_channel_layer()._get_layer()
+    layer = get_channel_layer().for_loop()
     await asyncio.gather(*(layer.listen(f"g{number}", lambda envelope: None) for number in range(10_000)))
     own_redis.stop(signal.SIGKILL)
     own_redis.start()
@@ -449,7 +449,7 @@ async def test_what_redis_has_taken_without_a_word_is_sent_again_and_heard_once(
         async def broadcast(text: str) -> None:
             sent = envelope(group_name("r"), Payload(text), None)
             if way == "loop":
-                await far._get_layer().broadcast(group_name("r"), sent)
+                await far.for_loop().broadcast(group_name("r"), sent)
             else:
                 await asyncio.to_thread(far.blocking.publish, group_name("r"), sent, far.serialize)
 
@@ -466,7 +466,7 @@ async def test_what_redis_has_taken_without_a_word_is_sent_again_and_heard_once(
         assert proxy.taken - taken > 100, "it was sent again"
         await broadcast("2")
         assert await ada.receive_text() == "2"
-        await far._get_layer().flush()
+        await far.flush()
         far.blocking.close()
 
 
@@ -542,7 +542,7 @@ async def _are_logged(caplog: pytest.LogCaptureFixture, count: int) -> bool:
 async def test_while_nobody_here_can_hear_it_a_broadcast_is_held(inside, own_redis, monkeypatch):
     ada = await inside.member("r")
     await check_layer()
-    (shard,) = get_channel_layer()._get_layer()._shards
+    (shard,) = get_channel_layer().for_loop()._shards
     may_connect, connect_again = asyncio.Event(), shard.subscriber._keep_connecting
 
     async def wait_first() -> None:
@@ -735,7 +735,7 @@ async def test_the_state_of_a_layer_with_redis(settings, own_redis, name):
     own_redis.start()
     await until(is_reachable, "the return, with nobody who waits for it", 5)
     await check_layer()
-    await get_channel_layer()._get_layer().flush()
+    await get_channel_layer().flush()
 
 
 async def test_the_check_asks_every_host(settings, own_redis, redis_server):
@@ -767,7 +767,7 @@ async def test_one_host_of_two_is_away(settings, own_redis, redis_server):
     inside = Inside(settings, redis_server.url, own_redis.url, prefix=token())
     rooms = [f"r{number}" for number in range(12)]
     listeners = {room: await inside.member(room) for room in rooms}
-    layer = get_channel_layer()._get_layer()
+    layer = get_channel_layer().for_loop()
     away = {
         room for room in rooms if layer._get_shard(f"{layer.prefix}__group__{group_name(room)}") is layer._shards[1]
     }

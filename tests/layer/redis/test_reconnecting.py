@@ -214,7 +214,7 @@ async def test_a_publisher_that_gives_up_leaves_the_others_their_replies(group):
 async def test_more_than_may_wait_waits_for_space(group, settings, monkeypatch):
     settings.FASTWS_PUBLISH_RETRY_BYTES = 200_000
     data = "x" * 10_000
-    (shard,) = get_channel_layer()._get_layer()._shards
+    (shard,) = get_channel_layer().for_loop()._shards
     most = 0
     send = shard.publisher.send
 

@@ -1,0 +1,201 @@
+"""What is used of channels-redis and redis-py without being documented: taken away, one thing after another."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import channels_redis.pubsub
+import channels_redis.utils
+import pytest
+import redis
+import redis.asyncio
+import redis.connection
+from channels.layers import get_channel_layer
+from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
+
+from django_fastws import Room, WebSocketConnectionError
+from django_fastws.layer import RedisChannelLayer, check_layer, layer_status, redis_prefix
+from django_fastws.layer.redis import blocking, compatibility, connection, hosts
+from django_fastws.layer.redis.compatibility import IncompatibleVersionError
+from tests.support.ids import shown
+
+CHANNELS = ["asgi__group__fastws.n.lobby", "", "größe ✓", *(f"specific.{number}" for number in range(200))]
+
+
+# channels-redis
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (RedisPubSubChannelLayer, "_get_layer"),
+        (RedisPubSubLoopLayer, "_get_shard"),
+        (RedisPubSubLoopLayer, "_get_group_channel_name"),
+    ],
+    ids=shown,
+)
+def test_a_parent_without_what_is_overridden_is_refused_with_its_version(monkeypatch, owner, name):
+    monkeypatch.delattr(owner, name)
+    with pytest.raises(IncompatibleVersionError, match=rf"channels-redis [\d.]+ has no {name}.*install"):
+        RedisChannelLayer()
+
+
+async def test_a_parent_that_makes_no_shards_is_refused(monkeypatch):
+    init = RedisPubSubLoopLayer.__init__
+
+    def without_shards(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        del self._shards
+
+    monkeypatch.setattr(RedisPubSubLoopLayer, "__init__", without_shards)
+    with pytest.raises(IncompatibleVersionError, match="has no _shards"):
+        RedisChannelLayer().for_loop()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+def test_a_channel_is_on_the_same_redis_whoever_says_so(monkeypatch, count):
+    theirs = [compatibility.shard_index(channel, count) for channel in CHANNELS]
+    monkeypatch.delattr(channels_redis.utils, "_consistent_hash")
+    assert [compatibility.shard_index(channel, count) for channel in CHANNELS] == theirs
+    assert len(set(theirs)) == count
+
+
+def test_a_layer_of_channels_redis_that_hides_its_options_is_refused(settings):
+    backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": ["redis://x"], "prefix": "p"}}}
+    assert redis_prefix() == "p"
+    assert hosts.layer_hosts() == [{"address": "redis://x"}]
+    del get_channel_layer()._kwargs
+    with pytest.raises(IncompatibleVersionError, match="has no prefix"):
+        redis_prefix()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [None, [], ["redis://a", "redis://b"], [("a", 1), ["b", 2]], [{"address": "redis://a", "db": 3}]],
+    ids=shown,
+)
+def test_hosts_are_decoded_as_by_channels_redis(given):
+    assert hosts.decode_hosts(given) == channels_redis.utils.decode_hosts(given)
+
+
+def test_one_host_that_is_no_list_is_refused():
+    with pytest.raises(ValueError, match="list"):
+        RedisChannelLayer(hosts="redis://x")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        {"address": "rediss://:secret@redis.example:6380/2", "socket_timeout": None},
+        {"host": "redis.example", "port": 6380, "db": 1},
+        {"sentinels": [("one", 26379)], "master_name": "main", "sentinel_kwargs": {"password": "x"}, "db": 1},
+    ],
+    ids=shown,
+)
+async def test_pools_are_made_as_by_channels_redis(host):
+    ours, theirs = hosts.create_pool(host), channels_redis.utils.create_pool(host)
+    assert type(ours) is type(theirs)
+    assert plain(ours.connection_kwargs) == plain(theirs.connection_kwargs)
+    assert [plain(client.connection_pool.connection_kwargs) for client in compatibility.sentinel_clients(ours)] == [
+        plain(client.connection_pool.connection_kwargs) for client in compatibility.sentinel_clients(theirs)
+    ]
+
+
+def plain(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that can be compared; redis-py adds objects of its own."""
+    return {name: value for name, value in options.items() if isinstance(value, (str, int, type, type(None)))}
+
+
+# redis-py
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (compatibility.new_connection, "connection_class, connection_kwargs"),
+        (compatibility.socket_of, "_sock"),
+        (compatibility.streams_of, "_reader, _writer"),
+    ],
+    ids=shown,
+)
+def test_an_attribute_that_is_not_there_is_named_with_the_version(function, names):
+    with pytest.raises(IncompatibleVersionError, match=rf"redis [\d.]+ has no {names}.*install"):
+        function(SimpleNamespace())
+
+
+def test_what_redis_py_asks_by_itself_is_left_where_it_cannot_be_turned_off():
+    class Connection:
+        maint_notifications_config = property(lambda self: "always")
+
+    made = compatibility.new_connection(SimpleNamespace(connection_class=Connection, connection_kwargs={}))
+    assert (made.maint_notifications_config, made.lib_name) == ("always", None)
+
+
+def test_a_pool_without_sentinels_has_no_clients():
+    assert compatibility.sentinel_clients(SimpleNamespace()) == []
+    assert compatibility.sentinel_clients(SimpleNamespace(sentinel_manager=SimpleNamespace())) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://:secret@redis.example:6380/0", "rediss://user@[::1]:7000", "redis://h%C3%A9", "unix:///tmp/a%20b.sock"],
+)
+def test_hosts_are_described_without_redis_pys_parser_too(monkeypatch, address):
+    theirs = hosts.describe({"address": address})
+    monkeypatch.delattr(redis.connection, "parse_url")
+    assert hosts.describe({"address": address}) == theirs
+
+
+async def test_what_a_stream_has_received_and_nobody_has_read_is_taken_at_once():
+    reader = asyncio.StreamReader()
+    assert await compatibility.buffered(reader) == b""
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"early")
+    await reader.read(1)
+    assert await compatibility.buffered(reader) == b"arly"
+
+
+# What becomes of a broadcast
+
+
+@pytest.fixture
+def layer(settings, redis_layer):
+    settings.CHANNEL_LAYERS = {"default": redis_layer}
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 0.2
+
+
+def open_connections(url: str) -> int:
+    with redis.Redis.from_url(url) as client:
+        return len(client.client_list()) - 1  # but this one
+
+
+@pytest.mark.redis
+@pytest.mark.usefixtures("layer")
+def test_a_thread_whose_redis_py_hides_the_socket_is_told_so_and_leaves_no_connection(monkeypatch, redis_server):
+    before = open_connections(redis_server.url)
+    monkeypatch.setattr(blocking, "socket_of", lambda connection: compatibility.socket_of(SimpleNamespace()))
+    with pytest.raises(WebSocketConnectionError, match=r"redis [\d.]+ has no _sock"):
+        Room("lobby").broadcast("hi", on_commit=False)
+    assert "has no _sock" in layer_status().error
+    monkeypatch.undo()
+    Room("lobby").broadcast("hi", on_commit=False)
+    assert layer_status().is_reachable
+    get_channel_layer().blocking.close()
+    assert open_connections(redis_server.url) <= before
+
+
+@pytest.mark.redis
+@pytest.mark.usefixtures("layer")
+async def test_an_event_loop_whose_redis_py_hides_its_streams_is_told_so(monkeypatch):
+    monkeypatch.setattr(connection, "streams_of", lambda connection: compatibility.streams_of(SimpleNamespace()))
+    with pytest.raises(WebSocketConnectionError, match=r"redis [\d.]+ has no _reader, _writer"):
+        await check_layer()
+    monkeypatch.undo()
+    async with asyncio.timeout(10):
+        while not layer_status().is_reachable:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await check_layer()
+    await get_channel_layer().flush()
