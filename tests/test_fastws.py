@@ -7,6 +7,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, RouteError, WebSocket
+from django_fastws.routing.outbound_options import SOCKET_OPTIONS, RequestOptions, request_options
 from django_fastws.testing import connect
 from tests.support.ids import shown
 
@@ -276,3 +277,23 @@ def test_what_a_consumers_as_asgi_returned_can_be_routed():
     application = Echo.as_asgi(groups=["x"])
     route = routed("/echo", application)
     assert route.application.__wrapped__ is application
+
+
+#: What FastWS.ws takes besides the options that go to the library.
+OWN = {
+    "self",
+    "url",
+    "reconnect",
+    "max_retries",
+    "retry_on_error",
+    "restart_on_end",
+    "retry_on_status",
+    "tags",
+    "name",
+    "lease",
+}
+
+
+def test_every_option_of_an_outbound_route_is_kept():
+    assert set(inspect.signature(FastWS.ws).parameters) == {*SOCKET_OPTIONS, *OWN}
+    assert set(RequestOptions.__annotations__) == {*request_options({}), "tags", "name"}

@@ -1,39 +1,34 @@
-"""From a URL to a handler: routes, the router, and what a handler takes."""
+"""Routing from a URL to a handler: routes and their registry, the router, endpoints, signatures of handlers."""
 
 from __future__ import annotations
 
 from .activation import Activation
-from .client_options import RequestOptions, check_request, check_socket, kept, request_options, statuses
 from .consumer import ConsumerEndpoint
+from .declarations import check_name, checked_tags, checks_options, did_you_mean
 from .endpoint import Endpoint
+from .outbound import OutboundDecorators
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from .routes import OutboundRoute, Problem, Route, registry
-from .signatures import Signature, check_handler, label_of, place_of, read_signature
-from .spelling import checks_options, did_you_mean, unknown_option
+from .signatures import Signature, label_of, place_of, read_signature
 
 __all__ = [
     "Activation",
     "ConsumerEndpoint",
     "Endpoint",
+    "OutboundDecorators",
     "OutboundRoute",
     "Problem",
-    "RequestOptions",
     "Route",
     "Signature",
     "WebSocketRouter",
-    "check_handler",
-    "check_request",
-    "check_socket",
+    "check_name",
+    "checked_tags",
     "checks_options",
     "did_you_mean",
-    "kept",
     "label_of",
     "place_of",
     "read_signature",
     "registry",
-    "request_options",
     "reverse_ws",
-    "statuses",
-    "unknown_option",
     "websocket_urlpatterns",
 ]

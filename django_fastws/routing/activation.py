@@ -1,4 +1,4 @@
-"""Script prefix and language of a connection, active while it is served, as Django has them for a request."""
+"""Activation of Django's script prefix and language for a connection, as Django does for a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PATH = "django_fastws.path"
 
 
 class Activation:
-    """Sets Django's script prefix and language for a connection within a ``with`` block.
+    """Context manager that sets Django's script prefix and language for a connection.
 
     ``reverse()`` and translations then give in handlers what they give on the page, also in the threads that run
     sync code. Within another block for the same connection nothing is changed: middleware may have chosen otherwise.

@@ -1,4 +1,4 @@
-"""Annotations of a handler, resolved: strings, names of the functions around it, imports for type checkers alone."""
+"""Resolver of a handler's annotations: strings, closures, imports under ``if TYPE_CHECKING:``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Channels consumer as a route's ASGI application, behind its limits and rules."""
+"""ASGI application of a Channels consumer: limits and access rules before it, closing from outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ConsumerEndpoint"]
 
 
 class ConsumerEndpoint:
-    """A consumer as an ASGI application.
+    """ASGI application of a Channels consumer.
 
     Args:
         application: what the consumer's ``as_asgi()`` has returned.
@@ -61,7 +61,7 @@ async def _close(transport: ASGITransport, code: int, reason: str) -> None:
 
 
 class _Relay:
-    """What a consumer receives from and sends to.
+    """The ``receive`` and ``send`` of a consumer.
 
     Once the connection was closed from outside, the consumer is told that and nothing else, and what it still sends
     goes nowhere. So does what it sends to a client that is gone, on servers that raise an error then: consumers

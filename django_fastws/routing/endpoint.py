@@ -1,4 +1,4 @@
-"""One handler as an ASGI application: the handshake before it, and what becomes of the socket after it."""
+"""ASGI application of one handler: parameters and admission before it, close code or denial after it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger("django_fastws.handlers")
 
 
 class Endpoint:
-    """A handler as an ASGI application.
+    """ASGI application of a handler.
 
     Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
     (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; what ``receive*()`` raised for the
@@ -120,7 +120,7 @@ class Endpoint:
             return None
 
     async def _unanswered(self, transport: ASGITransport) -> None:
-        """The handler returned without ``accept()``: so it denies, or it is a mistake that no browser shows."""
+        """Deny the handshake because the handler returned without ``accept()``, which may be a mistake."""
         why = f"{label_of(self.handler)}() returned without accept() or close()"
         await _deny(transport, Denial("not_accepted", 403, "Forbidden: it was not accepted", why))
 
@@ -165,7 +165,7 @@ async def _deny(transport: ASGITransport, denial: Denial) -> None:
 
 
 def _significant(error: BaseException) -> BaseException:
-    """What an exception group of a handler's tasks comes to: the first that is no mere disconnect."""
+    """The significant exception of a handler: of an exception group, the first that is no mere disconnect."""
     if not isinstance(error, ExceptionGroup):
         return error
     _, rest = error.split(WebSocketDisconnect)

@@ -1,4 +1,4 @@
-"""Routes as Channels routing, for ``get_asgi_application()`` and for those who compose by hand."""
+"""Router of WebSockets: URL patterns, ``reverse_ws`` and the 404 of an unknown path."""
 
 from __future__ import annotations
 

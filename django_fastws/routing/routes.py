@@ -1,4 +1,4 @@
-"""Routes, and the registry that knows them all."""
+"""Routes, inbound and outbound, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AnyRoute = TypeVar("AnyRoute", "Route", "Route | OutboundRoute")
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """One route for sockets that come in.
+    """Inbound route: one path and its handler.
 
     Attributes:
         path: with the prefix of its FastWS, as it was written: ``/ws/chat/{room}``.
@@ -79,7 +79,7 @@ class Route:
 
 @dataclass(frozen=True, eq=False)
 class OutboundRoute:
-    """One route for a socket that goes out, or for one HTTP request.
+    """Outbound route: one WebSocket that goes out, or one HTTP request.
 
     Attributes:
         url: a str, or a callable, sync or async, that is asked at every attempt.
@@ -143,7 +143,7 @@ class Problem(NamedTuple):
 
 
 class Registry:
-    """The routes of every FastWS, in import order."""
+    """Registry of the routes of every FastWS, in import order."""
 
     def __init__(self) -> None:
         self.apps: list[Any] = []

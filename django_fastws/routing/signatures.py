@@ -1,4 +1,4 @@
-"""Handlers, as they are declared: what may be decorated, and what it takes besides the WebSocket."""
+"""Signature of a handler: its parameters besides the WebSocket, and checks that a function can be a handler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Signature", "check_handler", "label_of", "place_of", "read_signature
 
 
 class Signature(NamedTuple):
-    """What a handler takes besides the WebSocket.
+    """Signature of a handler: its parameters besides the WebSocket.
 
     Attributes:
         parameters: by name, those that come from the path or the query string.

@@ -1,4 +1,4 @@
-"""Options of outbound routes: what ``@app.ws`` and ``@app.get`` take, checked when a handler is decorated."""
+"""Options of outbound routes: what ``@app.ws`` and ``@app.get`` pass on, with defaults and checks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from .._core.headers import is_token
 from .._core.outgoing import handshake_headers, request_headers
 from ..exceptions import RouteError
 
-__all__ = ["RequestOptions", "check_request", "check_socket", "kept", "request_options", "statuses"]
+__all__ = [
+    "SOCKET_OPTIONS",
+    "RequestOptions",
+    "check_request",
+    "check_socket",
+    "checked_statuses",
+    "request_options",
+    "reusable",
+    "socket_options",
+]
 
 _SOCKET_LIMITS = ("open_timeout", "ping_interval", "ping_timeout", "close_timeout", "max_size", "max_queue")
+#: The options of a socket that go to the library.
+SOCKET_OPTIONS = ("headers", "subprotocols", "ssl", "proxy", "compression", "origin", *_SOCKET_LIMITS)
 
 
 class RequestOptions(TypedDict, total=False):
@@ -48,7 +59,7 @@ _REQUEST_DEFAULTS: dict[str, Any] = {
 }
 
 
-def kept(option: Any) -> Any:
+def reusable(option: Any) -> Any:
     """An option that could be read only once, as a list, for each attempt reads it."""
     return list(option) if isinstance(option, Iterator) else option
 
@@ -57,7 +68,23 @@ def request_options(options: RequestOptions) -> dict[str, Any]:
     """The options of a request as the route keeps them."""
     given: dict[str, Any] = dict(options)
     chosen = {name: given.get(name, default) for name, default in _REQUEST_DEFAULTS.items()}
-    return {**chosen, "headers": kept(chosen["headers"]), "proxy": chosen["proxy"] or None}
+    return {**chosen, "headers": reusable(chosen["headers"]), "proxy": chosen["proxy"] or None}
+
+
+def socket_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a socket as the route keeps them, for the library.
+
+    Args:
+        given: the arguments of ``FastWS.ws``, by name.
+    """
+    chosen = {name: given[name] for name in SOCKET_OPTIONS}
+    subprotocols = chosen["subprotocols"]
+    return {
+        **chosen,
+        "headers": reusable(chosen["headers"]),
+        "proxy": chosen["proxy"] or None,
+        "subprotocols": subprotocols if isinstance(subprotocols, str) else list(subprotocols or ()) or None,
+    }
 
 
 def check_request(label: str, options: Mapping[str, Any]) -> None:
@@ -90,7 +117,7 @@ def check_socket(label: str, options: Mapping[str, Any]) -> None:
     _check_subprotocols(label, options["subprotocols"])
 
 
-def statuses(label: str, given: Iterable[int] | None) -> frozenset[int] | None:
+def checked_statuses(label: str, given: Iterable[int] | None) -> frozenset[int] | None:
     """The HTTP statuses of ``retry_on_status``; None if there are none given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Unknown names of options and settings: which one was meant."""
+"""Declarations of routes: names, tags and options, with a suggestion for a misspelt option or setting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..exceptions import RouteError
 from .annotations import signature_of
 from .signatures import label_of
 
-__all__ = ["checks_options", "did_you_mean", "unknown_option"]
+__all__ = ["check_name", "checked_tags", "checks_options", "did_you_mean", "unknown_option"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -75,3 +75,24 @@ def _is_handler(value: Any) -> bool:
     except ValueError:
         return False
     return False
+
+
+def check_name(label: str, name: Any) -> None:
+    """Check the name of a route, which may be None.
+
+    Raises:
+        RouteError: it cannot be one.
+    """
+    if name is not None and (not isinstance(name, str) or not name or ":" in name):
+        raise RouteError(f"{label}: name={name!r} is no name: use a str without a colon")
+
+
+def checked_tags(tags: Iterable[str] | None) -> tuple[str, ...]:
+    """The tags of a route, or of a FastWS.
+
+    Raises:
+        RouteError: it is one str.
+    """
+    if isinstance(tags, str):
+        raise RouteError(f"tags={tags!r} is one str: write tags=[{tags!r}]")
+    return tuple(tags or ())

@@ -4,7 +4,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, RouteError
-from django_fastws.routing.spelling import did_you_mean
+from django_fastws.routing.declarations import did_you_mean
 from tests.support.ids import shown
 
 pytestmark = pytest.mark.usefixtures("routes")
