@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
-from django_fastws import metrics
-from django_fastws.metrics import Counter, Gauge, Histogram, Traffic, all_metrics, traffic
+from django_fastws import FastWS, metrics
+from django_fastws.metrics import Traffic, all_metrics, count_fan_out, traffic
+from django_fastws.testing import HandshakeDenied, connect
+from tests.site import asgi  # noqa: F401 (sets Django up again)
 
 
 @pytest.fixture(autouse=True)
@@ -17,12 +19,6 @@ def _zero():
     metrics.reset()
     yield
     metrics.reset()
-
-
-@pytest.fixture
-def own_table(monkeypatch):
-    """The table, empty for this test."""
-    monkeypatch.setattr(metrics, "_metrics", {})
 
 
 # The table
@@ -37,70 +33,12 @@ def test_a_row_says_what_it_is_and_is_found_under_its_name(metric):
     assert metric.kind in ("counter", "gauge", "histogram")
 
 
-def test_a_name_is_taken_once(own_table):
-    Counter("joins", "joins", (), "Joins.")
+def test_a_name_is_taken_once():
     with pytest.raises(ValueError, match="joins"):
-        Gauge("joins", "joins", (), "Joins.")
+        metrics.row(metrics.Gauge("joins", "joins", (), "Joins."))
 
 
-# Counting
-
-
-def test_a_counter_keeps_labels_apart(own_table):
-    counter = Counter("closes", "connections", ("transport", "code"), "Closes.")
-    counter.add(1, "daphne", "1000")
-    counter.add(1, "uvicorn", "1000")
-    counter.add(3, "daphne", "1006")
-    assert counter.values == {("daphne", "1000"): 1, ("uvicorn", "1000"): 1, ("daphne", "1006"): 3}
-    assert counter.by("code") == {"1000": 2, "1006": 3}
-    assert counter.by("transport") == {"daphne": 4, "uvicorn": 1}
-    assert counter.total == 5
-
-
-def test_values_that_were_read_do_not_change(own_table):
-    counter, histogram = Counter("a", "1", ("b",), "A."), Histogram("c", "seconds", (), "C.", bounds=(1,))
-    counter.add(1, "x")
-    histogram.observe(0.5)
-    before, by, distribution = counter.values, counter.by("b"), histogram.values[()]
-    counter.add(1, "x")
-    histogram.observe(0.5)
-    assert (before, by, distribution.counts) == ({("x",): 1}, {"x": 1}, [1, 0])
-    with pytest.raises(TypeError):
-        before[("x",)] = 5
-
-
-def test_a_histogram_counts_in_buckets_whose_bounds_belong_to_them(own_table):
-    histogram = Histogram("fan_out", "seconds", ("room",), "Fan-outs.", bounds=(0.1, 1))
-    for value in (0.05, 0.1, 0.5, 1.0, 1.5):
-        histogram.observe(value, "lobby")
-    found = histogram.values[("lobby",)]
-    assert found.counts == [2, 2, 1]
-    assert found.count == 5
-    assert found.sum == pytest.approx(3.15)
-
-
-def test_a_gauge_goes_up_and_down_or_is_read(own_table):
-    gauge = Gauge("open", "connections", (), "Open.")
-    gauge.add(3)
-    gauge.add(-1)
-    assert (gauge.value, gauge.values) == (2, {(): 2})
-    gauge.read_from(lambda: 7)
-    assert gauge.value == 7
-
-
-def test_threads_lose_no_count(own_table):
-    counter, threads = Counter("a", "1", ("b",), "A."), 4
-
-    def count():
-        for _ in range(20_000):
-            counter.add(1, "x")
-
-    running = [threading.Thread(target=count) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    assert counter.total == threads * 20_000
+# Counted by each thread for itself
 
 
 def test_traffic_belongs_to_a_thread_and_is_summed_over_all():
@@ -130,7 +68,7 @@ def test_traffic_belongs_to_a_thread_and_is_summed_over_all():
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
 def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     metrics.joins.add(5)
-    metrics.fan_out_seconds.observe(1)
+    count_fan_out(1, 10, 100)
     traffic("daphne").messages_sent += 5
 
     def totals():
@@ -158,6 +96,18 @@ def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     assert totals() == (5, 5, 1)
 
 
+def test_fan_outs_of_all_threads_are_one():
+    count_fan_out(0.0002, 30, 300)
+    other = threading.Thread(target=count_fan_out, args=(0.0002, 1, 10))
+    other.start()
+    other.join()
+    count_fan_out(100, 5, 50)
+    assert (metrics.deliveries.total, metrics.delivered_bytes.total) == (36, 360)
+    found = metrics.fan_out_seconds.values[()]
+    assert (found.count, found.counts[1], found.counts[-1]) == (3, 2, 1)
+    assert found.sum == pytest.approx(100.0004)
+
+
 # Real parts
 
 
@@ -165,10 +115,48 @@ async def test_an_outage_counts_and_so_do_its_seconds():
     from django_fastws.layer.outages import Outage
 
     server = Outage(object).server("redis")
-    server.lost("a", OSError("cut"))
-    server.lost("b", OSError("cut"))
+    server.report_lost("a", OSError("cut"))
+    server.report_lost("b", OSError("cut"))
     assert (metrics.outages.total, metrics.outage_seconds.total) == (1, 0)
     await asyncio.sleep(0.01)
-    server.back("a", "b")
+    server.report_restored("a", "b")
     assert metrics.outages.total == 1
     assert 0.01 <= metrics.outage_seconds.total < 60
+
+
+async def test_a_room_counts_joins_broadcasts_and_deliveries(routes):
+    async def handler(ws):
+        await ws.accept()
+        await ws.join("lobby")
+        await ws.join("lobby")
+        await ws.send("joined")
+        async for message in ws:
+            await ws.broadcast("lobby", message.data, exclude_self=True)
+
+    FastWS().websocket("/x")(handler)
+    async with connect("/x") as one, connect("/x") as two, connect("/x") as three:
+        for ws in (one, two, three):
+            assert await ws.receive_text() == "joined"
+        await one.send("hello")
+        for ws in (two, three):
+            assert await ws.receive_text() == "hello"
+    assert metrics.joins.total == 3
+    assert metrics.broadcasts.total == 1
+    assert metrics.deliveries.total == 2
+    assert metrics.delivered_bytes.total >= 2 * len("hello")
+    assert metrics.fan_out_seconds.values[()].count == 1
+
+
+async def test_connections_and_denials_are_counted(routes):
+    async def handler(ws):
+        await ws.accept()
+        await ws.receive()
+
+    FastWS().websocket("/x", max_connections=1)(handler)
+    async with connect("/x"):
+        assert metrics.connections.value == 1
+        with pytest.raises(HandshakeDenied):
+            async with connect("/x"):
+                pass
+    assert metrics.connections.value == 0
+    assert metrics.denials.by("reason") == {"max_connections": 1}

@@ -81,6 +81,17 @@ class FanOut:
         """How many broadcasts are joined in it."""
         return len(self._batch.payloads)
 
+    @property
+    def deliveries(self) -> int:
+        """How many messages it comes to, over all members."""
+        missed = sum([len(places) for places in self._excluded.values()]) if self._excluded else 0
+        return len(self._posts) * self.count - missed
+
+    @property
+    def size(self) -> int:
+        """How many bytes their frames have; what a member is excluded from is counted, too."""
+        return len(self._posts) * len(self._batch.frame)
+
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.
 

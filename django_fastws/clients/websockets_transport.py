@@ -7,7 +7,6 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConcurrencyError, ConnectionClosed
@@ -229,7 +228,7 @@ class WebsocketsTransport:
         return self.connection.latency
 
 
-def _waiting_frames(connection: ClientConnection) -> Any:
+def _waiting_frames(connection: ClientConnection) -> object:
     """Frames that were received and not taken yet; nothing where the library has none to show."""
     return getattr(getattr(connection, "recv_messages", None), "frames", None)
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from .. import metrics
 from .._core.groups import group_name
 from .._core.ids import Ids
 from .._core.messages import Payload
@@ -62,6 +63,7 @@ class Hub:
         room = self._rooms.get(group)
         if room is None:
             room = self._rooms[group] = LocalRoom(group)
+        is_new = member not in room.members
         room.add(member, join)
         try:
             await self._subscriptions.subscribe(group)
@@ -71,6 +73,8 @@ class Hub:
                 self._subscriptions.release(group)
             raise
         room.has_joined(member, join)
+        if is_new:
+            metrics.joins.add()
 
     def has(self, member: Member, name: str) -> bool:
         """Whether it is in a room, or about to be."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .. import metrics
 from .._core.fanout import Broadcast, FanOut, Post, take
 from .._core.pacing import Pacing
 
@@ -105,5 +106,6 @@ class LocalRoom:
         self.took += ends - began
         if has_ended:
             self.pacing.after(ends, self.took, fan_out.count)
+            metrics.count_fan_out(self.took, fan_out.deliveries, fan_out.size)
             self.fan_out, self.took = None, 0.0
         return fan_out.started

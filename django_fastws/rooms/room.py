@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from .. import metrics
 from .._core.groups import group_name
 from .._core.messages import Payload
 from ..encoding import encode
@@ -55,6 +56,7 @@ class Room:
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
         crossing = self._envelope(data, exclude)
         publish_sync(self._group, crossing, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
+        metrics.broadcasts.add()
 
     async def abroadcast(self, data: Data, *, exclude: Member | str | None = None) -> None:
         """Send one message to every member of the room, in every process.
@@ -71,6 +73,7 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         await get_broker().apublish(self._group, self._envelope(data, exclude))
+        metrics.broadcasts.add()
 
     def _envelope(self, data: Data, exclude: Member | str | None) -> dict[str, str | bytes]:
         payload: Payload = encode(data)
