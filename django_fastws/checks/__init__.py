@@ -1,0 +1,27 @@
+"""System checks: mistakes in the settings and in the routes, each with an id and what to do about it."""
+
+from __future__ import annotations
+
+from .channel_layer import check_channel_layer, check_eviction
+from .declared_routes import check_access, check_outbound_routes, check_routes
+from .installation import check_asgi_application, check_installed_apps
+from .registering import Check, all_checks
+from .setting_values import check_origins, check_settings
+
+__all__ = [
+    "all_checks",
+    "check_access",
+    "check_asgi_application",
+    "check_channel_layer",
+    "check_eviction",
+    "check_installed_apps",
+    "check_origins",
+    "check_outbound_routes",
+    "check_routes",
+    "check_settings",
+    "deploy_checks",
+]
+
+
+#: Checks that ask other servers.
+deploy_checks: list[Check] = [check_eviction]
