@@ -6,12 +6,14 @@ import asyncio
 import logging
 import random
 import time
-from typing import Protocol
 
+from ..types import Receive, Scope, Send
+from .connections import Connections
+from .endpoints import Endpoints
 from .protocol import WebSocketProtocol
 from .requests import Request
 
-__all__ = ["Drain", "Drainable"]
+__all__ = ["Drain", "deny_while_draining"]
 
 logger = logging.getLogger("django_fastws.server")
 
@@ -25,34 +27,6 @@ _TOLD_SECONDS = 0.2  # for requests that are told that their clients have gone, 
 _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
 
 
-class Drainable(Protocol):
-    """What is drained."""
-
-    def sockets(self) -> list[WebSocketProtocol]:
-        """The WebSocket connections that are open, or whose application has not ended."""
-
-    def requests(self) -> list[object]:
-        """The HTTP requests that are not answered, and connections that have not taken their answer."""
-
-    def streams(self) -> list[Request]:
-        """The HTTP requests whose answers are streamed, and whose applications wait for a disconnect."""
-
-    def tell_disconnect(self) -> None:
-        """Tell the applications of all HTTP requests that their clients have gone."""
-
-    def applications(self) -> list[asyncio.Future[None]]:
-        """Whatever applications run."""
-
-    def has_connections(self) -> bool:
-        """Whether any HTTP connection is open, be it idle."""
-
-    def close_idle(self) -> None:
-        """Close HTTP connections on which no request is under way."""
-
-    def stop_listening(self) -> None:
-        """Take no more connections."""
-
-
 class Drain:
     """Drains a server.
 
@@ -62,13 +36,17 @@ class Drain:
     a moment longer than the port, since a proxy may have sent a request on one, which it must not send twice.
 
     Args:
-        server: what is drained.
+        connections: of the server.
+        endpoints: of the server.
         seconds: how long it may take.
         spread: whether sockets are closed at random moments, or all at once.
     """
 
-    def __init__(self, server: Drainable, seconds: float, *, spread: bool = True) -> None:
-        self._server = server
+    def __init__(
+        self, connections: Connections, endpoints: Endpoints, seconds: float, *, spread: bool = True
+    ) -> None:
+        self._connections = connections
+        self._endpoints = endpoints
         self._seconds = seconds
         self._spread = spread
         self._sent: dict[Request, tuple[float, int]] = {}
@@ -77,8 +55,8 @@ class Drain:
     async def run(self) -> None:
         """Returns when nothing is left."""
         started = time.monotonic()
-        server, sockets = self._server, self._server.sockets()
-        early_requests = server.requests()
+        connections, sockets = self._connections, self._connections.sockets()
+        early_requests = connections.requests()
         logger.info(
             "Draining: closing %d WebSockets, waiting for %d HTTP requests, for at most %g seconds",
             len(sockets),
@@ -90,17 +68,17 @@ class Drain:
         while (left := started + self._seconds - time.monotonic()) > 0:
             self._close_due(time.monotonic())
             self._tell_streams(is_late=left < self._seconds / 2)
-            requests = server.requests()
-            if not server.sockets() and not (set(early_requests) & set(requests)):
-                server.stop_listening()
+            requests = connections.requests()
+            if not connections.sockets() and not (set(early_requests) & set(requests)):
+                self._endpoints.close()
                 now = time.monotonic()
                 closed_at = closed_at or now
-                is_waited_for = self._spread and now - closed_at < _LAST_SECONDS and server.has_connections()
-                if not requests and not is_waited_for and not server.applications():
+                is_waited_for = self._spread and now - closed_at < _LAST_SECONDS and connections.has_channels()
+                if not requests and not is_waited_for and not connections.applications():
                     break
             await asyncio.sleep(min(_TICK, left))
-        server.stop_listening()
-        server.close_idle()
+        self._endpoints.close()
+        connections.close_idle_channels()
         self._close_due(float("inf"))
         cancelled = await self._cancel()
         logger.log(
@@ -129,7 +107,7 @@ class Drain:
 
         What a client still takes, and what has an end, is a download, and left to itself.
         """
-        for request in self._server.streams():
+        for request in self._connections.streams():
             if request.is_event_stream or (is_late and not request.has_end and self._is_quiet(request)):
                 request.tell_disconnect()
             elif not request.has_end:
@@ -143,13 +121,21 @@ class Drain:
 
     async def _cancel(self) -> int:
         """Cancel what has not ended by itself; returns how much that is."""
-        late = self._server.applications()
+        late = self._connections.applications()
         if late:
             # Django ends a request that was told without an error, and leaves nothing behind.
-            self._server.tell_disconnect()
+            self._connections.tell_disconnect()
             await asyncio.wait(late, timeout=_TOLD_SECONDS)
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=_CANCELLED_SECONDS)
         return len(late)
+
+
+async def deny_while_draining(scope: Scope, receive: Receive, send: Send) -> None:
+    """Deny a handshake that comes while the server drains: an ASGI application in place of the project's."""
+    await receive()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"1")]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"Service Unavailable: the server is restarting"})

@@ -10,6 +10,8 @@ __all__ = ["Forwarded", "parse_address"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+#: Where proxies tell which port the client asked for. daphne takes it for the client's own, unless told of another.
+_PORT_ASKED_FOR = b"x-forwarded-port"
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 
@@ -34,6 +36,25 @@ class Forwarded:
     port_header: bytes | None = None
     proto_header: bytes | None = b"x-forwarded-proto"
 
+    @classmethod
+    def from_options(
+        cls, hops: int | None, address: str | None, port: str | None, proto: str | None
+    ) -> Forwarded | None:
+        """What a server's options ask for; None if no proxy is believed.
+
+        Args:
+            hops: None for 1 if there is a name for the header with the addresses, else for 0.
+            address, port, proto: names of headers, as daphne's options have them.
+        """
+        address_header, port_header, proto_header = (_header(name) for name in (address, port, proto))
+        if hops is None:
+            hops = 0 if address_header is None else 1
+        if hops < 1:
+            return None
+        if address_header is None:
+            return cls(hops)
+        return cls(hops, address_header, None if port_header == _PORT_ASKED_FOR else port_header, proto_header)
+
     def client(self, headers: Headers) -> list[str | int] | None:
         """Host and port of the client, the port being 0 where it was not said; None where nothing was said."""
         headers = list(headers)
@@ -54,6 +75,10 @@ class Forwarded:
         # Many proxies set this header and do not add to it, so there may be fewer entries than proxies.
         entries = [] if name is None else _entries(headers, name)
         return entries[-min(self.hops, len(entries))] if entries else ""
+
+
+def _header(name: str | None) -> bytes | None:
+    return name.lower().encode("latin-1") if name else None
 
 
 def parse_address(text: str) -> tuple[str, int | None] | None:

@@ -10,10 +10,12 @@ from typing import Any
 from daphne.http_protocol import WebRequest
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 
 from .._core.headers import is_token
 from ..conf import conf
-from ..types import Message
+from ..masking import mask_path
+from ..types import Message, Scope
 from .backpressure import release_senders
 from .events import RequestEvents
 from .pending import MIN_PACE
@@ -184,6 +186,16 @@ class Request(WebRequest):  # type: ignore[misc]
             channel.rawDataReceived = protocol.dataReceived
         return done
 
+    def complete_scope(self, scope: Scope) -> None:
+        """Put into daphne's scope the headers as they came, and a path without scheme and host."""
+        scope["headers"] = self.received_headers
+        if not scope["path"].startswith("/"):
+            # A request may be for a whole URL (RFC 9112 section 3.2.2).
+            for name, colon, slash in (("path", "://", "/"), ("raw_path", b"://", b"/")):
+                value: Any = scope.get(name)
+                if value and colon in value:
+                    scope[name] = slash + value.partition(colon)[2].partition(slash)[2]
+
     def open_events(self) -> RequestEvents:
         """Where the application receives from. The caller gives daphne no queue: it would read the body into that."""
         self.events = RequestEvents(self.content, self.body_size)
@@ -221,7 +233,19 @@ class Request(WebRequest):  # type: ignore[misc]
             self.was_told = True
             self.events.put_nowait({"type": "http.disconnect"})
 
-    def end_answer(self) -> None:
+    def application_ended(self, *, failed: bool) -> None:
+        """Answer for an application that has returned, or failed, before its answer was complete."""
+        if self.startedWriting:
+            if not self.finished:
+                self._end_answer()
+            return
+        if not failed:
+            logger.error("The application has returned without an answer on %.200r", mask_path(self.path))
+        self._response_started = False  # nothing of it was sent
+        self.responseHeaders = Headers()
+        self.basic_error(500, b"Internal Server Error", "Exception inside application.")
+
+    def _end_answer(self) -> None:
         """Complete or cut an answer that its application has begun and left."""
         if self.was_told and self.is_event_stream:
             self.handle_reply({"type": "http.response.body"})  # any event may be the last
