@@ -17,9 +17,7 @@ from .default import check_layer, get_broker, layer_status
 from .local import local_broker
 from .outages import LayerStatus
 from .probe import announce_layer, first_problem, layer_problem
-from .redis.eviction import evicting_policy
-from .redis.hosts import has_redis, redis_client, redis_prefix
-from .redis.layer import RedisChannelLayer
+from .redis import RedisChannelLayer, evicting_policy, has_redis, redis_client, redis_prefix
 
 __all__ = [
     "Broker",

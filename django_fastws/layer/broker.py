@@ -30,16 +30,14 @@ class Broker(ABC):
     - Delivery is at most once. What is sent again, because nobody knows whether it was taken, is told apart where it
       is received; what cannot be told apart is not sent again.
     - Envelopes that one event loop, or one thread, publishes to one group arrive in the order in which the calls were
-      made, also when the calls of a loop overlap. Between groups, loops and threads there is no order.
+      made, also when the calls of a loop overlap; but of those that overlap, ``ChannelsBroker`` has the order of the
+      layer, which may be none. Between groups, loops and threads there is no order.
     - An envelope arrives whole or not at all. Its keys and values are not changed, though brokers may add keys.
-    - A call returns when the layer has the envelope, not when anybody has received it; nobody who receives late or
-      slowly holds up a publisher, unless ``is_local``.
+    - A call returns when the layer has the envelope, not when anybody has received it. Only a broker whose envelopes
+      end at this process may let a publisher wait while a client is held.
     - The only error of a layer that is out of reach, refuses or does not answer in time is
       ``WebSocketConnectionError``: none of the libraries underneath gets out.
     """
-
-    #: Whether what is published ends at this process. Then a publisher may be held up by members who are behind.
-    is_local: bool = False
 
     @abstractmethod
     async def apublish(self, group: str, envelope: Envelope) -> None:
@@ -87,9 +85,9 @@ class Broker(ABC):
 class BrokerClient(ABC):
     """Subscriptions of one event loop to groups, delivered to one function; made by ``Broker.client``.
 
-    It is used in the loop that made it only. Calls for different groups may overlap. Those for one group do not: the
-    caller awaits one before the next. A call that is cancelled may have been carried out; ``unsubscribe`` afterwards
-    ends whatever there is.
+    It is used in the loop that made it only, and is there the only client of its groups. Calls for different groups
+    may overlap; those for one group do not, for the caller awaits one before the next. A call that is cancelled may
+    have been carried out; ``unsubscribe`` afterwards ends whatever there is.
 
     Envelopes of one publisher to one group are delivered in order, each once, and only while the group is subscribed
     to. ``deliver`` may be called from within ``apublish`` of the same loop, or in a later turn.

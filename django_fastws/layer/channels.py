@@ -85,7 +85,7 @@ class ChannelsBrokerClient(BrokerClient):
             async with self._opening:
                 if self._channel is None:
                     self._channel = await self._layer.new_channel()
-                    self._receiver = asyncio.get_running_loop().create_task(self._receive(self._channel))
+                    self._receiver = asyncio.get_running_loop().create_task(self._keep_receiving(self._channel))
             await self._layer.group_add(group, self._channel)
             if self._confirms:
                 await self._confirm(group)
@@ -128,7 +128,8 @@ class ChannelsBrokerClient(BrokerClient):
         finally:
             del self._probes[probe]
 
-    async def _receive(self, channel: str) -> None:
+    async def _keep_receiving(self, channel: str) -> None:
+        """Receive for all groups, retry with a backoff what fails, and add the channel to its groups afterwards."""
         pause = 0.0
         while True:
             try:
@@ -138,28 +139,28 @@ class ChannelsBrokerClient(BrokerClient):
                     pause = 0.0
                 await self._may_receive.wait()
                 message = await self._layer.receive(channel)
-            except asyncio.CancelledError:
-                raise
+            except ValueError as error:  # the layer could not decode what somebody has published
+                self._ignore(error)
+                self._undecoded += 1
+                await asyncio.sleep(0 if self._undecoded % self._WITHOUT_PAUSE else self._SHORTEST_PAUSE)
             except Exception as error:
                 if is_timeout(error):
                     continue  # redis-py 8 times out idle reads; a check tells how to stop that
-                if isinstance(error, ValueError):  # the layer could not decode what somebody has published
-                    self._ignore(error)
-                    self._undecoded += 1
-                    await asyncio.sleep(0 if self._undecoded % self._WITHOUT_PAUSE else self._SHORTEST_PAUSE)
-                    continue
                 self._server.report_lost(self, error)
                 pause = min(self._LONGEST_PAUSE, pause * 2 or self._SHORTEST_PAUSE)
                 await asyncio.sleep(pause)
-                continue
-            if not isinstance(message, dict):
-                self._ignore(TypeError(f"a message that is a {type(message).__name__}"))
-            elif message.get("type") == _PROBE:
-                heard = self._probes.get(str(message.get("probe", "")))
-                if heard is not None and not heard.done():
-                    heard.set_result(None)
             else:
-                self.deliver(message)
+                self._received(message)
+
+    def _received(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            self._ignore(TypeError(f"a message that is a {type(message).__name__}"))
+        elif message.get("type") == _PROBE:
+            heard = self._probes.get(str(message.get("probe", "")))
+            if heard is not None and not heard.done():
+                heard.set_result(None)
+        else:
+            self.deliver(message)
 
     def _ignore(self, error: Exception) -> None:
         if not self._saw_garbage:

@@ -10,8 +10,7 @@ from .broker import Broker
 from .channels import ChannelsBroker
 from .local import local_broker
 from .outages import LayerStatus
-from .redis.layer import RedisChannelLayer
-from .redis.pubsub import RedisBroker
+from .redis import RedisBroker, RedisChannelLayer
 
 __all__ = ["check_layer", "get_broker", "layer_status", "make_broker"]
 

@@ -28,8 +28,6 @@ _POLL_SECONDS = 0.001  # between two looks at whether a client that is held has 
 class LocalBroker(Broker):
     """Broker that calls the clients of this process itself: at once in the running loop, soon in others."""
 
-    is_local = True
-
     def __init__(self) -> None:
         self._clients: dict[str, dict[LocalBrokerClient, asyncio.AbstractEventLoop]] = {}
         self._expects_members = False

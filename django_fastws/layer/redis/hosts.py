@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import redis
@@ -20,6 +21,7 @@ __all__ = [
     "create_pool",
     "decode_hosts",
     "describe",
+    "evicting_policy",
     "has_redis",
     "layer_hosts",
     "redis_client",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 Host = dict[str, Any]
+
+_EVICTION_CHECK_SECONDS = 2.0  # to connect, and for the answer
 
 
 def has_redis() -> bool:
@@ -58,6 +62,26 @@ def layer_hosts() -> list[Host]:
 
 def _is_on_redis(layer: Any) -> bool:
     return isinstance(layer, (RedisPubSubChannelLayer, CoreLayer))
+
+
+def evicting_policy() -> str | None:
+    """The ``maxmemory-policy`` by which the first Redis of the default layer evicts keys when its memory is full.
+
+    Returns:
+        Its name; None if it evicts nothing, has no limit of memory, or does not say within a few seconds.
+    """
+    hosts = layer_hosts()
+    if not hosts:
+        return None
+    info: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # it is out of reach, or refuses: others tell
+        limits = {"socket_timeout": _EVICTION_CHECK_SECONDS, "socket_connect_timeout": _EVICTION_CHECK_SECONDS}
+        pool = create_blocking_pool({**hosts[0], **limits})
+        with contextlib.closing(redis.Redis(connection_pool=pool)) as client:
+            info = client.info("memory")  # CONFIG is refused by many who rent out a Redis
+        pool.disconnect()
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    return policy if info.get("maxmemory") and policy != "noeviction" else None
 
 
 def decode_hosts(hosts: Any) -> list[Host]:

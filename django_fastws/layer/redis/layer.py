@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -15,7 +15,7 @@ from ..outages import outage_of
 from .blocking import BlockingPublisher
 from .compatibility import check_layer_classes, check_loop_layer
 from .delivery_queue import DeliveryQueue
-from .hosts import decode_hosts, describe
+from .hosts import Host, decode_hosts, describe
 from .shard import RedisShard
 
 __all__ = ["LoopLayer", "RedisChannelLayer"]
@@ -111,23 +111,22 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
 class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     """Channel layer of one event loop: rooms go to broker clients, without a queue for each channel between."""
 
-    def __init__(self, hosts: Any = None, **kwargs: Any) -> None:
+    def __init__(self, hosts: list[Host], **kwargs: Any) -> None:
         super().__init__(hosts=hosts, **kwargs)
         check_loop_layer(self)
         outage = outage_of(self.channel_layer)
-        self._shards = [
-            RedisShard(host, outage.server(describe(host)), self._deliver) for host in decode_hosts(hosts)
-        ]
+        self._shards = [RedisShard(host, outage.server(describe(host)), self._deliver) for host in hosts]
         self._queues: dict[bytes, DeliveryQueue] = {}
 
-    async def broadcast(self, group: str, envelope: Envelope) -> None:
-        """Publish to a group; what listeners get twice, because it was sent again, they hear once.
+    def broadcast(self, group: str, envelope: Envelope) -> Awaitable[None]:
+        """Publish to a group, when awaited; duplicates, because it was sent again, are passed over by receivers.
 
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
         name = self._get_group_channel_name(group)
-        await self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
+        shard: RedisShard = self._get_shard(name)
+        return shard.broadcast(name, envelope, self.channel_layer.serialize)
 
     async def listen(self, group: str, deliver: Deliver, queue: DeliveryQueue | None = None) -> None:
         """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.
