@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import parse_cookie
 from django.utils.module_loading import import_string
 
-from ._core.handshake import offered, refusal
+from ._core.handshake import handshake_problem, offered
 from ._core.origins import matches_any, parse_origin, same_host
 from .conf import check_settings, conf
 from .database import check_setup
@@ -172,7 +172,7 @@ class Handshake:
         reveal_warnings()
         transport = find_transport(scope, receive, send)
         del scope, receive, send
-        problem = refusal(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+        problem = handshake_problem(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if problem is not None:
             record_denial(Denial("malformed", 400, problem), transport.scope)
             await deny(transport, 400, problem)

@@ -44,7 +44,7 @@ _DISCARD = (
 
 
 class Owner:
-    """Whom sync code runs for: one socket that came in, or one outbound route.
+    """Owner of sync code: the inbound connection, or the outbound route, that it runs for.
 
     Attributes:
         scope: of the connection, as far as it is known by now; what ``FASTWS_DB_SETUP`` is called with.
@@ -60,12 +60,12 @@ _owner: ContextVar[Owner | None] = ContextVar("django_fastws.owner", default=Non
 
 
 def current_owner() -> Owner | None:
-    """Whom the running task works for."""
+    """Owner of the sync code of the running task."""
     return _owner.get()
 
 
 def own(scope: Scope | None) -> Token[Owner | None]:
-    """From now on, this task and those that it starts work for the connection of a scope."""
+    """Make the connection of a scope the owner of what this task, and those that it starts, run."""
     return _owner.set(Owner({} if scope is None else scope))
 
 
@@ -76,7 +76,7 @@ def disown(token: Token[Owner | None]) -> None:
 
 
 def is_configured() -> bool:
-    """Whether anything is to be done before or after sync code."""
+    """Whether there is a setup or a reset of connections around sync code."""
     return conf.db_setup is not None or conf.db_reset is not None
 
 
@@ -106,7 +106,7 @@ def _setup_function(setup: Any) -> Callable[[Scope], Any]:
 
 
 def with_setup(job: Job[T]) -> Job[T]:
-    """A piece of sync code, as asgiref hands it to an executor, with ``FASTWS_DB_SETUP`` before it.
+    """Wrap a call of sync code, as asgiref hands it to an executor, in ``FASTWS_DB_SETUP``.
 
     What the function sets in context variables is there for the piece, and so are those of its handler. On error the
     piece is not run.
@@ -150,7 +150,7 @@ def _set_up(setup: Any, scope: Scope) -> None:
 
 
 class Connections:
-    """Django's database connections of one thread; all but ``with_reset`` is called in it.
+    """Database connections of one thread; all but ``with_reset`` is called in it.
 
     Args:
         seconds: returns how long connections are left alone between two looks at their age.
@@ -176,7 +176,7 @@ class Connections:
     # Age
 
     def close_stale(self) -> None:
-        """Close what is too old or does not work, at most so often."""
+        """Close connections that are too old or unusable, at most so often."""
         now = time.monotonic()
         is_due = now - self._looked >= self._seconds()
         if is_due:
@@ -205,7 +205,7 @@ class Connections:
     # Reset
 
     def with_reset(self, job: Job[T]) -> Job[T]:
-        """A piece of sync code with ``FASTWS_DB_RESET`` applied after it; called in the loop."""
+        """Wrap a call of sync code in ``FASTWS_DB_RESET``; called in the event loop."""
         reset = conf.db_reset
         return job if reset is None else functools.partial(self._run, reset, job)
 
@@ -241,7 +241,7 @@ class Connections:
                 connection.connection.close()
 
     def _close_read(self) -> None:
-        """Close what was kept for rows that are read by now, or that nobody reads any more."""
+        """Close connections that were kept for rows which are read by now, or which nobody reads any more."""
         for connection in [kept for kept in self._kept if not self._is_read(kept)]:
             self._kept.remove(connection)
             with _logged():

@@ -1,4 +1,4 @@
-"""The threads that run the sync code of handlers, above all the ORM's."""
+"""Thread pool for the sync code of handlers, above all the ORM's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """A bounded number of threads that handlers share, so that slow sync code of one stops only those beside it.
+    """Thread pool of a bounded size: slow sync code of a handler delays only the handlers of its thread.
 
     A thread starts when it is needed first, and ends a second after the last handler that had it. It closes database
     connections that are unusable at their next use, and those that are too old once a second.
@@ -74,7 +74,7 @@ class Threads:
         self._spare: tuple[ThreadSensitiveContext, _Thread] | None = None  # which no handler has
 
     def assigned(self, scope: Scope | None = None) -> Assignment:
-        """From now on, ``sync_to_async`` and the async ORM use one of the threads in this task: the least busy one.
+        """Assign the least busy thread to this task: ``sync_to_async`` and the async ORM use it from now on.
 
         Nothing happens where it is settled already who runs sync code: within another assignment, in a loop that
         sync code waits for (``async_to_sync``, as in Django's test cases), and on a connection that a test made.
@@ -110,7 +110,7 @@ class Threads:
 
     @contextlib.contextmanager
     def unblocked(self) -> Iterator[None]:
-        """Sync code in this block does not wait behind a handler's; for short work of this package.
+        """Context manager in which sync code does not wait behind a handler's; for short work of this package.
 
         It runs in the thread that the task has, if that has nothing to do; else in one that no handler has.
         """
@@ -144,7 +144,7 @@ class Threads:
                 end.cancel()
 
     def close_at_exit(self) -> None:
-        """The same for a process that ends; it waits for ``FASTWS_DRAIN_SECONDS`` at most."""
+        """Close at the exit of the process; waits for ``FASTWS_DRAIN_SECONDS`` at most."""
         if ends := self._stop():
             wait_for(ends, timeout=conf.drain_seconds)
 
@@ -155,7 +155,7 @@ class Threads:
 
 
 class Assignment:
-    """One of the threads, for a handler, until it is released; a context manager."""
+    """Assignment of a thread to a handler, until it is released; a context manager."""
 
     __slots__ = ("_owner", "_thread", "_token")
 
@@ -170,7 +170,7 @@ class Assignment:
         self._owner = owner
 
     def release(self) -> None:
-        """Give the thread back. Doing so twice is doing so once."""
+        """Give the thread back; idempotent."""
         thread, token, owner = self._thread, self._token, self._owner
         self._thread = self._token = self._owner = None
         if thread is not None:
@@ -189,7 +189,7 @@ class Assignment:
 
 
 class _Thread(Executor):
-    """One thread, which is there while it is needed.
+    """Worker thread, started on demand and ended when it is idle.
 
     Attributes:
         users: how many handlers have it.
@@ -207,16 +207,16 @@ class _Thread(Executor):
 
     @property
     def jobs(self) -> int:
-        """How many calls run and wait."""
+        """Number of calls that run and wait."""
         return self._jobs.qsize() + self._is_busy
 
     def count_users(self, number: int) -> None:
-        """So many handlers more have the thread, or fewer."""
+        """Add to the number of handlers that have the thread."""
         with self._lock:
             self.users += number
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a function called in the thread."""
+        """Queue a function to be called in the thread."""
         future: Future[T] = Future()
         job = self.connections.with_reset(with_setup(functools.partial(fn, *args, **kwargs)))
         with self._lock:
@@ -249,7 +249,7 @@ class _Thread(Executor):
             end.set_result(None)
 
     def _turn(self) -> bool:
-        """Do one thing; whether it was the last."""
+        """Run one queued call; whether it was the last."""
         try:
             job = self._jobs.get(timeout=_SECONDS)
         except Empty:
@@ -294,13 +294,13 @@ class _Thread(Executor):
 
 
 class _SettledExecutor(Executor):
-    """The thread that runs sync code in a test, with ``FASTWS_DB_SETUP`` before each piece; nothing is reset."""
+    """Executor of sync code in a test, in the test's own thread: with ``FASTWS_DB_SETUP``, without a reset."""
 
     def __init__(self, inner: Executor | None) -> None:
         self._inner = inner
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a function called where it would be called without this."""
+        """Submit a function to where it would be called without this."""
         inner = self._inner
         if inner is None:
             loop = asyncio.get_running_loop()
@@ -309,7 +309,7 @@ class _SettledExecutor(Executor):
 
 
 class _SettledAssignment(Assignment):
-    """The same where it is settled who runs sync code."""
+    """Assignment where it is settled already which thread runs sync code."""
 
     __slots__ = ("_former",)
 
@@ -355,7 +355,7 @@ atexit.register(threads.close_at_exit)
 
 
 def with_thread(application: ASGIApp) -> ASGIApp:
-    """An ASGI application whose sync code runs in one of the threads."""
+    """Wrap an ASGI application: its sync code runs in one of the threads."""
 
     @functools.wraps(application)
     async def wrapper(scope: Scope, receive: Receive, send: Send) -> None:

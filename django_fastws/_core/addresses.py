@@ -1,4 +1,4 @@
-"""Whom a client's address stands for."""
+"""Client addresses: the key under which a client is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = 64  # bits of an IPv6 address that one client is given; the rest it ch
 
 @lru_cache(maxsize=1024)
 def address_key(host: str) -> str:
-    """What an address is counted as: an IPv4 address itself, of an IPv6 address the network that a client has.
+    """The key of an address: an IPv4 address itself, of an IPv6 address the network that a client has.
 
     >>> address_key("192.0.2.7"), address_key("2001:db8:1:2:aaaa::5"), address_key("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8:1:2::/64', '192.0.2.7')

@@ -1,4 +1,4 @@
-"""How many of each there are, with a limit."""
+"""Counts by key, with a limit: a semaphore for each of many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused before anything else looks at a handshake."""
+"""Malformed handshakes: what is denied with 400 before anything else looks at a handshake."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .headers import is_token
 from .query import QueryError, parse_query
 
-__all__ = ["offered", "refusal"]
+__all__ = ["handshake_problem", "offered"]
 
 _MAX_SUBPROTOCOLS = 100
 # What HTTP calls invalid (RFC 9110 section 5.5), and browsers never send. What is escaped in a quoted cookie is that
@@ -17,8 +17,8 @@ _MAX_SUBPROTOCOLS = 100
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def refusal(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
-    """Why a handshake is refused with 400, or None if nothing is wrong with it.
+def handshake_problem(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
+    """Why a handshake is malformed, or None if nothing is wrong with it.
 
     Args:
         scope: the ASGI scope of a WebSocket.

@@ -8,7 +8,7 @@ __all__ = ["QueryError", "parse_query"]
 
 
 class QueryError(ValueError):
-    """A query string that is refused; the text says why."""
+    """A query string that is malformed; the text says why."""
 
 
 def parse_query(raw: bytes, max_fields: int | None = 1000) -> list[tuple[str, str]]:

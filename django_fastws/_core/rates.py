@@ -1,4 +1,4 @@
-"""Rates such as "20/s burst 40", and the buckets that hold who is counted to them."""
+"""Rate limits such as "20/s burst 40": parsing, and token buckets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRACE, _PRECISION = 1e-9, 4e-16
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many events in so much time.
+    """Rate: so many events in so much time.
 
     Attributes:
         count: of events, at least 1.
@@ -64,7 +64,7 @@ def _parse(text: str) -> Rate:
 
 
 class Bucket:
-    """Tokens for one who is counted: a full one holds a rate's burst, and each event takes one.
+    """Token bucket: a full one holds a rate's burst, and each event takes one.
 
     Kept as the seconds until it is full again, at some time (GCRA, whose "theoretical arrival time" is their sum).
     So it never holds more than the burst, whatever the rhythm: in any window of time, no more than
@@ -106,7 +106,7 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket for each of many, such as addresses. Threads may share them.
+    """Token buckets by key, such as client addresses. Threads may share them.
 
     Args:
         size: the most that are kept. Beyond it, whoever was seen longest ago is forgotten, and begins anew.

@@ -1,4 +1,4 @@
-"""Whether awaiting something suspended the task, or had the result ready."""
+"""Suspension of a task: whether an await had to wait, or had the result ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may connect to a route, which is asked before its handler runs."""
+"""Access rules of a route: login and permissions, asked before its handler runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Permission = str | Callable[["WebSocket"], bool | Awaitable[bool]]
 
 
 class Access:
-    """The rules of one route; all must let a client in.
+    """Access rules of one route; all must let a client in.
 
     Args:
         login_required: whether somebody has to be logged in.
@@ -50,17 +50,17 @@ class Access:
 
     @property
     def names(self) -> list[str]:
-        """The permissions that are asked for by their names."""
+        """Names of the permissions, of those that are no callable."""
         return [permission for permission in self.permissions if isinstance(permission, str)]
 
     async def denial(self, ws: WebSocket) -> Denial | None:
-        """Ask every rule, in order; why the client is not let in, or None if it is."""
+        """The denial of the first rule that does not let the client in; None if all do."""
         if not self.login_required and not self.permissions:
             return None
         user: Any = ws.scope.get("user")
         if user is None and (self.login_required or self.names):
             logger.error(
-                "Nobody is let in on %.200r: there is no user in the scope. Add 'django.contrib.auth' to "
+                "Everybody is denied on %.200r: there is no user in the scope. Add 'django.contrib.auth' to "
                 "INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), or put the middleware around "
                 "the route that sets it",
                 mask_path(ws.scope.get("path")),
@@ -108,7 +108,7 @@ async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Denial | Non
                 answer = await answer
     except (PermissionDenied, WebSocketException) as error:
         text = error.reason if isinstance(error, WebSocketException) else str(error)
-        return Denial("permission", 403, text or "permission denied", f"{name}() refused")
+        return Denial("permission", 403, text or "permission denied", f"{name}() denied")
     except Http404 as error:
         return Denial("permission", 404, str(error), f"{name}() found nothing")
     except Exception:
@@ -120,4 +120,4 @@ async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Denial | Non
         return None
     if answer is None:
         logger.error("%s(), which decides who may connect, returned None: return True or False", name)
-    return Denial("permission", 403, "permission denied", f"{name}() refused")
+    return Denial("permission", 403, "permission denied", f"{name}() denied")

@@ -1,4 +1,4 @@
-"""The Host header of a handshake, checked against ``ALLOWED_HOSTS`` as Django checks that of a request."""
+"""Check of a handshake's Host header against ``ALLOWED_HOSTS``, as Django checks that of a request."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def checked_statuses(label: str, given: Iterable[int] | None) -> frozenset[int] 
     """The HTTP statuses of ``retry_on_status``; None if there are none given.
 
     Raises:
-        RouteError: one is no status of an answer that refuses.
+        RouteError: one is no status of a denial.
     """
     if given is None:
         return None

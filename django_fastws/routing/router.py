@@ -144,7 +144,7 @@ def _url_pattern(route: Route, name: str) -> URLPattern:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a path that no route has: 404 where the server can, else the server's plain refusal."""
+    """Deny a path that no route has: with 404 where the server can, else with the server's plain 403."""
     transport = find_transport(scope, receive, send)
     event = await transport.receive()
     if event["type"] == "websocket.connect":

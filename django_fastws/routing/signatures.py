@@ -39,7 +39,7 @@ class Signature(NamedTuple):
             max_fields: the most fields of a query string that are read; None disables the limit.
         Raises:
             ParameterError: something does not fit; the text names every such parameter.
-            QueryError: the query string itself is refused.
+            QueryError: the query string itself is malformed.
         """
         arguments: dict[str, Any] = dict(path_params) if self.takes_any else {}
         values: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.handshake import offered, refusal
+from django_fastws._core.handshake import handshake_problem, offered
 
 
 def scope(query=b"", headers=(), subprotocols=()):
@@ -32,7 +32,7 @@ LET_THROUGH = [
 
 @pytest.mark.parametrize("asked", LET_THROUGH, ids=lambda asked: repr(asked)[:60])
 def test_what_is_let_through(asked):
-    assert refusal(asked, 1000) is None
+    assert handshake_problem(asked, 1000) is None
 
 
 REFUSED = [
@@ -51,7 +51,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("asked", "words"), REFUSED, ids=lambda value: repr(value)[:60])
 def test_what_is_refused(asked, words):
-    assert refusal(asked, 1000) == words
+    assert handshake_problem(asked, 1000) == words
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_empty_elements_of_a_list_of_subprotocols_are_none(subprotocols, names):
 
 
 def test_the_number_of_parameters_is_not_limited_where_the_setting_is_none():
-    assert refusal(scope(b"a&" * 5000), None) is None
+    assert handshake_problem(scope(b"a&" * 5000), None) is None
 
 
 NAMES = st.sampled_from([b"cookie", b"origin", b"host", b"x-other"])
@@ -75,5 +75,5 @@ NAMES = st.sampled_from([b"cookie", b"origin", b"host", b"x-other"])
     st.one_of(st.none(), st.integers(0, 5)),
 )
 def test_nothing_is_raised_whatever_the_client_sent(query, headers, subprotocols, limit):
-    reason = refusal(scope(query, headers, subprotocols), limit)
+    reason = handshake_problem(scope(query, headers, subprotocols), limit)
     assert reason is None or reason
