@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
 
-from .backpressure import tcp_below
+from ..transports import tcp_below
 from .pending import MIN_PACE, PendingRequests
 
 __all__ = ["Channel", "NegotiatingChannel"]

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from daphne.http_protocol import WebRequest
 
 from ..masking import mask_path
-from .backpressure import tcp_below, unsent_bytes
+from ..transports import tcp_below, unsent_bytes
 from .protocol import WebSocketProtocol
 from .requests import Request
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from daphne.server import reactor
 
-from ..transports import PingProgress, acknowledged_bytes
-from .backpressure import tcp_below, unsent_bytes
+from ..transports import PingProgress, acknowledged_bytes, tcp_below, unsent_bytes
 from .reading import ReadingProtocol
 
 __all__ = ["LivenessProtocol"]

@@ -20,9 +20,9 @@ from .._core.handshake import offered
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
 from ..masking import mask_path
+from ..transports import tcp_below
 from ..types import Message, Scope
 from .access_log import rejection
-from .backpressure import tcp_below
 from .compression import accept_offer, usable_offers
 from .inbox import Inbox
 from .liveness import LivenessProtocol

@@ -7,8 +7,7 @@ from typing import Any
 
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 
-from ..transports import Pongs
-from .backpressure import tcp_below
+from ..transports import Pongs, tcp_below
 
 __all__ = ["ReadingProtocol", "most_fragments"]
 

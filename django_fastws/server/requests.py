@@ -15,8 +15,8 @@ from twisted.web.http_headers import Headers
 from .._core.headers import is_token
 from ..conf import conf
 from ..masking import mask_path
+from ..transports import release_senders
 from ..types import Message, Scope
-from .backpressure import release_senders
 from .events import RequestEvents
 from .pending import MIN_PACE
 from .protocol import WebSocketProtocol

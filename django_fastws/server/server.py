@@ -24,10 +24,10 @@ from ..python_warnings import reveal_warnings
 from ..rooms import current_hub
 from ..stopping import OrderlyStop
 from ..tasks import BackgroundTasks
+from ..transports import request_has_room, transport_has_room
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
 from .access_log import AccessLog, shown
-from .backpressure import request_has_room, transport_has_room
 from .channel import Channel, NegotiatingChannel
 from .connections import Connections
 from .drain import Drain, deny_while_draining

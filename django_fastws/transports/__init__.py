@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from .addresses import address_of
 from .asgi import ASGITransport
-from .daphne import served_scope
+from .daphne_handshake import served_scope
 from .find import find_transport
-from .pongs import Pongs
+from .pings import Pongs
 from .progress import PingProgress, acknowledged_bytes
 from .transport import OutboundTransport, Transport
-from .twisted import SharedProducer, unsent_bytes, until_drained
+from .twisted import release_senders, request_has_room, tcp_below, transport_has_room, unsent_bytes
 
 __all__ = [
     "ASGITransport",
     "OutboundTransport",
     "PingProgress",
     "Pongs",
-    "SharedProducer",
     "Transport",
     "acknowledged_bytes",
     "address_of",
     "find_transport",
+    "release_senders",
+    "request_has_room",
     "served_scope",
+    "tcp_below",
+    "transport_has_room",
     "unsent_bytes",
-    "until_drained",
 ]

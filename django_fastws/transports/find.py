@@ -6,10 +6,10 @@ from typing import Any
 
 from ..types import Receive, Scope, Send
 from .asgi import ASGITransport
-from .daphne import DaphneTransport, served_scope
+from .daphne import DaphneTransport
 from .uvicorn import UvicornTransport
 
-__all__ = ["ASGITransport", "find_transport", "served_scope"]
+__all__ = ["ASGITransport", "find_transport"]
 
 _KNOWN: tuple[Any, ...] = (DaphneTransport, UvicornTransport)
 

@@ -8,7 +8,7 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Payload
-from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports import daphne_handshake, pings
 from django_fastws.transports.find import find_transport
 from tests.transports.connections import DAPHNE, Closed, connected, on
 from tests.transports.fakes import limits, start, turns, wrapping
@@ -91,7 +91,7 @@ async def test_a_denial_may_have_no_length_and_come_in_pieces(kind):
 async def test_an_open_connection_has_nothing_left_of_its_handshake(kind):
     async with connected(kind) as connection:
         left = vars(connection.protocol)
-        assert left.keys() & daphne_module._HANDSHAKE == set()
+        assert left.keys() & daphne_handshake._HANDSHAKE == set()
         assert vars(connection.protocol) is left
         assert not hasattr(left["request"], "headers")
         assert left["request"].path == "/x"  # for the log
@@ -100,8 +100,8 @@ async def test_an_open_connection_has_nothing_left_of_its_handshake(kind):
 @on(*DAPHNE)
 async def test_what_is_let_go_of_is_there_before(kind):
     async with connected(kind, accepts=False) as connection:
-        known = {name for name in daphne_module._HANDSHAKE if hasattr(connection.protocol, name)}
-        assert known >= daphne_module._HANDSHAKE - {"is_open", "http_response_data"}
+        known = {name for name in daphne_handshake._HANDSHAKE if hasattr(connection.protocol, name)}
+        assert known >= daphne_handshake._HANDSHAKE - {"is_open", "http_response_data"}
 
 
 @on(*DAPHNE)
@@ -262,7 +262,7 @@ async def test_a_ping_returns_when_its_own_pong_has_come(kind):
         reading = start(client.receive())  # which answers
         assert await asyncio.wait_for(first, 5) > 0
         assert await asyncio.wait_for(second, 5) > 0
-        assert transport._pings == {}
+        assert len(transport._pings) == 0
         reading.cancel()
 
 
@@ -273,7 +273,7 @@ async def test_daphnes_own_listening_for_pongs_goes_on(kind, monkeypatch):
         monkeypatch.setattr(type(connection.protocol), "onPong", lambda self, payload: heard.append(payload))
         pinging = start(connection.transport.ping())
         await turns()
-        (payload,) = connection.transport._pings
+        (payload,) = connection.transport._pings._waiting
         connection.protocol.onPong(payload)
         await pinging
         assert heard == [payload]
@@ -288,7 +288,7 @@ async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(waiting, 5)
         assert "onPong" not in vars(connection.protocol)
-    monkeypatch.setattr(daphne_module, "_GLANCE", 0.05)
+    monkeypatch.setattr(pings, "_GLANCE", 0.05)
     async with connected(kind) as connection:
         waiting = start(connection.transport.ping())
         await turns()

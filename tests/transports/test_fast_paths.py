@@ -31,6 +31,7 @@ from django_fastws.rooms import scheduler as scheduler_module
 from django_fastws.rooms import subscriptions as subscriptions_module
 from django_fastws.rooms.hub import current_hub
 from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports import daphne_handshake
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
 from django_fastws.transports.outbox import Outbox
@@ -99,11 +100,12 @@ class Transport:
 
     TLS = False
     dataBuffer = _tempDataBuffer = b""
-    _tempDataLen = offset = 0
+    offset = 0
     producer = streamingProducer = None
 
     def __init__(self) -> None:
         self.socket = self
+        self._tempDataLen = 0
         self.writes = 0
         self.last = b""
 
@@ -395,7 +397,7 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
         assert transport._outbox is None
         assert not transport.is_sending
         if kind.server == "daphne":
-            assert vars(transport._protocol).keys() & daphne_module._HANDSHAKE == set()
+            assert vars(transport._protocol).keys() & daphne_handshake._HANDSHAKE == set()
 
 
 @pytest.mark.parametrize(

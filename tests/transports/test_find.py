@@ -14,6 +14,7 @@ from django_fastws.transports import daphne as daphne_module
 from django_fastws.transports import uvicorn as uvicorn_module
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
+from django_fastws.transports.twisted import tcp_below
 from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
 from tests.support.ids import shown
 from tests.transports.connections import DAPHNE, KINDS, Closed, Kind, connected, in_its_loop, on
@@ -250,7 +251,7 @@ async def test_a_daphne_on_another_twisted_writes_through_autobahn(kind, name):
 @pytest.mark.parametrize("attributes", [{"socket": object()}, {"dataBuffer": None}], ids=shown)
 async def test_a_daphne_whose_transport_has_something_else_writes_through_autobahn(kind, attributes):
     def change(protocol):
-        tcp = daphne_module._tcp_below(protocol.transport)
+        tcp = tcp_below(protocol.transport)
         return changed(protocol, transport=changed(tcp, **attributes))
 
     async with connected(kind, alter=with_protocol(change)) as connection:

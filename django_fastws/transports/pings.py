@@ -1,18 +1,74 @@
-"""Pongs of one connection of daphne's: they count as unsent bytes, and at most one is owed."""
+"""Pings and pongs of one connection of daphne's: round trips, and answers that are bounded."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
+from ..exceptions import WebSocketDisconnect
 from .framing import room_bytes
 from .twisted import unsent_bytes, until_drained
 
-__all__ = ["Pongs"]
+__all__ = ["Pings", "Pongs"]
 
 _GLANCE = 0.5  # seconds between two looks at whether the connection is still there
+
+
+class Pings:
+    """Pings to one client, of which each waits for its own pong.
+
+    Args:
+        protocol: autobahn's.
+    """
+
+    __slots__ = ("_protocol", "_waiting")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._waiting: dict[bytes, asyncio.Future[float]] = {}
+        protocol.onPong = functools.partial(self._pong_came, type(protocol).onPong)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def ping(self, closed_error: Callable[[], WebSocketDisconnect]) -> float:
+        """Ping the client; returns the round trip in seconds.
+
+        Args:
+            closed_error: makes the error for a connection that is closed meanwhile.
+        """
+        protocol, payload = self._protocol, secrets.token_bytes(8)
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[payload] = pong
+        sent = time.perf_counter()
+        protocol.sendPing(payload)
+        try:
+            while not pong.done():
+                await asyncio.wait([pong], timeout=_GLANCE)
+                if not pong.done() and protocol.state != protocol.STATE_OPEN:
+                    raise closed_error()
+            return pong.result() - sent
+        finally:
+            self._waiting.pop(payload, None)
+
+    def _pong_came(self, original: Callable[[Any, bytes], None], payload: bytes) -> None:
+        pong = self._waiting.get(bytes(payload))
+        if pong is not None and not pong.done():
+            pong.set_result(time.perf_counter())
+        original(self._protocol, payload)
+
+    def close(self, error: WebSocketDisconnect) -> None:
+        """The connection or its handler has ended: whoever waits for a pong is told so."""
+        self._protocol.__dict__.pop("onPong", None)
+        for pong in self._waiting.values():
+            if not pong.done():
+                pong.set_exception(error)
+        self._waiting.clear()
 
 
 class Pongs:
