@@ -1,0 +1,79 @@
+"""Settings: read live, by their kinds, and what means nothing is an error that names the setting."""
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from django_fastws._core.rates import parse_rate
+from django_fastws.conf import SETTINGS, check_settings, conf
+from tests.support.subprocesses import run
+
+# (setting, what the project has, what the package reads)
+READ = [
+    ("FASTWS_CONSUMERS_MODULE", "sockets.routes", "sockets.routes"),
+    ("FASTWS_ALLOWED_ORIGINS", ("https://example.com",), ["https://example.com"]),
+    ("FASTWS_MAX_MESSAGE_BYTES", 5, 5),
+    ("FASTWS_PUBLISH_TIMEOUT_SECONDS", 5, 5.0),
+    ("FASTWS_CLIENT_BACKOFF_JITTER", 0, 0.0),
+    ("FASTWS_SLOW_CONSUMER", "drop_oldest", "drop_oldest"),
+    ("FASTWS_SLOW_CONSUMER", "none of them", "disconnect"),
+    ("FASTWS_CLIENT_LIBRARY", "picows", "picows"),
+    ("FASTWS_CLIENT_LIBRARY", None, "websockets"),
+    ("FASTWS_MAX_CONNECTIONS", 5, 5),
+    ("FASTWS_IDLE_TIMEOUT", 0.5, 0.5),
+    ("FASTWS_REQUEST_TIMEOUT", None, None),
+    ("FASTWS_MESSAGE_RATE", "5/s", parse_rate("5/s")),
+    ("FASTWS_LOG_MASKED_PARAMETERS", ["Token"], ("token",)),
+    ("FASTWS_HEALTH_PATH", None, None),
+    ("FASTWS_DB_RESET", True, "close"),
+    ("FASTWS_DB_RESET", False, None),
+    ("FASTWS_DB_RESET", "discard", "discard"),
+    ("FASTWS_CLOSE_ON_LOGOUT", "session", "session"),
+    ("FASTWS_CLOSE_ON_LOGOUT", 0, False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "read"), READ, ids=[f"{row[0]}-{row[1]!r}" for row in READ])
+def test_a_setting_is_read_by_its_kind_and_live(name, value, read):
+    attribute = SETTINGS[name].attribute
+    before = getattr(conf, attribute)
+    with override_settings(**{name: value}):
+        assert getattr(conf, attribute) == SETTINGS[name].current == read
+        assert type(getattr(conf, attribute)) is type(read)
+    assert getattr(conf, attribute) == before
+
+
+def test_what_is_set_in_the_projects_module_is_read_too(tmp_path):
+    (tmp_path / "project_settings.py").write_text("FASTWS_IDLE_TIMEOUT = 30\n")
+    # The first read loads the settings.
+    code = "from django_fastws.conf import conf; print(conf.idle_timeout, conf.idle_timeout, conf.max_lifetime)"
+    done = run(code, {"DJANGO_SETTINGS_MODULE": "project_settings"}, tmp_path)
+    assert done.stdout.split() == ["30", "30", "None"], done.stderr
+
+
+# What means nothing. Kinds that tell of it by the system check alone are in tests/test_checks.py.
+WRONG = [
+    ("FASTWS_MAX_CONNECTIONS", 0),
+    ("FASTWS_MAX_MESSAGE_BYTES", "1M"),
+    ("FASTWS_DRAIN_SECONDS", None),
+    ("FASTWS_IDLE_TIMEOUT", float("inf")),
+    ("FASTWS_MESSAGE_RATE", "fast"),
+    ("FASTWS_LOG_MASKED_PARAMETERS", "token"),
+    ("FASTWS_DB_RESET", "drop"),
+    ("FASTWS_ALLOWED_ORIGINS", 5),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_setting_that_means_nothing_is_an_error_that_names_it(name, value):
+    said = f"{name} = {value!r} is not {SETTINGS[name].kind.wanted}"
+    with override_settings(**{name: value}):
+        for read in (lambda: getattr(conf, SETTINGS[name].attribute), check_settings):
+            with pytest.raises(ImproperlyConfigured) as raised:
+                read()
+            assert str(raised.value) == said
+
+
+def test_settings_are_not_written_through_conf():
+    with pytest.raises(AttributeError):
+        conf.idle_timeout = 5
