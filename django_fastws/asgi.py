@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import parse_cookie
 from django.utils.module_loading import import_string
 
+from . import metrics
 from ._core.handshake import handshake_problem, offered
 from ._core.origins import matches_any, parse_origin, same_host
 from .conf import check_settings, conf
@@ -205,6 +206,7 @@ class Handshake:
             # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
             logger.exception("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")))
             if not transport.state.is_answered:
+                metrics.denials.add(1, "error")
                 await transport.deny(500, "Internal Server Error")
             elif not transport.state.is_over:
                 await transport.close(1011, "internal error")
@@ -214,6 +216,8 @@ class Handshake:
                 await transport.close(1000, "")
         finally:
             process_limits.leave()
+            if transport.state.is_accepted:
+                metrics.closes.add(1, transport.name, str(transport.state.close_code or 1006))
             if not transport.state.is_answered:
                 _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
         if transport.state.close_error is not None:
@@ -252,6 +256,7 @@ class OriginCheck:
             mask_path(scope.get("path")),
             "ALLOWED_HOSTS" if conf.allowed_origins is None else "FASTWS_ALLOWED_ORIGINS",
         )
+        metrics.denials.add(1, "origin")
         return deny(find_transport(scope, receive, send), 403, "Forbidden: this origin is not allowed")
 
     def _is_allowed(self, value: str, scope: Scope) -> bool:

@@ -190,92 +190,50 @@ def reset() -> None:
 after_fork_in_child(reset)
 
 
+_FAN_OUT_BOUNDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+
 # The table: name, unit, labels, meaning
 
 # Connections that came in
-connections = row(
-    Gauge(
-        "connections",
-        "connections",
-        (),
-        "WebSockets that are being served, from the handshake to the end of the handler.",
-    )
-)
+connections = row(Gauge("connections", "connections", (), "WebSockets that are being served."))
 users = row(Gauge("users", "users", (), "Users who are logged in on one of them."))
-denials = row(
-    Counter("denials", "handshakes", ("reason",), "Handshakes that were denied, by limit, rule or mistake.")
-)
-closes = row(Counter("closes", "connections", ("transport", "code"), "Accepted connections that have ended."))
+denials = row(Counter("denials", "handshakes", ("reason",), "Handshakes denied, by limit, rule or mistake."))
 forced_closes = row(
-    Counter(
-        "forced_closes",
-        "connections",
-        ("reason",),
-        "Connections closed because of a limit, by disconnect(), or a log-out.",
-    )
+    Counter("forced_closes", "connections", ("reason",), "Closed by a limit, disconnect() or log-out.")
 )
 
-# Messages, at both ends
+# Connections at both ends
 _transport = ("transport",)
+closes = row(Counter("closes", "connections", ("transport", "code"), "Open connections that have ended."))
 messages_received = row(
     _TrafficCounter("messages_received", "messages", _transport, "Messages that handlers received.")
 )
-bytes_received = row(_TrafficCounter("bytes_received", "bytes", _transport, "Bytes in those messages."))
+bytes_received = row(_TrafficCounter("bytes_received", "bytes", _transport, "Bytes in them; of text, characters."))
 messages_sent = row(_TrafficCounter("messages_sent", "messages", _transport, "Messages that handlers sent."))
 bytes_sent = row(_TrafficCounter("bytes_sent", "bytes", _transport, "Bytes in those messages."))
-message_drops = row(
-    Counter("message_drops", "messages", ("reason",), "Messages dropped because a client did not read fast enough.")
-)
 
 # Rooms
 joins = row(Counter("joins", "joins", (), "Sockets that have joined a room."))
-broadcasts = row(
-    Counter(
-        "broadcasts", "broadcasts", (), "Broadcasts of this process, those that a roll-back has undone among them."
-    )
-)
-deliveries = row(
-    _FanOutCounter(
-        "deliveries", "deliveries", "messages", "Messages of broadcasts handed to the members in this process."
-    )
-)
+broadcasts = row(Counter("broadcasts", "broadcasts", (), "Broadcasts of this process, also those rolled back."))
+deliveries = row(_FanOutCounter("deliveries", "deliveries", "messages", "Messages handed to members of rooms here."))
 delivered_bytes = row(_FanOutCounter("bytes", "delivered_bytes", "bytes", "Bytes in the frames of those messages."))
 fan_out_seconds = row(
-    _FanOutHistogram(
-        "fan_out_seconds",
-        "seconds",
-        (),
-        "How long it took to hand broadcasts to the members of one room in this process.",
-        bounds=(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    )
+    _FanOutHistogram("fan_out_seconds", "seconds", (), "Time of one fan-out.", bounds=_FAN_OUT_BOUNDS)
 )
+message_drops = row(Counter("message_drops", "messages", ("policy",), "Deliveries dropped for slow clients."))
 broadcast_drops = row(
-    Counter(
-        "broadcast_drops",
-        "broadcasts",
-        (),
-        "Broadcasts dropped because they came faster than this process could send.",
-    )
+    Counter("broadcast_drops", "broadcasts", (), "Broadcasts dropped because this process was slow.")
 )
 
 # The channel layer
 outages = row(Counter("outages", "outages", (), "How often the channel layer was lost."))
-outage_seconds = row(
-    Counter("outage_seconds", "seconds", (), "How long the channel layer was lost, in outages that ended.")
-)
+outage_seconds = row(Counter("outage_seconds", "seconds", (), "How long it was lost, in outages that have ended."))
 subscription_cut_offs = row(
     Counter(
-        "subscription_cut_offs",
-        "connections",
-        (),
-        "Subscribed connections that Redis closed, for they were read too slowly.",
+        "subscription_cut_offs", "connections", (), "Subscriptions that Redis cut off: they were read too slowly."
     )
 )
 
 # Connections that go out
-outbound_connections = row(
-    Gauge("outbound_connections", "connections", (), "WebSockets of outbound routes that are open.")
-)
-outbound_attempts = row(
-    Counter("outbound_attempts", "attempts", ("outcome",), "Attempts of outbound routes that have ended, by outcome.")
-)
+outbound_connections = row(Gauge("outbound_connections", "connections", (), "Open WebSockets of outbound routes."))
+outbound_attempts = row(Counter("outbound_attempts", "attempts", ("outcome",), "Attempts that ended, by outcome."))

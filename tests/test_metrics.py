@@ -7,8 +7,10 @@ import os
 import threading
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
 
 from django_fastws import FastWS, metrics
+from django_fastws.limits import statistics
 from django_fastws.metrics import Traffic, all_metrics, count_fan_out, traffic
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again)
@@ -160,3 +162,52 @@ async def test_connections_and_denials_are_counted(routes):
                 pass
     assert metrics.connections.value == 0
     assert metrics.denials.by("reason") == {"max_connections": 1}
+
+
+class Consumer(AsyncWebsocketConsumer):
+    async def receive(self, text_data=None, bytes_data=None):
+        await self.send(text_data, bytes_data)
+
+
+async def handler(ws):
+    await ws.accept()
+    async for message in ws:
+        await ws.send(message.data)
+
+
+async def denying(ws):
+    pass
+
+
+async def failing(ws):
+    raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize("echoing", [handler, Consumer.as_asgi()], ids=["function", "consumer"])
+@pytest.mark.usefixtures("db")  # consumers look after old connections, and other tests may have left some
+async def test_messages_and_closes_are_counted_of_handlers_and_of_consumers(routes, echoing):
+    FastWS().websocket("/x")(echoing)
+    async with connect("/x") as ws:
+        for data in ("hello", b"12"):
+            await ws.send(data)
+            assert (await ws.receive()).data == data
+        await ws.close(4000)
+    for counter in (metrics.messages_received, metrics.messages_sent):
+        assert counter.values == {("asgi",): 2}
+    for counter in (metrics.bytes_received, metrics.bytes_sent):
+        assert counter.values == {("asgi",): 7}
+    assert metrics.closes.values == {("asgi", "4000"): 1}
+
+
+async def test_a_handshake_that_was_denied_is_a_denial_and_no_close(routes):
+    app = FastWS()
+    app.websocket("/denying")(denying)
+    app.websocket("/failing")(failing)
+    app.websocket("/x")(handler)
+    for path, origin in (("/denying", None), ("/failing", None), ("/x", "https://evil.example")):
+        with pytest.raises(HandshakeDenied):
+            async with connect(path, origin=origin):
+                pass
+    assert metrics.denials.by("reason") == {"not_accepted": 1, "error": 1, "origin": 1}
+    assert metrics.closes.values == {}
+    assert statistics().refused == {}

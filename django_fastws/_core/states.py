@@ -56,7 +56,8 @@ class ConnectionState:
         close_reason: the reason that came with it, else "".
         is_over: whether it is closed, or this end's close was sent: nothing can be sent any more.
         closed_here: whether this end has closed it while it was open.
-        is_answered: whether the handshake was accepted or denied.
+        is_accepted: whether the handshake was accepted, as far as the transport knows.
+        is_answered: whether it was accepted or denied.
         is_receiving: whether a task waits for a message.
         send_error: what the server raised when it was given something to send, and the connection was closed already.
         close_error: why the server did not close, though it was told to: that is left to the end of the application.
@@ -68,6 +69,7 @@ class ConnectionState:
         "close_error",
         "close_reason",
         "closed_here",
+        "is_accepted",
         "is_answered",
         "is_over",
         "is_receiving",
@@ -80,6 +82,7 @@ class ConnectionState:
         self.close_reason = ""
         self.is_over = False
         self.closed_here = False
+        self.is_accepted = False
         self.is_answered = is_answered
         self.is_receiving = False
         self.send_error: OSError | None = None

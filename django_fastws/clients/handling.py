@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from .. import metrics
 from .._core.urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
@@ -35,6 +36,7 @@ async def run_handler(route: OutboundRoute, transport: WebsocketsTransport, sock
         sockets.discard(ws)
         transport.abort()  # it is open only after a cancellation
         ws.release()
+        metrics.closes.add(1, transport.name, str(ws.close_code or 1006))
     reason = f"{transport.ending()}: {why}" if why else transport.ending()
     return AttemptResult(
         outcome, mask_secrets(reason, transport.url), retry_after, up_seconds=time.monotonic() - opened

@@ -35,6 +35,8 @@ class WebsocketsTransport:
         token: the fencing token of the route's lease, or None.
     """
 
+    name = "outbound"
+
     __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "state", "token", "url")
 
     def __init__(

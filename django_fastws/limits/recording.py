@@ -39,6 +39,7 @@ class _Reason(NamedTuple):
 _REASONS = {
     **{limit.name: _Reason(_limits_logger, limit.level) for limit in LIMITS},
     "disconnect": _Reason(_users_logger, logging.INFO),
+    "error": _Reason(_handshake_logger, logging.ERROR, is_rule=False),
     "handler": _Reason(_handshake_logger, logging.INFO, is_rule=False),
     "host": _Reason(_handshake_logger, logging.WARNING),
     "login_required": _Reason(_access_logger, logging.WARNING),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterable
 
 from asgiref.sync import markcoroutinefunction
 
+from .. import metrics
 from ..limits import Admission, ConnectionDenied, LimitedConnection
 from ..transports import ASGITransport, find_transport
 from ..types import ASGIApp, Message, Receive, Scope, Send
@@ -72,13 +73,18 @@ class _Relay:
         self._transport = transport
         self._connection = connection
         self._first: Message | None = first
+        self._traffic = metrics.traffic(transport.name)
 
     async def receive(self) -> Message:
         if self._first is not None:
             first, self._first = self._first, None
             return first
         event = self._disconnect_event() or await self._transport.receive()
-        return self._disconnect_event() or event
+        event = self._disconnect_event() or event
+        if event["type"] == "websocket.receive":
+            self._traffic.messages_received += 1
+            self._traffic.bytes_received += _size(event)
+        return event
 
     async def send(self, message: Message) -> None:
         if self._disconnect_event() is None:
@@ -87,6 +93,15 @@ class _Relay:
             except OSError as error:
                 if error is not self._transport.state.send_error:
                     raise
+                return
+            if message["type"] == "websocket.send":
+                self._traffic.messages_sent += 1
+                self._traffic.bytes_sent += _size(message)
 
     def _disconnect_event(self) -> Message | None:
         return None if self._connection is None else self._connection.disconnect_event()
+
+
+def _size(message: Message) -> int:
+    data = message.get("bytes") or message.get("text")
+    return len(data) if data else 0

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
+from .. import metrics
 from .._core.parameters import ParameterError
 from .._core.query import QueryError
 from .._core.states import ClientState
@@ -151,6 +152,7 @@ class Endpoint:
                 stack_info=False,
             )
             if ws.client_state is ClientState.CONNECTING:
+                metrics.denials.add(1, "error")
                 await transport.deny(500, "Internal Server Error")
             else:
                 await ws.close(1011, "internal error")

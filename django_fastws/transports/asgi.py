@@ -105,6 +105,7 @@ class ASGITransport:
             await self._pass(start)
         elif kind == "websocket.accept":
             message = checked_accept(message, offered(self.scope.get("subprotocols")))
+            self.state.is_accepted = True
         self.state.is_answered = True
         await self._pass(message)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Protocol, cast
 
+from .. import metrics
 from .._core.backlog import Backlog
 from .._core.messages import Batch, Payload
 from ..conf import conf
@@ -104,7 +105,7 @@ class Outbox(Backlog[Entry]):
 
     def post(self, batch: Payload | Batch) -> bool:
         """Queue the messages of a broadcast, as far as there is room; True if a task was started for that."""
-        was_idle = self._writer is None
+        was_idle, dropped = self._writer is None, self.dropped
         limit = conf.send_buffer_bytes
         for payload in batch.payloads:
             size, unsent = len(payload), self._outlet.unsent()
@@ -112,6 +113,8 @@ class Outbox(Backlog[Entry]):
             if fits or self._make_room(size, limit - unsent):
                 self.push((payload, None), size, droppable=True)
                 self.start()
+        if self.dropped != dropped:
+            metrics.message_drops.add(self.dropped - dropped, conf.slow_consumer)
         return was_idle and self._writer is not None
 
     # Slow readers

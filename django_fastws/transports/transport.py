@@ -18,7 +18,12 @@ class Transport(Protocol):
     ``ASGITransport`` and its subclasses, which know a server each, carry sockets that came in; those that went out
     have theirs in ``clients``. Messages go out in the order of the calls. One task at a time receives, any number may
     send.
+
+    Attributes:
+        name: of what carries it, as metrics have it.
     """
+
+    name: str
 
     @property
     def state(self) -> ConnectionState:

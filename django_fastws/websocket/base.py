@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import QueryDict
 
+from .. import metrics
 from .._core.headers import HeaderMap
 from .._core.json import loads
 from .._core.messages import Payload, WebSocketMessage
@@ -36,11 +37,12 @@ class WebSocket:
     stays usable. A handler that lets these out closes it with 1011 and says why, without a traceback.
     """
 
-    __slots__ = ("__weakref__", "_headers", "_id", "_state", "_tags", "_transport", "subprotocol")
+    __slots__ = ("__weakref__", "_headers", "_id", "_state", "_tags", "_traffic", "_transport", "subprotocol")
 
     def __init__(self, transport: Transport, *, tags: Iterable[str] = ()) -> None:
         self._transport = transport
         self._state = transport.state
+        self._traffic = metrics.traffic(transport.name)
         self._tags = tuple(tags)
         self._id: str | None = None
         self._headers: HeaderMap | None = None
@@ -103,6 +105,9 @@ class WebSocket:
         self._state.send(call)
         if not self._transport.try_send(payload):
             await self._transport.send_payload(payload, call)
+        traffic = self._traffic
+        traffic.messages_sent += 1
+        traffic.bytes_sent += len(payload.raw)
 
     # Receive
 
@@ -151,13 +156,20 @@ class WebSocket:
         if state.client_state is ClientState.CONNECTED and not state.is_receiving:
             data = self._transport.try_receive()
             if data is not None:
+                traffic = self._traffic
+                traffic.messages_received += 1
+                traffic.bytes_received += len(data)
                 return WebSocketMessage(data)
         # As _receive() does it; a coroutine less for each message, and for each socket that waits.
         if state.client_state >= ClientState.CLOSING:
             raise StopAsyncIteration
         state.start_receive("async for")
         try:
-            return WebSocketMessage(await self._transport.receive_data())
+            data = await self._transport.receive_data()
+            traffic = self._traffic
+            traffic.messages_received += 1
+            traffic.bytes_received += len(data)
+            return WebSocketMessage(data)
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:
@@ -168,7 +180,11 @@ class WebSocket:
         state = self._state
         state.start_receive(call)
         try:
-            return await self._transport.receive_data()
+            data = await self._transport.receive_data()
+            traffic = self._traffic
+            traffic.messages_received += 1
+            traffic.bytes_received += len(data)
+            return data
         except WebSocketDisconnect as end:
             self._ended(end)
         finally:

@@ -7,7 +7,7 @@ import pytest
 from django_fastws import Reconnect, metrics
 
 from .conftest import run, running
-from .peers import closing, listen, soon
+from .peers import closing, echo, listen, soon
 
 LIBRARIES = ("websockets",)
 
@@ -31,6 +31,26 @@ async def test_attempts_are_counted_by_outcome(app, peer):
     await run(app)
     assert metrics.outbound_attempts.by("outcome") == {"reconnect": 1, "closed_by_peer": 2, "transient_failure": 1}
     assert metrics.outbound_connections.value == 0
+
+
+async def test_messages_and_closes_are_counted(app, peer):
+    server = await peer(echo)
+
+    @app.ws(server.url)
+    async def handler(ws):
+        await ws.send("größe")
+        await ws.send(b"12")
+        assert (await ws.recv()).text == "größe"
+        async for message in ws:
+            assert message.data == b"12"
+            break
+        await ws.close(4000)
+
+    await run(app)
+    sent, received = metrics.bytes_sent.by("transport"), metrics.messages_received.by("transport")
+    assert (metrics.messages_sent.by("transport"), sent) == ({"outbound": 2}, {"outbound": 9})
+    assert received == {"outbound": 2}
+    assert metrics.closes.values == {("outbound", "4000"): 1}
 
 
 async def test_open_connections_are_counted_while_they_are_open(app, peer):

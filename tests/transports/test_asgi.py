@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_fastws import ClientState, FastWS, WebSocketDisconnect
+from django_fastws import ClientState, FastWS, WebSocketDisconnect, metrics
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.routing.endpoint import Endpoint
 from django_fastws.routing.signatures import read_signature
@@ -218,11 +218,13 @@ async def test_one_message_over_the_buffer_is_sent_all_the_same(server, transpor
 
 
 async def test_what_is_dropped_is_counted(server, transport):
+    metrics.reset()
     with limits("drop_newest"):
         first = await blocked(server, transport)
         for _ in range(5):
             transport.post(Payload("1234567890"))
         assert transport.dropped == 4
+        assert metrics.message_drops.by("policy") == {"drop_newest": 4}
         server.gate.set()
         await first
 
