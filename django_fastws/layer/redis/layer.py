@@ -56,15 +56,15 @@ class RedisChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         prefix: str = "asgi",
         symmetric_encryption_keys: Any = None,
         serializer_format: str = "msgpack",
-        **options: Any,
+        **kwargs: Any,
     ) -> None:
         check_layer_classes()
         super().__init__(
-            symmetric_encryption_keys=symmetric_encryption_keys, serializer_format=serializer_format, **options
+            symmetric_encryption_keys=symmetric_encryption_keys, serializer_format=serializer_format, **kwargs
         )
         self.hosts = [{**self._defaults_for(host), **host} for host in decode_hosts(hosts)]
         self.prefix = prefix
-        self._options = options
+        self._options = kwargs
         self._loop_layers: dict[asyncio.AbstractEventLoop, LoopLayer] = {}
         #: For threads without an event loop.
         self.blocking = BlockingPublisher(self.hosts, prefix, outage_of(self))
