@@ -1,4 +1,4 @@
-"""Access log of the server: daphne's lines, with why a handshake was rejected, each written at once."""
+"""Access log of the server: daphne's lines, with why a handshake was denied, each written at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daphne.access import AccessLogGenerator
 
 from ..masking import mask_path
 
-__all__ = ["AccessLog", "log_rejection", "rejection", "shown", "shown_client"]
+__all__ = ["AccessLog", "log_denied_handshake", "denial_details", "shown", "shown_client"]
 
 _LONGEST = 200  # characters of a reason
 #: What stands in no method or target, and Twisted lets through in part, over HTTP/2 most of it: it could act on a
@@ -42,15 +42,15 @@ class AccessLog(AccessLogGenerator):  # type: ignore[misc]
         self.stream.flush()  # or it waits, in a pipe, for 8 kB more
 
 
-def log_rejection(details: dict[str, Any]) -> None:
-    """Log a handshake that was rejected, as ``runserver`` does, with the reason."""
+def log_denied_handshake(details: dict[str, Any]) -> None:
+    """Log a handshake that was denied, as ``runserver`` does, with the reason."""
     _console.info("WebSocket REJECT %(path)s %(status)s %(reason)s [%(client)s]", details)
 
 
-def rejection(answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None) -> dict[str, Any]:
+def denial_details(answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None) -> dict[str, Any]:
     """Status and reason of an answer to a handshake, for one line of a log: the answer's text if it has any."""
     status, headers, body = answer or (403, [], b"")
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Refused"
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Denied"
     is_text = any(name == b"content-type" and value.startswith(b"text/plain") for name, value in headers)
     text = body[: 4 * _LONGEST].decode("utf-8", "replace") if is_text else ""
     text = "".join(char if char.isprintable() and char != '"' else " " for char in text[:_LONGEST]).strip()

@@ -16,7 +16,7 @@ from .pending import MIN_PACE, PendingRequests
 
 __all__ = ["Channel", "NegotiatingChannel"]
 
-_LINGER_SECONDS = 5.0  # in which a client that was refused may read the answer, before it is cut off
+_LINGER_SECONDS = 5.0  # in which a client that was rejected may read the answer, before it is cut off
 _LINGER_TLS_SECONDS = 1.0  # TLS has no half-closed connections
 #: Bytes of chunk headers, extensions and trailers that are taken beside the body, and for each of its bytes. A
 #: chunk of one byte has five of them.
@@ -41,7 +41,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().__init__()
         self._pending = pending
         self._counts_address = counts_address
-        self._is_arriving = self._is_in_body = self._is_refused = False
+        self._is_arriving = self._is_in_body = self._is_rejected = False
         self._has_received = False  # anything of the request that comes in
         self._raw_size = 0  # bytes of its body, in whatever form they came
         self._since = 0.0  # when its head, or the present time window of its body, began
@@ -73,7 +73,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._pending.end(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._is_refused:
+        if self._is_rejected:
             return
         if not self._is_arriving and not self._handlingRequest:
             self._begin()
@@ -82,7 +82,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
-        if self._is_refused:
+        if self._is_rejected:
             return
         if line.startswith((b" ", b"\t")):
             # A folded header (RFC 9112 section 5.2). A proxy that takes the line for a header of its own sees the
@@ -103,25 +103,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._pending.head_ended(self)
         self._is_in_body, self._since = True, time.monotonic()
         self._raw_size = self._body_before = 0
-        refusal = request.refusal_of(self.length)
-        if refusal is None:
+        rejection = request.rejection_of(self.length)
+        if rejection is None:
             super().allHeadersReceived()
         else:
             self.length = None  # or Twisted would take the request for complete
-            self.refuse(*refusal)
+            self.reject(*rejection)
 
     def rawDataReceived(self, data: bytes) -> None:
-        if self._is_refused:
+        if self._is_rejected:
             return
         self._raw_size += len(data)
         super().rawDataReceived(data)
-        if self._is_arriving and self._is_in_body and not self._is_refused:
+        if self._is_arriving and self._is_in_body and not self._is_rejected:
             body = self.requests[-1].body_size
             if self._raw_size - body > _OVERHEAD + _OVERHEAD_PER_BYTE * body:
-                self.refuse(400, "Bad Request: the chunks of the body are mostly headers")
+                self.reject(400, "Bad Request: the chunks of the body are mostly headers")
 
     def _finishRequestBody(self, data: bytes) -> None:
-        if not self._is_refused:
+        if not self._is_rejected:
             super()._finishRequestBody(data)
 
     def allContentReceived(self) -> None:
@@ -131,7 +131,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # Giving up
 
     def check_pace(self, now: float, timeout: float) -> None:
-        """Refuse a head that is not complete after so many seconds, and a body that does not keep a minimum pace."""
+        """Reject a head that is not complete after so many seconds, and a body that does not keep a minimum pace."""
         if now - self._since < timeout:
             return
         if not self._is_in_body:
@@ -142,29 +142,29 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return
         body = self.requests[-1].body_size
         if body - self._body_before < MIN_PACE * timeout:
-            self.refuse(408, "Request Timeout: the body comes too slowly")
+            self.reject(408, "Request Timeout: the body comes too slowly")
         else:
             self._since, self._body_before = now, body
 
     def evict(self) -> None:
         """Close without an answer."""
         self.leave()
-        self._is_refused = True
+        self._is_rejected = True
         self.transport.abortConnection()
 
-    def refuse(self, status: int, text: str) -> None:
+    def reject(self, status: int, text: str) -> None:
         """Answer the request whose body comes in, read no more of it, and close."""
         self._give_up()
         request = self.requests[-1]
         request.method, request.uri, request.clientproto = self._command, self._path, self._version
-        request.answer_refusal(status, text)  # which ends with loseConnection()
+        request.answer_rejection(status, text)  # which ends with loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self._answer_raw(400)
 
     def _answer_raw(self, status: int) -> None:
         """Answer a request whose head is malformed or did not come."""
-        if self._is_refused:
+        if self._is_rejected:
             return
         self._give_up()
         requests, self.requests = self.requests, []
@@ -177,15 +177,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _give_up(self) -> None:
         self.leave()
-        self._is_refused, self.persistent = True, 0
+        self._is_rejected, self.persistent = True, 0
         self.setTimeout(None)
 
     def loseConnection(self) -> None:
-        """Close the connection; behind a refusal so that the client gets to read it.
+        """Close the connection; behind a rejection so that the client gets to read it.
 
         Closing while the client still sends would answer it with a reset, which takes the answer with it.
         """
-        if not self._is_refused:
+        if not self._is_rejected:
             super().loseConnection()
             return
         if self._linger_call is not None:

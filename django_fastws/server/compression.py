@@ -19,7 +19,7 @@ Extension = tuple[str, dict[str, Any]]
 def usable_offers(extensions: list[Extension]) -> list[Extension]:
     """The offers among a handshake's extensions that can be accepted.
 
-    Others are declined, as RFC 7692 section 5.1 has it; autobahn would refuse the handshake.
+    Others are declined, as RFC 7692 section 5.1 has it; autobahn would deny the handshake.
     """
     return [extension for extension in extensions if extension[0] == _NAME and _is_readable(extension)]
 

@@ -15,12 +15,12 @@ from ..transports import tcp_below, unsent_bytes
 from .protocol import WebSocketProtocol
 from .requests import Request
 
-__all__ = ["Connections"]
+__all__ = ["ServerConnections"]
 
 logger = logging.getLogger("django_fastws.server")
 
 
-class Connections:
+class ServerConnections:
     """All connections of one server, and the applications that run on them.
 
     Args:

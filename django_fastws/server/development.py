@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .access_log import log_rejection, shown
+from .access_log import log_denied_handshake, shown
 from .server import Server
 
 __all__ = ["DevelopmentServer"]
@@ -27,10 +27,10 @@ class DevelopmentServer(Server):
         super().__init__(*args, **{"lifespan": "auto", **options})
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        """Pass what has happened to the command, which has a line without the reason for what was rejected."""
+        """Pass what has happened to the command, which has a line without the reason of a denial."""
         is_daphnes = getattr(self.action_logger, "__func__", None) is _daphnes_log_action()
         if (protocol, action) == ("websocket", "rejected") and is_daphnes:
-            log_rejection(shown(details))
+            log_denied_handshake(shown(details))
         else:
             super().log_action(protocol, action, details)
 

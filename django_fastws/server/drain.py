@@ -8,7 +8,7 @@ import random
 import time
 
 from ..types import Receive, Scope, Send
-from .connections import Connections
+from .connections import ServerConnections
 from .endpoints import Endpoints
 from .protocol import WebSocketProtocol
 from .requests import Request
@@ -32,7 +32,7 @@ class Drain:
 
     Sockets are closed with 1012 at random moments, so that their clients do not come back all at once; the fewer
     they are, the sooner. Connections are taken as long as one of those is left that were there at the beginning:
-    handshakes are refused, and requests are served, each as the last of its connection. Idle connections are open for
+    handshakes are denied, and requests are served, each as the last of its connection. Idle connections are open for
     a moment longer than the port, since a proxy may have sent a request on one, which it must not send twice.
 
     Args:
@@ -43,7 +43,7 @@ class Drain:
     """
 
     def __init__(
-        self, connections: Connections, endpoints: Endpoints, seconds: float, *, spread: bool = True
+        self, connections: ServerConnections, endpoints: Endpoints, seconds: float, *, spread: bool = True
     ) -> None:
         self._connections = connections
         self._endpoints = endpoints

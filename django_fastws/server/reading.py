@@ -102,7 +102,7 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
     def _check_fragments(self) -> None:
         limit = most_fragments(self.maxMessagePayloadSize)
         if limit and self._fragments > limit and not self.failedByMe:
-            self._message_refused(f"the message is in over {limit} fragments")
+            self._fail_message(f"the message is in over {limit} fragments")
 
     def onMessageFrameData(self, payload: bytes) -> None:
         # As autobahn does, but that pieces are joined as they come: a list of small ones takes many times their size.
@@ -123,13 +123,13 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
         elif payload:
             _join(pieces, payload[0])
 
-    def _message_refused(self, reason: str) -> None:
+    def _fail_message(self, reason: str) -> None:
         """Close with 1009, and keep nothing of the message."""
         self.message_data, self.frame_data = [], []  # which nobody will receive
         self._fail_connection(1009, reason)
 
     def _max_message_size_exceeded(self, msg_size: int, max_msg_size: int, reason: str) -> None:
-        self._message_refused(f"the message is over {max_msg_size} bytes")
+        self._fail_message(f"the message is over {max_msg_size} bytes")
 
     # Control frames
 

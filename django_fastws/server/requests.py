@@ -17,9 +17,9 @@ from ..conf import conf
 from ..masking import mask_path
 from ..transports import release_senders
 from ..types import Message, Scope
-from .events import RequestEvents
 from .pending import MIN_PACE
 from .protocol import WebSocketProtocol
+from .request_events import RequestEvents
 from .request_headers import take_headers
 from .spool import Spool, SpoolFull
 
@@ -33,7 +33,7 @@ _NO_ROOM = "Service Unavailable: there is no room for the body"
 #: Content types of answers that have no end of their own.
 _ENDLESS_TYPES = (b"text/event-stream", b"multipart/x-mixed-replace")
 
-Refusal = tuple[int, str]
+Rejection = tuple[int, str]
 
 
 class Request(WebRequest):  # type: ignore[misc]
@@ -58,7 +58,7 @@ class Request(WebRequest):  # type: ignore[misc]
     _is_streaming = False
 
     _limit: int | None = None
-    _refusal: Refusal | None = None
+    _rejection: Rejection | None = None
     _since, _body_before = 0.0, 0  # when the present time window of the body began, and what had come then
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -67,7 +67,7 @@ class Request(WebRequest):  # type: ignore[misc]
 
     # The body comes in
 
-    def refusal_of(self, length: int | None) -> Refusal | None:
+    def rejection_of(self, length: int | None) -> Rejection | None:
         """Why the body is not taken, as status and text; None if it is.
 
         Args:
@@ -97,40 +97,40 @@ class Request(WebRequest):  # type: ignore[misc]
             self.content.close()
         self.content = BytesIO() if length == 0 else Spool(self.server.spools)
         if self._is_multiplexed:
-            self._refusal = self.refusal_of(length)
+            self._rejection = self.rejection_of(length)
             self._since = time.monotonic()
             self.server.pending.begin(self, None)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Take a part of the body, or refuse it."""
-        if self._refusal is not None or self.finished:
+        """Take a part of the body, or reject the request."""
+        if self._rejection is not None or self.finished:
             return
         if self._limit is not None and self.body_size + len(data) > self._limit:
-            self._refuse(_too_large(self._limit))
+            self._reject(_too_large(self._limit))
             return
         try:
             self.content.write(data)
         except SpoolFull as full:
-            self._refuse(_no_room(full))
+            self._reject(_no_room(full))
         except OSError as error:
             logger.error("Could not keep the body of a request: %s", error)
-            self._refuse((503, _NO_ROOM))
+            self._reject((503, _NO_ROOM))
         else:
             self.body_size += len(data)
 
     @property
     def _is_multiplexed(self) -> bool:
         """Whether this is HTTP/2, where a request shares its connection with others."""
-        return not hasattr(self.channel, "refuse")
+        return not hasattr(self.channel, "reject")
 
-    def _refuse(self, refusal: Refusal) -> None:
-        self._refusal = refusal
+    def _reject(self, rejection: Rejection) -> None:
+        self._rejection = rejection
         self.content.close()
         self.content = BytesIO()  # of HTTP/2, which is answered when the client is done
         if not self._is_multiplexed:
-            self.channel.refuse(*refusal)
+            self.channel.reject(*rejection)
 
-    def answer_refusal(self, status: int, text: str) -> None:
+    def answer_rejection(self, status: int, text: str) -> None:
         """Answer for the application, which is not asked."""
         if self.content is not None:
             self.content.close()
@@ -169,9 +169,9 @@ class Request(WebRequest):  # type: ignore[misc]
         self.server.pending.end(self)
         if self._is_multiplexed and not is_token(self.method.decode("latin-1")):
             # Twisted looks at methods of HTTP/1 alone.
-            self._refusal = 400, "Bad Request: the method is malformed"
-        if self._refusal is not None:
-            return self.answer_refusal(*self._refusal)
+            self._rejection = 400, "Bad Request: the method is malformed"
+        if self._rejection is not None:
+            return self.answer_rejection(*self._rejection)
         channel, transport = self.channel, self.transport  # which are gone afterwards
         self.received_headers = take_headers(self.requestHeaders)
         factory = self.server.ws_factory
@@ -262,9 +262,9 @@ class Request(WebRequest):  # type: ignore[misc]
         super().finish()
 
 
-def _too_large(limit: int) -> Refusal:
+def _too_large(limit: int) -> Rejection:
     return 413, f"Content Too Large: the body is over {limit} bytes"
 
 
-def _no_room(full: SpoolFull) -> Refusal:
+def _no_room(full: SpoolFull) -> Rejection:
     return (413, "Content Too Large: there is no room for the body") if full.is_alone else (503, _NO_ROOM)

@@ -29,7 +29,7 @@ from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
 from .access_log import AccessLog, shown
 from .channel import Channel, NegotiatingChannel
-from .connections import Connections
+from .connections import ServerConnections
 from .drain import Drain, deny_while_draining
 from .endpoints import Endpoints
 from .forwarded import Forwarded
@@ -109,7 +109,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         self._health = Health(lambda: self.is_draining)
         self.spools = Spools()
         self.pending = PendingRequests(reactor.callLater)
-        self._connections = Connections(self)
+        self._connections = ServerConnections(self)
         self._claims = contextlib.ExitStack()
         self._tasks = BackgroundTasks(logger)
         self._when_ready: Callable[[], None] | None = self.ready_callable

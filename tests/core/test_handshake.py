@@ -1,4 +1,4 @@
-"""What is refused before anything else looks at a handshake."""
+"""What is denied before anything else looks at a handshake."""
 
 import pytest
 from hypothesis import given
@@ -50,7 +50,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("asked", "words"), REFUSED, ids=lambda value: repr(value)[:60])
-def test_what_is_refused(asked, words):
+def test_what_is_denied(asked, words):
     assert handshake_problem(asked, 1000) == words
 
 

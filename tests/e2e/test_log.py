@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import websockets
 
-from django_fastws.server.access_log import rejection, shown_client
+from django_fastws.server.access_log import denial_details, shown_client
 from tests.site.client import LIMIT, Client, connect, refusal, until
 from tests.support.processes import HOST, ROOT, ASGIServer, free_port, wait_for_port
 
@@ -174,13 +174,13 @@ async def test_a_client_on_a_unix_socket_has_a_name_in_the_log(tmp_path: Path):
         ((404, [], b"secret"), 404, "Not Found"),
         ((404, [(b"content-type", b"text/plain; charset=utf-8")], b"no room"), 404, "Not Found: no room"),
         ((503, [(b"content-type", b"text/plain")], b"Service Unavailable: soon"), 503, "Service Unavailable: soon"),
-        ((299, [(b"content-type", b"text/html")], b"<p>"), 299, "Refused"),
+        ((299, [(b"content-type", b"text/html")], b"<p>"), 299, "Denied"),
         ((403, [(b"content-type", b"text/plain")], b'a\nb"c\x1b[31m\xff'), 403, "Forbidden: a b c [31m\ufffd"),
         ((403, [(b"content-type", b"text/plain")], b"x" * 1000), 403, "Forbidden: " + "x" * 200),
     ],
 )
 def test_the_reason_is_one_line_of_the_answers_text(answer: Any, status: int, reason: str):
-    assert rejection(answer) == {"status": status, "reason": reason}
+    assert denial_details(answer) == {"status": status, "reason": reason}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The events of one HTTP request on their way to the application: its body in pieces, then the disconnect."""
+"""Events of one HTTP request on their way to the application: its body in pieces, then the disconnect."""
 
 from __future__ import annotations
 
