@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Parts of the reference that are made from tables of the package: settings, and limits.
+"""Parts of the pages that are made from tables of the package: settings, and limits.
 
 Of ``docs/reference/settings.md`` it writes the table, and the first paragraph of every section of a setting; what
-stands below that paragraph is written by hand. Of ``docs/reference/limits.md`` it writes the table of limits.
+stands below that paragraph is written by hand. Of the pages that list limits it writes the tables of limits.
 ``make format`` runs this, ``make check`` runs it with ``--check``, and so does a test.
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from django_fastws.conf import SETTINGS, Setting
-from django_fastws.limits import LIMITS, Limit
+from django_fastws.limits import LIMITS, OPTIONS, Limit
 
-__all__ = ["PAGES", "limits_page", "main", "settings_page"]
+__all__ = ["PAGES", "main", "settings_page"]
 
-REFERENCE = Path(__file__).resolve().parent / "reference"
+DOCS = Path(__file__).resolve().parent
 _COLUMNS = 120
 _SECTION = re.compile(r"^## (FASTWS_\w+)\n+(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
@@ -50,15 +50,21 @@ def _section(setting: Setting[Any], by_hand: str) -> str:
 
 
 def limits_page(text: str) -> str:
-    """The page of the limits, with the table as the table of limits has it."""
-    return _with_table(text, "| Argument | Setting | Counted per | Over it |", map(_limit_cells, LIMITS))
+    """The reference of the limits, with all of them."""
+    return _with_table(text, "| Argument | Setting | Of | Per | Over it |", map(_limit_cells, LIMITS))
 
 
 def _limit_cells(limit: Limit[Any]) -> tuple[str, ...]:
     argument = f"`{limit.name}`" if limit.is_option else ""
     name = limit.setting.name if limit.setting is not None else ""
     setting = f"[`{name}`](settings.md#{name.lower()})" if name else ""
-    return argument, setting, limit.scope, f"{limit.code} `{limit.reason.replace('{limit}', '...')}`"
+    return argument, setting, limit.wording, limit.scope, f"{limit.code} `{limit.reason.replace('{limit}', '...')}`"
+
+
+def decorator_page(text: str) -> str:
+    """The reference of the decorator, or how to use it, with the limits that are its options."""
+    rows = ((f"`{limit.name}`", limit.wording, limit.scope, str(limit.code)) for limit in OPTIONS.values())
+    return _with_table(text, "| Limit | Of | Per | Over it |", rows)
 
 
 def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
@@ -76,7 +82,12 @@ def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
 
 
 #: What makes each page.
-PAGES: dict[str, Callable[[str], str]] = {"settings.md": settings_page, "limits.md": limits_page}
+PAGES: dict[str, Callable[[str], str]] = {
+    "howto/limits.md": decorator_page,
+    "reference/fastws.md": decorator_page,
+    "reference/limits.md": limits_page,
+    "reference/settings.md": settings_page,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,16 +97,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     failed = False
     for name, made in PAGES.items():
-        path = REFERENCE / name
+        path = DOCS / name
         text = path.read_text("utf-8")
         if (wanted := made(text)) == text:
             continue
         if options.check:
             failed = True
-            sys.stderr.write(f"docs/reference/{name} is not what the package's table says: run `make format`.\n")
+            sys.stderr.write(f"docs/{name} is not what the package's table says: run `make format`.\n")
         else:
             path.write_text(wanted, "utf-8")
-            sys.stderr.write(f"docs/reference/{name}: written\n")
+            sys.stderr.write(f"docs/{name}: written\n")
     return int(failed)
 
 

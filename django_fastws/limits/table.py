@@ -1,7 +1,7 @@
 """Table of limits. One row is a limit's name, setting, kind, code and wording.
 
 Parsing and checks of the options of ``FastWS.websocket``, ``Limits``, the denials and close reasons, the log levels
-and the table of ``docs/reference/limits.md`` are made from it.
+and the tables of the documentation are made from it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Limit(Generic[Value]):
             it. Or which values it takes, if only the route can name it.
         code: what is over the limit is denied with this HTTP status, or closed with this close code.
         reason: the text for the client; ``{limit}`` stands for the limit itself.
+        wording: what is limited, for the documentation, which puts the scope behind it.
         scope: what is counted together, or "socket" where each is limited for itself.
         is_option: whether routes have it.
         level: of the log.
@@ -70,6 +71,7 @@ class Limit(Generic[Value]):
         source: Setting[Value] | Kind[Value],
         code: int,
         reason: str,
+        wording: str,
         *,
         scope: str,
         is_option: bool = True,
@@ -80,6 +82,7 @@ class Limit(Generic[Value]):
         self.kind = source.kind if isinstance(source, Setting) else source
         self.code = code
         self.reason = reason
+        self.wording = wording
         self.scope = scope
         self.is_option = is_option
         self.level = level
@@ -126,15 +129,29 @@ class Limit(Generic[Value]):
 
 # Handshakes and connections. The code is an HTTP status.
 
-MAX_CONNECTIONS = Limit("max_connections", kinds.CONNECTIONS_OR_NONE, 429, "too many connections", scope="route")
+MAX_CONNECTIONS = Limit(
+    "max_connections",
+    kinds.CONNECTIONS_OR_NONE,
+    429,
+    "too many connections",
+    "sockets at a time",
+    scope="route",
+)
 PROCESS_CONNECTIONS = Limit(
-    "max_connections", Conf.max_connections, 429, "too many connections", scope="process", is_option=False
+    "max_connections",
+    Conf.max_connections,
+    429,
+    "too many connections",
+    "sockets at a time",
+    scope="process",
+    is_option=False,
 )
 MAX_CONNECTIONS_PER_ADDRESS = Limit(
     "max_connections_per_address",
     Conf.max_connections_per_address,
     429,
     "too many connections from this address",
+    "sockets at a time",
     scope="client address",
 )
 MAX_CONNECTIONS_PER_USER = Limit(
@@ -142,34 +159,60 @@ MAX_CONNECTIONS_PER_USER = Limit(
     Conf.max_connections_per_user,
     429,
     "too many connections of this user",
-    scope="user",
+    "sockets at a time",
+    scope="logged-in user",
 )
-HANDSHAKE_RATE = Limit("handshake_rate", kinds.RATE_OR_NONE, 429, "too many handshakes", scope="route")
+HANDSHAKE_RATE = Limit("handshake_rate", kinds.RATE_OR_NONE, 429, "too many handshakes", "handshakes", scope="route")
 PROCESS_HANDSHAKE_RATE = Limit(
-    "handshake_rate", Conf.handshake_rate, 429, "too many handshakes", scope="process", is_option=False
+    "handshake_rate",
+    Conf.handshake_rate,
+    429,
+    "too many handshakes",
+    "handshakes",
+    scope="process",
+    is_option=False,
 )
 PROCESS_HANDSHAKE_RATE_PER_ADDRESS = Limit(
     "handshake_rate_per_address",
     Conf.handshake_rate_per_address,
     429,
     "too many handshakes",
+    "handshakes",
     scope="client address",
     is_option=False,
 )
 
 # Messages and time. The code is a close code.
 
-MESSAGE_RATE = Limit("rate", Conf.message_rate, 1008, "over the rate of {limit} messages", scope="socket")
-IDLE_TIMEOUT = Limit("idle_timeout", Conf.idle_timeout, 1008, "idle for too long", scope="socket", level=logging.INFO)
+MESSAGE_RATE = Limit(
+    "rate", Conf.message_rate, 1008, "over the rate of {limit} messages", "messages from the client", scope="socket"
+)
+IDLE_TIMEOUT = Limit(
+    "idle_timeout",
+    Conf.idle_timeout,
+    1008,
+    "idle for too long",
+    "seconds without a message from the client",
+    scope="socket",
+    level=logging.INFO,
+)
 MAX_LIFETIME = Limit(
     "max_lifetime",
     Conf.max_lifetime,
     1013,
     "the lifetime is over, connect again",
+    "seconds from the handshake on",
     scope="socket",
     level=logging.INFO,
 )
-MAX_MESSAGE_BYTES = Limit("max_message_bytes", kinds.BYTES_OR_NONE, 1009, "over {limit} bytes", scope="socket")
+MAX_MESSAGE_BYTES = Limit(
+    "max_message_bytes",
+    kinds.BYTES_OR_NONE,
+    1009,
+    "over {limit} bytes",
+    "bytes of a message from the client",
+    scope="socket",
+)
 
 #: Every limit, in the order of the reference.
 LIMITS: tuple[Limit[Any], ...] = tuple(value for value in list(globals().values()) if isinstance(value, Limit))
