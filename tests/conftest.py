@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -24,6 +25,13 @@ from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServe
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the code once: hundreds of processes read it, and may be told not to write it (as in containers)."""
+    if not hasattr(config, "workerinput"):
+        for name in ("django_fastws", "tests", "example_project", "bench"):
+            compileall.compile_dir(str(ROOT / name), quiet=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

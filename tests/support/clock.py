@@ -8,13 +8,17 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """The time of the running loop, and what ``advance()`` has added to it."""
+    """The time of the running loop, and what ``advance()`` has added to it.
 
-    def __init__(self) -> None:
+    Args:
+        stands_still: it goes on by ``advance()`` alone, however slow the machine is.
+    """
+
+    def __init__(self, *, stands_still: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._ahead = 0.0
-        original = self._loop.time
-        self._loop.time = lambda: original() + self._ahead
+        began, original = self._loop.time(), self._loop.time
+        self._loop.time = lambda: (began if stands_still else original()) + self._ahead
 
     async def advance(self, seconds: float) -> None:
         """Set the clock forward; returns when all has run that was due by then."""

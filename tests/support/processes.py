@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -15,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 
 from tests.support import redis_binary
+from tests.support.forkserver import ForkServer
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -48,6 +51,18 @@ COMMANDS = {
     "granian": ["-m", "granian", "--interface", "asgi", "--host", HOST, "--port", "{port}", "{app}"],
     "runserver": ["manage.py", "runserver", "--noreload", f"{HOST}:{{port}}"],
 }
+
+
+#: Those that run in one process. granian and hypercorn start processes of their own.
+FORKED = {"daphne", "runws_server", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"}
+
+
+@functools.cache
+def fork_server() -> ForkServer:
+    """The one of this process, which starts it when it is needed."""
+    server = ForkServer({**os.environ, "PYTHONUNBUFFERED": "1"}, str(ROOT))
+    atexit.register(server.close)
+    return server
 
 
 def free_port(highest: int = 65_535) -> int:
@@ -92,21 +107,24 @@ class Process:
     def start(self) -> None:
         """Start it and wait until it listens. It may have run before."""
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=self.cwd,
-                user=self.user,
-                env=self.environment,
-                pass_fds=self.pass_fds,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self.process = self._start(log)
         try:
             wait_for_port(self.port, self.process, self.log_path)
         except BaseException:
             self.stop(signal.SIGKILL)
             raise
+
+    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            user=self.user,
+            env=self.environment,
+            pass_fds=self.pass_fds,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
     def send_signal(self, signum: int) -> None:
         """Send it a signal, unless it has ended."""
@@ -174,6 +192,26 @@ class ASGIServer(Process):
         command = [part.format(port=port, app=app) for part in COMMANDS[kind]]
         super().__init__([sys.executable, *command, *options], port, variables)
         self.kind = kind
+
+    def start(self) -> None:
+        """Start it and wait until it listens and ends in order at a signal: it listens a moment before that."""
+        super().start()
+        while self.kind in FORKED and self._dies_of(signal.SIGTERM):
+            time.sleep(0.01)
+
+    def _dies_of(self, signum: int) -> bool:
+        assert self.process is not None
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:  # it has ended, or there is no such thing here
+            return False
+        return "SigCgt:" in status and not int(status.partition("SigCgt:")[2].split()[0], 16) >> signum - 1 & 1
+
+    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        server = fork_server() if self.kind in FORKED and sys.platform == "linux" else None
+        if server is None or self.pass_fds or not server.can_fork(self.environment, str(self.cwd)):
+            return super()._start(log)
+        return server.fork(self.command[1:], self.environment, log)
 
     def url(self, path: str) -> str:
         return f"ws://{HOST}:{self.port}{path}"
