@@ -3,14 +3,14 @@
 #   PYTHON=python3.12   the interpreter that makes the environment; without it the first that can
 #   VENV=.venv          where the environment is
 #   ARGS="-k rooms"     passed to pytest, or to the benchmarks
-#   WORKERS=3           in how many processes the tests run; 0 for this one, as a debugger needs it
+#   WORKERS=4           in how many processes the tests run; 0 for this one, as a debugger needs it
 #   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
 #   PORT=8000           where the demo listens
 
 VENV ?= .venv
 PORT ?= 8000
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 4
 REDIS ?=
 PYTHON ?=
 
@@ -22,18 +22,21 @@ MATRIX = 3.11/lowest 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django 3.14/djan
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
 # From the newest; the first that is here is taken.
-NEWEST = 3.14 3.13 3.12 3.11
-# What the tests need that start servers, or take long.
-WITHOUT_SERVERS = not (server or redis or browser or postgres or nginx or haproxy or systemd or faults or slow)
-# Outbound sockets need peers, and the pages and benchmarks all kinds of servers: they are left out there, too.
-NEWEST_ARGS = --ignore=tests/clients --ignore=tests/docs --ignore=tests/balancer --ignore=tests/test_bench.py
-# The tests of a file stay together, for the servers that they share.
-PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile
+NEWEST_PYTHONS = 3.14 3.13 3.12 3.11
+# What starts no server or other process, and takes milliseconds. Folders of which next to nothing is left then are not
+# even read.
+FAST = -m "not (server or redis or browser or postgres or nginx or haproxy or systemd or faults or slow)" \
+    --ignore=tests/docs --ignore=tests/balancer --ignore=tests/e2e --ignore=tests/test_bench.py
+# Outbound sockets, with two libraries each, are what takes longest of that.
+NEWEST = $(FAST) --ignore=tests/clients
+# Waiting is most of what tests of servers do, and so there are more processes than processors. Each begins with a part
+# of its own, for the servers that tests of a file share, and helps the others at the end.
+PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP = $(PY) -m pip --disable-pip-version-check
 FURTHER = $(if $(DJANGO),"$(DJANGO)")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest test-faults check format test-matrix docs bench bench-quick clean
+.PHONY: help demo test test-fast test-newest test-newest-in test-faults check format test-matrix docs bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -52,14 +55,20 @@ test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) $(ARGS)
 
+test-fast: install-test ## Only what starts no server and takes milliseconds; in a minute
+	$(PYTEST) $(FAST) $(ARGS)
+
 test-newest: ## The tests without servers, on the newest Python and Django that can be had here
-	@for version in $(NEWEST); do \
+	@for version in $(NEWEST_PYTHONS); do \
 	    if python=$$($(FIND_VERSION)); then \
 	        echo "== Python $$version, the newest Django"; \
-	        exec $(MAKE) test VENV=".venvs/newest" PYTHON="$$python" ARGS="-m '$(WITHOUT_SERVERS)' $(NEWEST_ARGS) $(ARGS)"; \
+	        exec $(MAKE) test-newest-in VENV=".venvs/newest" PYTHON="$$python"; \
 	    fi; \
 	done; \
-	echo "there is none of Python $(NEWEST) here" >&2; exit 1
+	echo "there is none of Python $(NEWEST_PYTHONS) here" >&2; exit 1
+
+test-newest-in: install-test
+	$(PYTEST) $(NEWEST) $(ARGS)
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2

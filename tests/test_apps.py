@@ -7,6 +7,8 @@ import pytest
 from django_fastws import apps as our_apps
 from tests.support.subprocesses import Project
 
+pytestmark = pytest.mark.slow
+
 ROUTE = """
 from django_fastws import FastWS
 

@@ -1,6 +1,10 @@
 """Systems without forks and without POSIX's signals, as far as they can be simulated: import and sockets work."""
 
+import pytest
+
 from tests.support.subprocesses import run
+
+pytestmark = pytest.mark.slow
 
 WITHOUT = """
 import os, signal, sys

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: A process that is told to stop twice. Its kill() does nothing, as that of the first process of a container.
 PROGRAM = """
 import asyncio, logging, os, signal, threading, time

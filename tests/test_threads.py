@@ -680,6 +680,7 @@ async def test_the_end_of_an_applications_lifespan_ends_the_threads(routes):
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_connections_are_closed_when_the_process_ends():
     ended = run(
         """

@@ -21,6 +21,8 @@ from django_fastws.routing.routes import Problem
 from .peers import closing, echo, listen, silence, soon
 from .web import Web
 
+pytestmark = pytest.mark.slow
+
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
 SELECTABLE = """

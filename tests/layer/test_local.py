@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.subprocesses import Project
 
+pytestmark = pytest.mark.slow
+
 SAYS = "Nobody can hear what this process broadcasts"
 BROADCASTS = """
 import django

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.subprocesses import Project
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 INSTALLED_APPS = ["channels", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
                   "people", "django_fastws"]
