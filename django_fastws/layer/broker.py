@@ -71,7 +71,7 @@ class Broker(ABC):
     @property
     @abstractmethod
     def status(self) -> LayerStatus:
-        """What this process knows of the layer, without asking it. Never blocks, in any thread, and never raises."""
+        """State of the layer, as far as this process knows it, without asking. Never blocks, in any thread."""
 
     @abstractmethod
     def client(self, deliver: Deliver) -> BrokerClient:

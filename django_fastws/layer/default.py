@@ -44,7 +44,7 @@ def make_broker(layer: Any) -> Broker:
 
 
 def layer_status() -> LayerStatus:
-    """What this process knows of the layer, without asking it. It never blocks, in any thread.
+    """State of the layer, as far as this process knows it, without asking. It never blocks, in any thread.
 
     A layer that ends at the process is always reachable, and so is one that nobody has used yet.
     """

@@ -64,7 +64,7 @@ class Outage:
 
     @property
     def status(self) -> LayerStatus:
-        """What is known."""
+        """State of the layer, as far as this process knows it."""
         with self._lock:
             if not self._lost:
                 return LayerStatus(is_reachable=True)

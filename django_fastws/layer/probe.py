@@ -28,7 +28,7 @@ async def layer_problem() -> str | None:
 
 
 async def first_problem(probe: asyncio.Task[str | None]) -> str | None:
-    """What a task that asks for the ``layer_problem()`` will say, as soon as that is known. The task goes on."""
+    """Result of a task that asks for the ``layer_problem()``, as soon as it is known. The task goes on."""
     while not probe.done():
         if (problem := _known_problem()) is not None:
             return problem

@@ -103,7 +103,7 @@ def layer_option(layer: Any, name: str, default: Any = None) -> Any:
 
 
 def parse_address(address: str) -> dict[str, Any]:
-    """What the URL of a Redis says of its ``host`` and ``port``, or ``path``, for the log.
+    """The ``host`` and ``port``, or the ``path``, of the URL of a Redis, for the log.
 
     Raises:
         ValueError: it is no URL of a Redis.
@@ -168,7 +168,7 @@ def streams_of(connection: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 async def buffered(reader: asyncio.StreamReader) -> bytes:
-    """What a stream has received and nobody has read. It does not wait, and the stream takes nothing more."""
+    """Bytes that a stream has received and nobody has read. It does not wait, and the stream takes nothing more."""
     reader.feed_eof()
     return await reader.read()
 

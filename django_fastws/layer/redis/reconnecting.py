@@ -142,7 +142,7 @@ class ReconnectingConnection:
         raise NotImplementedError
 
     async def _prepare(self, connection: RedisConnection) -> None:
-        """What is to be done with a new connection before it is used."""
+        """Prepare a new connection before it is used."""
         raise NotImplementedError
 
     def _received(self, replies: list[Any]) -> None:

@@ -21,8 +21,8 @@ __all__ = ["RedisSubscriber"]
 _JOIN, _LEAVE = "join a room", "leave a room"
 
 
-class _Subscription:
-    """Subscription to one channel: whether it is wanted, what Redis was told, and who waits for the confirmation."""
+class _ChannelState:
+    """State of one channel: whether it is wanted, what Redis was told, and who waits for the confirmation."""
 
     __slots__ = ("is_asked", "is_wanted", "name", "unanswered", "waiters")
 
@@ -33,7 +33,7 @@ class _Subscription:
         self.waiters: list[asyncio.Future[None]] = []
 
     def settle(self, error: Exception | None = None) -> None:
-        """Whoever waits need not wait any more."""
+        """End the waiting of all who wait for the channel, with the error if there is one."""
         waiters, self.waiters = self.waiters, []
         for future in waiters:
             if not future.done():
@@ -48,7 +48,7 @@ class _PendingCommand:
 
     __slots__ = ("channels", "missing")
 
-    def __init__(self, channels: list[_Subscription]) -> None:
+    def __init__(self, channels: list[_ChannelState]) -> None:
         self.channels = channels
         self.missing = len(channels) or 1
 
@@ -75,9 +75,9 @@ class RedisSubscriber(ReconnectingConnection):
         super().__init__(server, pool, **hooks)
         self._deliver = deliver
         self._joining, self._leaving = Deadlines(_JOIN, server), Deadlines(_LEAVE, server)
-        self._channels: dict[bytes, _Subscription] = {}
+        self._channels: dict[bytes, _ChannelState] = {}
         #: Those that may differ from what Redis was told.
-        self._touched: dict[_Subscription, None] = {}
+        self._touched: dict[_ChannelState, None] = {}
         self._pending: deque[_PendingCommand] = deque()
         self._is_flushing = False
         #: Done when a new connection has all the subscriptions of the one before.
@@ -92,7 +92,7 @@ class RedisSubscriber(ReconnectingConnection):
         """
         channel = self._channels.get(name)
         if channel is None:
-            channel = self._channels[name] = _Subscription(name)
+            channel = self._channels[name] = _ChannelState(name)
         channel.is_wanted = True
         if not channel.is_asked or channel.unanswered:
             await self._wait(channel, self._joining)
@@ -127,13 +127,13 @@ class RedisSubscriber(ReconnectingConnection):
             else:
                 self._drop(channel)
 
-    def _wait(self, channel: _Subscription, waiting: Deadlines) -> asyncio.Future[None]:
+    def _wait(self, channel: _ChannelState, waiting: Deadlines) -> asyncio.Future[None]:
         future = waiting.add()
         channel.waiters.append(future)
         self._touch(channel)
         return future
 
-    def _touch(self, channel: _Subscription) -> None:
+    def _touch(self, channel: _ChannelState) -> None:
         self._touched[channel] = None
         if self._connection is None:
             self._connect()
@@ -141,7 +141,7 @@ class RedisSubscriber(ReconnectingConnection):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
-    def _drop(self, channel: _Subscription) -> None:
+    def _drop(self, channel: _ChannelState) -> None:
         del self._channels[channel.name]
         channel.settle()
 
@@ -162,7 +162,7 @@ class RedisSubscriber(ReconnectingConnection):
         if self._channels:
             self._watch()
 
-    def _ask(self, verb: bytes, channels: list[_Subscription]) -> bytes:
+    def _ask(self, verb: bytes, channels: list[_ChannelState]) -> bytes:
         """The commands for these channels, which are taken as sent."""
         data = b""
         for start in range(0, len(channels), self._AT_ONCE):
@@ -174,7 +174,7 @@ class RedisSubscriber(ReconnectingConnection):
             data += command(verb, *[channel.name for channel in some])
         return data
 
-    def _agreed(self, channel: _Subscription) -> None:
+    def _agreed(self, channel: _ChannelState) -> None:
         """Redis has answered everything that was asked about a channel."""
         if channel.is_wanted is not channel.is_asked:
             return  # the next flush asks again
@@ -208,9 +208,9 @@ class RedisSubscriber(ReconnectingConnection):
                 self._agreed(channel)
 
     def _count(self) -> None:
-        command_ = self._pending[0]
-        command_.missing -= 1
-        if not command_.missing:
+        oldest = self._pending[0]
+        oldest.missing -= 1
+        if not oldest.missing:
             self._pending.popleft()
         if not self._pending and self._confirmed is not None and not self._confirmed.done():
             self._confirmed.set_result(None)

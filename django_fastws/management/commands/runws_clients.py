@@ -18,7 +18,7 @@ from django_fastws.clients.lease_clock import LeaseSelector, new_loop
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
-from django_fastws.layer.probe import announce_layer
+from django_fastws.layer import announce_layer
 from django_fastws.logs import log_to_stderr
 from django_fastws.routing.routes import OutboundRoute, registry
 from django_fastws.stopping import OrderlyStop
