@@ -22,12 +22,13 @@ from django.db import connection, transaction
 from django.test import SimpleTestCase, override_settings
 from django.urls import path
 
-from django_fastws import FastWS, WebSocket, asgi
+from django_fastws import FastWS, WebSocket
 from django_fastws import threads as module
 from django_fastws.asgi import AuthMiddleware, Handshake, get_asgi_application
 from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import connect
 from django_fastws.threads import Threads, threads
+from django_fastws.users import middleware as user_middleware
 from tests.support.subprocesses import run
 
 LIMIT = 10  # seconds that any one thing may take
@@ -530,7 +531,7 @@ async def test_the_user_is_loaded_in_the_handlers_thread(routes, monkeypatch):
         users.append(name_of_thread())
         return AnonymousUser()
 
-    monkeypatch.setattr(asgi, "load_user", load_user)
+    monkeypatch.setattr(user_middleware, "load_user", load_user)
     session = SimpleNamespace(session_key="abc", get={"_auth_user_id": "1"}.get)
     name = await answer(AuthMiddleware(URLRouter(websocket_urlpatterns())), scope(session=session))
     assert users == [name]
@@ -551,7 +552,7 @@ async def test_slow_sync_rules_hold_up_no_handshake_of_others(routes, settings, 
 
     FastWS().websocket("/asked", permission=slow)(asked)
     FastWS().websocket("/greet")(greet)
-    monkeypatch.setattr(asgi, "load_user", lambda session: AnonymousUser())
+    monkeypatch.setattr(user_middleware, "load_user", lambda session: AnonymousUser())
     application = get_asgi_application()
     slow_ones = [asyncio.ensure_future(answer(application, scope(session={}))) for _ in range(2)]
     try:

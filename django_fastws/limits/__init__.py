@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .access import Access, Permission
 from .admission import HANDSHAKE_TIME, Admission, ConnectionDenied
-from .allowed_hosts import host_problem, requested_host
+from .allowed_hosts import host_problem
+from .allowed_origins import OriginCheck
 from .connection import LimitedConnection
-from .denials import Denial
+from .denials import Denial, deny_handshake
 from .limits import Limits
 from .process import Statistics, process_limits, statistics
 from .recording import record_denial
@@ -26,11 +27,12 @@ __all__ = [
     "Limit",
     "LimitedConnection",
     "Limits",
+    "OriginCheck",
     "Permission",
     "Statistics",
+    "deny_handshake",
     "host_problem",
     "process_limits",
     "record_denial",
-    "requested_host",
     "statistics",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Denial"]
+from ..transports import ASGITransport
+
+__all__ = ["Denial", "deny_handshake"]
 
 
 class Denial(NamedTuple):
@@ -34,3 +37,12 @@ class Denial(NamedTuple):
         if self.retry_after is not None:
             return [(b"retry-after", b"%d" % math.ceil(self.retry_after))]
         return []
+
+
+async def deny_handshake(
+    transport: ASGITransport, status: int, text: str, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Deny a handshake as soon as it has come."""
+    event = await transport.receive()
+    if event["type"] == "websocket.connect":
+        await transport.deny(status, text, headers)

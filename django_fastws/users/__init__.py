@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from .authentication import is_loaded, load_session, load_user, names_a_user, unload
+from .authentication import is_loaded, load_session
 from .identity import Identity
+from .middleware import AuthMiddleware, SessionLoadingMiddleware, SessionMiddleware
 from .registry import adisconnect, count_users, current_users, disconnect
-from .sessions import watched
 
 __all__ = [
+    "AuthMiddleware",
     "Identity",
+    "SessionLoadingMiddleware",
+    "SessionMiddleware",
     "adisconnect",
     "count_users",
     "current_users",
     "disconnect",
     "is_loaded",
     "load_session",
-    "load_user",
-    "names_a_user",
-    "unload",
-    "watched",
 ]

@@ -9,10 +9,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 
-from django_fastws import FastWS, adisconnect, asgi
+from django_fastws import FastWS, adisconnect
 from django_fastws.asgi import get_asgi_application
 from django_fastws.rooms import subscriptions
 from django_fastws.testing import HandshakeDenied, connect
+from django_fastws.users import middleware as user_middleware
 from django_fastws.users import registry as users
 from django_fastws.users.registry import current_users
 from tests.support.brokers import FakeClient, fake_broker
@@ -100,7 +101,9 @@ async def test_the_user_is_not_looked_up_before_the_process_listens(monkeypatch)
     subscriber.gates["subscribe"] = asyncio.Event()
     monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=lambda deliver: subscriber))
     looked = []
-    monkeypatch.setattr(asgi, "load_user", lambda session: looked.append(list(subscriber.groups)) or AnonymousUser())
+    monkeypatch.setattr(
+        user_middleware, "load_user", lambda session: looked.append(list(subscriber.groups)) or AnonymousUser()
+    )
     FastWS().websocket("/x")(handler)
     _, client = await logged_in()
     opening = asyncio.create_task(outcome(client))
@@ -226,6 +229,6 @@ async def test_a_handshake_that_fails_leaves_nothing_behind(monkeypatch):
 
     serve()
     _, client = await logged_in()
-    monkeypatch.setattr(asgi, "load_user", failing)
+    monkeypatch.setattr(user_middleware, "load_user", failing)
     assert await outcome(client) == 500
     assert current_users()._expected == 0

@@ -19,7 +19,7 @@ from django_fastws import FastWS, asgi
 from django_fastws.asgi import Handshake, SessionMiddleware
 from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
-from django_fastws.users import authentication, identity
+from django_fastws.users import SessionLoadingMiddleware, authentication, identity
 from django_fastws.users.authentication import cache_of, load_user
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
@@ -307,7 +307,7 @@ async def test_a_session_can_be_read_though_the_user_comes_from_elsewhere():
 
 @pytest.mark.parametrize("kind", ["handler", "middleware", "rule", "sync rule"])
 async def test_a_session_can_be_read_without_django_contrib_auth(kind, monkeypatch):
-    monkeypatch.setattr(asgi, "_with_users", lambda inner: asgi.SessionMiddleware(asgi._Loading(inner)))
+    monkeypatch.setattr(asgi, "_with_users", lambda inner: SessionMiddleware(SessionLoadingMiddleware(inner)))
     seen = []
 
     async def rule(ws):

@@ -1,0 +1,124 @@
+"""ASGI middleware that puts Django's session and user into the scope of a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction, sync_to_async
+from django.conf import settings
+from django.http import parse_cookie
+
+from ..threads import threads
+from ..types import ASGIApp, Receive, Scope, Send
+from .authentication import is_loaded, load_session, load_user, names_a_user, unload
+from .registry import current_users
+from .sessions import watched
+
+__all__ = ["AuthMiddleware", "SessionLoadingMiddleware", "SessionMiddleware"]
+
+# What stands between the handshake and the handler stays on the stack as long as the connection lives. So these
+# return what the inner application returns, where they can, instead of waiting for it: a thousand idle sockets
+# hold no frames and no scopes of theirs.
+
+
+class SessionMiddleware:
+    """Puts the cookies and Django's session into the scope, as Channels' middleware of these names do.
+
+    The session is loaded when it is asked for. A session that is in the scope already is left alone.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if "session" not in scope:  # else set by middleware around this one, or by a test
+            cookies = scope.get("cookies")
+            if cookies is None:
+                # Several such headers are one to HTTP/2 (RFC 9113 section 8.2.3).
+                values = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"cookie"]
+                cookies = parse_cookie("; ".join(values)) if values else {}
+            engine: Any = import_module(settings.SESSION_ENGINE)
+            key = cookies.get(settings.SESSION_COOKIE_NAME)
+            # No session is called so, and databases refuse to look for it, with an error.
+            session = watched(engine.SessionStore)(None if key and "\0" in key else key)
+            scope = {**scope, "cookies": cookies, "session": session}
+        return self._inner(scope, receive, send)
+
+
+class SessionLoadingMiddleware:
+    """Loads the session in a thread, if there is one to load, so that async code can read it."""
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if is_loaded(scope.get("session")):
+            return self._inner(scope, receive, send)
+        return self._with_session(scope, receive, send)
+
+    async def _with_session(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with threads.assigned(scope):
+            with threads.unblocked():
+                await load_session(scope)
+            running = self._inner(scope, receive, send)
+            del scope, receive, send
+            await running
+
+
+class AuthMiddleware:
+    """Puts the session's user into the scope, as Django's middleware of this name puts it into a request.
+
+    It needs ``SessionMiddleware`` around it. Where there is no session there is no detour to the database: the user
+    is an AnonymousUser. A user that is in the scope already is left alone; the session is loaded all the same.
+    """
+
+    def __init__(self, inner: ASGIApp) -> None:
+        self._inner = inner
+        self._loading = SessionLoadingMiddleware(inner)
+
+    @markcoroutinefunction
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if "user" in scope:  # set by middleware around this one, or by a test
+            return self._loading(scope, receive, send)
+        if "session" not in scope:
+            raise ValueError("AuthMiddleware finds no session in the scope: put SessionMiddleware around it")
+        if getattr(scope["session"], "session_key", None) is None:
+            from django.contrib.auth.models import AnonymousUser
+
+            return self._inner({**scope, "user": AnonymousUser()}, receive, send)
+        return self._with_user(scope, receive, send)
+
+    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from django.contrib.auth.models import AnonymousUser
+
+        users, session, is_expected = current_users(), scope["session"], False
+        try:
+            with threads.assigned(scope):
+                user: Any = None
+                if users.listens or await _unblocked(names_a_user, session):
+                    # Somebody may be logged in: first listen for the end of that, then look who it is.
+                    is_expected = True
+                    users.expect()
+                    if not users.listens:
+                        await users.listening()
+                        unload(session)
+                    user = await _unblocked(load_user, session)
+                    if not user.is_authenticated:
+                        is_expected = False
+                        users.unexpect()
+                running = self._inner({**scope, "user": user or AnonymousUser()}, receive, send)
+                del scope, receive, send, session, user
+                await running
+        finally:
+            if is_expected:
+                users.unexpect()
+
+
+async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
+    """Call a function in a thread, but not behind what handlers and rules do there."""
+    with threads.unblocked():
+        return await sync_to_async(function)(session)
