@@ -1,23 +1,25 @@
-"""Control messages: which sockets every process has to close, as they cross the layer."""
+"""Control messages: which sockets every process has to close."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-__all__ = ["Ending", "decode", "encode", "is_control"]
+from .envelope import CONTROL, Envelope
 
-_TYPE = "fastws.control"
-_VERSION = "1"
+__all__ = ["GROUP", "CloseRequest", "decode", "encode", "is_close_request"]
+
+#: The group of the layer that control messages are published to. No room's name becomes this.
+GROUP = "fastws.c.users"
+
 _MOST = 500  # users of one message
 _LONGEST = 4096  # characters that name a user or a session, which are kept: more than databases have in an index
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a user's sockets, or of those of one session.
+class CloseRequest:
+    """Request to close the sockets of a user, or those of one session.
 
     Attributes:
         user: the ``user_key``.
@@ -35,52 +37,52 @@ class Ending:
     delay: float = 0.0
 
 
-def encode(endings: Iterable[Ending]) -> list[tuple[dict[str, str | bytes], list[Ending]]]:
-    """As few messages as say it, each with the endings that it tells of; what is said twice is said once."""
-    groups: dict[tuple[int, str, float], list[Ending]] = {}
-    for ending in dict.fromkeys(endings):
-        groups.setdefault((ending.code, ending.reason, ending.delay), []).append(ending)
-    parts = [group[at : at + _MOST] for group in groups.values() for at in range(0, len(group), _MOST)]
-    return [(_message(part), part) for part in parts]
+def encode(requests: Iterable[CloseRequest]) -> list[tuple[Envelope, list[CloseRequest]]]:
+    """As few messages as say it, each with the requests that are batched in it; duplicates are left out."""
+    groups: dict[tuple[int, str, float], list[CloseRequest]] = {}
+    for request in dict.fromkeys(requests):
+        groups.setdefault((request.code, request.reason, request.delay), []).append(request)
+    batches = [group[at : at + _MOST] for group in groups.values() for at in range(0, len(group), _MOST)]
+    return [(Envelope.control(GROUP, _fields(batch)), batch) for batch in batches]
 
 
-def _message(endings: list[Ending]) -> dict[str, str | bytes]:
-    first = endings[0]
-    message: dict[str, str | bytes] = {"type": _TYPE, "v": _VERSION, "do": "disconnect"}
-    message |= {"code": str(int(first.code)), "reason": first.reason}
+def _fields(batch: list[CloseRequest]) -> dict[str, str | bytes]:
+    first = batch[0]
+    fields: dict[str, str | bytes] = {"do": "disconnect", "code": str(int(first.code)), "reason": first.reason}
     if first.delay:
-        message["delay"] = str(first.delay)
-    if len(endings) > 1:
-        message["users"] = json.dumps([[one.user, one.session, int(one.others)] for one in endings])
-        return message
-    message["user"] = first.user
+        fields["delay"] = str(first.delay)
+    if len(batch) > 1:
+        fields["users"] = json.dumps([[one.user, one.session, int(one.others)] for one in batch])
+        return fields
+    fields["user"] = first.user
     if first.session:
-        message["session"] = first.session
+        fields["session"] = first.session
         if first.others:
-            message["others"] = "1"
-    return message
+            fields["others"] = "1"
+    return fields
 
 
-def is_control(message: Mapping[str, Any]) -> bool:
-    """Whether a message is one of these, of a release that is understood here."""
-    return (message.get("type"), message.get("v"), message.get("do")) == (_TYPE, _VERSION, "disconnect")
+def is_close_request(envelope: Envelope) -> bool:
+    """Whether an envelope holds requests of this kind; another release may have others."""
+    return envelope.kind == CONTROL and envelope.fields.get("do") == "disconnect"
 
 
-def decode(message: Mapping[str, Any]) -> Iterator[Ending]:
-    """The endings that a message tells of.
+def decode(envelope: Envelope) -> Iterator[CloseRequest]:
+    """The requests in an envelope.
 
     Raises:
         KeyError, TypeError, ValueError: it makes no sense.
     """
-    code, reason, delay = int(message["code"]), str(message["reason"]), float(message.get("delay", 0))
+    fields = envelope.fields
+    code, reason, delay = int(fields["code"]), str(fields["reason"]), float(fields.get("delay", 0))
     if not 0 <= delay <= 60:
         raise ValueError(f"a delay of {delay} seconds")
-    if "users" in message:
-        for user, session, others in json.loads(message["users"]):
-            yield Ending(_name(user), code, reason, _name(session), bool(others) or not session, delay)
+    if "users" in fields:
+        for user, session, others in json.loads(fields["users"]):
+            yield CloseRequest(_name(user), code, reason, _name(session), bool(others) or not session, delay)
     else:
-        session = _name(message.get("session", ""))
-        yield Ending(_name(message["user"]), code, reason, session, not session or "others" in message, delay)
+        session = _name(fields.get("session", ""))
+        yield CloseRequest(_name(fields["user"]), code, reason, session, not session or "others" in fields, delay)
 
 
 def _name(value: object) -> str:

@@ -1,18 +1,17 @@
-"""Numbered messages of many senders, of which some arrive twice: deduplication by sender and number."""
+"""Sequence numbers of messages, and the detection of duplicates by sender and number."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 
-__all__ = ["Numbered", "Sequences"]
+__all__ = ["Sender", "Sequences"]
 
 _DIGITS = 19  # of a number: more than any sender gets to
 _LONGEST = 64  # characters of a sender's name, four times as many as ours have: it is kept
 
 
-class Numbered:
-    """A sender: gives its messages a name, that of the sender, and a number."""
+class Sender:
+    """Source of sequence numbers: one connection, under a name that no other has."""
 
     __slots__ = ("_last", "_name")
 
@@ -20,14 +19,14 @@ class Numbered:
         self._name = uuid.uuid4().hex[:16]
         self._last = 0
 
-    def add(self, message: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
-        """The message with ``by``, the sender, and ``nr``, one more than the last."""
+    def next(self) -> tuple[str, str]:
+        """The sender's name, and one more than the last number."""
         self._last += 1
-        return {**message, "by": self._name, "nr": str(self._last)}
+        return self._name, str(self._last)
 
 
 class Sequences:
-    """The highest number that was seen of each sender.
+    """Detection of duplicates: the highest number that was seen of each sender.
 
     A sender numbers what it sends, and sends again what may have been lost, in order. So whatever is not higher than
     what came before is a repetition.

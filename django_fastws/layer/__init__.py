@@ -6,13 +6,12 @@ There are three brokers:
 - ``RedisChannelLayer``: two connections to each Redis for each event loop, pipelined, with confirmed subscriptions;
 - any other layer: one channel for each client, added to the groups.
 
-What is published is an envelope: a dict with a ``type``, a version, and values that are str or bytes. Receivers
-ignore keys that they do not know.
+What is published is an ``Envelope``.
 """
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerClient
+from .broker import Broker, BrokerClient, Deliver
 from .default import check_layer, get_broker, layer_status
 from .local import local_broker
 from .outages import LayerStatus
@@ -22,6 +21,7 @@ from .redis import RedisChannelLayer, evicting_policy, has_redis, redis_client, 
 __all__ = [
     "Broker",
     "BrokerClient",
+    "Deliver",
     "LayerStatus",
     "RedisChannelLayer",
     "announce_layer",

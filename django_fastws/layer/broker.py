@@ -7,14 +7,13 @@ A new broker is one file with two classes, a ``Broker`` and its ``BrokerClient``
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from .._core.envelope import Envelope
 from .outages import LayerStatus
 
-__all__ = ["Broker", "BrokerClient", "Deliver", "Envelope"]
+__all__ = ["Broker", "BrokerClient", "Deliver"]
 
-#: What is published: str and bytes only, so that every layer carries it unchanged. Receivers ignore unknown keys.
-Envelope = Mapping[str, str | bytes]
 Deliver = Callable[[Envelope], None]
 
 
@@ -32,7 +31,8 @@ class Broker(ABC):
     - Envelopes that one event loop, or one thread, publishes to one group arrive in the order in which the calls were
       made, also when the calls of a loop overlap; but of those that overlap, ``ChannelsBroker`` has the order of the
       layer, which may be none. Between groups, loops and threads there is no order.
-    - An envelope arrives whole or not at all. Its keys and values are not changed, though brokers may add keys.
+    - An envelope arrives whole or not at all, and unchanged, though brokers may number it. What a layer delivers that
+      is none is ignored.
     - A call returns when the layer has the envelope, not when anybody has received it. Only a broker whose envelopes
       end at this process may let a publisher wait while a client is held.
     - The only error of a layer that is out of reach, refuses or does not answer in time is
@@ -40,8 +40,8 @@ class Broker(ABC):
     """
 
     @abstractmethod
-    async def apublish(self, group: str, envelope: Envelope) -> None:
-        """Publish to every process that subscribed to the group; return when the layer has it.
+    async def apublish(self, envelope: Envelope) -> None:
+        """Publish to every process that subscribed to the envelope's room; return when the layer has it.
 
         It is called for every broadcast. Numbering an envelope and putting it into a queue must be atomic, without an
         await between: otherwise two calls of one loop could change places.
@@ -51,7 +51,7 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def publish(self, group: str, envelope: Envelope) -> None:
+    def publish(self, envelope: Envelope) -> None:
         """Publish from a thread that runs no event loop, which it blocks; otherwise as ``apublish``.
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import logging
 import os
 import threading
 import uuid
@@ -14,16 +13,16 @@ from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from .._core.envelope import Envelope, decode
 from .._core.forks import after_fork_in_child
 from ..exceptions import WebSocketConnectionError
 from ..tasks import cancel_and_wait
-from .broker import Broker, BrokerClient, Deliver, Envelope
+from .broker import Broker, BrokerClient, Deliver
+from .decoding import DecodingErrors
 from .errors import is_timeout, translated
 from .outages import LayerStatus, outage_of
 
 __all__ = ["ChannelsBroker", "ChannelsBrokerClient"]
-
-logger = logging.getLogger("django_fastws.layer")
 
 _PROBE = "fastws.probe"
 
@@ -37,12 +36,12 @@ class ChannelsBroker(Broker):
     def __init__(self, layer: Any) -> None:
         self._layer = layer
 
-    async def apublish(self, group: str, envelope: Envelope) -> None:
+    async def apublish(self, envelope: Envelope) -> None:
         async with translated("broadcast"):
-            await self._layer.group_send(group, dict(envelope))
+            await self._layer.group_send(envelope.room, envelope.encode())
 
-    def publish(self, group: str, envelope: Envelope) -> None:
-        _publisher_loop().run(self.apublish(group, envelope))
+    def publish(self, envelope: Envelope) -> None:
+        _publisher_loop().run(self.apublish(envelope))
 
     async def check(self, seconds: float = 2.0) -> None:
         async with translated("check the channel layer", seconds):
@@ -75,7 +74,7 @@ class ChannelsBrokerClient(BrokerClient):
         self._confirms = isinstance(layer, RedisPubSubChannelLayer)
         self._groups: set[str] = set()
         self._probes: dict[str, asyncio.Future[None]] = {}
-        self._saw_garbage, self._undecoded = False, 0
+        self._errors, self._undecoded = DecodingErrors(), 0
         # Members of a group expire in layers that store them, however alive they are.
         expiry = getattr(layer, "group_expiry", None)
         self.refresh_seconds = expiry / 2 if expiry else None
@@ -140,7 +139,7 @@ class ChannelsBrokerClient(BrokerClient):
                 await self._may_receive.wait()
                 message = await self._layer.receive(channel)
             except ValueError as error:  # the layer could not decode what somebody has published
-                self._ignore(error)
+                self._errors.log(error)
                 self._undecoded += 1
                 await asyncio.sleep(0 if self._undecoded % self._WITHOUT_PAUSE else self._SHORTEST_PAUSE)
             except Exception as error:
@@ -154,18 +153,19 @@ class ChannelsBrokerClient(BrokerClient):
 
     def _received(self, message: Any) -> None:
         if not isinstance(message, dict):
-            self._ignore(TypeError(f"a message that is a {type(message).__name__}"))
+            self._errors.log(TypeError(f"a message that is a {type(message).__name__}"))
         elif message.get("type") == _PROBE:
             heard = self._probes.get(str(message.get("probe", "")))
             if heard is not None and not heard.done():
                 heard.set_result(None)
         else:
-            self.deliver(message)
-
-    def _ignore(self, error: Exception) -> None:
-        if not self._saw_garbage:
-            self._saw_garbage = True
-            logger.warning("Ignoring what is no message of a channel layer: %s: %.200s", type(error).__name__, error)
+            try:
+                envelope = decode(message)
+            except Exception as error:
+                self._errors.log(error)
+            else:
+                if envelope is not None:
+                    self.deliver(envelope)
 
     async def _rejoin(self, channel: str) -> None:
         """A restarted Redis has forgotten the groups."""

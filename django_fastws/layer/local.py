@@ -12,10 +12,11 @@ import time
 
 from django.core import mail
 
+from .._core.envelope import Envelope
 from .._core.forks import reset_in_child
 from ..conf import conf
 from ..loops import running_loop
-from .broker import Broker, BrokerClient, Deliver, Envelope
+from .broker import Broker, BrokerClient, Deliver
 from .outages import LayerStatus
 
 __all__ = ["LocalBroker", "LocalBrokerClient", "local_broker"]
@@ -38,14 +39,14 @@ class LocalBroker(Broker):
         """Replace the lock in a forked child: another thread of the parent may have held it."""
         self._lock = threading.Lock()
 
-    async def apublish(self, group: str, envelope: Envelope) -> None:
-        held = self._deliver(group, envelope)
+    async def apublish(self, envelope: Envelope) -> None:
+        held = self._deliver(envelope)
         await asyncio.sleep(0)  # so that whoever publishes in a loop lets the sockets be written
         while any(client.is_held for client in held):  # noqa: ASYNC110 (they may be of other loops)
             await asyncio.sleep(_POLL_SECONDS)
 
-    def publish(self, group: str, envelope: Envelope) -> None:
-        held = self._deliver(group, envelope)
+    def publish(self, envelope: Envelope) -> None:
+        held = self._deliver(envelope)
         ends = time.monotonic() + conf.publish_timeout_seconds
         while any(client.is_held for client in held) and time.monotonic() < ends:
             time.sleep(_POLL_SECONDS)
@@ -64,13 +65,13 @@ class LocalBroker(Broker):
         """Note that this process serves sockets, so that a broadcast which nobody hears is no mistake."""
         self._expects_members = True
 
-    def _deliver(self, group: str, envelope: Envelope) -> list[LocalBrokerClient]:
+    def _deliver(self, envelope: Envelope) -> list[LocalBrokerClient]:
         """Deliver to the clients of this process.
 
         Returns:
             The clients that whoever publishes more should wait for, until none of them ``is_held``.
         """
-        here = running_loop()
+        here, group = running_loop(), envelope.room
         with self._lock:
             clients = list(self._clients.get(group, {}).items())
         if not self._expects_members:

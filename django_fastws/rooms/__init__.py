@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from .hub import current_hub, ids
-from .on_commit import Publisher, check_no_loop, publish_sync
+from .on_commit import check_no_loop, publish_sync
 from .room import Room
 from .subscriptions import Subscriptions
 
 __all__ = [
-    "Publisher",
     "Room",
     "Subscriptions",
     "check_no_loop",

@@ -6,10 +6,10 @@ A room is one subscription of the layer however many members it has here, and no
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from .. import metrics
+from .._core.envelope import BROADCAST, Envelope
 from .._core.groups import group_name
 from .._core.ids import Ids
 from .._core.messages import Payload
@@ -19,28 +19,12 @@ from .local_room import LocalRoom, Member
 from .scheduler import FanOutScheduler
 from .subscriptions import Subscriptions
 
-__all__ = ["VERSION", "Hub", "current_hub", "envelope", "ids"]
+__all__ = ["Hub", "current_hub", "ids"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
-#: Of the envelope that crosses the layer.
-VERSION = "1"
-_TYPE = "fastws.broadcast"
-
 #: The ids of sockets.
 ids: Ids[Any] = Ids()
-
-
-def envelope(group: str, payload: Payload, exclude: str | None) -> dict[str, str | bytes]:
-    """What crosses the layer for one broadcast: str and bytes only, so that every layer carries it unchanged."""
-    crossing: dict[str, str | bytes] = {"type": _TYPE, "v": VERSION, "room": group}
-    if payload.binary:
-        crossing["bytes"] = payload.raw
-    else:
-        crossing["text"] = payload.text
-    if exclude is not None:
-        crossing["exclude"] = exclude
-    return crossing
 
 
 class Hub:
@@ -50,8 +34,7 @@ class Hub:
         self._rooms: dict[str, LocalRoom] = {}
         self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger)
         self._scheduler = FanOutScheduler(self._subscriptions)
-        self._unknown_version = False
-        self._saw_garbage = False
+        self._has_failed = False
 
     async def join(self, member: Member, name: str) -> None:
         """Add a member; returns when it cannot miss a broadcast any more. Joining twice is joining once.
@@ -112,40 +95,18 @@ class Hub:
         """Wait until every subscription that is not needed any more is given back."""
         await self._subscriptions.settled()
 
-    def deliver(self, crossing: Mapping[str, Any]) -> None:
-        """Take what arrived for a room, for its members here. Never raises: this is called by the layer.
-
-        What arrives for one room in one turn of the loop is batched, and written once to each member.
-        """
+    def deliver(self, envelope: Envelope) -> None:
+        """Queue a broadcast for the members here. Never raises: this is called by the broker."""
+        room = self._rooms.get(envelope.room)
+        if room is None or envelope.kind != BROADCAST:
+            return
         try:
-            self._deliver(crossing)
+            self._scheduler.add(room, Payload(envelope.data), envelope.exclude)
         except Exception as error:
             # Whoever may publish can send anything: it is said once, and no traceback helps.
-            if not self._saw_garbage:
-                self._saw_garbage = True
+            if not self._has_failed:
+                self._has_failed = True
                 logger.warning("Ignoring broadcasts that are none: %s: %s", type(error).__name__, str(error)[:200])
-
-    def _deliver(self, crossing: Mapping[str, Any]) -> None:
-        if crossing.get("type") != _TYPE:
-            return
-        if crossing.get("v") != VERSION:
-            if not self._unknown_version:
-                self._unknown_version = True
-                logger.warning(
-                    "Ignoring broadcasts of version %.80r: another process runs another release of django_fastws",
-                    crossing.get("v"),
-                )
-            return
-        room = self._rooms.get(crossing.get("room", ""))
-        if room is None:
-            return
-        data = crossing.get("bytes")
-        text, exclude = crossing["text"] if data is None else "", crossing.get("exclude")
-        # What is no message must not come among those that wait: they are joined, and it would take them with it.
-        is_message = isinstance(text, str) and (data is None or isinstance(data, bytes))
-        if not is_message or not (exclude is None or isinstance(exclude, str)):
-            raise TypeError(f"a broadcast of {type(text if data is None else data)} that excludes {type(exclude)}")
-        self._scheduler.add(room, Payload(text if data is None else data), exclude)
 
 
 _hubs = PerLoop(Hub)

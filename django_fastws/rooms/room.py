@@ -6,12 +6,11 @@ import logging
 from typing import Any
 
 from .. import metrics
+from .._core.envelope import Envelope
 from .._core.groups import group_name
-from .._core.messages import Payload
 from ..encoding import encode
 from ..layer import get_broker
 from ..types import Data
-from .hub import envelope
 from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
 
@@ -54,8 +53,8 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
-        crossing = self._envelope(data, exclude)
-        publish_sync(self._group, crossing, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
+        envelope = self._envelope(data, exclude)
+        publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
         metrics.broadcasts.add()
 
     async def abroadcast(self, data: Data, *, exclude: Member | str | None = None) -> None:
@@ -72,12 +71,11 @@ class Room:
             TypeError: the data has no JSON form.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        await get_broker().apublish(self._group, self._envelope(data, exclude))
+        await get_broker().apublish(self._envelope(data, exclude))
         metrics.broadcasts.add()
 
-    def _envelope(self, data: Data, exclude: Member | str | None) -> dict[str, str | bytes]:
-        payload: Payload = encode(data)
-        return envelope(self._group, payload, _member_id(exclude))
+    def _envelope(self, data: Data, exclude: Member | str | None) -> Envelope:
+        return Envelope.broadcast(self._group, encode(data), _member_id(exclude))
 
     def __repr__(self) -> str:
         return f"Room({self.name!r})"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from .._core.backoff import delays
 from ..exceptions import WebSocketConnectionError
-from ..layer import BrokerClient, get_broker
+from ..layer import BrokerClient, Deliver, get_broker
 from ..tasks import BackgroundTasks
 
 __all__ = ["Subscriptions"]
@@ -77,7 +76,7 @@ class Subscriptions:
 
     def __init__(
         self,
-        deliver: Callable[[Mapping[str, Any]], None],
+        deliver: Deliver,
         *,
         what: str,
         logger: logging.Logger,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .authentication import is_loaded, load_session
+from .disconnect import adisconnect, disconnect
 from .identity import Identity
 from .middleware import AuthMiddleware, SessionLoadingMiddleware, SessionMiddleware
-from .registry import adisconnect, count_users, current_users, disconnect
+from .registry import count_users, current_users
 
 __all__ = [
     "AuthMiddleware",

@@ -99,12 +99,12 @@ class AuthMiddleware:
         try:
             with threads.assigned(scope):
                 user: Any = None
-                if users.listens or await _unblocked(names_a_user, session):
+                if users.is_subscribed or await _unblocked(names_a_user, session):
                     # Somebody may be logged in: first listen for the end of that, then look who it is.
                     is_expected = True
                     users.expect()
-                    if not users.listens:
-                        await users.listening()
+                    if not users.is_subscribed:
+                        await users.wait_until_subscribed()
                         unload(session)
                     user = await _unblocked(load_user, session)
                     if not user.is_authenticated:

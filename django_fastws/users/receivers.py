@@ -11,11 +11,12 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
+from .._core.control import CloseRequest
 from ..conf import conf
-from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED, SESSION_KEY
+from .disconnect import close_after_commit, close_in_background, key_of
+from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED, SESSION_KEY, session_hash, user_key
 from .rechecks import CODE
-from .registry import Ending, end_after_commit, end_behind, key_of, session_hash, user_key
-from .sessions import LOGGED_OUT, note_told, watched
+from .sessions import LOGGED_OUT, note_announced, watched
 
 __all__ = ["connect"]
 
@@ -50,8 +51,10 @@ def logged_out(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         if conf.close_on_logout:
             key = user_key(user) or ("" if session is None else _user_of(session))
             name = session_hash(session)
-            end_behind([Ending(key, CODE, LOGGED_OUT, name, others=not name or conf.close_on_logout != "session")])
-            note_told(session)
+            close_in_background(
+                [CloseRequest(key, CODE, LOGGED_OUT, name, others=not name or conf.close_on_logout != "session")]
+            )
+            note_announced(session)
     except Exception:
         logger.exception("The sockets of a user who has logged out could not be closed")
 
@@ -122,4 +125,4 @@ def deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
 def _after_commit(user: Any, reason: str, using: str) -> None:
     # The key now, for a user who was deleted has no primary key afterwards.
     if key := user_key(user):
-        end_after_commit(Ending(key, CODE, reason), using)
+        close_after_commit(CloseRequest(key, CODE, reason), using)

@@ -1,4 +1,4 @@
-"""The periodic re-check of sessions and users of open sockets, for what no signal tells."""
+"""Periodic re-check of the sessions and users of open sockets, for changes that no signal announces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..threads import threads
 from ..types import Scope
 from .identity import Identity, verify
 
-__all__ = ["CODE", "Rechecks", "Seat"]
+__all__ = ["CODE", "Rechecks", "UserConnection"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -28,8 +28,14 @@ _SOON = 0.05  # seconds within which others may have to be looked at, too
 _JITTER = 0.2  # the part of the time that is left to chance, so that processes do not ask all at once
 
 
-class Seat(Protocol):
-    """What is needed of a connection."""
+class UserConnection(Protocol):
+    """A connection of a user who is logged in.
+
+    Attributes:
+        began: the loop's time at which its handshake began.
+    """
+
+    began: float
 
     @property
     def identity(self) -> Identity: ...
@@ -47,11 +53,11 @@ class Rechecks:
     It belongs to one event loop: one timer, and one task while it looks. A database that fails closes nobody.
 
     Args:
-        seats: says which connections there are.
+        connections: says which connections there are.
     """
 
-    def __init__(self, seats: Callable[[], Iterable[Seat]]) -> None:
-        self._seats = seats
+    def __init__(self, connections: Callable[[], Iterable[UserConnection]]) -> None:
+        self._connections = connections
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = self._has_failed = False
@@ -109,7 +115,9 @@ class Rechecks:
     async def _run(self) -> None:
         try:
             if conf.close_on_logout:
-                await self._look_at_all([seat for seat in self._seats() if seat.identity.is_stored])
+                await self._look_at_all(
+                    [connection for connection in self._connections() if connection.identity.is_stored]
+                )
                 self._has_failed = False
         except Exception as error:
             if not self._has_failed:
@@ -120,7 +128,7 @@ class Rechecks:
             if self._is_wanted and self._timer is None:
                 self._set_timer()
 
-    async def _look_at_all(self, seats: list[Seat]) -> None:
+    async def _look_at_all(self, connections: list[UserConnection]) -> None:
         """Look at these; one that fails does not keep the others from being looked at.
 
         Raises:
@@ -128,12 +136,12 @@ class Rechecks:
         """
         # One by one, where FASTWS_DB_SETUP says for each in which schema or as whom it is asked.
         size = _BATCH if conf.db_setup is None else 1
-        random.shuffle(seats)  # so that what is left is not the same each time
+        random.shuffle(connections)  # so that what is left is not the same each time
         first: Exception | None = None
         in_a_row = 0
-        for at in range(0, len(seats), size):
+        for at in range(0, len(connections), size):
             try:
-                await self._look(seats[at : at + size])
+                await self._look(connections[at : at + size])
                 in_a_row = 0
             except Exception as error:
                 first, in_a_row = first or error, in_a_row + 1
@@ -142,9 +150,9 @@ class Rechecks:
         if first is not None:
             raise first
 
-    async def _look(self, seats: Collection[Seat]) -> None:
-        with threads.assigned(next(iter(seats)).scope), threads.unblocked():
-            ended = await sync_to_async(verify)([seat.identity for seat in seats])
-        for seat in seats:
-            if reason := ended.get(seat.identity):
-                seat.end("session", CODE, reason)
+    async def _look(self, connections: Collection[UserConnection]) -> None:
+        with threads.assigned(next(iter(connections)).scope), threads.unblocked():
+            ended = await sync_to_async(verify)([connection.identity for connection in connections])
+        for connection in connections:
+            if reason := ended.get(connection.identity):
+                connection.end("session", CODE, reason)

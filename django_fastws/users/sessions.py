@@ -13,25 +13,26 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import router
 
+from .._core.control import CloseRequest
 from ..conf import conf
-from .identity import SESSION_ENDED, SESSION_KEY
+from .disconnect import close_after_commit, close_in_background, key_of
+from .identity import SESSION_ENDED, SESSION_KEY, session_hash
 from .rechecks import CODE
-from .registry import Ending, end_after_commit, end_behind, key_of, session_hash
 
-__all__ = ["LOGGED_OUT", "NEW_KEY", "note_told", "watched"]
+__all__ = ["LOGGED_OUT", "NEW_KEY", "note_announced", "watched"]
 
 logger = logging.getLogger("django_fastws.users")
 
 LOGGED_OUT = "logged out"
 NEW_KEY = "the session has a new key"
 _GRACE = 1.0  # seconds in which the browser gets the cookie with the new key, before it connects again
-_WATCHED, _TOLD = "_fastws_watched", "_fastws_told"
+_WATCHED, _ANNOUNCED = "_fastws_watched", "_fastws_announced"
 
 S = TypeVar("S", bound=type)
 
 
 def watched(store: S) -> S:
-    """Have the sessions of an engine tell of their end, in whatever process and request that is.
+    """Have sockets closed when a session of an engine ends, in whatever process and request that is.
 
     Django sends no signal for it. A receiver of the database's signals would hear of it, but for one kind of engines
     only, and would make ``clearsessions`` load every row. So four methods of the class are wrapped, once.
@@ -51,14 +52,14 @@ def watched(store: S) -> S:
 def _wrapped(method: Callable[[Any], None], reason: str) -> Callable[[Any], None]:
     @functools.wraps(method)
     def wrapper(self: Any) -> None:
-        ending = None
-        if _is_asked(self):
+        request = None
+        if _closes_sockets(self):
             with _logged():
-                ending = _ending(self, self.get(SESSION_KEY), reason)
+                request = _close_request(self, self.get(SESSION_KEY), reason)
         method(self)
-        if ending is not None:
+        if request is not None:
             with _logged():
-                _tell(self, ending)
+                _announce(self, request)
 
     return wrapper
 
@@ -66,47 +67,47 @@ def _wrapped(method: Callable[[Any], None], reason: str) -> Callable[[Any], None
 def _awrapped(method: Callable[[Any], Any], reason: str) -> Callable[[Any], Any]:
     @functools.wraps(method)
     async def wrapper(self: Any) -> None:
-        ending = None
-        if _is_asked(self):
+        request = None
+        if _closes_sockets(self):
             with _logged():
-                ending = _ending(self, await self.aget(SESSION_KEY), reason)
+                request = _close_request(self, await self.aget(SESSION_KEY), reason)
         await method(self)
-        if ending is not None:
-            end_behind([ending])
+        if request is not None:
+            close_in_background([request])
 
     return wrapper
 
 
-def _is_asked(session: SessionBase) -> bool:
-    """Whether an end is to be told of: by the settings, and of a session that is stored."""
+def _closes_sockets(session: SessionBase) -> bool:
+    """Whether its end closes sockets: by the settings, and if it is stored."""
     return bool(conf.close_on_logout and session.session_key)
 
 
-def _ending(session: SessionBase, named: Any, reason: str) -> Ending | None:
+def _close_request(session: SessionBase, named: Any, reason: str) -> CloseRequest | None:
     if named is None or not session.session_key or not apps.is_installed("django.contrib.auth"):
         return None
     user, name = key_of(named), session_hash(session)
     if reason == NEW_KEY:
         # The user is the same, so other sockets are not concerned; and what is kept in a cookie stays valid.
-        return Ending(user, CODE, reason, name, others=False, delay=_GRACE) if name else None
-    if getattr(session, _TOLD, None) == session.session_key:
-        # The log-out was told before the session is gone: a handshake in between may have found it, in a process that
-        # did not listen yet. The transaction of the request makes that as long as the request.
-        return Ending(user, CODE, LOGGED_OUT, name, others=False) if name else None
-    return Ending(user, CODE, reason, name, others=conf.close_on_logout != "session")
+        return CloseRequest(user, CODE, reason, name, others=False, delay=_GRACE) if name else None
+    if getattr(session, _ANNOUNCED, None) == session.session_key:
+        # The log-out was published before the session is gone: a handshake in between may have found it, in a process
+        # that did not listen yet. The transaction of the request makes that as long as the request.
+        return CloseRequest(user, CODE, LOGGED_OUT, name, others=False) if name else None
+    return CloseRequest(user, CODE, reason, name, others=conf.close_on_logout != "session")
 
 
-def _tell(session: SessionBase, ending: Ending) -> None:
+def _announce(session: SessionBase, request: CloseRequest) -> None:
     if isinstance(session, DatabaseStore):
-        end_after_commit(ending, router.db_for_write(session.model))
+        close_after_commit(request, router.db_for_write(session.model))
     else:
-        end_behind([ending])
+        close_in_background([request])
 
 
-def note_told(session: Any) -> None:
-    """A log-out has told of the end of a session; what it flushes after that concerns no other session."""
+def note_announced(session: Any) -> None:
+    """A log-out has published the end of a session; what it flushes after that concerns no other session."""
     if isinstance(session, SessionBase):
-        setattr(session, _TOLD, session.session_key)
+        setattr(session, _ANNOUNCED, session.session_key)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from channels_redis.core import RedisChannelLayer as CoreLayer
 
 from django_fastws import WebSocketConnectionError
+from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws.layer import Broker, BrokerClient, LayerStatus, check_layer, get_broker, layer_status
 from django_fastws.layer.channels import ChannelsBroker
 from django_fastws.layer.local import LocalBroker
@@ -58,8 +59,8 @@ class Subscriber:
         self.client: BrokerClient = broker.client(self._deliver)
 
     def _deliver(self, envelope: Any) -> None:
-        self.got.append(envelope["text"])
-        if envelope["text"] == self.last:
+        self.got.append(envelope.data)
+        if envelope.data == self.last:
             self.client.hold()
 
     async def expect(self, *texts: str) -> None:
@@ -69,8 +70,8 @@ class Subscriber:
         assert self.got == list(texts)
 
 
-def hello(text: str) -> dict[str, str | bytes]:
-    return {"type": "test", "text": text}
+def hello(group: str, text: str) -> Envelope:
+    return Envelope(BROADCAST, group, text)
 
 
 # Which one
@@ -103,7 +104,7 @@ async def test_who_has_joined_without_a_layer_is_heard_with_the_one_in_memory(se
     subscriber, group = Subscriber(get_broker()), token()
     await subscriber.client.subscribe(group)
     settings.CHANNEL_LAYERS = {"default": IN_MEMORY}
-    await get_broker().apublish(group, hello("hi"))
+    await get_broker().apublish(hello(group, "hi"))
     assert subscriber.got == ["hi"]
     await subscriber.client.unsubscribe(group)
 
@@ -117,9 +118,9 @@ async def test_what_a_loop_publishes_arrives_in_the_order_of_the_calls(broker):
     texts = [str(number) for number in range(50)]
     if isinstance(get_channel_layer(), CoreLayer):  # which keeps only that of calls that do not overlap
         for text in texts:
-            await broker.apublish(group, hello(text))
+            await broker.apublish(hello(group, text))
     else:
-        await asyncio.gather(*(broker.apublish(group, hello(text)) for text in texts))
+        await asyncio.gather(*(broker.apublish(hello(group, text)) for text in texts))
     await subscriber.expect(*texts)
     await subscriber.client.unsubscribe(group)
     await subscriber.client.close()
@@ -129,12 +130,16 @@ async def test_what_a_thread_publishes_arrives_in_its_order_and_as_it_was(broker
     envelopes: list[Any] = []
     client, group = broker.client(envelopes.append), token()
     await client.subscribe(group)
-    sent = [{"type": "test", "text": str(number), "bytes": b"\x00\xff", "größe": "✓"} for number in range(10)]
-    await asyncio.to_thread(lambda: [broker.publish(group, envelope) for envelope in sent])
+    sent = [Envelope(BROADCAST, group, str(number), "größe ✓") for number in range(10)]
+    sent += [Envelope(BROADCAST, group, b"\x00\xff"), Envelope(BROADCAST, group, "")]
+    sent.append(Envelope.control(group, {"do": "nothing", "größe": "✓"}))
+    await asyncio.to_thread(lambda: [broker.publish(envelope) for envelope in sent])
     async with asyncio.timeout(LIMIT):
         while len(envelopes) < len(sent):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-    assert [{key: envelope[key] for key in sent[0]} for envelope in envelopes] == sent
+    plain = [envelope._replace(sender=None, number=None) for envelope in envelopes]
+    assert plain[:12] == sent[:12]
+    assert [envelope.fields for envelope in plain[12:]] == [envelope.fields for envelope in sent[12:]]
     await client.unsubscribe(group)
     await client.close()
 
@@ -146,15 +151,15 @@ async def test_nothing_is_missed_after_subscribing_and_nothing_comes_after_unsub
     subscriber, group, other = Subscriber(broker), token(), token()
     await subscriber.client.subscribe(other)
     for turn in range(3):
-        await broker.apublish(group, hello("too early"))
+        await broker.apublish(hello(group, "too early"))
         await subscriber.client.subscribe(group)
         await subscriber.client.subscribe(group)  # as for a refresh
         assert subscriber.client.is_subscribed(group)
-        await broker.apublish(group, hello(f"hi {turn}"))
+        await broker.apublish(hello(group, f"hi {turn}"))
         await subscriber.expect(*(f"hi {earlier}" for earlier in range(turn + 1)))
         await subscriber.client.unsubscribe(group)
-    await broker.apublish(group, hello("too late"))
-    await broker.apublish(other, hello("last"))
+    await broker.apublish(hello(group, "too late"))
+    await broker.apublish(hello(other, "last"))
     await subscriber.expect("hi 0", "hi 1", "hi 2", "last")
     await subscriber.client.unsubscribe(group)  # which it is not subscribed to
     await subscriber.client.unsubscribe(other)
@@ -167,7 +172,7 @@ async def test_while_a_client_is_held_nothing_more_is_delivered_and_then_all_in_
 
     async def publish() -> None:
         for number in range(5):
-            await broker.apublish(group, hello(str(number)))
+            await broker.apublish(hello(group, str(number)))
 
     publishing = asyncio.create_task(publish())
     await subscriber.expect("0")
@@ -199,8 +204,8 @@ async def test_nothing_but_our_own_error_gets_out_of_a_broker_that_is_out_of_rea
     broker = get_broker()
     client = broker.client(print)
     for call in (
-        broker.apublish("a", hello("hi")),
-        asyncio.to_thread(broker.publish, "a", hello("hi")),
+        broker.apublish(hello("a", "hi")),
+        asyncio.to_thread(broker.publish, hello("a", "hi")),
         client.subscribe("a"),
         broker.check(0.2),
     ):

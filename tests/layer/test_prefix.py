@@ -8,10 +8,10 @@ import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room, adisconnect
+from django_fastws._core.control import GROUP
 from django_fastws.layer import check_layer
 from django_fastws.rooms.hub import current_hub
 from django_fastws.rooms.subscriptions import Subscriptions
-from django_fastws.users.registry import GROUP
 
 pytestmark = [pytest.mark.redis]
 

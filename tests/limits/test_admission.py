@@ -10,11 +10,12 @@ from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 
 from django_fastws import FastWS, adisconnect
+from django_fastws._core.control import GROUP
 from django_fastws.asgi import get_asgi_application
 from django_fastws.rooms import subscriptions
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import middleware as user_middleware
-from django_fastws.users import registry as users
+from django_fastws.users import registry
 from django_fastws.users.registry import current_users
 from tests.support.brokers import FakeClient, fake_broker
 
@@ -112,7 +113,7 @@ async def test_the_user_is_not_looked_up_before_the_process_listens(monkeypatch)
     assert looked == []
     subscriber.gates["subscribe"].set()
     assert await opening == "open"
-    assert looked == [[users.GROUP]]
+    assert looked == [[GROUP]]
     await current_users().settled()
     assert not subscriber.groups  # for nobody was logged in
 
@@ -129,12 +130,12 @@ async def test_an_end_between_the_look_and_the_route_is_heard(end):
     pause.go_on.set()
     assert await opening == 403
     await current_users().settled()
-    assert not current_users().listens
+    assert not current_users().is_subscribed
 
 
 @pytest.mark.parametrize("end", [log_out, deactivate, delete, disconnect, flush], ids=lambda end: end.__name__)
 async def test_an_end_during_a_rule_is_heard_however_long_that_takes(end, monkeypatch):
-    monkeypatch.setattr(users, "_MEMORY_SIZE", 1)
+    monkeypatch.setattr(registry, "_MEMORY_SIZE", 1)
     pause = Pause()
 
     async def rule(ws):
@@ -220,7 +221,7 @@ async def test_who_was_nobody_after_all_leaves_nothing_behind():
     async with connect("/x", cookies={"sessionid": "x" * 32}):
         assert current_users()._expected == 0
         await current_users().settled()
-        assert not current_users().listens
+        assert not current_users().is_subscribed
 
 
 async def test_a_handshake_that_fails_leaves_nothing_behind(monkeypatch):

@@ -10,12 +10,13 @@ import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room
+from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer.redis import delivery_queue
 from django_fastws.limits import statistics
 from django_fastws.rooms import scheduler as scheduler_module
-from django_fastws.rooms.hub import current_hub, envelope
+from django_fastws.rooms.hub import current_hub
 from tests.support.processes import RedisServer
 
 pytestmark = [pytest.mark.redis]
@@ -161,8 +162,8 @@ async def test_joining_while_the_subscription_is_made_again_waits_for_it(limited
 
 def envelope_for(name, text, **more):
     layer = get_channel_layer()
-    crossing = envelope(group_name(name), Payload(text), None) | more
-    return layer.for_loop()._get_group_channel_name(group_name(name)), layer.serialize(crossing)
+    message = Envelope.broadcast(group_name(name), Payload(text)).encode() | more
+    return layer.for_loop()._get_group_channel_name(group_name(name)), layer.serialize(message)
 
 
 async def test_a_broadcast_that_says_it_is_for_another_room_is_for_nobody(limited_redis, join, caplog):

@@ -19,6 +19,7 @@ from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
 from django_fastws._core import json as json_module
 from django_fastws._core import messages as messages_module
 from django_fastws._core.backlog import Backlog
+from django_fastws._core.envelope import Envelope
 from django_fastws._core.fanout import FanOut
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Batch, Payload
@@ -192,8 +193,8 @@ class Local(BrokerClient):
 def make_member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What makes a transport and its socket. What is published arrives at once."""
 
-    async def publish(group: str, crossing: Any) -> None:
-        current_hub().deliver(crossing)
+    async def publish(envelope: Envelope) -> None:
+        current_hub().deliver(envelope)
 
     broker = fake_broker(client=Local, apublish=publish)
     monkeypatch.setattr(rooms_module, "get_broker", broker)

@@ -25,8 +25,9 @@ from django_fastws.signals import layer_restored
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import rechecks
 from django_fastws.users import registry as users
-from django_fastws.users.identity import Identity, verify
-from django_fastws.users.registry import current_users, user_key
+from django_fastws.users.background import publisher
+from django_fastws.users.identity import Identity, user_key, verify
+from django_fastws.users.registry import current_users
 from tests.support.brokers import fake_broker
 from tests.users.test_authentication import ENGINES, log_in, store
 
@@ -589,16 +590,16 @@ async def test_what_changes_no_password_ends_nothing():
 
 @pytest.mark.usefixtures("served", "never")
 async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_that_is_gone(monkeypatch):
-    crossings = []
+    published = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     _, client = await logged_in()
     await client.post("/logout/")
     await client.aforce_login(await User.objects.acreate(username="bob"))
-    await sync_to_async(users._publisher.drain)()
-    assert [(crossing["reason"], "others" in crossing) for crossing in crossings] == [
+    await sync_to_async(publisher.drain)()
+    assert [(envelope.fields["reason"], "others" in envelope.fields) for envelope in published] == [
         ("logged out", True),
         ("logged out", False),
     ]
@@ -666,10 +667,10 @@ async def test_a_save_that_has_failed_ends_nothing_later():
 
 
 async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
-    crossings = []
+    published = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     client = AsyncClient()
     session = await client.asession()
@@ -677,7 +678,7 @@ async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
     await session.asave()
     client.cookies["sessionid"] = session.session_key
     await client.aforce_login(await User.objects.acreate(username="ada"))
-    assert crossings == []
+    assert published == []
 
 
 # One wait, and only for changes
@@ -686,17 +687,17 @@ async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
 @pytest.fixture
 def hanging(monkeypatch):
     """A layer that takes nothing for as long as the test lasts; what was tried to publish."""
-    crossings, go_on = [], threading.Event()
+    published, go_on = [], threading.Event()
 
-    def publish(group, crossing):
-        crossings.append(crossing)
+    def publish(envelope):
+        published.append(envelope)
         go_on.wait(30)
 
-    monkeypatch.setattr("django_fastws.rooms.on_commit.get_broker", fake_broker(publish=publish))
-    monkeypatch.setattr("django_fastws.rooms.on_commit._PATIENCE", 0.2)
-    yield crossings
+    monkeypatch.setattr("django_fastws.users.background.get_broker", fake_broker(publish=publish))
+    monkeypatch.setattr("django_fastws.users.background._LONGEST_WAIT", 0.2)
+    yield published
     go_on.set()
-    users._publisher.drain()
+    publisher.drain()
 
 
 def deactivate(people):
@@ -746,17 +747,17 @@ def test_however_many_users_one_request_waits_once(hanging, work):
 
 
 def test_one_transaction_is_one_message(monkeypatch):
-    crossings = []
+    published = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     people = [User.objects.create(username=f"user{number}") for number in range(40)]
     in_one_transaction(people)
-    assert len(crossings) == 1
-    assert all(isinstance(value, str) for value in crossings[0].values())
+    assert len(published) == 1
+    assert all(isinstance(value, str) for value in published[0].fields.values())
     delete(people)
-    assert len(crossings) == 2
+    assert len(published) == 2
 
 
 @pytest.mark.usefixtures("served", "never")
@@ -779,13 +780,13 @@ async def test_of_a_transaction_everybody_is_closed_and_nobody_of_a_savepoint_th
 
 @pytest.mark.parametrize("how", ["again", "anew", "loaded long ago"])
 def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
-    crossings = []
+    published = []
     ada = User.objects.create(username="ada")
     former = User.objects.get(pk=ada.pk)
     deactivate([ada])
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     if how == "again":
         ada.save()
@@ -793,19 +794,19 @@ def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
         User(pk=ada.pk, username="ada", is_active=False, password=ada.password).save()
     else:
         deactivate([former])
-    assert crossings == []
+    assert published == []
 
 
 def test_who_was_made_active_meanwhile_is(monkeypatch):
-    crossings = []
+    published = []
     ada = User.objects.create(username="ada", is_active=False)
     User.objects.update(is_active=True)
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     ada.save()
-    assert [crossing["user"] for crossing in crossings] == [user_key(ada)]
+    assert [envelope.fields["user"] for envelope in published] == [user_key(ada)]
 
 
 def test_a_save_of_an_active_user_asks_nothing_more():

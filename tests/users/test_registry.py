@@ -17,12 +17,16 @@ from django.test import AsyncClient, override_settings
 from django.utils.functional import SimpleLazyObject
 
 from django_fastws import FastWS, Room, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect
+from django_fastws._core.control import GROUP
+from django_fastws._core.envelope import Envelope
 from django_fastws.layer import get_broker
 from django_fastws.limits import statistics
 from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import registry as users
-from django_fastws.users.registry import GROUP, current_users, session_hash, user_key
+from django_fastws.users.background import publisher
+from django_fastws.users.identity import session_hash, user_key
+from django_fastws.users.registry import current_users
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.brokers import fake_broker
 from tests.support.ids import shown
@@ -383,8 +387,8 @@ async def test_who_is_closed_before_it_was_accepted_is_denied():
 
 
 async def publish(**more):
-    crossing = {"type": "fastws.control", "v": "1", "do": "disconnect", "user": user_key(ADA)}
-    await get_broker().apublish(GROUP, {**crossing, "code": "4401", "reason": "bye", **more})
+    fields = {"do": "disconnect", "user": user_key(ADA), "code": "4401", "reason": "bye", **more}
+    await get_broker().apublish(Envelope.control(GROUP, fields))
 
 
 @pytest.mark.parametrize("more", [{"later": "5"}, {"session": ""}, {"epoch": b"x", "code": "4401"}])
@@ -394,7 +398,7 @@ async def test_keys_that_are_not_known_are_ignored(ends, more):
         assert await closed(ws) == (4401, "bye")
 
 
-@pytest.mark.parametrize("more", [{"v": "2"}, {"type": "fastws.other"}, {"do": "mute"}, {"user": "auth.user:999999"}])
+@pytest.mark.parametrize("more", [{"do": "mute"}, {"user": "auth.user:999999"}])
 async def test_what_is_of_another_release_is_ignored(ends, more, caplog):
     async with connect("/x", user=ADA) as ws:
         await publish(**more)
@@ -440,10 +444,10 @@ async def test_the_memory_of_those_who_were_closed_has_a_bound(ends, monkeypatch
     async with connect("/x", user=BOB):
         for pk in range(100, 200):
             await adisconnect(user=pk)
-        assert len(current_users()._ended) == 10
+        assert len(current_users()._closed) == 10
         monkeypatch.setattr(users, "_MEMORY_SECONDS", 0)
         await adisconnect(user=500)
-        assert len(current_users()._ended) == 1
+        assert len(current_users()._closed) == 1
 
 
 # Log-out
@@ -504,21 +508,22 @@ async def test_a_log_out_in_a_view(ends):
 
 
 async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
-    crossings = []
+    published = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append((group, crossing))),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     client = await logged_in(await User.objects.acreate(username="ada"))
     key = client.cookies["sessionid"].value
     await client.alogout()
-    await sync_to_async(users._publisher.drain)()
-    assert crossings
-    for group, crossing in crossings:
-        assert group == GROUP
-        assert all(isinstance(value, (str, bytes)) for value in crossing.values())
-        assert key not in json.dumps([group, crossing])
-        assert crossing["session"] == session_hash(SessionStore(key))
+    await sync_to_async(publisher.drain)()
+    assert published
+    for envelope in published:
+        fields = envelope.fields
+        assert envelope.room == GROUP
+        assert all(isinstance(value, (str, bytes)) for value in fields.values())
+        assert key not in json.dumps([envelope.room, dict(fields)])
+        assert fields["session"] == session_hash(SessionStore(key))
 
 
 @pytest.mark.parametrize("setting", [True, "session"])
@@ -638,13 +643,13 @@ async def test_a_user_who_is_deleted_is_closed(ends, how):
 
 
 async def test_who_is_created_inactive_is_nobodys_concern(monkeypatch):
-    crossings = []
+    published = []
     monkeypatch.setattr(
-        "django_fastws.rooms.on_commit.get_broker",
-        fake_broker(publish=lambda group, crossing: crossings.append(crossing)),
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
     )
     await User.objects.acreate(username="ada", is_active=False)
-    assert crossings == []
+    assert published == []
 
 
 async def test_other_models_are_deleted_as_fast_as_ever():
@@ -685,7 +690,7 @@ def no_redis(settings):
         }
     }
     yield
-    if (thread := users._publisher._thread) is not None:  # which would keep the next test's log-outs waiting
+    if (thread := publisher._thread) is not None:  # which would keep the next test's log-outs waiting
         thread.join()
 
 

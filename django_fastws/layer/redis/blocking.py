@@ -10,12 +10,12 @@ from typing import Any
 
 import redis
 
+from ..._core.envelope import EncodedEnvelope, Envelope
 from ..._core.forks import reset_in_child
 from ..._core.resp import ErrorReply, ReplyReader, command, publish_command
-from ..._core.sequences import Numbered
+from ..._core.sequences import Sender
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
-from ..broker import Envelope
 from ..errors import connection_closed, is_timeout, not_answering, not_redis, timed_out, unreachable
 from ..outages import LayerServer, Outage
 from .compatibility import IncompatibleVersionError, new_connection, shard_index, socket_of
@@ -62,15 +62,15 @@ class BlockingPublisher:
         self._idle: list[list[_BlockingConnection]] = [[] for _ in self._hosts]
         self._held_bytes = 0
 
-    def publish(self, group: str, envelope: Envelope, serialize: Callable[[Envelope], bytes]) -> None:
+    def publish(self, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]) -> None:
         """Publish, and wait until Redis has it.
 
         Args:
-            serialize: the layer's, which turns an envelope into bytes.
+            serialize: the layer's, which turns an encoded envelope into bytes.
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
-        channel = f"{self._prefix}__group__{group}"
+        channel = f"{self._prefix}__group__{envelope.room}"
         shard = shard_index(channel, len(self._hosts))
         idle = self._idle[shard]
         try:
@@ -78,7 +78,7 @@ class BlockingPublisher:
         except IndexError:
             connection = _BlockingConnection(self._pool(shard), self._servers[shard])
         try:
-            data = publish_command(channel.encode(), serialize(connection.numbered.add(envelope)))
+            data = publish_command(channel.encode(), serialize(envelope.encode(*connection.sender.next())))
             reply = self._send(connection, data)
         finally:
             if connection.is_open and len(idle) < self._MOST_IDLE:
@@ -163,7 +163,7 @@ class _BlockingConnection:
     def __init__(self, pool: Any, server: LayerServer) -> None:
         self._pool = pool
         self.server = server
-        self.numbered = Numbered()
+        self.sender = Sender()
         #: Whether it was open before the last exchange.
         self.was_open = False
         self._connection: Any = None

@@ -9,8 +9,10 @@ from typing import Any
 
 from ... import metrics
 from ..._core.channel_queue import ChannelQueue
+from ..._core.envelope import decode
 from ..._core.sequences import Sequences
 from ..broker import Deliver
+from ..decoding import DecodingErrors
 
 __all__ = ["DeliveryQueue"]
 
@@ -31,7 +33,7 @@ class DeliveryQueue:
 
     Args:
         deliver: the client's; must not raise.
-        deserialize: the layer's, which turns bytes into an envelope.
+        deserialize: the layer's, which turns bytes into what was published.
     """
 
     def __init__(self, deliver: Deliver, deserialize: Callable[[bytes], Any]) -> None:
@@ -41,7 +43,8 @@ class DeliveryQueue:
         self._queue = ChannelQueue(_MOST_BYTES)
         self._groups: dict[bytes, str] = {}
         self._sequences = Sequences()
-        self._is_held = self._is_draining = self._saw_garbage = self._saw_stranger = False
+        self._errors = DecodingErrors()
+        self._is_held = self._is_draining = False
         #: Whether what comes has to wait: the client is held, or others wait. It is asked for every message.
         self._must_wait = False
         #: How many broadcasts were dropped since when, until nothing more was for a while; and when that is said.
@@ -111,25 +114,14 @@ class DeliveryQueue:
 
     def _open_envelope(self, channel: bytes, data: bytes) -> None:
         try:
-            envelope = self._deserialize(data)
-            group = envelope.get("room")
-            if group is not None and group != self._groups.get(channel, group):
-                self._refuse(channel, group)
-            elif self._sequences.is_next(envelope.get("by"), envelope.get("nr")):
+            envelope = decode(self._deserialize(data))
+            if envelope is None:
+                return
+            room = envelope.room
+            if room and room != self._groups.get(channel, room):
+                self._errors.log_stranger(self._groups[channel], room)
+            elif self._sequences.is_next(envelope.sender, envelope.number):
                 self._deliver(envelope)
         except Exception as error:
             # Somebody else publishes here, or with other keys or another format.
-            if not self._saw_garbage:
-                self._saw_garbage = True
-                logger.warning(
-                    "Ignoring what is no message of a channel layer: %s: %s", type(error).__name__, str(error)[:200]
-                )
-
-    def _refuse(self, channel: bytes, group: object) -> None:
-        if not self._saw_stranger:
-            self._saw_stranger = True
-            logger.warning(
-                "Ignoring broadcasts that came for %s and say that they are for another room: %.80r",
-                self._groups[channel],
-                group,
-            )
+            self._errors.log(error)

@@ -10,7 +10,8 @@ from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
-from ..broker import Deliver, Envelope
+from ..._core.envelope import Envelope
+from ..broker import Deliver
 from ..outages import outage_of
 from .blocking import BlockingPublisher
 from .compatibility import check_layer_classes, check_loop_layer
@@ -118,13 +119,13 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         self._shards = [RedisShard(host, outage.server(describe(host)), self._deliver) for host in hosts]
         self._queues: dict[bytes, DeliveryQueue] = {}
 
-    def broadcast(self, group: str, envelope: Envelope) -> Awaitable[None]:
-        """Publish to a group, when awaited; duplicates, because it was sent again, are passed over by receivers.
+    def broadcast(self, envelope: Envelope) -> Awaitable[None]:
+        """Publish to the envelope's room, when awaited; receivers pass over duplicates, which are sent again.
 
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
-        name = self._get_group_channel_name(group)
+        name = self._get_group_channel_name(envelope.room)
         shard: RedisShard = self._get_shard(name)
         return shard.broadcast(name, envelope, self.channel_layer.serialize)
 

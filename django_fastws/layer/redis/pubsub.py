@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..broker import Broker, BrokerClient, Deliver, Envelope
+from ..._core.envelope import Envelope
+from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
 from ..outages import LayerStatus, outage_of
 from .layer import LoopLayer, RedisChannelLayer
@@ -19,11 +20,11 @@ class RedisBroker(Broker):
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
 
-    async def apublish(self, group: str, envelope: Envelope) -> None:
-        await self._layer.for_loop().broadcast(group, envelope)
+    async def apublish(self, envelope: Envelope) -> None:
+        await self._layer.for_loop().broadcast(envelope)
 
-    def publish(self, group: str, envelope: Envelope) -> None:
-        self._layer.blocking.publish(group, envelope, self._layer.serialize)
+    def publish(self, envelope: Envelope) -> None:
+        self._layer.blocking.publish(envelope, self._layer.serialize)
 
     async def check(self, seconds: float = 2.0) -> None:
         async with translated("check the channel layer", seconds):

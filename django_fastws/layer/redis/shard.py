@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ..._core.envelope import EncodedEnvelope, Envelope
 from ..._core.resp import command, publish_command
-from ..._core.sequences import Numbered
-from ..broker import Envelope
+from ..._core.sequences import Sender
 from ..outages import LayerServer
 from .compatibility import sentinel_clients
 from .hosts import create_pool
@@ -35,7 +35,7 @@ class RedisShard:
         self._pool = create_pool(host)
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
-        self._numbered = Numbered()
+        self._sender = Sender()
         hooks = {"reached": self._reached, "changed": self._changed}
         self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, **hooks)
         self.publisher = RedisPublisher(
@@ -52,13 +52,16 @@ class RedisShard:
         self.subscriber.check()
         self.publisher.check()
 
-    async def broadcast(self, channel: str, envelope: Envelope, serialize: Callable[[Envelope], bytes]) -> None:
+    async def broadcast(
+        self, channel: str, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]
+    ) -> None:
         """Publish an envelope under a number, by which receivers know what was sent twice."""
         publisher = self.publisher
         if publisher.may_be_full:
             await publisher.wait_for_space()
         # From here to the queue nobody else has a turn, so the numbers are in order there.
-        await publisher.send(publish_command(channel.encode(), serialize(self._numbered.add(envelope))))
+        data = serialize(envelope.encode(*self._sender.next()))
+        await publisher.send(publish_command(channel.encode(), data))
 
     async def check(self) -> None:
         """Ask whether Redis is there."""

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws.layer.redis import delivery_queue
 from django_fastws.layer.redis.delivery_queue import DeliveryQueue
+from tests.support.envelopes import holding, value_of
 
 
 class Hub:
@@ -23,13 +25,13 @@ class Hub:
         self.queue.open(b"asgi__group__b", "b")
 
     def deliver(self, envelope):
-        self.got.append(envelope["text"])
+        self.got.append(value_of(envelope))
         if self.enough is not None and len(self.got) >= self.enough:
             self.queue.hold()
 
-    def receive(self, text, group="a", **more):
-        envelope = {"room": group, "text": text, **more}
-        self.queue.receive(b"asgi__group__" + group.encode(), msgpack.packb(envelope))
+    def receive(self, value, group="a", **more):
+        message = holding(group, value).encode() | more
+        self.queue.receive(b"asgi__group__" + group.encode(), msgpack.packb(message))
 
 
 async def settled():
@@ -46,13 +48,17 @@ GARBAGE = st.one_of(
         lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
         max_leaves=5,
     ).map(msgpack.packb),
-    st.dictionaries(st.sampled_from(["by", "nr", "room", "text"]), st.text(max_size=30)).map(msgpack.packb),
+    st.dictionaries(st.sampled_from(["by", "nr", "room", "text"]), st.text(max_size=30)).map(
+        lambda keys: msgpack.packb(Envelope(BROADCAST, "a", "hi").encode() | keys)
+    ),
 )
 
 
 @settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(GARBAGE, max_size=8))
-@example([b"\x91" * 2000, b"\xdd\xff\xff\xff\xff", msgpack.packb({"by": "x", "nr": "9" * 5000})])
+@example(
+    [b"\x91" * 2000, b"\xdd\xff\xff\xff\xff", msgpack.packb(Envelope(BROADCAST, "a", "hi").encode("x", "9" * 5000))]
+)
 async def test_whatever_bytes_come_are_said_once_and_stand_in_nobodys_way(caplog, garbage):
     caplog.clear()
     hub = Hub()
@@ -68,7 +74,7 @@ async def test_whatever_bytes_come_are_said_once_and_stand_in_nobodys_way(caplog
 async def test_what_is_for_another_room_is_for_nobody_and_said_once(caplog):
     hub = Hub()
     for _ in range(3):
-        hub.queue.receive(b"asgi__group__a", msgpack.packb({"room": "b", "text": "wrong"}))
+        hub.queue.receive(b"asgi__group__a", msgpack.packb(Envelope(BROADCAST, "b", "wrong").encode()))
     hub.receive("right", "b")
     assert hub.got == ["right"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

@@ -23,13 +23,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from django_fastws import Room, WebSocketConnectionError
+from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer import LayerStatus, RedisChannelLayer, check_layer, layer_status
 from django_fastws.layer.redis import blocking
 from django_fastws.layer.redis.publisher import RedisPublisher
 from django_fastws.layer.redis.reconnecting import ReconnectingConnection
-from django_fastws.rooms.hub import current_hub, envelope
+from django_fastws.rooms.hub import current_hub
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import connect as connect_inside
 from tests.conftest import check_log, layer_config
@@ -447,11 +448,11 @@ async def test_what_redis_has_taken_without_a_word_is_sent_again_and_heard_once(
         far = RedisChannelLayer(hosts=[proxy.url])
 
         async def broadcast(text: str) -> None:
-            sent = envelope(group_name("r"), Payload(text), None)
+            envelope = Envelope.broadcast(group_name("r"), Payload(text))
             if way == "loop":
-                await far.for_loop().broadcast(group_name("r"), sent)
+                await far.for_loop().broadcast(envelope)
             else:
-                await asyncio.to_thread(far.blocking.publish, group_name("r"), sent, far.serialize)
+                await asyncio.to_thread(far.blocking.publish, envelope, far.serialize)
 
         await broadcast("0")
         assert await ada.receive_text() == "0"

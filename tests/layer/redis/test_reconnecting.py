@@ -20,6 +20,7 @@ from django_fastws.layer.redis.publisher import RedisPublisher
 from django_fastws.layer.redis.reconnecting import ReconnectingConnection
 from django_fastws.layer.redis.shard import SETTLING_SECONDS
 from tests.site.client import LIMIT, token
+from tests.support.envelopes import holding, value_of
 from tests.support.ids import shown
 from tests.support.processes import ROOT, RedisServer
 
@@ -36,11 +37,11 @@ class Group:
         self._came = asyncio.Event()
 
     def _deliver(self, envelope: Any) -> None:
-        self.got.append(envelope["n"])
+        self.got.append(value_of(envelope))
         self._came.set()
 
     async def send(self, n: Any) -> None:
-        await get_broker().apublish(self.name, {"type": "test", "n": n})
+        await get_broker().apublish(holding(self.name, n))
 
     async def hears(self, n: Any) -> None:
         """Wait until something came."""
@@ -114,7 +115,7 @@ async def test_consumers_share_that(group, writes):
     await group.send("first")
     writes.clear()
     layer = get_channel_layer()
-    sends = [layer.group_send(group.name, {"type": "test", "n": n}) for n in range(100)]
+    sends = [layer.group_send(group.name, holding(group.name, n).encode()) for n in range(100)]
     await asyncio.gather(group.send("room"), *sends)
     assert len(writes) == 1
     await group.expect(["first", "room", *range(100)])
@@ -135,12 +136,12 @@ async def test_a_thousand_joins_in_one_turn_are_one_write(group, writes):
     await asyncio.gather(*(group.client.subscribe(name) for name in names))
     assert len(writes) == 1
     assert writes[0].count(b"SUBSCRIBE") == 3
-    await asyncio.gather(*(get_broker().apublish(name, {"n": name}) for name in names))
+    await asyncio.gather(*(get_broker().apublish(holding(name, name)) for name in names))
     await group.expect(names)
     writes.clear()
     await asyncio.gather(*(group.client.unsubscribe(name) for name in names))
     assert len(writes) == 1
-    await asyncio.gather(*(get_broker().apublish(name, {"n": name}) for name in names))
+    await asyncio.gather(*(get_broker().apublish(holding(name, name)) for name in names))
     await group.send("last")
     await group.expect([*names, "last"])
 
@@ -160,7 +161,7 @@ async def test_what_came_at_once_is_delivered_at_once(group, monkeypatch, redis_
         (channel,) = client.pubsub_channels(f"*{group.name}")
         with client.pipeline(transaction=False) as pipeline:
             for n in range(300):
-                pipeline.publish(channel, layer.serialize({"n": n}))
+                pipeline.publish(channel, layer.serialize(holding(group.name, n).encode()))
             pipeline.execute()  # blocks this loop meanwhile
     await group.expect(list(range(300)))
     assert max(turns) > 200
@@ -178,13 +179,13 @@ async def test_each_publisher_learns_whether_redis_took_its_own(settings, own_re
         settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
         groups = ["allowed.1", "forbidden.1", "allowed.2", "forbidden.2"]
         results = await asyncio.gather(
-            *(get_broker().apublish(name, {"n": 1}) for name in groups), return_exceptions=True
+            *(get_broker().apublish(holding(name, 1)) for name in groups), return_exceptions=True
         )
         assert [type(result) for result in results] == [type(None), WebSocketConnectionError] * 2
         assert str(results[1]).startswith("cannot broadcast: Redis refuses: NOPERM")
         with pytest.raises(WebSocketConnectionError, match="cannot broadcast: Redis refuses: NOPERM"):
-            await asyncio.to_thread(get_broker().publish, "forbidden", {"n": 1})
-        await asyncio.to_thread(get_broker().publish, "allowed", {"n": 1})
+            await asyncio.to_thread(get_broker().publish, holding("forbidden", 1))
+        await asyncio.to_thread(get_broker().publish, holding("allowed", 1))
         here = get_broker().client(lambda envelope: None)
         await here.subscribe("allowed.1")
         with pytest.raises(WebSocketConnectionError, match="cannot join a room: Redis refuses: NOPERM"):
@@ -258,11 +259,11 @@ async def test_leaving_and_coming_back_in_one_turn(group):
     await group.client.subscribe(name)
     for _ in range(3):
         await asyncio.gather(group.client.unsubscribe(name), group.client.subscribe(name))
-        await get_broker().apublish(name, {"n": "again"})
+        await get_broker().apublish(holding(name, "again"))
     await group.send("all of it")
     await group.hears("all of it")  # Redis may have answered the publisher before it has written to the subscriber
     await asyncio.gather(group.client.subscribe(name), group.client.unsubscribe(name))
-    await get_broker().apublish(name, {"n": "gone"})
+    await get_broker().apublish(holding(name, "gone"))
     await group.send("last")
     await group.expect([*["again"] * 3, "all of it", "last"])
 
@@ -290,7 +291,7 @@ async def test_options(settings, redis_server: RedisServer, host, config):
     await group.client.subscribe(group.name)
     await check_layer()
     await group.send("größe")
-    await asyncio.to_thread(get_broker().publish, group.name, {"n": "from a thread"})
+    await asyncio.to_thread(get_broker().publish, holding(group.name, "from a thread"))
     await group.expect(["größe", "from a thread"])
     await get_channel_layer().flush()
 
@@ -309,7 +310,7 @@ async def test_groups_of_several_hosts(settings, redis_server, own_redis):
     await check_layer()
     for n in range(30):  # the shards' numbers have nothing to do with each other
         await asyncio.gather(*(group.send(n) for group in groups))
-    await asyncio.to_thread(lambda: [get_broker().publish(group.name, {"n": "sync"}) for group in groups])
+    await asyncio.to_thread(lambda: [get_broker().publish(holding(group.name, "sync")) for group in groups])
     for group in groups:
         await group.expect([*range(30), "sync"])
     await get_channel_layer().flush()

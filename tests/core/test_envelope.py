@@ -1,0 +1,99 @@
+"""Envelopes: what is encoded is decoded, by any release that has the version, and nothing else is."""
+
+import pytest
+
+from django_fastws._core.envelope import BROADCAST, CONTROL, VERSION, Envelope, UnknownVersion, decode
+from django_fastws._core.messages import Payload
+
+GOOD = {"type": "fastws.broadcast", "v": VERSION, "room": "fastws.n.lobby", "text": "hi"}
+
+
+@pytest.mark.parametrize("data", ["text", b"bytes", "", b""])
+@pytest.mark.parametrize("exclude", [None, "some-id"])
+@pytest.mark.parametrize("numbered", [(), ("sender", "5")], ids=["plain", "numbered"])
+def test_a_broadcast_is_decoded_as_it_was_encoded(data, exclude, numbered):
+    envelope = Envelope.broadcast("fastws.n.lobby", Payload(data), exclude)
+    encoded = envelope.encode(*numbered)
+    assert all(type(key) is str and type(value) in (str, bytes) for key, value in encoded.items())
+    sender, number = numbered or (None, None)
+    assert decode(encoded) == envelope._replace(sender=sender, number=number)
+
+
+def test_a_control_message_is_decoded_as_it_was_encoded():
+    fields = {"do": "disconnect", "user": "auth.user:1"}
+    encoded = Envelope.control("fastws.c.users", fields).encode("sender", "5")
+    envelope = decode(encoded)
+    assert (envelope.kind, envelope.fields, envelope.sender, envelope.number) == (CONTROL, fields, "sender", "5")
+
+
+# Version "1" as it is on its way today, between releases: whoever changes this, changes the version
+
+
+@pytest.mark.parametrize(
+    ("envelope", "encoded"),
+    [
+        (Envelope(BROADCAST, "fastws.n.lobby", "hi"), GOOD),
+        (
+            Envelope(BROADCAST, "fastws.n.lobby", b"\x00", "id"),
+            {"type": "fastws.broadcast", "v": "1", "room": "fastws.n.lobby", "bytes": b"\x00", "exclude": "id"},
+        ),
+        (
+            Envelope.control("fastws.c.users", {"do": "disconnect", "user": "u"}),
+            {"type": "fastws.control", "v": "1", "do": "disconnect", "user": "u"},
+        ),
+    ],
+    ids=["text", "bytes", "control"],
+)
+def test_the_encoding_of_version_1(envelope, encoded):
+    assert envelope.encode() == encoded
+    assert envelope.encode("sender", "5") == {**encoded, "by": "sender", "nr": "5"}
+
+
+def test_keys_that_are_not_known_are_ignored():
+    assert decode({**GOOD, "offset": "5", "epoch": b"x"}) == decode(GOOD)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"type": "chat.message", "text": "of a consumer"},
+        {**GOOD, "room": None},
+        {"type": "fastws.broadcast", "v": "1"},
+    ],
+    ids=["empty", "of a consumer", "no room", "nothing else"],
+)
+def test_what_is_no_envelope_is_none(message):
+    assert decode(message) is None
+
+
+@pytest.mark.parametrize("kind", [BROADCAST, CONTROL])
+@pytest.mark.parametrize("version", ["2", 1, None, 100_000 * "9"], ids=["2", "a number", "none", "long"])
+def test_another_version_is_refused_and_named_in_short(kind, version):
+    with pytest.raises(UnknownVersion) as caught:
+        decode({**GOOD, "type": kind, "v": version})
+    assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"text": 5},
+        {"text": ["a"]},
+        {"text": {"a": 1}},
+        {"text": None},
+        {"bytes": 5},
+        {"bytes": "text"},
+        {"exclude": ["1"]},
+        {"room": ["fastws.n.lobby"]},
+    ],
+    ids=lambda change: next(iter(change)) + " " + type(next(iter(change.values()))).__name__,
+)
+def test_what_is_no_message_is_refused(change):
+    with pytest.raises(TypeError):
+        decode({**GOOD, **change})
+
+
+def test_a_broadcast_without_a_message_is_refused():
+    with pytest.raises(KeyError):
+        decode({"type": "fastws.broadcast", "v": VERSION, "room": "fastws.n.lobby"})
