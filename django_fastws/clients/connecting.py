@@ -76,15 +76,8 @@ class Connector:
         try:
             url = await resolve(route.url)
             headers = await resolve(route.options["headers"])
-        except OSError as error:
-            return AttemptResult(
-                Outcome.TRANSIENT_FAILURE, mask_secrets(f"the URL or headers could not be resolved: {error}")
-            )
         except Exception as error:
-            logger.exception("%s: a callable for the URL or headers failed", route.handler_name)
-            return AttemptResult(
-                Outcome.HANDLER_FAILED, f"the URL or headers could not be resolved: {type(error).__name__}"
-            )
+            return self._not_resolved(error)
         try:
             check_url(url, ("ws", "wss"))
         except ValueError as error:
@@ -103,6 +96,14 @@ class Connector:
                 logger.exception("%s: could not connect to %s", route.handler_name, mask_url(url))
                 return AttemptResult(Outcome.PERMANENT_FAILURE, type(error).__name__)
             return result
+
+    def _not_resolved(self, error: Exception) -> AttemptResult:
+        """A callable for the URL or headers has raised this; an OSError, such as of a database, may pass."""
+        what = "the URL or headers could not be resolved"
+        if isinstance(error, OSError):
+            return AttemptResult(Outcome.TRANSIENT_FAILURE, mask_secrets(f"{what}: {error}"))
+        logger.error("%s: a callable for the URL or headers failed", self._route.handler_name, exc_info=error)
+        return AttemptResult(Outcome.HANDLER_FAILED, f"{what}: {type(error).__name__}")
 
     async def _connect(self, url: str, options: dict[str, Any]) -> ClientConnection:
         is_decoding = is_possible()

@@ -142,37 +142,46 @@ class Runner:
         if isinstance(connected, AttemptResult):
             logger.warning("WebSocket not connected: %s (%s)", self.url, connected.reason)
             return connected
-        self._transport = transport = connected.transport_class(
+        transport = connected.transport_class(
             connected.connection,
             connected.url,
             self.attempt,
             guard=lease.check if lease is not None else None,
             token=lease.token if lease is not None else None,
         )
-        self.state, self.connected_at = "connected", time.time()
-        metrics.outbound_connections.add(1)
-        logger.info("✔ WebSocket connected: %s", self.url)
-        reason = ""
+        self._opened(transport)
+        result, lost_lease = None, False
         try:
-            if lease is not None:
-                lease.guard(transport)
             if self._stopping.is_set():  # too late for the handler
                 await transport.close(*GOING_AWAY)
                 raise Stopped
             result = await run_handler(self.route, transport, self._sockets)
-            reason = result.reason
         finally:
-            self.state, self.connected_at = "closed", None
-            metrics.outbound_connections.add(-1)
-            self._counted_in, self._counted_out = self.messages_in, self.messages_out
-            self._transport = None
-            lost_lease = lease is not None and not lease.is_valid() and not self._stopping.is_set()
-            if lost_lease:
-                reason = "1006: the lease was lost; waiting for it again"
-            logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending())
-            if lease is not None:
-                lease.guard(None)
+            lost_lease = self._closed(transport, result.reason if result is not None else "")
         return None if lost_lease else result
+
+    def _opened(self, transport: WebsocketsTransport) -> None:
+        """The connection is open."""
+        self._transport = transport
+        self.state, self.connected_at = "connected", time.time()
+        metrics.outbound_connections.add(1)
+        logger.info("✔ WebSocket connected: %s", self.url)
+        if self._lease is not None:
+            self._lease.guard(transport)
+
+    def _closed(self, transport: WebsocketsTransport, reason: str) -> bool:
+        """The connection is closed; returns whether that is because the lease was lost."""
+        self.state, self.connected_at = "closed", None
+        metrics.outbound_connections.add(-1)
+        self._counted_in, self._counted_out = self.messages_in, self.messages_out
+        self._transport = None
+        lost_lease = self._lease is not None and not self._lease.is_valid() and not self._stopping.is_set()
+        if lost_lease:
+            reason = "1006: the lease was lost; waiting for it again"
+        logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending())
+        if self._lease is not None:
+            self._lease.guard(None)
+        return lost_lease
 
     def _connecting(self, url: str) -> None:
         self.url = url
