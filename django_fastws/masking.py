@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._core.masking import is_secret, mask_target
+from ._core.redaction import is_secret, mask_target
 from .conf import conf
 
 __all__ = ["is_masked", "mask_path"]

@@ -83,7 +83,7 @@ def check_asgi_application() -> Iterator[CheckMessage]:
 
 
 def _no_websockets(path: str) -> str:
-    """What an application is that serves no WebSockets; empty for any other, and for one that cannot be had now."""
+    """Description of an application without WebSockets; empty for any other, and for one that fails to load."""
     try:
         application = import_string(path)
     except Exception:  # whatever the project's module raises; the servers tell

@@ -26,7 +26,7 @@ __all__ = [
     "TIMEOUT_OR_NONE",
     "URL_PATH",
     "WORDS",
-    "Kind",
+    "ValueKind",
     "choice",
     "count_of",
 ]
@@ -35,8 +35,8 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Value]):
-    """Kind of a value.
+class ValueKind(Generic[Value]):
+    """ValueKind of a value.
 
     Attributes:
         wanted: which values are right, behind "is not" and "Set it to".
@@ -61,6 +61,10 @@ def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0  # NaN is not
 
 
+def _is_duration(value: Any) -> bool:
+    return _is_seconds(value) or (value == 0 and not isinstance(value, bool))
+
+
 def _is_timeout(value: Any) -> bool:
     return _is_seconds(value) and bool(value < math.inf)
 
@@ -69,16 +73,16 @@ def _is_fraction(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def count_of(things: str) -> Kind[int]:
-    """A positive number of things."""
-    return Kind(f"a positive number of {things}", _is_count, int)
+def count_of(things: str) -> ValueKind[int]:
+    """Kind of a positive number of things."""
+    return ValueKind(f"a positive number of {things}", _is_count, int)
 
 
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or is_right(value)
 
 
-def _strict(wanted: str, is_right: Callable[[Any], bool]) -> Kind[Any]:
+def _strict(wanted: str, is_right: Callable[[Any], bool]) -> ValueKind[Any]:
     """A kind of limits: a value that means nothing is an error, not a limit that silently does not hold."""
 
     def read(value: Any) -> Any:
@@ -86,20 +90,16 @@ def _strict(wanted: str, is_right: Callable[[Any], bool]) -> Kind[Any]:
             raise ValueError(f"not {wanted}")
         return value
 
-    return Kind(wanted, is_right, read)
+    return ValueKind(wanted, is_right, read)
 
 
-BYTES_OR_NONE: Kind[int | None] = _strict("None or a positive number of bytes", _or_none(_is_count))
-CONNECTIONS_OR_NONE: Kind[int | None] = _strict("None or a positive number of connections", _or_none(_is_count))
-TIMEOUT_OR_NONE: Kind[float | None] = _strict("None or a positive number of seconds", _or_none(_is_timeout))
-NUMBER: Kind[float] = Kind("a positive number", _is_seconds, float)
-SECONDS: Kind[float] = Kind("a positive number of seconds", _is_seconds, float)
-DURATION: Kind[float] = Kind("a number of seconds, or 0", lambda value: _is_seconds(value) or _is_zero(value), float)
-FRACTION: Kind[float] = Kind("a number from 0 to 1", _is_fraction, float)
-
-
-def _is_zero(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0
+BYTES_OR_NONE: ValueKind[int | None] = _strict("None or a positive number of bytes", _or_none(_is_count))
+CONNECTIONS_OR_NONE: ValueKind[int | None] = _strict("None or a positive number of connections", _or_none(_is_count))
+TIMEOUT_OR_NONE: ValueKind[float | None] = _strict("None or a positive number of seconds", _or_none(_is_timeout))
+NUMBER: ValueKind[float] = ValueKind("a positive number", _is_seconds, float)
+SECONDS: ValueKind[float] = ValueKind("a positive number of seconds", _is_seconds, float)
+DURATION: ValueKind[float] = ValueKind("a number of seconds, or 0", _is_duration, float)
+FRACTION: ValueKind[float] = ValueKind("a number from 0 to 1", _is_fraction, float)
 
 
 def _read_rate(value: Any) -> Rate | None:
@@ -114,16 +114,18 @@ def _is_rate(value: Any) -> bool:
     return True
 
 
-RATE_OR_NONE: Kind[Rate | None] = Kind("None or a rate such as '20/s' or '100/m burst 20'", _is_rate, _read_rate)
+RATE_OR_NONE: ValueKind[Rate | None] = ValueKind(
+    "None or a rate such as '20/s' or '100/m burst 20'", _is_rate, _read_rate
+)
 
 
 # Words
 
 
-def choice(*values: str) -> Kind[str]:
-    """One of several words. Any other is read as the first; the system check tells of it."""
+def choice(*values: str) -> ValueKind[str]:
+    """Kind of a choice among words. Any other is read as the first; the system check tells of it."""
     wanted = "one of " + ", ".join(map(repr, values))
-    return Kind(wanted, lambda value: value in values, lambda value: value if value in values else values[0])
+    return ValueKind(wanted, lambda value: value in values, lambda value: value if value in values else values[0])
 
 
 def _is_module(value: Any) -> bool:
@@ -156,15 +158,15 @@ def _is_origin(value: Any) -> bool:
     return isinstance(value, str) and (value in ("*", "null") or parse_pattern(value) is not None)
 
 
-MODULE: Kind[str] = Kind("the name of a module", _is_module, str)
-URL_PATH: Kind[str | None] = Kind(
+MODULE: ValueKind[str] = ValueKind("the name of a module", _is_module, str)
+URL_PATH: ValueKind[str | None] = ValueKind(
     "None or a path that begins with '/'", _is_url_path, lambda value: None if value is None else str(value)
 )
-FUNCTION: Kind[Any] = Kind(
+FUNCTION: ValueKind[Any] = ValueKind(
     "None or the dotted path of a function that takes the scope", _is_function, lambda value: value
 )
-WORDS: Kind[tuple[str, ...]] = Kind("a list of words of letters and digits", _is_words, _read_words)
-ORIGINS: Kind[list[str] | None] = Kind(
+WORDS: ValueKind[tuple[str, ...]] = ValueKind("a list of words of letters and digits", _is_words, _read_words)
+ORIGINS: ValueKind[list[str] | None] = ValueKind(
     "None or a list of origins such as 'https://example.com' or 'https://*.example.com'",
     _is_origins,
     lambda value: None if value is None else list(value),
@@ -192,7 +194,7 @@ def _read_close_on_logout(value: Any) -> bool | Literal["session"]:
     return "session" if value == "session" else bool(value)
 
 
-DB_RESET: Kind[str | None] = Kind("None, True, False, 'close' or 'discard'", _is_db_reset, _read_db_reset)
-CLOSE_ON_LOGOUT: Kind[bool | Literal["session"]] = Kind(
+DB_RESET: ValueKind[str | None] = ValueKind("None, True, False, 'close' or 'discard'", _is_db_reset, _read_db_reset)
+CLOSE_ON_LOGOUT: ValueKind[bool | Literal["session"]] = ValueKind(
     "True, False or 'session'", _is_close_on_logout, _read_close_on_logout
 )

@@ -8,7 +8,7 @@ from django.conf import Settings
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
-from .kinds import Kind
+from .kinds import ValueKind
 
 __all__ = ["Setting"]
 
@@ -31,7 +31,7 @@ class Setting(Generic[Value]):
         attribute: of ``conf``.
     """
 
-    def __init__(self, kind: Kind[Value], default: Value, wording: str) -> None:
+    def __init__(self, kind: ValueKind[Value], default: Value, wording: str) -> None:
         self.kind = kind
         self.default = default
         self._read_default = kind.read(default)

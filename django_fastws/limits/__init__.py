@@ -6,8 +6,8 @@ from .access import Access, Permission
 from .admission import HANDSHAKE_TIME, Admission, ConnectionDenied
 from .allowed_hosts import host_problem
 from .allowed_origins import OriginCheck
-from .connection import LimitedConnection
 from .denials import Denial, deny_handshake
+from .limited_connection import LimitedConnection
 from .limits import Limits
 from .process import Statistics, process_limits, statistics
 from .recording import record_denial

@@ -13,8 +13,8 @@ from ..transports import ASGITransport
 from ..users import Identity, current_users, is_loaded, load_session
 from ..websocket import ClientState, WebSocket
 from .access import Access
-from .connection import LimitedConnection
 from .denials import Denial
+from .limited_connection import LimitedConnection
 from .limits import Limits
 from .process import address_of, process_limits
 from .receive_limiter import ReceiveLimiter

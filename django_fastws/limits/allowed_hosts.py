@@ -22,7 +22,7 @@ _TEST_HOST = "testserver"  # of our test client, as of Django's
 
 
 def host_problem(scope: Scope) -> str | None:
-    """Why the Host of a handshake is not allowed, or None if it is.
+    """The reason why the Host of a handshake is not allowed, or None if it is.
 
     It is Django's own ``get_host()`` that decides, by ``ALLOWED_HOSTS``, ``DEBUG``, ``USE_X_FORWARDED_HOST`` and
     ``USE_X_FORWARDED_PORT``. A scope that has neither a Host nor a server came over no network, but from a test.

@@ -12,7 +12,7 @@ __all__ = ["Denial", "deny_handshake"]
 
 
 class Denial(NamedTuple):
-    """Why a handshake is denied, and with which HTTP answer.
+    """Denial of a handshake: the HTTP answer, and why.
 
     Attributes:
         reason: the name of the limit or rule, or of the mistake, as metrics and statistics have it.

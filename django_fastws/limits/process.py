@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import metrics
-from .._core.addresses import address_key
+from .._core.address_keys import address_key
 from .._core.counts import Counts
 from .._core.rates import Bucket, Buckets
 from ..conf import conf
@@ -43,7 +43,7 @@ class ProcessLimits:
 
     @property
     def connections(self) -> int:
-        """How many WebSockets there are, those in their handshake among them."""
+        """Number of WebSockets, those in their handshake among them."""
         return self._connections[""]
 
     def enter(self, scope: Scope) -> Denial | None:
@@ -98,7 +98,7 @@ class Statistics:
 
 
 def statistics() -> Statistics:
-    """What is being served; and what was denied, closed and dropped since the process started."""
+    """Statistics of this process: what it serves, and what it has denied, closed and dropped."""
     return Statistics(
         connections=process_limits.connections,
         users=count_users(),

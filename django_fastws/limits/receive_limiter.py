@@ -8,7 +8,7 @@ from typing import Any, cast
 from .._core.rates import Bucket, Rate
 from .._core.suspension import Suspension
 from ..types import Message, Receive
-from .connection import LimitedConnection
+from .limited_connection import LimitedConnection
 from .table import MAX_MESSAGE_BYTES, MESSAGE_RATE
 
 __all__ = ["ReceiveLimiter"]
@@ -101,7 +101,7 @@ class ReceiveLimiter:
             self._has_stopped()
 
     async def interrupt(self) -> None:
-        """Have whoever waits for a message stop until ``resume()``; some servers close nobody who is waited for."""
+        """Suspend a waiting ``receive()`` until ``resume()``: some servers close no connection meanwhile."""
         if self._waiting is not None:
             loop = asyncio.get_running_loop()
             self._stopped, self._resumed = loop.create_future(), loop.create_future()
@@ -109,7 +109,7 @@ class ReceiveLimiter:
             await self._stopped
 
     def resume(self) -> None:
-        """Have whoever was stopped learn of the end."""
+        """Resume the suspended task, which then receives the disconnect event."""
         if self._resumed is not None and not self._resumed.done():
             self._resumed.set_result(None)
 

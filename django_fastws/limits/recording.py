@@ -25,7 +25,7 @@ _users_logger = logging.getLogger("django_fastws.users")
 
 
 class _Reason(NamedTuple):
-    """How a reason of denials and closes is logged. INFO is for what is nobody's mistake, or nobody's here.
+    """Reason of denials and closes, and its log level: INFO is for what is nobody's mistake, or nobody's here.
 
     Attributes:
         is_rule: it is a limit or a rule, as ``statistics()`` shows; else a mistake of the client or the handler.

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from .._core.rates import Rate
-from ..conf import Conf, Kind, Setting, kinds
+from ..conf import Conf, Setting, ValueKind, kinds
 from .denials import Denial
 
 __all__ = [
@@ -68,7 +68,7 @@ class Limit(Generic[Value]):
     def __init__(
         self,
         name: str,
-        source: Setting[Value] | Kind[Value],
+        source: Setting[Value] | ValueKind[Value],
         code: int,
         reason: str,
         wording: str,

@@ -6,7 +6,7 @@ from .activation import Activation
 from .consumer import ConsumerEndpoint
 from .declarations import check_name, checked_tags, checks_options, did_you_mean
 from .endpoint import Endpoint
-from .outbound import OutboundDecorators
+from .outbound_decorators import OutboundDecorators
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from .routes import OutboundRoute, Problem, Route, registry
 from .signatures import Signature, label_of, place_of, read_signature

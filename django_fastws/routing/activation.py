@@ -73,7 +73,7 @@ async def _activated(scope: Scope, serving: Coroutine[Any, Any, None]) -> None:
 
 
 def path_of(scope: Scope) -> str:
-    """What of the path is to be routed: without the script prefix, whether a proxy has stripped that or not."""
+    """Path to be routed: without the script prefix, whether a proxy has stripped that or not."""
     path: str | None = scope.get("path_remaining")
     if path is not None and scope.get(_PATH, scope["path"]) == scope["path"]:
         return path  # inside a URLRouter, or as it was when the connection came

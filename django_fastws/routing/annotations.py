@@ -70,7 +70,7 @@ def _closure(function: Any) -> dict[str, Any]:
 
 
 def _imported_for_type_checkers(module: types.ModuleType | None, error: NameError) -> Any:
-    """What a module imports by a name under ``if TYPE_CHECKING:``.
+    """The object that a module imports by a name under ``if TYPE_CHECKING:``.
 
     Raises:
         NameError: the given one, if it imports no such name there.

@@ -28,7 +28,7 @@ SOCKET_OPTIONS = ("headers", "subprotocols", "ssl", "proxy", "compression", "ori
 
 
 class RequestOptions(TypedDict, total=False):
-    """What ``FastWS.get`` and its likes take besides the URL."""
+    """Options of ``FastWS.get`` and the other HTTP methods, besides the URL."""
 
     tags: Iterable[str] | None
     name: str | None

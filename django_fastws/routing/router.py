@@ -44,7 +44,7 @@ def websocket_urlpatterns() -> list[URLPattern]:
 
 
 def start_up_problems() -> list[str]:
-    """What keeps the routes from being served, in words."""
+    """Problems that keep the routes from being served, in words."""
     problems = [f"{problem.module}: {problem.error}" for problem in registry.problems]
     for group in registry.duplicates():
         places = " and ".join(f"{route.place} on {route.path!r}" for route in group)

@@ -116,12 +116,12 @@ class OutboundRoute:
 
     @property
     def key(self) -> str:
-        """What this route is called wherever it must be told from all others: in a lease, in a shard."""
+        """Unique key of the route: in a lease, in a shard."""
         return self.name if self.is_named else self.handler_name
 
     @property
     def scope(self) -> dict[str, Any]:
-        """What ``FASTWS_DB_SETUP`` is called with for the handler, which has no ASGI scope."""
+        """Scope for ``FASTWS_DB_SETUP``, since an outbound route has no ASGI scope."""
         return {"type": "outbound", "route": self.key, "tags": self.tags, "method": self.method}
 
     @property

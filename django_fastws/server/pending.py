@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .._core.addresses import address_key
+from .._core.address_keys import address_key
 from ..conf import conf
 
 __all__ = ["MIN_PACE", "Arriving", "PendingRequests"]

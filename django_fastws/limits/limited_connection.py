@@ -172,7 +172,7 @@ class LimitedConnection:
             _closing.start(self.aend(kind, code, reason))
 
     async def aend(self, kind: str, code: int, reason: str) -> None:
-        """Close it, and have whoever waits for a message learn of it; returns after a second at the latest.
+        """Close it, and wake a task that waits for a message; returns after a second at the latest.
 
         Args:
             kind: of what it is counted as: the limit that it is over, "disconnect", or "session".

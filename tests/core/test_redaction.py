@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.masking import MASKED_PARAMETERS, mask_target
+from django_fastws._core.redaction import MASKED_PARAMETERS, mask_target
 
 MASKED = [
     "token",

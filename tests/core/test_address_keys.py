@@ -2,7 +2,7 @@
 
 import pytest
 
-from django_fastws._core.addresses import address_key
+from django_fastws._core.address_keys import address_key
 
 
 @pytest.mark.parametrize(

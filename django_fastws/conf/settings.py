@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._core.masking import MASKED_PARAMETERS
+from .._core.redaction import MASKED_PARAMETERS
 from . import kinds
 from .setting import Setting
 
