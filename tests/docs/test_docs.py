@@ -9,9 +9,11 @@ pages that a reader follows; ``test_reference.py`` for tables that say what happ
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -297,7 +299,9 @@ def _anchors(page: Path) -> set[str]:
     return anchors
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", [*pages(), ROOT / "CONTRIBUTING.md"], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 def test_links_lead_somewhere(page):
     text = re.sub(r"^(`{3,}).*?^\1", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -364,3 +368,64 @@ def test_every_test_that_shows_a_guarantee_is_there():
         line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| Promise", "|---"))
     ]
     assert [row for row in rows if "`test_" not in row] == []
+
+
+# Contributing
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+PACKAGE = Path(django_fastws.__file__).parent
+
+
+def _section(heading: str) -> str:
+    return CONTRIBUTING.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def _floors() -> list[set[str]]:
+    """The import floors of the package, from the top, each with the modules on it."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    (contract,) = [one for one in config["tool"]["importlinter"]["contracts"] if one["id"] == "layers"]
+    return [set(re.findall(r"\w+", floor)) for floor in contract["layers"]]
+
+
+def test_the_map_names_every_folder_and_module_from_the_top_floor_down():
+    named = re.findall(r"^\| `([^`]+)` \| .+ \|$", _section("Map"), re.MULTILINE)
+    modules = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.stem != "__init__"]
+    assert sorted(named) == sorted(
+        {path.name if len(path.parts) == 1 else f"{path.parent.as_posix()}/" for path in modules}
+    )
+    floor_of = {name: number for number, floor in enumerate(_floors()) for name in floor}
+    floors = [floor_of[re.match(r"\w+", name)[0]] for name in named]  # type: ignore[index]
+    assert floors == sorted(floors)
+
+
+def _exists(dotted: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        pkgutil.resolve_name(dotted)
+    except (AttributeError, ImportError):
+        return False
+    return True
+
+
+#: What is at a path that only a command makes.
+BUILT = {"docs/_build/html"}
+
+
+@pytest.mark.parametrize(
+    "page", [*pages(), ROOT / "CONTRIBUTING.md"], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_the_files_and_modules_that_a_page_names_are_there(page):
+    text = page.read_text("utf-8")
+    paths = set(re.findall(r"(?<![\w/.-])(?:django_fastws|tests|docs|bench)/[\w./-]*\w", text)) - BUILT
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    loggers = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md")}
+    names = set(re.findall(r"\bdjango_fastws(?:\.\w+)+", text)) - loggers
+    assert [name for name in sorted(names) if not _exists(name)] == []
+
+
+def test_what_contributors_are_told_of_is_there():
+    paths = set(re.findall(r"`([\w/]+/(?:\w+\.py)?)`", CONTRIBUTING))
+    assert len(paths) > 40
+    assert [path for path in sorted(paths) if not (ROOT / path).exists() and not (PACKAGE / path).exists()] == []
+    there = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in re.findall(r"`(test_\w+)`", CONTRIBUTING) if f"def {name}(" not in there] == []
