@@ -14,7 +14,7 @@ app = FastWS(prefix="/ws")
 
 @app.websocket("/groups/{pk}")
 async def members(ws: WebSocket, pk: int):
-    group = await aget_object_or_404(Group, pk=pk)  # refused with 404
+    group = await aget_object_or_404(Group, pk=pk)  # denied with 404
     await ws.accept()
     await ws.send_json([user.username async for user in group.user_set.order_by("username")])
     async for message in ws:
