@@ -81,16 +81,17 @@ class FanOut:
         """How many broadcasts are joined in it."""
         return len(self._batch.payloads)
 
-    @property
-    def deliveries(self) -> int:
-        """How many messages it comes to, over all members."""
-        missed = sum([len(places) for places in self._excluded.values()]) if self._excluded else 0
-        return len(self._posts) * self.count - missed
+    def deliveries(self, count: int) -> tuple[int, int]:
+        """What it comes to over all members: how many messages, and how many bytes of frames.
 
-    @property
-    def size(self) -> int:
-        """How many bytes their frames have; what a member is excluded from is counted, too."""
-        return len(self._posts) * len(self._batch.frame)
+        Args:
+            count: how many broadcasts are joined in it, as ``count`` says.
+        """
+        members = len(self._posts)
+        size = members * len(self._batch.frame)  # what a member is excluded from is counted, too
+        if not self._excluded:
+            return members * count, size
+        return members * count - sum([len(places) for places in self._excluded.values()]), size
 
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.

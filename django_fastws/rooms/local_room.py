@@ -105,7 +105,8 @@ class LocalRoom:
         ends = time.perf_counter()
         self.took += ends - began
         if has_ended:
-            self.pacing.after(ends, self.took, fan_out.count)
-            metrics.count_fan_out(self.took, fan_out.deliveries, fan_out.size)
+            count = fan_out.count
+            self.pacing.after(ends, self.took, count)
+            metrics.count_fan_out(self.took, *fan_out.deliveries(count))
             self.fan_out, self.took = None, 0.0
         return fan_out.started
