@@ -1,4 +1,4 @@
-"""Start-up: finds the routes of every installed app and registers the system checks."""
+"""App config: discovers the routes of every installed app and registers the system checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FastWSConfig", "autodiscover"]
 
 
 class FastWSConfig(AppConfig):
-    """django_fastws as an installed app."""
+    """App config of django_fastws."""
 
     name = "django_fastws"
     verbose_name = "FastWS"

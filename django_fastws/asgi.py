@@ -1,4 +1,4 @@
-"""The whole ASGI application: HTTP to Django, WebSockets to the routes; and the pieces to compose one by hand."""
+"""ASGI application of a project: HTTP to Django, WebSockets to the routes; and the pieces to compose one by hand."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .limits import (
     process_limits,
     record_denial,
 )
+from .logs import reveal_warnings
 from .masking import mask_path
-from .python_warnings import reveal_warnings
 from .routing import Activation, WebSocketRouter
 from .threads import threads
 from .transports import ASGITransport, find_transport, served_scope
@@ -76,7 +76,7 @@ def _with_users(inner: Any) -> Any:
 
 
 class _Application:
-    """Dispatches on what kind of connection it is."""
+    """Dispatcher of HTTP, WebSockets and lifespans."""
 
     def __init__(self, http: ASGIApp, websocket: ASGIApp) -> None:
         self._http = http
@@ -113,7 +113,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 class Handshake:
-    """The outermost WebSocket middleware: finds the transport, and denies handshakes that are malformed or too many.
+    """Outermost WebSocket middleware: finds the transport, and denies handshakes that are malformed or too many.
 
     What is inside gets the transport's own ``receive`` and ``send``, in which the server's mistakes are mended. Its
     sync code runs in one of the ``FASTWS_DB_THREADS`` threads. Django's script prefix is set, and the language if

@@ -1,4 +1,4 @@
-"""How a command is stopped: in order on the first signal, at once on a later one, and in time whatever happens."""
+"""Signals that stop a command: graceful shutdown on the first, at once on a later one, a watchdog for the time."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _HANGUP = getattr(signal, "SIGHUP", None)  # which not every system has
 
 
 class OrderlyStop:
-    """SIGINT, SIGTERM and SIGHUP begin an orderly stop; a later SIGINT or SIGTERM ends the process as it would have.
+    """Signal handlers for a graceful shutdown, and a watchdog that ends the process when it takes too long.
 
+    SIGINT, SIGTERM and SIGHUP begin the stop; a later SIGINT or SIGTERM ends the process as it would have.
     What comes within a second of the first signal is the same wish: Ctrl+C reaches a process from the terminal and
     from its supervisor, and a service manager sends SIGTERM and SIGHUP. SIGHUP, which a closing terminal sends, never
     ends the process at once; where it is ignored already, as ``nohup`` has it, it stays so.

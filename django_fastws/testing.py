@@ -1,4 +1,4 @@
-"""A test client that talks to the application without a server.
+"""Test client for WebSockets, without a server.
 
     async with connect("/ws/chat/lobby?username=ada", user=ada) as ws:
         await ws.send_json({"message": "hello"})
@@ -36,7 +36,7 @@ __all__ = ["HandshakeDenied", "TestWebSocket", "connect"]
 
 
 class HandshakeDenied(WebSocketConnectionError):
-    """The application refused the handshake.
+    """Handshake that the application denied.
 
     Attributes:
         status: the HTTP status.
@@ -84,8 +84,8 @@ async def connect(
         subprotocols: what is offered.
         timeout: seconds that any waiting may take, unless a call says otherwise.
     Raises:
-        HandshakeDenied: the application refused.
-        TimeoutError: it neither accepted nor refused in time.
+        HandshakeDenied: the application denied the handshake.
+        TimeoutError: it neither accepted nor denied it in time.
     """
     scope = _scope(path, headers, cookies, origin, subprotocols)
     if user is not None:
@@ -101,7 +101,7 @@ async def connect(
 
 
 class TestWebSocket:
-    """The client's end of a connection to the application. ``connect()`` makes it.
+    """Client's end of a connection to the application. ``connect()`` makes it.
 
     Attributes:
         scope: the ASGI scope that the application was called with.

@@ -23,7 +23,7 @@ logger = logging.getLogger("django_fastws.handshake")
 
 
 class OriginCheck:
-    """Lets a browser in only from where ``FASTWS_ALLOWED_ORIGINS`` says (RFC 6455 section 10.2).
+    """ASGI middleware that denies browsers other origins than ``FASTWS_ALLOWED_ORIGINS`` (RFC 6455 section 10.2).
 
     Where that is None, the origin's host must be in ``ALLOWED_HOSTS``; if that allows every host, the origin must
     be the host that was asked for, which ``USE_X_FORWARDED_HOST`` finds behind a proxy. A client that sends no

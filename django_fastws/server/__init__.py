@@ -1,4 +1,4 @@
-"""The hardened daphne: daphne's server and protocol, subclassed where they fall short of production.
+"""Hardened daphne: its server and protocol, subclassed where they fall short of production.
 
 Importing this installs Twisted's asyncio reactor, as importing daphne does.
 """

@@ -25,12 +25,12 @@ _console = logging.getLogger("django.channels.server")
 
 
 class AccessLog(AccessLogGenerator):  # type: ignore[misc]
-    """Writes a line for each request and for each step of a socket, in something like NCSA's format."""
+    """Access log in something like NCSA's format: a line for each request, and for each step of a socket."""
 
     stream: Any
 
     def __call__(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        """Note that something has happened."""
+        """Write the line of one request, or of one step of a socket."""
         if protocol == "websocket" and action == "rejected":
             date = datetime.datetime.now().strftime("%d/%b/%Y:%H:%M:%S")
             self.stream.write(
@@ -60,7 +60,7 @@ def denial_details(answer: tuple[int, list[tuple[bytes, bytes]], bytes] | None) 
 
 
 def shown_client(client: str | None) -> str:
-    """The client of daphne's details: without a port that nobody has told; of a Unix socket a hyphen."""
+    """Address of the client in daphne's details: without a port that nobody has told; of a Unix socket a hyphen."""
     return "-" if client is None else client.removesuffix(":0")
 
 

@@ -26,7 +26,7 @@ _RAW_ANSWERS = {400: b"Bad Request", 408: b"Request Timeout"}
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One HTTP/1.1 connection.
+    """HTTP/1.1 connection with a timeout for heads, a minimum pace for bodies and limits of size.
 
     Args:
         pending: where it is kept while a request comes in.
@@ -68,7 +68,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._pending.begin(self, host)
 
     def leave(self) -> None:
-        """No request comes in on it any more."""
+        """End the pending request: nothing more of one comes in on this connection."""
         self._is_arriving = False
         self._pending.end(self)
 
@@ -203,7 +203,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class NegotiatingChannel(_GenericHTTPChannelProtocol):  # type: ignore[misc]
-    """Twisted's channel that becomes HTTP/2 where TLS has agreed on that.
+    """HTTP channel that becomes HTTP/2 where TLS has agreed on that (ALPN); Twisted's.
 
     Args:
         build: makes the HTTP/1.1 channel.

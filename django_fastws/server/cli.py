@@ -1,4 +1,4 @@
-"""The command line: daphne's, with the project's application as default and our options beside daphne's own."""
+"""Command line of the server: daphne's, with the project's application as default and options of our own."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["CommandLineInterface", "OptionError"]
 
 
 class OptionError(Exception):
-    """What the options ask for cannot be done; the text says why."""
+    """Invalid option, or combination of options; the text says why."""
 
 
 class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
-    """daphne's command line, for ``manage.py runws_server``."""
+    """Command line for ``manage.py runws_server``: daphne's."""
 
     parser: Any
 
@@ -95,7 +95,7 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what daphne has no options for."""
+    """Add the options that daphne does not have."""
     parser.add_argument(
         "--forwarded-hops",
         type=int,
@@ -129,7 +129,7 @@ def _quoted(path: str) -> str:
 
 
 class _Parsed:
-    """Stands where daphne has its parser, for options that were parsed already."""
+    """Parser in the place of daphne's, for options that were parsed already."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -139,7 +139,7 @@ class _Parsed:
 
 
 def _log_once() -> None:
-    """daphne gives the root logger a handler if it has none: keep what has a handler of the project's from it."""
+    """Keep records from being logged twice: daphne gives the root logger a handler if it has none."""
     package = logging.getLogger("django_fastws")
     if package.handlers and not logging.getLogger().handlers:
         package.propagate = False

@@ -1,4 +1,4 @@
-"""Compression of single messages (RFC 7692), of which autobahn has the machinery."""
+"""Compression of messages: permessage-deflate (RFC 7692), of which autobahn has the machinery."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _is_readable(extension: Extension) -> bool:
 
 
 def accept_offer(parameters: dict[str, Any], offers: list[Any]) -> Any:
-    """What the first of the offers is answered with.
+    """Make the answer to the first of the offers.
 
     Args:
         parameters: those of the first, as the client has written them.

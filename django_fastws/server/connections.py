@@ -106,7 +106,7 @@ class ServerConnections:
                 task.cancel()
 
     def check_timeouts(self) -> None:
-        """Have every connection look at what has lasted too long."""
+        """Apply the timeouts of every connection."""
         for protocol in list(self._states):
             try:
                 protocol.check_timeouts()

@@ -1,4 +1,4 @@
-"""Server of ``runserver``: ours, with its defaults and its lines in the log."""
+"""Development server for ``runserver``: ours, with its defaults and its lines in the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAPHNE_MAX_SIZE = 1024 * 1024
 
 
 class DevelopmentServer(Server):
-    """The same for ``runserver``, which is stopped by whoever is waiting for it."""
+    """Server for ``runserver``, with a short drain: whoever stops it is waiting for it."""
 
     spreads_drain = False
     _LONGEST_DRAIN = 3.0  # seconds

@@ -1,4 +1,4 @@
-"""An orderly stop: everyone is told, everything ends by itself, and what does not is ended at the limit."""
+"""Drain: the graceful shutdown of a server, with a limit in time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
 
 
 class Drain:
-    """Drains a server.
+    """Graceful shutdown: all connections are told, end by themselves, and are cancelled at the limit if they do not.
 
     Sockets are closed with 1012 at random moments, so that their clients do not come back all at once; the fewer
     they are, the sooner. Connections are taken as long as one of those is left that were there at the beginning:
@@ -53,7 +53,7 @@ class Drain:
         self._due: list[tuple[float, WebSocketProtocol]] = []
 
     async def run(self) -> None:
-        """Returns when nothing is left."""
+        """Drain; returns when nothing is left, or was cancelled."""
         started = time.monotonic()
         connections, sockets = self._connections, self._connections.sockets()
         early_requests = connections.requests()

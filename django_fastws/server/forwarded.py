@@ -1,4 +1,4 @@
-"""Who the client is, as the proxies in front of the server tell (RFC 7239's older relatives, X-Forwarded-*)."""
+"""X-Forwarded-* headers: the client's address and scheme, as the reverse proxies in front of the server tell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 @dataclass(frozen=True)
 class Forwarded:
-    """Reads the headers that so many proxies have added to.
+    """Reader of the X-Forwarded-* headers that a number of proxies have added to.
 
     Every proxy adds at the right what it has seen, so the rightmost entries were written by proxies of our own; what
     stands left of them came from the client, which can write there what it likes. What is missing or malformed is
@@ -40,7 +40,7 @@ class Forwarded:
     def from_options(
         cls, hops: int | None, address: str | None, port: str | None, proto: str | None
     ) -> Forwarded | None:
-        """What a server's options ask for; None if no proxy is believed.
+        """Make it of a server's options; None if no proxy is believed.
 
         Args:
             hops: None for 1 if there is a name for the header with the addresses, else for 0.

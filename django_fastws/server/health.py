@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: whether the process lives, and whether it should be given connections."""
+"""Health checks: ``/healthz`` (liveness of the process) and ``/readyz`` (readiness for connections)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRESH_SECONDS = 1.0  # for which an answer holds, however often it is asked for
 
 
 class Health:
-    """Answers the two paths, before Django and whatever the method of the project's own views.
+    """Health checks, answered before Django is asked.
 
     Args:
         is_draining: whether the server is about to stop.
@@ -33,7 +33,7 @@ class Health:
         self._probed_at = float("-inf")
 
     def application(self, scope: Scope) -> ASGIApp | None:
-        """What answers a request, or None if it is not for one of the paths."""
+        """The application that answers a health check, or None if a request is none."""
         if scope["type"] != "http":
             return None
         path = scope["path"]

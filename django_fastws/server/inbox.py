@@ -1,4 +1,4 @@
-"""What a client has sent and its handler has not received yet, with a bound."""
+"""Inbox: the bounded receive queue of one WebSocket connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Inbox"]
 
 
 class Inbox(asyncio.Queue[Message]):
-    """The events of one connection on their way to the application; its ``get`` is the application's ``receive``.
+    """Bounded receive queue of one connection; its ``get`` is the application's ``receive``.
 
     It takes whatever is put into it. Whoever fills it stops when it ``is_full``, and is called when there is room
     again, which is when half of it was received: so that a handler that is slower than its client does not stop and

@@ -1,4 +1,4 @@
-"""The lifespan protocol of ASGI (spec version 2.0): the application is told when serving begins and ends."""
+"""Lifespan protocol of ASGI (spec version 2.0): the application is told when serving begins and ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODES = ("auto", "on", "off")
 
 
 class Lifespan:
-    """One application's life.
+    """Lifespan of one application: its startup and its shutdown.
 
     Args:
         application: the ASGI application.

@@ -1,4 +1,4 @@
-"""Liveness of a WebSocket's client: pings, the progress of what is sent, and what counts as dead."""
+"""Liveness of a WebSocket's client: ping interval, ping timeout, and the progress of what is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ON_THE_WAY = 32 * 1024 * 1024
 
 
 class LivenessProtocol(ReadingProtocol):
-    """Pings its client, and cuts off one that neither answers nor takes what it is sent."""
+    """Protocol that pings its client, and cuts off one that neither answers nor takes what it is sent."""
 
     # Of autobahn's and daphne's.
     last_ping: float

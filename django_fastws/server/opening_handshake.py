@@ -26,7 +26,7 @@ HeaderList = list[tuple[bytes, bytes]]
 
 
 class HandshakeProtocol(LivenessProtocol):
-    """Has the application answer the handshake, and sends its answer: an accept, or a denial with an HTTP status."""
+    """Protocol of the opening handshake: the application accepts it, or denies it with an HTTP status."""
 
     # Of autobahn's.
     websocket_extensions: list[Any]

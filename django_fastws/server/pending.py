@@ -1,4 +1,4 @@
-"""Pending requests: those whose head or body has not come in whole, with their limits in time and number."""
+"""Pending requests, whose head or body has not come in whole: their timeouts and their number per address."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _LOG_SECONDS = 60.0  # between two lines about the same thing
 
 
 class Arriving(Protocol):
-    """A connection on which a request comes in."""
+    """Connection on which a request comes in."""
 
     def check_pace(self, now: float, timeout: float) -> None:
-        """Give up if it takes too long."""
+        """Reject the request if it comes too slowly."""
 
     def evict(self) -> None:
-        """Give up, because there are too many."""
+        """Close, because too many are pending."""
 
 
 class PendingRequests:
-    """Keeps the connections on which a request comes in, and has them looked at now and then.
+    """Registry of the connections on which a request comes in, with timeouts and a limit per address.
 
     Of one address only so many may be without a complete head; with one more, the one that has waited longest is
     closed: a head comes within milliseconds, unless somebody holds it back.
@@ -50,7 +50,7 @@ class PendingRequests:
         self._logged_at = float("-inf")
 
     def begin(self, connection: Arriving, address: str | None) -> None:
-        """A connection is open, or a request begins on it.
+        """Note that a connection is open, or that a request begins on it.
 
         Args:
             connection: where.
@@ -64,7 +64,7 @@ class PendingRequests:
             self._call_later(_CHECK_SECONDS, self._look)
 
     def head_ended(self, connection: Arriving) -> None:
-        """The head of the request is complete."""
+        """Note that the head of the request is complete."""
         key = self._keys.pop(connection, None)
         if key is not None:
             heads = self._heads[key]
@@ -73,7 +73,7 @@ class PendingRequests:
                 del self._heads[key]
 
     def end(self, connection: Arriving) -> None:
-        """The request is complete, or given up."""
+        """Note that the request is complete, or given up."""
         self._arriving.pop(connection, None)
         self.head_ended(connection)
 

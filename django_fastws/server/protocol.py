@@ -1,4 +1,4 @@
-"""One WebSocket connection: daphne's protocol, with what ASGI and RFC 6455 ask for, and a bound on every buffer."""
+"""WebSocket protocol of the server: daphne's, with what ASGI and RFC 6455 ask for, and bounded buffers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EARLY_BYTES = 64 * 1024  # that a client may send before its handshake is answe
 
 
 class WebSocketProtocol(HandshakeProtocol):
-    """Carries one connection between Twisted and an ASGI application.
+    """Protocol of one WebSocket connection, between Twisted and an ASGI application.
 
     The application's messages come through ``handle_reply``; its events wait in ``application_queue``.
     """
@@ -69,7 +69,7 @@ class WebSocketProtocol(HandshakeProtocol):
             self.transport.write(data)
 
     def unregisterProducer(self) -> None:
-        """Part of every end of a connection: whoever waits for the transport to have room waits in vain."""
+        """Wake whoever waits for the transport to have room: this is part of every end of a connection."""
         tcp = tcp_below(self.transport)
         producer = getattr(tcp, "producer", None)
         super().unregisterProducer()
@@ -88,7 +88,7 @@ class WebSocketProtocol(HandshakeProtocol):
         self.transport.abortConnection()
 
     def open_inbox(self) -> Inbox:
-        """Where the events of the connection wait for the application."""
+        """Make the inbox, in which the events of the connection wait for the application."""
         return Inbox(conf.receive_buffer_messages, conf.receive_buffer_bytes, self._has_room)
 
     # What the application sends
@@ -151,7 +151,7 @@ class WebSocketProtocol(HandshakeProtocol):
             self.maxMessagePayloadSize = limit
 
     def application_ended(self, *, failed: bool) -> None:
-        """The application has returned, or failed: nobody is left to serve this connection."""
+        """Close, or deny the handshake: the application has returned, or failed."""
         if self._is_waiting:
             status, text = (500, "Internal Server Error") if failed else (403, "Forbidden: it was not accepted")
             self.deny(status, text)
@@ -185,7 +185,7 @@ class WebSocketProtocol(HandshakeProtocol):
     # The end
 
     def _fail_connection(self, *args: Any, **options: Any) -> None:
-        """Close over a mistake of the client's, whose messages nobody receives any more."""
+        """Close because of a protocol error of the client's, whose messages nobody receives any more."""
         super()._fail_connection(*args, **options)
         if self._ending is None and self.localCloseCode is not None:
             self._ending = (self.localCloseCode, (self.localCloseReason or b"").decode())
@@ -236,7 +236,7 @@ class WebSocketProtocol(HandshakeProtocol):
             self._settle(_RESTART)
 
     def _settle(self, status: tuple[int, str]) -> None:
-        """Have everyone who asks how the connection ended told so."""
+        """Set the close code and reason that everyone sees who asks for them."""
         self.wasClean = True
         self.remoteCloseCode, self.remoteCloseReason = status
 
@@ -253,7 +253,7 @@ class WebSocketProtocol(HandshakeProtocol):
         self.server.log_action("websocket", "disconnected", self._details)
 
     def _announce(self, code: int, reason: str) -> None:
-        """Tell the application that there is no more to receive; once."""
+        """Put the disconnect event into the inbox; once."""
         if not self._is_announced and hasattr(self, "application_queue"):
             self._is_announced = True
             self.application_queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -261,7 +261,7 @@ class WebSocketProtocol(HandshakeProtocol):
     # Whether the client is alive
 
     def check_timeouts(self) -> None:
-        """Look for what has lasted too long; daphne calls this now and then."""
+        """Apply the timeouts of the handshake, of the connection and of pings; daphne calls this now and then."""
         server, now = self.server, time.time()
         if self._is_waiting:
             if 0 <= server.websocket_connect_timeout < self.duration():

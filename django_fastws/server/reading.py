@@ -1,4 +1,4 @@
-"""The reading side of a WebSocket connection: bounded turns, bounded fragments, bounded pongs, and pauses."""
+"""Reading side of a WebSocket connection: flow control, and limits of frames, fragments and pongs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def most_fragments(max_message_bytes: int) -> int:
 
 
 class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
-    """Reads what a client sends, no faster and no more than is good for everybody.
+    """Protocol with flow control: reading is paused while too much waits, and others have their turn.
 
     Reading goes on when none of the reasons is left for which it was paused.
     """
@@ -51,7 +51,7 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
 
     @property
     def is_paused(self) -> bool:
-        """Whether something waits that the client has sent, beyond this turn of the loop."""
+        """Whether reading is paused, beyond this turn of the loop."""
         return bool(self._pauses & ~self._TURN)
 
     def _pause(self, reason: int) -> None:
@@ -60,7 +60,7 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
         self._pauses |= reason
 
     def _go_on(self, reason: int) -> None:
-        """A reason for a pause is gone: read on, if it was the last."""
+        """Take back one reason for a pause, and read on if it was the last."""
         if not self._pauses & reason:
             return
         self._pauses &= ~reason

@@ -13,7 +13,7 @@ _PIECE = 64 * 1024  # bytes
 
 
 class RequestEvents:
-    """Reads a request's body from its spool as the application receives it; nothing is read ahead.
+    """Receive queue of one HTTP request: its body is read from the spool piece by piece, nothing ahead.
 
     It has the place of daphne's queue of events.
 
@@ -73,7 +73,7 @@ class RequestEvents:
                 gone.set_result(None)
 
     def abandon(self) -> None:
-        """The application has ended: cancel what it has left behind waiting for the disconnect.
+        """Cancel what the application, which has ended, has left behind waiting for the disconnect.
 
         Django has a task that waits for it and raises RequestAborted; with nobody left to retrieve that, it would be
         logged as an error.

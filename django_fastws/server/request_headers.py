@@ -1,4 +1,4 @@
-"""The headers of a request as they came, and as daphne and autobahn can read them."""
+"""Headers of a request: as they came, and as daphne and autobahn can read them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Rejection = tuple[int, str]
 
 
 class Request(WebRequest):  # type: ignore[misc]
-    """One HTTP request, or the handshake of a WebSocket.
+    """HTTP request, or the handshake of a WebSocket; the size and the pace of its body are limited.
 
     Attributes:
         body_size: how many bytes of the body have come.
@@ -92,7 +92,7 @@ class Request(WebRequest):  # type: ignore[misc]
         return limit
 
     def gotLength(self, length: int | None) -> None:
-        """Make room for a body of that length."""
+        """Make the spool for a body of that length."""
         if self.content is not None:
             self.content.close()
         self.content = BytesIO() if length == 0 else Spool(self.server.spools)
@@ -131,7 +131,7 @@ class Request(WebRequest):  # type: ignore[misc]
             self.channel.reject(*rejection)
 
     def answer_rejection(self, status: int, text: str) -> None:
-        """Answer for the application, which is not asked."""
+        """Reject the request: answer in place of the application, which is not asked."""
         if self.content is not None:
             self.content.close()
         self.request_start = getattr(self, "request_start", None) or time.time()
@@ -197,7 +197,10 @@ class Request(WebRequest):  # type: ignore[misc]
                     scope[name] = slash + value.partition(colon)[2].partition(slash)[2]
 
     def open_events(self) -> RequestEvents:
-        """Where the application receives from. The caller gives daphne no queue: it would read the body into that."""
+        """Make the queue that the application receives from.
+
+        The caller gives daphne no queue: it would read the body into that.
+        """
         self.events = RequestEvents(self.content, self.body_size)
         return self.events
 
@@ -218,7 +221,7 @@ class Request(WebRequest):  # type: ignore[misc]
 
     @property
     def can_be_told(self) -> bool:
-        """Whether it streams its answer, and the application waits for the disconnect, which it was not told yet."""
+        """Whether the answer is streamed, and the application waits for the disconnect, which it was not told yet."""
         return (
             self._is_streaming
             and not self.was_told

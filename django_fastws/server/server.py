@@ -1,4 +1,4 @@
-"""The server: daphne's, with an orderly stop, health and a lifespan."""
+"""Server: daphne's, with a graceful shutdown, health checks and a lifespan."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from twisted.internet import defer
 from .._core.answers import checked_body, checked_response
 from ..conf import conf
 from ..layer import announce_layer
+from ..logs import reveal_warnings
 from ..masking import mask_path
-from ..python_warnings import reveal_warnings
 from ..rooms import current_hub
 from ..stopping import OrderlyStop
 from ..tasks import BackgroundTasks
@@ -54,7 +54,7 @@ _SETTLE_SECONDS = 5.0  # of the drain's time that is left over, for a layer that
 
 
 class Server(DaphneServer):  # type: ignore[misc]
-    """Serves an ASGI application until it is told to stop.
+    """Server of one ASGI application, HTTP and WebSockets.
 
     Takes what daphne's server takes, and
 
@@ -63,7 +63,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             None for 1 if daphne's ``proxy_forwarded_address_header`` is given, else for none.
         lifespan: "auto", "on" or "off".
         per_message_deflate: whether to agree to compression.
-        drain_seconds: how long an orderly stop may take; None for ``FASTWS_DRAIN_SECONDS``.
+        drain_seconds: how long the graceful shutdown may take; None for ``FASTWS_DRAIN_SECONDS``.
         websocket_max_message_size, websocket_max_frame_size: None for ``FASTWS_MAX_MESSAGE_BYTES``.
     """
 
@@ -136,7 +136,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             loop.run_until_complete(self._finish())
 
     def _ready(self) -> None:
-        """What daphne calls between having made its factories and beginning to serve."""
+        """Set up the factories; daphne calls this when it has made them, and before it serves."""
         reveal_warnings()
         self.ws_factory.protocol = WebSocketProtocol
         self.ws_factory._batched_timer = Timers()
@@ -184,7 +184,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         super().listen_success(port)
 
     async def _finish(self) -> None:
-        """After the last connection: leave the rooms, end the lifespan and whatever still runs."""
+        """Leave the rooms, end the lifespan and whatever still runs, after the last connection."""
         left = max(0.0, self._drained_by - time.monotonic())
         try:
             async with asyncio.timeout(min(left, _SETTLE_SECONDS) + _FINISH_SECONDS / 2):
@@ -204,7 +204,7 @@ class Server(DaphneServer):  # type: ignore[misc]
     # Stopping
 
     def drain(self) -> None:
-        """Begin an orderly stop; once. The reactor stops when it is over."""
+        """Begin the graceful shutdown; once. The reactor stops when it is over."""
         if self.is_draining:
             return
         self.is_draining = True
@@ -213,7 +213,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     @property
     def drain_seconds(self) -> float:
-        """How long an orderly stop may take."""
+        """How long the graceful shutdown may take."""
         return conf.drain_seconds if self._drain_seconds is None else self._drain_seconds
 
     async def _drain(self) -> None:
@@ -224,7 +224,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.stop()
 
     def kill_all_applications(self) -> Any:
-        """Cancel what still runs when the reactor stops; it waits for the result."""
+        """Cancel the applications that still run when the reactor stops; it waits for the result."""
         tasks = self._connections.applications()
         if not tasks:
             return None
@@ -256,7 +256,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         return application
 
     def _resolve_client(self, protocol: Any, scope: Scope) -> None:
-        """Put into the scope who the client is behind the proxies."""
+        """Put the client's address and scheme behind the proxies into the scope."""
         forwarded = self._forwarded
         if forwarded is None:
             return
@@ -312,6 +312,6 @@ class Server(DaphneServer):  # type: ignore[misc]
         reactor.callLater(_CHECK_SECONDS, self.application_checker)
 
     def timeout_checker(self) -> None:
-        """Look for what has lasted too long; daphne calls this at first."""
+        """Apply the timeouts of all connections; daphne calls this at first."""
         self._connections.check_timeouts()
         reactor.callLater(_CHECK_SECONDS, self.timeout_checker)

@@ -14,7 +14,7 @@ _MEASURE_EVERY = 1024 * 1024  # bytes between two looks at how much of the disk 
 
 
 class SpoolFull(Exception):
-    """There is no room for more; ``is_alone`` where this body would be too large without the others, too."""
+    """Limit of all spools reached; ``is_alone`` where this body would be too large without the others, too."""
 
     def __init__(self, *, is_alone: bool) -> None:
         super().__init__("no room for request bodies")
@@ -22,7 +22,7 @@ class SpoolFull(Exception):
 
 
 class Spools:
-    """Accounts for what the bodies of all requests take that have come and were not received yet."""
+    """Size limit of all spools together: of request bodies that have come and were not received yet."""
 
     def __init__(self) -> None:
         self.held = 0
@@ -66,7 +66,7 @@ def _half_of_the_disk(held: int) -> float:
 
 
 class Spool:
-    """The body of one request, in the place of the file that Twisted writes it into.
+    """Spool of one request's body, in the place of the file that Twisted writes it into.
 
     Args:
         spools: what it is counted in.
@@ -93,7 +93,7 @@ class Spool:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position."""
+        """Change the position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:

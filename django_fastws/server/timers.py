@@ -11,7 +11,7 @@ __all__ = ["Timers"]
 
 
 class Timers:
-    """The timers of autobahn's protocols. Its own end at whole seconds, and so up to a second early."""
+    """Timers for autobahn's protocols. Its own end at whole seconds, and so up to a second early."""
 
     def call_later(self, delay: float, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a function later; what is returned has a ``cancel()``."""

@@ -1,4 +1,4 @@
-"""Unix sockets: recovering from what a process has left behind that had no time to clean up."""
+"""Unix sockets: their paths, and the recovery of one that a killed process has left behind."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SECONDS = 2.0  # for a server that lives to take a connection
 
 
 class UnixSocketError(Exception):
-    """Nobody can listen on a path; the text says why, and what to do."""
+    """Path on which nobody can listen; the text says why, and what to do."""
 
 
 class UnixSocket:
-    """One path on which the server listens.
+    """Unix socket on which the server listens.
 
     Args:
         path: in the file system.
@@ -53,7 +53,7 @@ class UnixSocket:
 
     @property
     def folder(self) -> str:
-        """Where the path is."""
+        """The directory of the path."""
         return os.path.dirname(os.path.abspath(self.path))
 
     def recover(self) -> None:

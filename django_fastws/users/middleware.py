@@ -24,7 +24,7 @@ __all__ = ["AuthMiddleware", "SessionLoadingMiddleware", "SessionMiddleware"]
 
 
 class SessionMiddleware:
-    """Puts the cookies and Django's session into the scope, as Channels' middleware of these names do.
+    """ASGI middleware that puts the cookies and Django's session into the scope, as those of Channels do.
 
     The session is loaded when it is asked for. A session that is in the scope already is left alone.
     """
@@ -49,7 +49,7 @@ class SessionMiddleware:
 
 
 class SessionLoadingMiddleware:
-    """Loads the session in a thread, if there is one to load, so that async code can read it."""
+    """ASGI middleware that loads the session in a thread, if there is one, so that async code can read it."""
 
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
@@ -70,7 +70,7 @@ class SessionLoadingMiddleware:
 
 
 class AuthMiddleware:
-    """Puts the session's user into the scope, as Django's middleware of this name puts it into a request.
+    """ASGI middleware that puts the session's user into the scope, as Django's puts it into a request.
 
     It needs ``SessionMiddleware`` around it. Where there is no session there is no detour to the database: the user
     is an AnonymousUser. A user that is in the scope already is left alone; the session is loaded all the same.

@@ -30,7 +30,7 @@ _WATCHDOG_SECONDS = 2.0  # after the drain time
 
 
 class Command(BaseCommand):
-    """Parses the arguments, selects routes, and runs their supervisor."""
+    """Command that selects outbound routes by its options, and runs their supervisor."""
 
     help = "Runs the outbound routes: the HTTP requests first, then the WebSockets, until they end or are stopped."
 

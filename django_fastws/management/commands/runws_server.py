@@ -1,4 +1,4 @@
-"""``manage.py runws_server``: serves the project with the hardened daphne."""
+"""Command ``manage.py runws_server``: serves the project with the hardened daphne."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_fastws.server.cli import OptionError
 
 
 class Command(BaseCommand):
-    """Parses, and runs the server."""
+    """Command that runs the server."""
 
     help = CommandLineInterface.description
 

@@ -1,4 +1,4 @@
-"""``manage.py ws_routes``: every route as a table."""
+"""Command ``manage.py ws_routes``: every route as a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = ("direction", "path", "name", "handler", "module", "tags")
 
 
 class Command(BaseCommand):
-    """Lists the routes."""
+    """Command that lists the routes."""
 
     help = "Lists every WebSocket route: direction, path or URL, name, handler, module and tags."
     # A list is wanted most when something is wrong with the routes.
