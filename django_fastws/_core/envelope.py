@@ -54,7 +54,9 @@ class Envelope(NamedTuple):
     @classmethod
     def broadcast(cls, room: str, payload: Payload, exclude: str | None = None) -> Envelope:
         """Make the envelope of one broadcast."""
-        return cls(BROADCAST, room, payload.raw if payload.binary else payload.text, exclude)
+        data = payload.raw if payload.binary else payload.text
+        # As cls(...) does, but in half of the time.
+        return _new(cls, (BROADCAST, room, data, exclude, None, None, _NO_FIELDS))
 
     @classmethod
     def control(cls, room: str, fields: Mapping[str, str | bytes]) -> Envelope:
@@ -63,14 +65,15 @@ class Envelope(NamedTuple):
 
     def encode(self, sender: str | None = None, number: str | None = None) -> EncodedEnvelope:
         """Encode it, with these for ``sender`` and ``number``."""
-        encoded: EncodedEnvelope = {"type": self.kind, "v": VERSION}
-        if self.kind == BROADCAST:
-            encoded["room"] = self.room
-            encoded["text" if isinstance(self.data, str) else "bytes"] = self.data
-            if self.exclude is not None:
-                encoded["exclude"] = self.exclude
+        kind, room, data, exclude, _, _, fields = self  # faster than its attributes
+        encoded: EncodedEnvelope
+        if kind == BROADCAST:
+            key = "text" if isinstance(data, str) else "bytes"
+            encoded = {"type": kind, "v": VERSION, "room": room, key: data}
+            if exclude is not None:
+                encoded["exclude"] = exclude
         else:
-            encoded |= self.fields
+            encoded = {"type": kind, "v": VERSION, **fields}
         if sender is not None and number is not None:
             encoded["by"], encoded["nr"] = sender, number
         return encoded

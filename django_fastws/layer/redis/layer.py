@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -14,7 +14,7 @@ from ..._core.envelope import Envelope
 from ..broker import Deliver
 from ..outages import outage_of
 from .blocking import BlockingPublisher
-from .compatibility import check_layer_classes, check_loop_layer
+from .compatibility import check_layer_classes, check_loop_layer, shard_index
 from .delivery_queue import DeliveryQueue
 from .hosts import Host, decode_hosts, describe
 from .shard import RedisShard
@@ -119,15 +119,18 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         self._shards = [RedisShard(host, outage.server(describe(host)), self._deliver) for host in hosts]
         self._queues: dict[bytes, DeliveryQueue] = {}
 
-    def broadcast(self, envelope: Envelope) -> Awaitable[None]:
+    def _get_shard(self, channel_or_group_name: str) -> RedisShard:
+        shards = self._shards
+        return shards[0] if len(shards) == 1 else shards[shard_index(channel_or_group_name, len(shards))]
+
+    def broadcast(self, envelope: Envelope) -> Coroutine[Any, Any, None]:
         """Publish to the envelope's room, when awaited; receivers pass over duplicates, which are sent again.
 
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
         name = self._get_group_channel_name(envelope.room)
-        shard: RedisShard = self._get_shard(name)
-        return shard.broadcast(name, envelope, self.channel_layer.serialize)
+        return self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
 
     async def listen(self, group: str, deliver: Deliver, queue: DeliveryQueue | None = None) -> None:
         """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from ..._core.envelope import Envelope
 from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
@@ -20,8 +23,8 @@ class RedisBroker(Broker):
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
 
-    async def apublish(self, envelope: Envelope) -> None:
-        await self._layer.for_loop().broadcast(envelope)
+    def apublish(self, envelope: Envelope) -> Coroutine[Any, Any, None]:
+        return self._layer.for_loop().broadcast(envelope)  # not awaited here: one coroutine less for each broadcast
 
     def publish(self, envelope: Envelope) -> None:
         self._layer.blocking.publish(envelope, self._layer.serialize)
