@@ -22,6 +22,22 @@ def headers(**values: str) -> list[tuple[bytes, bytes]]:
 
 
 @pytest.mark.parametrize(
+    ("options", "reader"),
+    [
+        ((None, None, None, None), None),
+        ((None, "", "", ""), None),
+        ((0, "X-Real-IP", None, None), None),
+        ((2, None, "X-Client-Port", None), Forwarded(2)),
+        ((None, "X-Real-IP", None, None), Forwarded(1, b"x-real-ip", None, None)),
+        ((3, FOR, PORT, PROTO), Forwarded(3, b"x-forwarded-for", b"x-client-port", b"x-forwarded-proto")),
+        ((1, FOR, "X-Forwarded-Port", PROTO), Forwarded(1, b"x-forwarded-for", None, b"x-forwarded-proto")),
+    ],
+)
+def test_options_say_how_many_proxies_are_believed_and_by_which_headers(options, reader):
+    assert Forwarded.from_options(*options) == reader
+
+
+@pytest.mark.parametrize(
     ("text", "parsed"),
     [
         ("192.0.2.1", ("192.0.2.1", None)),
