@@ -1,4 +1,4 @@
-"""What a caller sends or broadcasts, as a payload: encoded once, checked against the limit."""
+"""Encoding of what a caller sends or broadcasts: into a payload, once, with the limit on its size."""
 
 from __future__ import annotations
 

@@ -47,5 +47,5 @@ class PerLoop(Generic[T]):
         return found
 
     def items(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
-        """All event loops that have an object, with it; may be called in any thread."""
+        """Every event loop that has an object, with the object; may be called in any thread."""
         return list(self._objects.items())

@@ -140,7 +140,7 @@ def count_fan_out(seconds: float, deliveries: int, size: int) -> None:
 
 
 class _FanOutCounter(Counter):
-    """One of the numbers of all fan-outs."""
+    """Counter of all fan-outs: one of their numbers."""
 
     def __init__(self, attribute: str, name: str, unit: str, meaning: str) -> None:
         self._attribute = attribute
@@ -152,7 +152,7 @@ class _FanOutCounter(Counter):
 
 
 class _FanOutHistogram(Histogram):
-    """How long all fan-outs took."""
+    """Histogram of the duration of all fan-outs."""
 
     @property
     def values(self) -> Mapping[Labels, HistogramValue]:
@@ -162,7 +162,7 @@ class _FanOutHistogram(Histogram):
 
 
 class _TrafficCounter(Counter):
-    """One of the numbers of all ``Traffic``."""
+    """Counter of one of the numbers of all ``Traffic``."""
 
     @property
     def values(self) -> Mapping[Labels, float]:

@@ -1,4 +1,4 @@
-"""What waits to be sent on one socket, with its bound."""
+"""Backlog of one socket: the messages that wait to be sent, with a bound on their bytes."""
 
 from __future__ import annotations
 

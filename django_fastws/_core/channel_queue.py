@@ -44,7 +44,7 @@ class ChannelQueue:
         self.size = 0
 
     def __len__(self) -> int:
-        """How many messages wait."""
+        """Number of messages that wait."""
         return sum(map(len, self._channels.values()))
 
     def __bool__(self) -> bool:

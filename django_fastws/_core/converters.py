@@ -41,7 +41,7 @@ class Misfit(ValueError):
 
 
 class Kind(NamedTuple):
-    """What an annotation asks for.
+    """Kind of value that an annotation asks for.
 
     Attributes:
         convert: makes one value of text; a ValueError or ArithmeticError says that it does not fit.
@@ -62,7 +62,7 @@ class Kind(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What a value should be, in words: "an integer greater than 0"."""
+        """Description of a right value, in words: "an integer greater than 0"."""
         return f"{self.noun} {' and '.join(phrase for _, phrase in self.constraints)}".rstrip()
 
     def read(self, text: str) -> Any:
@@ -128,7 +128,7 @@ def path_converter(annotation: Any) -> str:
 
 
 def converter_for(annotation: Any, *, is_ready: bool = False) -> Kind:
-    """How to convert text to what an annotation says, and what must hold for it.
+    """Converter of text to what an annotation says, with the constraints that must hold.
 
     Args:
         is_ready: something else makes the value, so that it may be of a type that no text can become.

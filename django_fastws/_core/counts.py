@@ -42,5 +42,5 @@ class Counts:
         return self._counts.get(key, 0)
 
     def __len__(self) -> int:
-        """How many keys are counted at least once."""
+        """Number of keys that are counted at least once."""
         return len(self._counts)

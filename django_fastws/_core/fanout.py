@@ -78,7 +78,7 @@ class FanOut:
 
     @property
     def count(self) -> int:
-        """How many broadcasts are joined in it."""
+        """Number of broadcasts that are batched in it."""
         return len(self._batch.payloads)
 
     def deliveries(self, count: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ class Ids(Generic[Owner]):
         return made
 
     def find(self, made: str) -> Owner | None:
-        """Whose id this is; None if it is nobody's here."""
+        """The object that has this id; None if there is none."""
         return self._owners.get(made)
 
     def __len__(self) -> int:

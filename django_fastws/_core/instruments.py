@@ -41,7 +41,7 @@ class Metric:
 
 
 class Counter(Metric):
-    """How often something has happened, or how much of it there was, since the process started."""
+    """Counter: how often something has happened, or how much of it there was, since the process started."""
 
     kind: ClassVar[str] = "counter"
 
@@ -62,7 +62,7 @@ class Counter(Metric):
 
     @property
     def total(self) -> float:
-        """All counts together."""
+        """Sum of the counts under all labels."""
         return sum(self.values.values())
 
     def by(self, label: str) -> Mapping[str, int]:
@@ -74,7 +74,7 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """How many there are now: counted up and down, or read from whoever knows when it is asked for."""
+    """Gauge: how many there are now, counted up and down, or read from a function when it is asked for."""
 
     kind: ClassVar[str] = "gauge"
     _source: Callable[[], float] | None = None
@@ -104,7 +104,7 @@ class Gauge(Metric):
 
 
 class HistogramValue:
-    """How observations are distributed, under one set of labels.
+    """Value of a histogram under one set of labels: observations by buckets, with their sum.
 
     Attributes:
         counts: how many observations were in each bucket, not cumulated; the last is of those over every bound.
@@ -119,12 +119,12 @@ class HistogramValue:
 
     @property
     def count(self) -> int:
-        """How many observations there were."""
+        """Number of observations."""
         return sum(self.counts)
 
 
 class Histogram(Metric):
-    """How large something was, each time.
+    """Histogram: how large something was, each time.
 
     Args:
         bounds: the largest value of each bucket, ascending; values over the last have a bucket of their own.

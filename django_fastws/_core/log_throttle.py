@@ -18,7 +18,7 @@ class LogThrottle:
         self._logged_at: dict[str, float] = {}
 
     def add(self, kind: str) -> None:
-        """Something has happened that is to be logged."""
+        """Count an event that is to be logged."""
         self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
 
     def wait(self, kind: str, now: float) -> float:
@@ -27,7 +27,7 @@ class LogThrottle:
         return 0.0 if logged_at is None else max(0.0, logged_at + self._seconds - now)
 
     def take(self, kind: str, now: float) -> int:
-        """How many there were since the last line, to be logged now; 0 if there were none, or it is too early."""
+        """Number of events since the last line, to be logged now; 0 if there were none, or it is too early."""
         if kind not in self._unlogged or self.wait(kind, now):
             return 0
         self._logged_at[kind] = now

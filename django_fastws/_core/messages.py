@@ -75,7 +75,7 @@ class Payload:
 
     @property
     def raw(self) -> bytes:
-        """What a frame carries: the bytes, or the text in UTF-8."""
+        """Data of the frame: the bytes, or the text in UTF-8."""
         raw = self._raw
         if raw is None:
             raw = self._raw = (self._text or "").encode()
@@ -103,7 +103,7 @@ class Payload:
         return (self,)
 
     def without(self, missed: Sequence[int]) -> None:
-        """What is left without these of its messages, as ``Batch.without``: nothing."""
+        """The message without itself, as ``Batch.without``: None."""
 
     def __len__(self) -> int:
         """The size of the message, in bytes."""

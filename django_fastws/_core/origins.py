@@ -1,4 +1,4 @@
-"""Which Origin headers are let in (RFC 6454 and RFC 6455 section 10.2)."""
+"""Patterns of origins: which Origin headers are let in (RFC 6454 and RFC 6455 section 10.2)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parse_origin(value: str) -> Origin | None:
 
 
 class Pattern(NamedTuple):
-    """What lets origins in.
+    """Pattern of the origins that are let in.
 
     Attributes:
         scheme, port: of the origin; None where any fits.

@@ -11,7 +11,7 @@ __all__ = ["Parameter", "ParameterError", "Query"]
 
 
 class Query:
-    """How the query string spells a parameter, where Python cannot or should not.
+    """Alias of a parameter in the query string, for names that Python cannot or should not spell.
 
     >>> # ids: Annotated[list[int], Query(alias="ids[]")]
 

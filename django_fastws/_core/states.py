@@ -26,7 +26,7 @@ class ClientState(IntEnum):
 
 
 class Closing(Enum):
-    """What a call of ``close()`` asks the transport to do."""
+    """Action that a call of ``close()`` asks of the transport."""
 
     NOTHING = 0
     DENY = 1

@@ -130,7 +130,7 @@ class Connector:
         return status in again_on
 
     def _options(self, url: str, headers: list[tuple[str, str]]) -> dict[str, Any]:
-        """What the library's ``connect`` takes besides the URL."""
+        """Arguments of the library's ``connect`` besides the URL."""
         options = {key: value for key, value in self._route.options.items() if key not in ("headers", "ssl")}
         options["additional_headers"] = headers
         options["logger"] = _quiet

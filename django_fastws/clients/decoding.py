@@ -1,4 +1,4 @@
-"""Sockets that went out, with their messages ready before anybody asks for them, past the websockets library.
+"""Decoding of messages as they arrive on outbound sockets, past the websockets library.
 
 The library takes every frame apart step by step and hands it on in objects, which is most of what a message costs.
 Here somebody else reads the messages that are plain: whole in one frame, and not compressed. Every other frame goes
@@ -135,7 +135,7 @@ class DecodingConnection(BoundedConnection):
         self.abort_later()
 
     def has_read(self) -> None:
-        """All that came at once was read."""
+        """Note that all that came at once was read."""
         if self._pings:
             self._answer_pings()
         if self._is_discarding:
@@ -213,7 +213,7 @@ class DecodingConnection(BoundedConnection):
 
 
 class DecodingTransport(WebsocketsTransport):
-    """Carries one connection that this process opened, and that reads eagerly."""
+    """Transport of one outbound connection, which decodes messages as they arrive."""
 
     __slots__ = ()
 

@@ -81,7 +81,7 @@ async def _call(
 
 
 def _significant(error: Exception) -> Exception:
-    """What an exception group of a handler's tasks comes to: what is no mere connection error, if there is any."""
+    """The exceptions of a group that are no mere connection errors, if there are any."""
     if not isinstance(error, ExceptionGroup):
         return error
     lost, rest = error.split(ConnectionError)

@@ -45,7 +45,7 @@ class _DecompressedStream(httpx2.AsyncByteStream):
 
     @property
     def elapsed(self) -> object:
-        """What the library asks its own streams for."""
+        """Duration of the request, as the library asks its own streams for it."""
         return getattr(self._stream, "elapsed", None)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

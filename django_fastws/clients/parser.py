@@ -21,7 +21,7 @@ _PARTS_PER_TURN = 256  # for the library, before other connections have their tu
 
 
 class _Buffer(threading.local):
-    """Where all connections of a thread receive: each empties it before another can."""
+    """Receive buffer that all connections of a thread share: each empties it before another can."""
 
     def __init__(self) -> None:
         self.data = bytearray(_BUFFER_BYTES)

@@ -163,7 +163,7 @@ def _latin_1(value: str) -> str:
 
 
 def _failure(error: WSHandshakeError) -> Exception:
-    """What websockets would raise at such an answer, if it is a plain one."""
+    """The error that websockets would raise at such an answer, if it is a plain one."""
     first, *lines = (error.raw_header or b"").decode("latin-1").split("\r\n")
     protocol, _, status = first.partition(" ")
     code, _, phrase = status.partition(" ")

@@ -56,7 +56,7 @@ class PicowsConnection(DecodingConnection):
 
 
 class PicowsListener(WSListener):
-    """What picows calls."""
+    """Listener of a picows connection: the callbacks that picows calls."""
 
     def __init__(self, connection: PicowsConnection) -> None:
         self._connection = connection

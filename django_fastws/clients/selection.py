@@ -69,7 +69,7 @@ def select(
 
 
 def _shard_names(routes: Sequence[OutboundRoute]) -> list[str]:
-    """What each route is called when routes are split: the same in every process, and different for each route.
+    """Names of the routes when they are split: the same in every process, and different for each route.
 
     That is its key. Where routes without a name share one, for they share a function, it has their URLs besides; and
     where they share that, too, a number.

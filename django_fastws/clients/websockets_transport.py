@@ -79,7 +79,7 @@ class WebsocketsTransport:
         return self.connection.protocol.close_rcvd is None
 
     def ending(self) -> str:
-        """How the connection ended, for a log: code and reason of whoever closed it first."""
+        """Close code and reason of the end that closed first, for a log."""
         # What this end said before it gave up: 1009 to a message too big, 1011 to a peer that answers no pings.
         sent = self.connection.protocol.close_sent
         if self.state.closed_here and sent is not None:

@@ -206,7 +206,7 @@ _current_lock = threading.Lock()
 
 
 def _publisher_loop() -> _PublisherLoop:
-    """That of this process."""
+    """The publisher loop of this process."""
     global _current
     with _current_lock:
         # A forked child has its parent's object, but not its thread.

@@ -133,7 +133,7 @@ class LayerServer:
 
     @property
     def outages(self) -> int:
-        """How many outages of the layer there have been."""
+        """Number of outages of the layer so far."""
         return self._outage._count
 
     def is_lost_for(self, user: Hashable) -> bool:

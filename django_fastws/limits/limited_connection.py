@@ -1,4 +1,4 @@
-"""Connection under limits: what it is counted for, its time-outs, and how it is closed from outside its handler."""
+"""Connection under limits: what it is counted for, its timeouts, and how it is closed from outside its handler."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["LocalRoom", "Member"]
 
 
 class Member(Protocol):
-    """What a room needs of a WebSocket.
+    """Member of a room: what the room needs of a WebSocket.
 
     A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
     """
@@ -24,7 +24,7 @@ class Member(Protocol):
 
     @property
     def post(self) -> Post:
-        """What sends to it without waiting and without raising."""
+        """The function that sends to the member without waiting and without raising."""
 
 
 class LocalRoom:
@@ -63,7 +63,7 @@ class LocalRoom:
         self.is_due = False
 
     def add(self, member: Member, join: object) -> None:
-        """Somebody joins, under a name for this join."""
+        """Add a member, under a name for this join."""
         if member not in self.members:
             find = getattr(member, "_find", None)
             self.find = find if not self.members or find == self.find else None
@@ -85,7 +85,7 @@ class LocalRoom:
             self.remove(member)
 
     def remove(self, member: Member) -> None:
-        """Somebody leaves, whatever of its joins goes on."""
+        """Remove a member, whatever of its joins goes on."""
         self.members.pop(member, None)
         self.joining.pop(member, None)
 

@@ -61,7 +61,7 @@ def start_up_problems() -> list[str]:
 
 
 def servable(routes: list[Route], first: list[Route]) -> list[Route]:
-    """Those routes that can be served beside each other, in their order.
+    """The routes that can be served beside each other, in their order.
 
     Args:
         first: those that are served before any other that has the same path or name.

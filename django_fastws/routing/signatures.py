@@ -162,7 +162,7 @@ def label_of(handler: Any) -> str:
 
 
 def place_of(handler: Any) -> str:
-    """Where a handler was declared: module, name, file and line."""
+    """Place where a handler was declared: module, name, file and line."""
     label = label_of(handler)
     code = getattr(inspect.unwrap(handler), "__code__", None)
     if code is not None:

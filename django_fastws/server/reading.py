@@ -19,7 +19,7 @@ _FEWEST_FRAGMENTS, _BYTES_FOR_A_FRAGMENT = 1024, 16
 
 
 def most_fragments(max_message_bytes: int) -> int:
-    """How many fragments a message may have (RFC 6455 section 5.4), by the limit of its bytes; 0 is no limit.
+    """Limit on the fragments of a message (RFC 6455 section 5.4), by the limit of its bytes; 0 is no limit.
 
     A fragment costs time, however little is in it. No client needs more than one for 16 bytes of the limit.
     """

@@ -255,12 +255,12 @@ class ASGITransport:
         return self.outbox.post(batch)
 
     def unsent(self) -> int:
-        """How many bytes the server holds for a client that does not take them; 0 where that cannot be told."""
+        """Number of bytes that the server holds for a client that does not take them; 0 where that cannot be told."""
         return 0
 
     @property
     def dropped(self) -> int:
-        """How many messages of broadcasts were dropped because the client was slow."""
+        """Number of messages of broadcasts that were dropped because the client was slow."""
         return sum(queue.dropped for queue in (self._outbox, self._base) if queue is not None)
 
     async def close(self, code: int, reason: str) -> None:
@@ -362,7 +362,7 @@ class ASGITransport:
         outbox.start()
 
     def send_failed(self, problem: BaseException) -> WebSocketDisconnect:
-        """What those who wait are told of an error of the server's ``send``; one that nobody expects is logged."""
+        """Error for callers who wait, after one of the server's ``send``; one that nobody expects is logged."""
         if not self._is_lost(problem) and isinstance(problem, Exception):
             logger.error("A server's send failed on %r", self.shown_path, exc_info=problem)
         return self.closed_error("send")

@@ -46,7 +46,7 @@ _HANDSHAKE = frozenset(
 
 
 class _Request:
-    """What daphne's log needs of a request when the connection ends."""
+    """The request, as far as daphne's log needs it when the connection ends."""
 
     __slots__ = ("path",)
 
@@ -72,7 +72,7 @@ def is_daphnes(send: Send) -> bool:
 
 
 def _root_path(protocol: Any, scope: Scope) -> str:
-    """What ``--root-path`` says. daphne lets a Daphne-Root-Path header of any client say another."""
+    """The root path of ``--root-path``. daphne lets a Daphne-Root-Path header of any client say another."""
     told: Any = getattr(getattr(protocol, "server", None), "root_path", None)
     return told if isinstance(told, str) else scope.get("root_path") or ""
 

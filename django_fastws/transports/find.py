@@ -1,4 +1,4 @@
-"""What carries frames. A transport knows one server; the plain one knows none and works with all."""
+"""Choice of the transport of a connection: each knows one server; the plain one knows none and works with all."""
 
 from __future__ import annotations
 

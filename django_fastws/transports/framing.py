@@ -19,7 +19,7 @@ _GLANCE = 0.5  # seconds between two looks at whether a connection that somebody
 
 
 def room_bytes() -> int:
-    """How much a TCP transport may hold for its client. The rest waits in the outbox, where it can be dropped."""
+    """Most bytes that a TCP transport may hold; the rest waits in the outbox, where it can be dropped."""
     return min(_ROOM_BYTES, conf.send_buffer_bytes)
 
 

@@ -30,7 +30,7 @@ Entry = tuple[Payload | Message, asyncio.Future[None] | None]
 
 
 class Outlet(Protocol):
-    """What an outbox writes to: the transport of its socket.
+    """Outlet of an outbox: the transport of its socket, to which it writes.
 
     Attributes:
         is_sending: whether a message is being sent, or waits for it; what is sent meanwhile has to wait as well.
@@ -43,7 +43,7 @@ class Outlet(Protocol):
         """The path, for the log."""
 
     def unsent(self) -> int:
-        """How many bytes the server holds for a client that does not take them."""
+        """Number of bytes that the server holds for a client that does not take them."""
 
     async def wait_for_room(self) -> None:
         """Wait until the server should be given more, or the connection is closed. Raises nothing."""

@@ -22,7 +22,7 @@ _INFO_BYTES = 128
 
 
 def acknowledged_bytes(sock: Any) -> int | None:
-    """How many bytes the peer's system has taken since the connection was made; None where that cannot be told."""
+    """Number of bytes that the peer's system has acknowledged on this connection; None where that cannot be told."""
     if _TCP_INFO is None:
         return None
     try:
@@ -35,7 +35,7 @@ def acknowledged_bytes(sock: Any) -> int | None:
 
 
 def queued_bytes(sock: Any) -> int:
-    """How many bytes the system holds that the peer's has not taken; 0 where that cannot be told."""
+    """Number of bytes that the system holds and the peer's has not taken; 0 where that cannot be told."""
     if _QUEUED is None:
         return 0
     try:
@@ -82,7 +82,7 @@ class PingProgress:
     def patience(self, now: float, timeout: float) -> float:
         """For how many more seconds an answer should be waited for; 0 or less if it is overdue.
 
-        As long as the peer has not taken the ping, that is the whole time-out.
+        As long as the peer has not taken the ping, that is the whole timeout.
         """
         self.look(now)
         if self._taken_at is None:

@@ -13,7 +13,7 @@ __all__ = ["OutboundTransport", "Transport"]
 
 
 class Transport(Protocol):
-    """What carries the messages of one connection.
+    """Transport of one connection: it carries the messages.
 
     ``ASGITransport`` and its subclasses, which know a server each, carry sockets that came in; those that went out
     have theirs in ``clients``. Messages go out in the order of the calls. One task at a time receives, any number may

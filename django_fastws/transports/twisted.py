@@ -30,7 +30,7 @@ def tcp_below(transport: Any) -> Any:
 
 
 def unsent_bytes(tcp: Any) -> int:
-    """How many bytes a Twisted transport holds that the client has not taken."""
+    """Number of bytes that a Twisted transport holds and the client has not taken."""
     return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
 
 

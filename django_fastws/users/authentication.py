@@ -76,7 +76,7 @@ def load_user(session: Any) -> Any:
 
 
 class _Request:
-    """All that ``get_user()`` needs of a request."""
+    """Request, as far as ``get_user()`` needs one."""
 
     def __init__(self, session: Any) -> None:
         self.session = _Session(session)

@@ -93,7 +93,7 @@ def _describe(requests: list[CloseRequest]) -> str:
 
 
 class _WaitBudget(threading.local):
-    """How long a thread may still wait: a second, which is earned anew in half a minute.
+    """Budget of a thread's waiting: a second, which is earned anew in half a minute.
 
     So whatever a request or a transaction does to however many users, and though Redis hangs, it waits for a second.
     """

@@ -53,7 +53,7 @@ _Data = dict[str, Any]
 
 
 def user_key(user: Any) -> str:
-    """What a user is called here: the model and the primary key; "" for nobody, and for a user without one."""
+    """Key of a user: the model and the primary key; "" for nobody, and for a user without one."""
     pk = getattr(user, "pk", None)
     return "" if pk is None or not getattr(user, "is_authenticated", True) else f"{_label_of(user)}:{pk}"
 
@@ -80,7 +80,7 @@ def is_of_the_user_model(user: Any) -> bool:
 
 
 def session_hash(session: Any) -> str:
-    """What a session is called here, from which its key cannot be found; "" for none, and for one without a name."""
+    """Hash of a session, from which its key cannot be found; "" for none, and for one without a name."""
     key = getattr(session, "session_key", None)
     if not key or isinstance(session, CookieSession):  # whose key is all that it holds, and changes with it
         return ""
@@ -88,7 +88,7 @@ def session_hash(session: Any) -> str:
 
 
 def hash_of_key(key: str) -> str:
-    """What the session of a key is called here."""
+    """Hash of the session that has a key."""
     return hashlib.sha256(f"django_fastws.session:{key}".encode()).hexdigest()
 
 
@@ -153,7 +153,7 @@ def _parsed(named: Any) -> Any:
 
 
 def verify(identities: Collection[Identity]) -> dict[Identity, str]:
-    """Those that are not what they were any more, with the reason; blocks.
+    """The identities that are not what they were any more, with the reason; blocks.
 
     It asks what Django asks for each request, for all at once: one query for the sessions, if they are in the
     database, and one for the users, for each thousand of them. An error of the database is raised: then nothing is
@@ -235,7 +235,7 @@ def _is_verified(user: Any, auth_hash: str) -> bool:
 
 
 def _stored_sessions(store: type[SessionBase], keys: set[str]) -> dict[str, str | _Data]:
-    """What is stored of sessions that have not expired, by their keys."""
+    """Stored data of the sessions that have not expired, by their keys."""
     found: dict[str, str | _Data] = {}
     if issubclass(store, (CacheStore, CachedStore)):
         for part in _parts(keys):

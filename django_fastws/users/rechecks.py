@@ -63,13 +63,13 @@ class Rechecks:
         self._is_wanted = self._has_failed = False
 
     def start(self) -> None:
-        """There are connections."""
+        """Start the re-checks: there are connections."""
         self._is_wanted = True
         if self._timer is None and self._task is None:
             self._set_timer()
 
     def stop(self) -> None:
-        """There are none any more."""
+        """Stop the re-checks: there are no connections any more."""
         self._is_wanted = False
         self._cancel_timer()
 

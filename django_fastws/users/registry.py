@@ -45,7 +45,7 @@ class Users:
         self._has_failed = False
 
     def __len__(self) -> int:
-        """How many users there are."""
+        """Number of users."""
         return len(self._connections)
 
     def _all(self) -> list[UserConnection]:
@@ -54,7 +54,7 @@ class Users:
     # Whoever looks up a user subscribes before that: a log-out after the look is received, one before it is seen.
 
     def expect(self) -> None:
-        """Somebody may be logged in: subscribe from now on, before looking who that is, until ``unexpect()``."""
+        """Subscribe from now on, before looking up a user who may be logged in, until ``unexpect()``."""
         self._expected += 1
         self._subscriptions.keep(GROUP)
 
@@ -169,7 +169,7 @@ def current_users() -> Users:
 
 
 def count_users() -> int:
-    """How many users have a socket in this process."""
+    """Number of users who have a socket in this process."""
     return len({key for _, users in _users.items() for key in list(users._connections)})
 
 

@@ -244,7 +244,7 @@ class WebSocket:
 
     @property
     def close_code(self) -> int | None:
-        """How the connection was closed: the code of whoever closed it first, 1006 if it was cut; None while open."""
+        """Close code of the connection: of the end that closed it first, 1006 if it was cut; None while open."""
         return self._state.close_code if self.closed else None
 
     @property
@@ -254,7 +254,7 @@ class WebSocket:
 
     @property
     def dropped(self) -> int:
-        """How many messages of broadcasts this client missed, because it was too slow (``FASTWS_SLOW_CONSUMER``)."""
+        """Number of messages of broadcasts that this client missed, being too slow (``FASTWS_SLOW_CONSUMER``)."""
         raise NotImplementedError
 
     # Ping

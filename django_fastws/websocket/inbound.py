@@ -88,7 +88,7 @@ class InboundWebSocket(WebSocket):
 
     @property
     def post(self) -> Callable[[Payload | Batch], bool | None]:
-        """What sends without waiting and without raising, and nothing once it is closed; for the hub."""
+        """The function that sends without waiting and without raising, and nothing once it is closed; for the hub."""
         return self._transport.post
 
     _find = ids.find  # a socket by its id; for the hub

@@ -91,7 +91,7 @@ class RedisConnection(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        """How many bytes are buffered."""
+        """Number of bytes that are buffered."""
         return int(self._transport.get_write_buffer_size())
 
     def drop(self, error: Exception) -> None:
