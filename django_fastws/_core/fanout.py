@@ -82,7 +82,7 @@ class FanOut:
         return len(self._batch.payloads)
 
     def deliveries(self, count: int) -> tuple[int, int]:
-        """What it comes to over all members: how many messages, and how many bytes of frames.
+        """Messages that it comes to over all members, and bytes of their frames.
 
         Args:
             count: how many broadcasts are joined in it, as ``count`` says.

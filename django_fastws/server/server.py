@@ -213,7 +213,7 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     @property
     def drain_seconds(self) -> float:
-        """How long the graceful shutdown may take."""
+        """Seconds that the graceful shutdown may take."""
         return conf.drain_seconds if self._drain_seconds is None else self._drain_seconds
 
     async def _drain(self) -> None:
