@@ -40,10 +40,9 @@ def code_of(server: ASGIServer, code: int) -> int:
 
 
 @pytest.mark.parametrize("limit", ENDS)
-@pytest.mark.parametrize("handler", ["", "consumer/"], ids=["function", "consumer"])
-async def test_over_a_limit_the_connection_ends(server, handler, limit):
+async def test_over_a_limit_the_connection_ends(server, limit):
     name = token()
-    async with connect(server, f"/ws/limited/{handler}{limit}/{name}") as ws:
+    async with connect(server, f"/ws/limited/{limit}/{name}") as ws:
         assert await ws.recv() == "ready"
         if limit == "rate":
             for number in range(8):

@@ -11,7 +11,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
-from django.core.cache import cache, caches
+from django.core.cache import caches
 from django.db import OperationalError
 from django.test import AsyncClient, override_settings
 
@@ -21,10 +21,10 @@ from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import SessionLoadingMiddleware, authentication, identity
 from django_fastws.users.authentication import cache_of, load_user
+from tests.users.conftest import ENGINES
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
-ENGINES = [f"django.contrib.sessions.backends.{name}" for name in ("db", "cached_db", "cache", "file")]
 COOKIES = "django.contrib.sessions.backends.signed_cookies"
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -39,15 +39,6 @@ class NoHash:
 class Ours(ModelBackend):
     def get_user(self, user_id):
         return NoHash()
-
-
-@pytest.fixture
-def engine(request, settings, tmp_path):
-    settings.SESSION_ENGINE = request.param
-    settings.SESSION_FILE_PATH = str(tmp_path)
-    cache.clear()
-    yield request.param
-    cache.clear()
 
 
 with_engines = pytest.mark.parametrize("engine", ENGINES, indirect=True, ids=lambda name: name.rpartition(".")[2])

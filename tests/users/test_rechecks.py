@@ -14,7 +14,6 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
@@ -29,7 +28,7 @@ from django_fastws.users.background import publisher
 from django_fastws.users.identity import Identity, user_key, verify
 from django_fastws.users.registry import current_users
 from tests.support.brokers import fake_broker
-from tests.users.test_authentication import ENGINES, log_in, store
+from tests.users.test_authentication import log_in, store
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
@@ -60,15 +59,6 @@ async def often(settings):
 @pytest.fixture
 def never(settings):
     settings.FASTWS_SESSION_CHECK_SECONDS = None
-
-
-@pytest.fixture(params=ENGINES, ids=lambda name: name.rpartition(".")[2])
-def engine(request, settings, tmp_path):
-    settings.SESSION_ENGINE = request.param
-    settings.SESSION_FILE_PATH = str(tmp_path)
-    cache.clear()
-    yield request.param
-    cache.clear()
 
 
 async def logged_in(name="ada"):
@@ -606,7 +596,6 @@ async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_tha
 
 
 @pytest.mark.usefixtures("served", "never")
-@pytest.mark.parametrize("engine", ENGINES, indirect=True, ids=lambda name: name.rpartition(".")[2])
 async def test_a_handshake_between_a_log_out_and_the_end_of_its_transaction_leaves_no_socket(engine):
     ada, client = await logged_in()
     request = await request_of(client)

@@ -683,6 +683,7 @@ async def test_it_can_be_off(ends):
 def no_redis(settings):
     """A Redis layer that cannot be reached."""
     settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 1
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.5
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "django_fastws.layer.RedisChannelLayer",
