@@ -49,6 +49,12 @@ def key(request):
 
 
 @pytest.fixture
+def names(key):
+    """What Redis has of it: who holds the lease, and the token."""
+    return f"asgi:lease:{{{key}}}", f"asgi:lease:{{{key}}}:token"
+
+
+@pytest.fixture
 async def lease(redis, key):
     """Make leases of one route, each as a process of its own has it."""
     leases = []
@@ -77,12 +83,12 @@ async def test_the_first_gets_it_and_tokens_grow(lease):
     assert tokens == sorted(set(tokens))
 
 
-async def test_tokens_grow_also_when_redis_has_forgotten_them(lease, redis):
+async def test_tokens_grow_also_when_redis_has_forgotten_them(lease, redis, names):
     one, two = lease(), lease()
     await one.acquire()
     token = one.token
     await one.release()
-    await redis.delete(one._keys[1])
+    await redis.delete(names[1])
     await asyncio.sleep(1)  # no more than one holder a second
     await two.acquire()
     assert two.token > token
@@ -129,12 +135,12 @@ async def test_it_expires_when_nobody_renews_it(lease):
     assert str(lost.value) == "the connection is closed (1006 the lease was lost)"
 
 
-async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis):
+async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis, names):
     one = lease(60)
-    await redis.set(one._keys[0], one._holder)  # or a Redis that has just started would give none
+    await redis.set(names[0], one._holder)  # or a Redis that has just started would give none
     await one.acquire()
     left = one._valid_until - now()
-    assert left + 1 < await redis.pttl(one._keys[0]) / 1000
+    assert left + 1 < await redis.pttl(names[0]) / 1000
     one._valid_until = now()
     assert not one.is_valid()
 
@@ -151,75 +157,75 @@ async def test_who_has_lost_it_does_not_give_back_anothers(lease):
         await asyncio.wait_for(lease().acquire(), SECONDS / 2)
 
 
-async def test_an_answer_that_is_lost_costs_no_waiting(lease, redis):
+async def test_an_answer_that_is_lost_costs_no_waiting(lease, redis, names):
     """Redis has given the lease, and the holder has not heard of it: it asks again, and has it."""
     one = lease()
-    await redis.set(one._keys[0], one._holder, px=60_000)
+    await redis.set(names[0], one._holder, px=60_000)
     await asyncio.wait_for(one.acquire(), 5)
     assert one.is_valid()
 
 
-async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis):
+async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis, names):
     one = lease(60)
-    await redis.set(one._keys[0], one._holder, px=60_000)  # the answer was on its way
+    await redis.set(names[0], one._holder, px=60_000)  # the answer was on its way
     await one.release()
-    assert not await redis.exists(one._keys[0])
+    assert not await redis.exists(names[0])
 
 
-async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis):
+async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis, names):
     one = lease()
     await one.acquire()
-    await redis.delete(one._keys[0])
+    await redis.delete(names[0])
     await asyncio.sleep(SECONDS / 2)
     assert one.is_valid()
-    assert (await redis.get(one._keys[0])).decode() == one._holder
+    assert (await redis.get(names[0])).decode() == one._holder
 
 
-async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_its_time(lease, redis):
+async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_its_time(lease, redis, names):
     """Its holder cannot renew it: nobody knows whether it lives."""
     one, two = lease(), lease()
     await one.acquire()
     await one._stop_renewing()
     ends = one._valid_until
-    await redis.delete(one._keys[0])
+    await redis.delete(names[0])
     await asyncio.wait_for(two.acquire(), SECONDS + 5)
     assert now() > ends
 
 
-async def test_a_redis_that_has_forgotten_all_gives_no_lease_whose_holder_lives(lease, redis):
+async def test_a_redis_that_has_forgotten_all_gives_no_lease_whose_holder_lives(lease, redis, names):
     one, two = lease(), lease()
     await one.acquire()
     asking = asyncio.create_task(two.acquire())
     for _ in range(3):
-        await redis.delete(*one._keys)
+        await redis.delete(*names)
         await asyncio.sleep(SECONDS / 3)
     assert (one.is_valid(), asking.done()) == (True, False)
     asking.cancel()
 
 
-async def test_a_lease_that_another_had_meanwhile_is_not_renewed(lease, redis):
+async def test_a_lease_that_another_had_meanwhile_is_not_renewed(lease, redis, names):
     """A failover to a replica that had not heard of the first holder."""
     one, two = lease(), lease()
     await one.acquire()
-    await redis.delete(*one._keys)
-    await redis.hset(two._keys[1], mapping={"token": one.token - 1, "until": 0})
+    await redis.delete(*names)
+    await redis.hset(names[1], mapping={"token": one.token - 1, "until": 0})
     await two.acquire()
     await two.release()
     await soon(lambda: not one.is_valid())
     assert one.token is None
 
 
-async def test_tokens_do_not_repeat_after_a_failover_to_a_replica_that_lags(lease, redis):
+async def test_tokens_do_not_repeat_after_a_failover_to_a_replica_that_lags(lease, redis, names):
     one, two = lease(), lease()
     await one.acquire()
-    before = await redis.dump(one._keys[1])
+    before = await redis.dump(names[1])
     token = one.token
     await one.release()
     await two.acquire()
     newest = two.token
     await two.release()
-    await redis.restore(one._keys[1], 0, before, replace=True)  # the replica never heard of the second
-    await redis.hset(one._keys[1], "until", 0)
+    await redis.restore(names[1], 0, before, replace=True)  # the replica never heard of the second
+    await redis.hset(names[1], "until", 0)
     three = lease()
     await three.acquire()
     assert token < newest < three.token
@@ -228,7 +234,7 @@ async def test_tokens_do_not_repeat_after_a_failover_to_a_replica_that_lags(leas
 async def test_two_installations_with_prefixes_of_their_own_do_not_meet(redis, key):
     one, two = Lease(redis, key, SECONDS, "production"), Lease(redis, key, SECONDS, "staging")
     await asyncio.wait_for(asyncio.gather(one.acquire(), two.acquire()), 5)
-    assert all(name.startswith("production:lease:{") for name in one._keys)
+    assert await redis.exists(f"production:lease:{{{key}}}", f"staging:lease:{{{key}}}") == 2
     await asyncio.gather(one.release(), two.release())
 
 
