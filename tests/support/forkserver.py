@@ -6,6 +6,7 @@ are settings read: what a process does in which order is what is tested.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -215,7 +216,8 @@ def reap(running: dict[int, int]) -> None:
 
 def main() -> None:
     for name in MODULES:
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # what the lowest versions do not have, servers do not import
+            importlib.import_module(name)
     unwanted = [
         name for name in sys.modules if name.startswith(("django_fastws", "daphne", "twisted.internet.reactor"))
     ]
