@@ -83,7 +83,7 @@ JAVASCRIPT = {
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
     "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_refused",
-    "docs/explanation/how-a-message-travels.md": "test_the_drawing_names_what_there_is",
+    "docs/explanation/life-of-a-broadcast.md": "test_the_drawing_names_what_there_is",
 }
 RUNNERS: dict[str, Any] = {
     "console": CONSOLE,
@@ -177,7 +177,7 @@ def test_the_tree_of_exceptions_is_the_one_of_the_module():
 
 
 def test_the_drawing_names_what_there_is():
-    words = set(re.findall(r"[\w.]+", _text_of("docs/explanation/how-a-message-travels.md")))
+    words = set(re.findall(r"[\w.]+", _text_of("docs/explanation/life-of-a-broadcast.md")))
     assert {"WebSocket", "Room"} <= words
     assert {name for name in words if name[0].isupper()} <= {"WebSocket", "Room", "Ada", "Bob"}
 
