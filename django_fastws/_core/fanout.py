@@ -1,4 +1,4 @@
-"""One room's broadcasts on their way to its members: joined, and handed over in slices."""
+"""Fan-out of one room's broadcasts to its members: batched, and posted in slices."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from .messages import Batch, Payload
 
-__all__ = ["JOINED_BYTES", "JOINED_MESSAGES", "MOST_TASKS", "FanOut", "take"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "MOST_TASKS", "FanOut", "take_batch"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
-#: How many bytes of messages are joined into one write at most.
-JOINED_BYTES = 64 * 1024
+#: How many bytes of messages are batched into one write at most.
+BATCH_BYTES = 64 * 1024
 #: And how many messages, for they may be empty.
-JOINED_MESSAGES = 2048
+BATCH_MESSAGES = 2048
 #: How many tasks a slice may start, about: what they do takes time, too.
 MOST_TASKS = 128
 # Members, and bytes and messages for them, between two looks at the clock.
@@ -27,12 +27,12 @@ Post = Callable[[Payload | Batch], bool | None]
 """Sends to one member without waiting; True if that is left to a task, which was started for it."""
 
 
-def take(waiting: list[Broadcast]) -> list[Broadcast]:
-    """Remove from the front what may be joined, which is at least one."""
+def take_batch(waiting: list[Broadcast]) -> list[Broadcast]:
+    """Remove a batch from the front: at least one."""
     size = 0
     for count, (payload, _) in enumerate(waiting):
         size += len(payload)
-        if (size > JOINED_BYTES and count) or count == JOINED_MESSAGES:
+        if (size > BATCH_BYTES and count) or count == BATCH_MESSAGES:
             taken = waiting[:count]
             del waiting[:count]
             return taken
@@ -78,7 +78,11 @@ class FanOut:
 
     @property
     def count(self) -> int:
+<<<<<<< HEAD
         """Number of broadcasts that are batched in it."""
+=======
+        """How many broadcasts are batched in it."""
+>>>>>>> afbae51 (Users: verification of identities is a file of its own; fan-outs batch, in the words too)
         return len(self._batch.payloads)
 
     def deliveries(self, count: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A message that came in, and a message that goes out."""
+"""Messages: received (``WebSocketMessage``), to be sent (``Payload``), and batched (``Batch``)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class WebSocketMessage:
 
 
 class Payload:
-    """One message on its way out, encoded at most once however many sockets it goes to.
+    """Message to be sent, encoded at most once however many sockets it goes to.
 
     Args:
         data: ``str`` for a text message, ``bytes`` for a binary one, or, with ``is_text``, a text message's UTF-8.
@@ -114,7 +114,7 @@ class Payload:
 
 
 class Batch:
-    """Messages that go out together, in order, to any number of sockets: their frames are joined once.
+    """Batch of messages to be sent together, in order, to any number of sockets: their frames are joined once.
 
     Attributes:
         frame: the frames of the messages, one after the other.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import metrics
-from .._core.fanout import Broadcast, FanOut, Post, take
+from .._core.fanout import Broadcast, FanOut, Post, take_batch
 from .._core.pacing import Pacing
 
 __all__ = ["LocalRoom", "Member"]
@@ -97,7 +97,7 @@ class LocalRoom:
         """
         began = time.perf_counter()
         if self.fan_out is None:
-            broadcasts = take(self.arrived)
+            broadcasts = take_batch(self.arrived)
             self.bytes -= sum([len(payload) for payload, _ in broadcasts])
             self.fan_out = FanOut(broadcasts, self.members, self.find)
         fan_out = self.fan_out

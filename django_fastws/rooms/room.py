@@ -1,4 +1,4 @@
-"""Rooms: what user code broadcasts to."""
+"""Room: the handle through which user code broadcasts."""
 
 from __future__ import annotations
 

@@ -1,55 +1,34 @@
-"""User and session of a socket, and whether they still are what they were at its handshake."""
+"""Identity of a connection: its user and its session, and how they are found again."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import logging
-from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.cache import SessionStore as CacheStore
-from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
-from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ValidationError
-from django.db import Error as DatabaseFailure
-from django.db import router
-from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
 from ..types import Scope
-from .authentication import cache_of, is_loaded
+from .authentication import is_loaded
 
 __all__ = [
-    "ACCOUNT_DELETED",
-    "ACCOUNT_INACTIVE",
-    "PASSWORD_CHANGED",
-    "SESSION_ENDED",
+    "BACKEND_KEY",
+    "HASH_KEY",
     "SESSION_KEY",
     "Identity",
-    "verify",
+    "hash_of_key",
+    "is_of_the_user_model",
+    "session_hash",
+    "user_key",
+    "user_model",
 ]
-
-logger = logging.getLogger("django_fastws.users")
-
-ACCOUNT_DELETED = "the account is deleted"
-ACCOUNT_INACTIVE = "the account is not active"
-PASSWORD_CHANGED = "the password has changed"
-SESSION_ENDED = "the session has ended"
 
 #: How Django calls them in a session: SESSION_KEY, BACKEND_SESSION_KEY and HASH_SESSION_KEY of its auth app, which
 #: cannot be imported where it is not installed.
-SESSION_KEY, _BACKEND, _HASH = "_auth_user_id", "_auth_user_backend", "_auth_user_hash"
-
-_ROWS = 1000  # of one query
-
-T = TypeVar("T")
-_Data = dict[str, Any]
+SESSION_KEY, BACKEND_KEY, HASH_KEY = "_auth_user_id", "_auth_user_backend", "_auth_user_hash"
 
 
 def user_key(user: Any) -> str:
@@ -135,7 +114,7 @@ class Identity:
         if named is None or _parsed(named) != user.pk:
             return  # middleware has found the user elsewhere, and the session is nobody's or another's
         self.store, self.key, self.named = session.__class__, str(session.session_key), named
-        self.backend, self.auth_hash = session.get(_BACKEND, ""), session.get(_HASH, "")
+        self.backend, self.auth_hash = session.get(BACKEND_KEY, ""), session.get(HASH_KEY, "")
 
     @property
     def is_stored(self) -> bool:
@@ -150,6 +129,7 @@ def _parsed(named: Any) -> Any:
         return user_model()._meta.pk.to_python(named)
     except (ValidationError, TypeError, ValueError, OverflowError):
         return None
+<<<<<<< HEAD
 
 
 def verify(identities: Collection[Identity]) -> dict[Identity, str]:
@@ -291,3 +271,5 @@ def _parts(values: Iterable[T]) -> Iterator[list[T]]:
     rest = iter(values)
     while part := list(islice(rest, _ROWS)):
         yield part
+=======
+>>>>>>> afbae51 (Users: verification of identities is a file of its own; fan-outs batch, in the words too)

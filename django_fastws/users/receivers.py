@@ -14,9 +14,10 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 from .._core.control import CloseRequest
 from ..conf import conf
 from .disconnect import close_after_commit, close_in_background, key_of
-from .identity import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED, SESSION_KEY, session_hash, user_key
+from .identity import SESSION_KEY, session_hash, user_key
 from .rechecks import CODE
 from .sessions import LOGGED_OUT, note_announced, watched
+from .verification import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED
 
 __all__ = ["connect"]
 

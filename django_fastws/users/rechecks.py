@@ -14,7 +14,8 @@ from asgiref.sync import sync_to_async
 from ..conf import conf
 from ..threads import threads
 from ..types import Scope
-from .identity import Identity, verify
+from .identity import Identity
+from .verification import verify
 
 __all__ = ["CODE", "Rechecks", "UserConnection"]
 

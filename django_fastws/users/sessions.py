@@ -16,8 +16,9 @@ from django.db import router
 from .._core.control import CloseRequest
 from ..conf import conf
 from .disconnect import close_after_commit, close_in_background, key_of
-from .identity import SESSION_ENDED, SESSION_KEY, session_hash
+from .identity import SESSION_KEY, session_hash
 from .rechecks import CODE
+from .verification import SESSION_ENDED
 
 __all__ = ["LOGGED_OUT", "NEW_KEY", "note_announced", "watched"]
 

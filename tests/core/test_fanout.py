@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.fanout import _STEP, JOINED_BYTES, JOINED_MESSAGES, MOST_TASKS, FanOut, take
+from django_fastws._core.fanout import _STEP, BATCH_BYTES, BATCH_MESSAGES, MOST_TASKS, FanOut, take_batch
 from django_fastws._core.messages import Batch, Payload
 
 
@@ -51,35 +51,35 @@ def always():
     [
         ([1], 1),
         ([0, 0, 0], 3),
-        ([JOINED_BYTES], 1),
-        ([JOINED_BYTES + 1], 1),
-        ([JOINED_BYTES * 10, 0], 1),
-        ([JOINED_BYTES, 1], 1),
-        ([JOINED_BYTES, 0, 1], 2),
-        ([1, JOINED_BYTES - 1, 1], 2),
-        ([JOINED_BYTES // 2] * 3, 2),
+        ([BATCH_BYTES], 1),
+        ([BATCH_BYTES + 1], 1),
+        ([BATCH_BYTES * 10, 0], 1),
+        ([BATCH_BYTES, 1], 1),
+        ([BATCH_BYTES, 0, 1], 2),
+        ([1, BATCH_BYTES - 1, 1], 2),
+        ([BATCH_BYTES // 2] * 3, 2),
         ([1] * 1000, 1000),
-        ([0] * 3000, JOINED_MESSAGES),
+        ([0] * 3000, BATCH_MESSAGES),
     ],
 )
 def test_what_is_taken_to_be_joined(sizes, taken):
     broadcasts = [(Payload("x" * size), None) for size in sizes]
     waiting = broadcasts[:]
-    assert take(waiting) == broadcasts[:taken]
+    assert take_batch(waiting) == broadcasts[:taken]
     assert waiting == broadcasts[taken:]
 
 
-@given(st.lists(st.integers(0, JOINED_BYTES * 2), min_size=1, max_size=20))
+@given(st.lists(st.integers(0, BATCH_BYTES * 2), min_size=1, max_size=20))
 def test_taking_again_and_again_takes_everything_in_order_and_as_little_often_as_it_can(sizes):
     broadcasts = [(Payload(b"x" * size), None) for size in sizes]
     waiting, parts = broadcasts[:], []
     while waiting:
-        parts.append(take(waiting))
+        parts.append(take_batch(waiting))
     assert [broadcast for part in parts for broadcast in part] == broadcasts
     for part in parts:
-        assert len(part) == 1 or sum(len(payload) for payload, _ in part) <= JOINED_BYTES
+        assert len(part) == 1 or sum(len(payload) for payload, _ in part) <= BATCH_BYTES
     for part, following in pairwise(parts):
-        assert sum(len(payload) for payload, _ in [*part, following[0]]) > JOINED_BYTES
+        assert sum(len(payload) for payload, _ in [*part, following[0]]) > BATCH_BYTES
 
 
 # Who gets it
@@ -146,7 +146,7 @@ def test_excluding_many_costs_no_more_memory_than_their_ids():
 
 def test_the_clock_is_looked_at_more_often_where_many_messages_are_joined():
     members, looks = crowd(_STEP), []
-    broadcasts = [(Payload(""), None)] * JOINED_MESSAGES
+    broadcasts = [(Payload(""), None)] * BATCH_MESSAGES
     assert FanOut(broadcasts, members).run(members, lambda: bool(looks.append(1)))
     assert len(looks) >= _STEP // 4
 

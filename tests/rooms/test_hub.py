@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws._core import pacing
 from django_fastws._core.envelope import BROADCAST, Envelope, decode
-from django_fastws._core.fanout import JOINED_BYTES
+from django_fastws._core.fanout import BATCH_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer.decoding import DecodingErrors
@@ -912,7 +912,7 @@ async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, c
     member = Member()
     await hub.join(member, "lobby")
     for number in range(10):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * (JOINED_BYTES // 4)), None))
+        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * (BATCH_BYTES // 4)), None))
     await settle()
     assert [text[0] for text in member.got] == list("0123456789")
     assert member.posts == 3
@@ -925,7 +925,7 @@ async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     for number in range(3):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * JOINED_BYTES), None))
+        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * BATCH_BYTES), None))
     hub._scheduler._send()
     assert member.posts == 1
     await settle()

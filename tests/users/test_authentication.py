@@ -103,7 +103,7 @@ def test_a_session_without_a_cache_of_its_own_has_that_of_the_settings(settings)
 
 
 def test_the_names_of_what_a_session_says_are_djangos():
-    ours = identity.SESSION_KEY, identity._BACKEND, identity._HASH
+    ours = identity.SESSION_KEY, identity.BACKEND_KEY, identity.HASH_KEY
     assert ours == (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 

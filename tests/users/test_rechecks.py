@@ -25,8 +25,9 @@ from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users import rechecks
 from django_fastws.users import registry as users
 from django_fastws.users.background import publisher
-from django_fastws.users.identity import Identity, user_key, verify
+from django_fastws.users.identity import Identity, user_key
 from django_fastws.users.registry import current_users
+from django_fastws.users.verification import verify
 from tests.support.brokers import fake_broker
 from tests.users.test_authentication import log_in, store
 
