@@ -78,11 +78,7 @@ class FanOut:
 
     @property
     def count(self) -> int:
-<<<<<<< HEAD
         """Number of broadcasts that are batched in it."""
-=======
-        """How many broadcasts are batched in it."""
->>>>>>> afbae51 (Users: verification of identities is a file of its own; fan-outs batch, in the words too)
         return len(self._batch.payloads)
 
     def deliveries(self, count: int) -> tuple[int, int]:

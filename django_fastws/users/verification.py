@@ -123,7 +123,7 @@ def _is_verified(user: Any, auth_hash: str) -> bool:
 
 
 def _stored_sessions(store: type[SessionBase], keys: set[str]) -> dict[str, str | _Data]:
-    """What is stored of sessions that have not expired, by their keys."""
+    """Stored data of the sessions that have not expired, by their keys."""
     found: dict[str, str | _Data] = {}
     if issubclass(store, (CacheStore, CachedStore)):
         for batch in _batches(keys):
