@@ -1080,10 +1080,10 @@ async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(
     assert len(caplog.records) == 2
 
 
-# Rests
+# Pauses
 
 
-async def test_a_room_rests_after_a_long_fan_out_and_what_arrives_meanwhile_is_joined(hub, clients, monkeypatch):
+async def test_a_room_pauses_after_a_long_fan_out_and_what_arrives_meanwhile_is_batched(hub, clients, monkeypatch):
     monkeypatch.setattr(pacing, "_SHORTEST", 0)
     monkeypatch.setattr(pacing, "_LONGEST", 1)
     member, began = Member(), time.perf_counter()

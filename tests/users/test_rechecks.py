@@ -289,7 +289,7 @@ async def test_a_tenant_that_cannot_be_set_up_keeps_no_other_from_being_looked_a
 async def test_a_database_that_is_away_is_not_asked_once_for_each_socket(settings, monkeypatch):
     asked = []
 
-    async def failing(self, seats):
+    async def failing(self, connections):
         asked.append(1)
         raise OperationalError("away")
 
