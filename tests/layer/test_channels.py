@@ -2,7 +2,10 @@
 
 import asyncio
 
+from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws.layer.channels import ChannelsBroker, ChannelsBrokerClient
+
+HELLO = Envelope(BROADCAST, "group", "hi")
 
 
 class Layer:
@@ -35,13 +38,14 @@ async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypa
         None,
         5,
         {"type": "fastws.probe", "probe": ["x"]},
-        {"type": "hi"},
+        {"type": "chat.message"},
+        HELLO.encode(),
     ):
         layer.waiting.put_nowait(what)
     async with asyncio.timeout(5):
         while not got:  # noqa: ASYNC110
             await asyncio.sleep(0)
-    assert got == [{"type": "hi"}]
+    assert got == [HELLO]
     (record,) = caplog.records
     assert record.getMessage().startswith("Ignoring what is no message of a channel layer: ValueError: cannot decode")
     assert client.is_subscribed("group")
@@ -61,7 +65,7 @@ async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_e
     monkeypatch.setattr(asyncio, "sleep", noted)
     for _ in range(1000):
         layer.waiting.put_nowait(ValueError("cannot decode"))
-    layer.waiting.put_nowait({"type": "hi"})
+    layer.waiting.put_nowait(HELLO.encode())
     async with asyncio.timeout(5):
         while not got:
             await sleep(0)
