@@ -133,7 +133,7 @@ def _set_up(setup: Any, scope: Scope) -> None:
     function = _setup_function(setup)
     try:
         answer = function(scope)
-    except DatabaseError as error:  # as the piece itself would raise it, for whoever catches that
+    except DatabaseError as error:  # as the piece itself would raise it, for code that catches that
         error.add_note(f"raised by FASTWS_DB_SETUP = {setup!r}: the sync code was not run")
         raise
     except Exception as error:

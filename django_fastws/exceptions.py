@@ -38,7 +38,7 @@ class WebSocketConnectionError(WebSocketError, ConnectionError):
 
 
 class WebSocketDisconnect(WebSocketConnectionError):
-    """The socket is closed, whoever closed it.
+    """The socket is closed, by either end.
 
     A handler need not catch it: one that gets out of the handler ends it quietly.
 

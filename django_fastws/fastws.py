@@ -104,7 +104,7 @@ class FastWS(OutboundDecorators):
             path: ``/chat/{room}``; ``{pk:int}`` and ``<int:pk>`` name a converter, else the annotation picks it.
             name: what ``reverse_ws`` finds it by; unique. The handler's own name where it is None.
             tags: labels, for ``ws.tags`` and ``manage.py ws_routes``.
-            login_required: deny with 401 whoever is not logged in.
+            login_required: deny with 401 clients that are not logged in.
             permission: ``"app_label.codename"``; or a callable, sync or async, that gets the WebSocket before it is
                 accepted and returns whether it may be; or several of them in a list. Who lacks it is denied with
                 403, or with 401 if nobody is logged in who could have it.

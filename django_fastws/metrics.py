@@ -1,7 +1,7 @@
 """Metrics of this process: counters, gauges and histograms, in plain numbers that an exporter reads.
 
-Every metric is one row of the table below: its name, unit, labels and meaning. Whoever counts imports this module and
-calls ``add()``, ``observe()`` or ``read_from()`` on a row; whoever exports reads ``all_metrics()``.
+Every metric is one row of the table below: its name, unit, labels and meaning. Code that counts imports this and
+calls ``add()``, ``observe()`` or ``read_from()`` on a row; an exporter reads ``all_metrics()``.
 
 What it costs: a lock and a dict for one ``add()`` or ``observe()``, so these are called once for each broadcast,
 join, handshake or connection, and never for each message or for each member of a room. What is counted more often is

@@ -235,7 +235,7 @@ class _Thread(Executor):
 
     def _start(self) -> None:
         end: Future[None] = Future()
-        end.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
+        end.set_running_or_notify_cancel()  # the task that waits for it cannot cancel it
         # A daemon does not keep the process from ending when a query hangs; Threads.close_at_exit() waits for it.
         threading.Thread(target=self._work, args=(end,), name=self._name, daemon=True).start()
         self._end = end
@@ -270,7 +270,7 @@ class _Thread(Executor):
         try:
             result = function()
         except BaseException as error:
-            self._is_busy = False  # first, for whoever gets the error may look at once which thread is free
+            self._is_busy = False  # first, for the caller that gets the error may look at once which thread is free
             future.set_exception(error)
             del future  # the error has this frame in its traceback, and would be kept by it
         else:

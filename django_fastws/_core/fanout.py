@@ -48,7 +48,7 @@ class FanOut:
 
     Args:
         broadcasts: at least one, in order.
-        members: whoever is in the room, each with an ``id``, and how to send to it.
+        members: of the room, each with an ``id``, and how to send to it.
         find: the one that has an id, whether it is a member or not; None looks through the members. With it, an id
             that no member has costs next to nothing, however many members there are.
 

@@ -14,7 +14,7 @@ class Resettable(Protocol):
     """Object with locks, connections or tasks, of which a forked child needs its own."""
 
     def reset(self) -> None:
-        """Begin anew, without a lock or an await: whoever held a lock may not be in this process."""
+        """Begin anew, without a lock or an await: the thread that held a lock may not be in this process."""
 
 
 def after_fork_in_child(function: Callable[[], None]) -> None:

@@ -22,7 +22,7 @@ class Metric:
         unit: of its values; what is counted.
         labels: what values are kept apart by. A label has few values: a reason or a close code may be one, an address
             or a user may not.
-        meaning: one sentence for whoever reads a dashboard.
+        meaning: one sentence for the reader of a dashboard.
     """
 
     kind: ClassVar[str] = ""

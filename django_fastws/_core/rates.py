@@ -109,7 +109,7 @@ class Buckets:
     """Token buckets by key, such as client addresses. Threads may share them.
 
     Args:
-        size: the most that are kept. Beyond it, whoever was seen longest ago is forgotten, and begins anew.
+        size: the most that are kept. Beyond it, the key that was seen longest ago is forgotten, and begins anew.
     """
 
     def __init__(self, size: int = 10_000) -> None:

@@ -42,10 +42,10 @@ _WORDS = {
 
 
 class ConnectionState:
-    """State of one WebSocket connection and how it was closed: the one place that knows, whoever finds out first.
+    """State of one WebSocket connection and how it was closed: the one owner, whichever side finds out first.
 
     It does no I/O: callers ask it, then act, then tell it what happened. The close code and reason are those of
-    whoever closed first; what is told later changes nothing.
+    the end that closed first; what is told later changes nothing.
 
     A connection has two ends in time. Once ``is_over``, nothing can be sent any more; yet there may be messages that
     the handler has not received, and only behind them it is ``DISCONNECTED``.

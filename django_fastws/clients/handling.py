@@ -24,7 +24,7 @@ async def run_handler(route: OutboundRoute, transport: WebsocketsTransport, sock
     """Run the handler on an open connection, and see that it is closed afterwards.
 
     Args:
-        sockets: where the socket is kept as long as the handler runs, for whoever wants to close it.
+        sockets: where the socket is kept as long as the handler runs, for the supervisor, which may close it.
     """
     ws = OutboundWebSocket(transport, tags=route.tags)
     ws.subprotocol = transport.connection.subprotocol

@@ -191,7 +191,7 @@ class WebsocketsTransport:
             raise self.closed_error("pong") from error
 
     def release(self) -> None:
-        """The connection is closed by whoever opened it."""
+        """Do nothing: the runner that opened the connection closes it."""
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         code, reason = self.status()

@@ -14,7 +14,7 @@ logger = logging.getLogger("django_fastws.layer")
 class DecodingErrors:
     """Log of decoding errors, of which one client tells each kind once.
 
-    Whoever may publish can send anything: no traceback helps, and what they send may be long.
+    Any publisher of the layer can send anything: no traceback helps, and it may be long.
     """
 
     def __init__(self) -> None:

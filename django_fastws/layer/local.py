@@ -41,7 +41,7 @@ class LocalBroker(Broker):
 
     async def apublish(self, envelope: Envelope) -> None:
         held = self._deliver(envelope)
-        await asyncio.sleep(0)  # so that whoever publishes in a loop lets the sockets be written
+        await asyncio.sleep(0)  # so that a loop of broadcasts lets the sockets be written
         while any(client.is_held for client in held):  # noqa: ASYNC110 (they may be of other loops)
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -69,7 +69,7 @@ class LocalBroker(Broker):
         """Deliver to the clients of this process.
 
         Returns:
-            The clients that whoever publishes more should wait for, until none of them ``is_held``.
+            The clients that a publisher should wait for before it publishes more, until none of them ``is_held``.
         """
         here, group = running_loop(), envelope.room
         with self._lock:
@@ -118,7 +118,7 @@ class LocalBrokerClient(BrokerClient):
         super().__init__(deliver)
         self._broker = broker
         self._loop = asyncio.get_running_loop()
-        #: Whoever publishes should wait.
+        #: Publishers should wait.
         self.is_held = False
 
     async def subscribe(self, group: str) -> None:

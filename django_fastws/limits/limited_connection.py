@@ -164,7 +164,7 @@ class LimitedConnection:
     def end(self, kind: str, code: int, reason: str) -> None:
         """Close the connection from outside its handler, soon. The first call counts.
 
-        Before ``start()`` it is only remembered, for whoever decides whether to let it in.
+        Before ``start()`` it is only remembered, for the decision whether to let it in.
         """
         if not self._is_started:
             self.ended = self.ended or (code, reason)

@@ -103,7 +103,7 @@ class Hub:
         try:
             self._scheduler.add(room, Payload(envelope.data), envelope.exclude)
         except Exception as error:
-            # Whoever may publish can send anything: it is said once, and no traceback helps.
+            # Any publisher of the layer can send anything: it is said once, and no traceback helps.
             if not self._has_failed:
                 self._has_failed = True
                 logger.warning("Ignoring broadcasts that are none: %s: %s", type(error).__name__, str(error)[:200])

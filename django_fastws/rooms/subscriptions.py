@@ -21,7 +21,7 @@ class _Subscription:
     """State of one group: what is wanted, and what the layer has.
 
     Attributes:
-        is_wanted: set by the client at any time; whoever changes it calls ``Subscriptions._settle``, now or later.
+        is_wanted: set by the client at any time, which then calls ``Subscriptions._settle``, now or later.
         is_kept: whether it is made in the background, and retried.
         is_made: the layer has confirmed it.
         was_requested: the layer may have it, whether it has confirmed that or not.
@@ -126,7 +126,7 @@ class Subscriptions:
     async def subscribe(self, group: str) -> None:
         """Subscribe; returns when nothing that is published from now on is missed.
 
-        Whoever calls this and finds that nobody wants the group, because it has failed or was cancelled, calls
+        A caller which finds that nobody wants the group, because this has failed or was cancelled, calls
         ``release()``: the layer may have the subscription all the same.
 
         Raises:
@@ -230,7 +230,7 @@ class Subscriptions:
             if subscription.is_kept:
                 self._made(subscription)
         elif not self._client.is_subscribed(subscription.group):
-            # The layer was lost, and the subscription is made again: whoever joins must not miss what comes.
+            # The layer was lost, and the subscription is made again: a member that joins must not miss what comes.
             await self._client.resubscribed(subscription.group)
 
     async def _give_back(self, subscription: _Subscription) -> None:
@@ -238,7 +238,7 @@ class Subscriptions:
             if subscription.was_requested and self._client is not None:
                 await self._client.unsubscribe(subscription.group)
         except asyncio.CancelledError:
-            subscription.is_made = False  # the layer may have it, and whoever was cancelled has it given back later
+            subscription.is_made = False  # the layer may have it; it is given back by the caller that was cancelled
             raise
         except Exception:
             self._forget(subscription)
@@ -285,7 +285,7 @@ class Subscriptions:
     @staticmethod
     def _is_settled(subscription: _Subscription) -> bool:
         if subscription.is_wanted:
-            return subscription.is_made or not subscription.is_kept  # else whoever wants it asks for it
+            return subscription.is_made or not subscription.is_kept  # else the client that wants it asks for it
         return not subscription.was_requested
 
     def _made(self, subscription: _Subscription) -> None:

@@ -14,7 +14,7 @@ _DAPHNE_MAX_SIZE = 1024 * 1024
 
 
 class DevelopmentServer(Server):
-    """Server for ``runserver``, with a short drain: whoever stops it is waiting for it."""
+    """Server for ``runserver``, with a short drain: the developer who stops it is waiting."""
 
     spreads_drain = False
     _LONGEST_DRAIN = 3.0  # seconds

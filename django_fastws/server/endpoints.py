@@ -60,7 +60,7 @@ class Endpoints:
     def opened(self, port: Any) -> None:
         """Take over a port that Twisted has opened."""
         self._ports.append(port)
-        # Twisted would remove the path of a Unix socket at the end, whoever it belongs to by then.
+        # Twisted would remove the path of a Unix socket at the end, even if it belongs to another process by then.
         name = getattr(port, "_bindPath", None)
         if name is not None:
             for unix in self._unix_sockets:

@@ -14,7 +14,7 @@ __all__ = ["Inbox"]
 class Inbox(asyncio.Queue[Message]):
     """Bounded receive queue of one connection; its ``get`` is the application's ``receive``.
 
-    It takes whatever is put into it. Whoever fills it stops when it ``is_full``, and is called when there is room
+    It takes whatever is put into it. The protocol stops when it ``is_full``, and is called when there is room
     again, which is when half of it was received: so that a handler that is slower than its client does not stop and
     start the reading with every message.
 

@@ -69,7 +69,7 @@ class WebSocketProtocol(HandshakeProtocol):
             self.transport.write(data)
 
     def unregisterProducer(self) -> None:
-        """Wake whoever waits for the transport to have room: this is part of every end of a connection."""
+        """Wake the tasks that wait for the transport to have room: this is part of every end of a connection."""
         tcp = tcp_below(self.transport)
         producer = getattr(tcp, "producer", None)
         super().unregisterProducer()

@@ -81,7 +81,7 @@ class UnixSocket:
             if _is_served(self.path):
                 raise UnixSocketError(f"another server listens on {self.path!r}: stop it, or choose another path")
             self._remove(self.path)
-        # Twisted's lock, of an earlier version: whoever had it listens no more.
+        # Twisted's lock, of an earlier version: the process that had it listens no more.
         lock = f"{self.path}.lock"
         if os.path.islink(lock):
             self._remove(lock)

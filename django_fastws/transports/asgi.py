@@ -320,7 +320,7 @@ class ASGITransport:
             self._base.abort()
 
     def terminate(self, code: int, reason: str) -> None:
-        """Cut the connection off; whoever asks how it was closed is told this code and reason."""
+        """Cut the connection off, with this code and reason as its close status."""
         self.state.end(code, reason)
         self.abort()
 

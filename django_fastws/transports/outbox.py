@@ -25,7 +25,7 @@ _POLICIES = {
     "drop_newest": "the newest messages are dropped",
 }
 
-#: What waits: a message, or the event that closes; and the future of whoever waits for it to be sent.
+#: What waits: a message, or the event that closes; and the future of the task that waits for it to be sent.
 Entry = tuple[Payload | Message, asyncio.Future[None] | None]
 
 
@@ -69,7 +69,7 @@ class Outbox(Backlog[Entry]):
 
     A transport makes one when something first has to wait, which on most sockets is never. The messages of broadcasts
     (``post()``) have a bound, ``FASTWS_SEND_BUFFER_BYTES`` together with what the server holds, over which
-    ``FASTWS_SLOW_CONSUMER`` says what happens. Whoever waits until its message is sent (``send()``) is its own bound.
+    ``FASTWS_SLOW_CONSUMER`` says what happens. A task that waits for its message (``send()``) is its own bound.
 
     Attributes:
         dropped: how many messages of broadcasts were dropped because the client was slow.
@@ -142,7 +142,7 @@ class Outbox(Backlog[Entry]):
     # Out
 
     def start(self) -> None:
-        """Start the writer, unless it runs or a message is being sent; whoever sends that starts it then."""
+        """Start the writer, unless it runs or a message is being sent; the task that sends that starts it then."""
         if self._writer is None and not self._outlet.is_sending:
             self._outlet.is_sending = True
             self._writer = asyncio.get_running_loop().create_task(self._write())
@@ -178,7 +178,7 @@ class Outbox(Backlog[Entry]):
             self._writer = None
 
     def fail(self, error: WebSocketDisconnect) -> None:
-        """Empty it; whoever waits is told that the connection is closed."""
+        """Empty it; tasks that wait get the error that the connection is closed."""
         for _, sent in self.clear():
             _fail(sent, error)
 

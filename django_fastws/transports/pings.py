@@ -63,7 +63,7 @@ class Pings:
         original(self._protocol, payload)
 
     def close(self, error: WebSocketDisconnect) -> None:
-        """The connection or its handler has ended: whoever waits for a pong is told so."""
+        """End the waiting for pongs with an error: the connection or its handler has ended."""
         self._protocol.__dict__.pop("onPong", None)
         for pong in self._waiting.values():
             if not pong.done():

@@ -1,6 +1,6 @@
 """Twisted's transports: which holds the socket, what it has not sent, and waiting until it has (backpressure).
 
-A transport has room for one producer. Whoever registered another would throw out the one before, and the task behind
+A transport has room for one producer. Registering another would throw out the one before, and the task behind
 that would wait for ever: so there is one producer, which all tasks share that wait for one transport.
 """
 
@@ -143,7 +143,7 @@ async def request_has_room(request: Any, limit: int) -> None:
 
 
 def release_senders(request: Any) -> None:
-    """Wake whoever waits for a request that is answered: nothing more is sent for it."""
+    """Wake the tasks that wait for a request that is answered: nothing more is sent for it."""
     producer = request.producer
     if isinstance(producer, SharedProducer):
         _unregister(request)

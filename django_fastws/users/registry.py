@@ -51,7 +51,7 @@ class Users:
     def _all(self) -> list[UserConnection]:
         return [connection for connections in self._connections.values() for connection in connections]
 
-    # Whoever looks up a user subscribes before that: a log-out after the look is received, one before it is seen.
+    # Looking up a user comes after subscribing: a log-out after the look is received, one before it is seen.
 
     def expect(self) -> None:
         """Subscribe from now on, before looking up a user who may be logged in, until ``unexpect()``."""
@@ -113,7 +113,7 @@ class Users:
         at, code, reason = self._closed.get((user, ""), (-1.0, 0, ""))
         if at >= connection.began:
             return code, reason
-        # A session that has ended never comes back, so whoever still has its cookie was quicker than the log-out.
+        # A session that has ended never comes back, so a handshake with its cookie was quicker than the log-out.
         ended = self._closed.get((user, session)) if session else None
         return None if ended is None else ended[1:]
 
@@ -130,7 +130,7 @@ class Users:
                 check_close(request.code, request.reason)
                 self._close(request)
         except Exception as error:
-            # Whoever may publish can send anything: no traceback helps, and what it holds may be long.
+            # Any publisher of the layer can send anything: no traceback helps, and what it holds may be long.
             if not self._has_failed:
                 self._has_failed = True
                 what = f"{type(error).__name__}: {str(error)[:200]}"

@@ -47,7 +47,7 @@ def verify(identities: Collection[Identity]) -> dict[Identity, str]:
     database, and one for the users, for each thousand of them. An error of the database is raised: then nothing is
     known about anybody. One that the project's own code raises for one of them leaves that one as it is.
     """
-    # Users first: whoever changes a password writes the user, then the session.
+    # Users first: a change of the password writes the user, then the session.
     users = _stored_users({one.pk for one in identities if one.pk is not None})
     failures: list[Exception] = []
     ended: dict[Identity, str] = {}

@@ -148,7 +148,7 @@ class WebSocket:
     recv_json = receive_json
 
     def __aiter__(self) -> WebSocket:
-        """Yield messages until the connection is closed, whoever closed it and however; ``close_code`` says how."""
+        """Yield messages until the connection is closed, by either end and however; ``close_code`` says how."""
         return self
 
     async def __anext__(self) -> WebSocketMessage:

@@ -139,7 +139,7 @@ class BlockingPublisher:
         while True:
             reply, error = connection.try_exchange(command(b"PING"), remaining())
             if error is None:
-                # Redis is back. Whoever else was cut off must have subscribed again first.
+                # Redis is back. Other processes that were cut off must have subscribed again first.
                 time.sleep(min(SETTLING_SECONDS, remaining()))
                 reply, error = connection.try_exchange(data, remaining())
             if error is None or not remaining():

@@ -141,7 +141,7 @@ class RedisPublisher(ReconnectingConnection):
         return self.is_lost or any(not future.done() for _, future in self._queue)
 
     async def _prepare(self, connection: RedisConnection) -> None:
-        # Redis has just come back: whoever else was cut off must have subscribed again first.
+        # Redis has just come back: other processes that were cut off must have subscribed again first.
         await asyncio.sleep(self._settle())
 
     def _flush(self) -> None:
@@ -157,7 +157,7 @@ class RedisPublisher(ReconnectingConnection):
                 item = queue.popleft()
                 size = len(item[0])
                 self._queued_bytes -= size
-                if not item[1].done():  # whoever has gone does not want it any more
+                if not item[1].done():  # a caller that has gone does not want it any more
                     self._sent.append(item)
                     self._sent_bytes += size
                     chunks.append(item[0])

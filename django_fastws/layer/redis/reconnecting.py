@@ -92,7 +92,7 @@ class ReconnectingConnection:
 
     def _connection_broke(self, error: Exception) -> None:
         if self._connection is None:
-            return  # whoever prepares it looks at its error
+            return  # the task that prepares it looks at its error
         self._connection = None
         self._lost(error)
 

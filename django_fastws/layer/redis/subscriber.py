@@ -118,7 +118,7 @@ class RedisSubscriber(ReconnectingConnection):
         return channel is not None and channel.is_asked and not channel.unanswered
 
     def abandon(self, name: bytes) -> None:
-        """Unsubscribe, soon; whoever waits for the subscription need not any more."""
+        """Unsubscribe, soon; tasks that wait for the subscription need not any more."""
         channel = self._channels.get(name)
         if channel is not None:
             channel.is_wanted = False
