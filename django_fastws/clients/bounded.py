@@ -100,7 +100,7 @@ class BoundedConnection(ClientConnection):
         self.abort_later()
 
     def abort_later(self) -> None:
-        """It is for the server to close TCP (RFC 6455 section 7.1.1), but it must not take for ever."""
+        """Abort later: the server should close TCP (RFC 6455 section 7.1.1), but it must not take for ever."""
         if self._giving_up is None and self.close_timeout is not None:
             self._giving_up = self.loop.call_later(self.close_timeout, self.transport.abort)
 

@@ -134,7 +134,7 @@ async def test_of_a_group_the_worst_counts(errors, code, routes):
         assert await ws.wait_closed() == code
 
 
-# What is refused
+# What is denied
 
 
 class _Failing:
@@ -145,7 +145,7 @@ class _Failing:
         raise KeyError("on purpose")
 
 
-REFUSED = {
+DENIED = {
     "the query string, a cookie or a subprotocol is malformed": [
         {"path": "/number?n=%ff"},
         {"path": "/number?n=1", "headers": {"Cookie": b"a=\x01"}},
@@ -167,12 +167,12 @@ REFUSED = {
 }
 
 
-def test_the_table_of_refusals_is_tested():
-    assert [cells[0] for cells in rows("close-codes", "What is refused before the handler runs")] == list(REFUSED)
+def test_the_table_of_denials_is_tested():
+    assert [cells[0] for cells in rows("close-codes", "What is denied before the handler runs")] == list(DENIED)
 
 
 @pytest.mark.parametrize(
-    "cells", rows("close-codes", "What is refused before the handler runs"), ids=lambda cells: cells[0]
+    "cells", rows("close-codes", "What is denied before the handler runs"), ids=lambda cells: cells[0]
 )
 async def test_what_the_table_says_is_refused(cells, routes):
     what, status, text = cells
@@ -191,7 +191,7 @@ async def test_what_the_table_says_is_refused(cells, routes):
 
     async with connect("/full"):
         pass
-    for case in REFUSED[what]:
+    for case in DENIED[what]:
         options = dict(case)
         application = get_asgi_application(websocket_middleware=options.pop("middleware", []))
         if any(b"\x01" in value for value in options.get("headers", {}).values()):
