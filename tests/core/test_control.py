@@ -1,49 +1,55 @@
-"""Control messages: what one process tells is what the others do."""
+"""Close requests: what one process asks for is what the others do."""
 
 from __future__ import annotations
 
 import pytest
 
-from django_fastws._core.control import Ending, decode, encode, is_control
+from django_fastws._core.control import GROUP, CloseRequest, decode, encode, is_close_request
+from django_fastws._core.envelope import Envelope
 
-ENDINGS = [
-    Ending("auth.user:1", 4403, ""),
-    Ending("auth.user:1", 1008, "größe", delay=2.5),
-    Ending("auth.user:2", 4401, "logged out", session="abc", others=False),
-    Ending("auth.user:2", 4401, "logged out", session="abc", others=True),
+REQUESTS = [
+    CloseRequest("auth.user:1", 4403, ""),
+    CloseRequest("auth.user:1", 1008, "größe", delay=2.5),
+    CloseRequest("auth.user:2", 4401, "logged out", session="abc", others=False),
+    CloseRequest("auth.user:2", 4401, "logged out", session="abc", others=True),
 ]
 
 
-def told(endings):
-    messages = [message for message, _ in encode(endings)]
-    assert all(map(is_control, messages))
-    return [ending for message in messages for ending in decode(message)]
+def received(requests):
+    envelopes = [envelope for envelope, _ in encode(requests)]
+    assert all(map(is_close_request, envelopes))
+    return [request for envelope in envelopes for request in decode(envelope)]
 
 
-@pytest.mark.parametrize("ending", ENDINGS, ids=range(len(ENDINGS)))
-def test_an_ending_arrives_as_it_was_sent(ending):
-    assert told([ending]) == [ending]
+@pytest.mark.parametrize("request_", REQUESTS, ids=range(len(REQUESTS)))
+def test_a_request_arrives_as_it_was_sent(request_):
+    assert received([request_]) == [request_]
 
 
-def test_several_arrive_and_what_is_said_twice_is_said_once():
-    assert sorted(told(ENDINGS * 2), key=ENDINGS.index) == ENDINGS
+def test_several_arrive_and_duplicates_once():
+    assert sorted(received(REQUESTS * 2), key=REQUESTS.index) == REQUESTS
 
 
-def test_users_of_one_code_share_a_message_and_those_of_another_do_not():
-    many = [Ending(f"auth.user:{number}", 4403, "") for number in range(1200)]
-    messages = encode([*many, Ending("auth.user:1", 1008, "")])
-    assert [len(endings) for _, endings in messages] == [500, 500, 200, 1]
-    assert told(many) == many
+def test_users_of_one_code_are_a_batch_and_those_of_another_are_not():
+    many = [CloseRequest(f"auth.user:{number}", 4403, "") for number in range(1200)]
+    batches = encode([*many, CloseRequest("auth.user:1", 1008, "")])
+    assert [len(requests) for _, requests in batches] == [500, 500, 200, 1]
+    assert received(many) == many
 
 
-@pytest.mark.parametrize("changed", [{"v": "2"}, {"type": "other"}, {"do": "other"}])
-def test_what_is_of_another_kind_or_release_is_none(changed):
-    ((message, _),) = encode(ENDINGS[:1])
-    assert not is_control(message | changed)
+def changed(**fields):
+    ((envelope, _),) = encode(REQUESTS[:1])
+    return Envelope.control(GROUP, {**envelope.fields, **fields})
+
+
+def test_another_kind_of_control_message_is_no_close_request():
+    assert is_close_request(changed())
+    assert not is_close_request(changed(do="other"))
+    assert not is_close_request(Envelope(kind="fastws.message", room=GROUP, fields=changed().fields))
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "fields",
     [
         {"code": "x"},
         {"code": None},
@@ -56,9 +62,8 @@ def test_what_is_of_another_kind_or_release_is_none(changed):
         {"users": "[1]"},
         {"users": '[["a"]]'},
     ],
-    ids=repr,
+    ids=lambda fields: "-".join(f"{name} {value}"[:20] for name, value in fields.items()),
 )
-def test_what_makes_no_sense_raises_what_receivers_expect(changed):
-    ((message, _),) = encode(ENDINGS[:1])
+def test_what_makes_no_sense_raises_what_receivers_expect(fields):
     with pytest.raises((KeyError, TypeError, ValueError)):
-        list(decode(message | changed))
+        list(decode(changed(**fields)))

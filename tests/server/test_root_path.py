@@ -10,7 +10,7 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 
 from django_fastws.asgi import get_asgi_application
-from django_fastws.transports.find import served_scope
+from django_fastws.transports import served_scope
 from tests.server.client import fetch
 from tests.site.client import raw_request
 from tests.support.processes import ASGIServer
