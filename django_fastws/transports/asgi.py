@@ -210,10 +210,6 @@ class ASGITransport:
 
     # An open connection
 
-    def try_receive(self) -> str | bytes | None:
-        """A message that has come already, or None."""
-        return None
-
     async def receive_data(self) -> str | bytes:
         """The next message.
 

@@ -31,9 +31,6 @@ class Transport(Protocol):
 
     # Messages
 
-    def try_receive(self) -> str | bytes | None:
-        """A message that has come already, or None. It must not wait and costs no coroutine."""
-
     async def receive_data(self) -> str | bytes:
         """The next message. Cancelling it loses none.
 
@@ -111,6 +108,9 @@ class OutboundTransport(Transport, Protocol):
 
     attempt: int
     token: int | None
+
+    def try_receive(self) -> str | bytes | None:
+        """A message that has come already, or None. It costs no coroutine."""
 
     @property
     def latency(self) -> float:

@@ -152,15 +152,8 @@ class WebSocket:
         return self
 
     async def __anext__(self) -> WebSocketMessage:
-        state = self._state
-        if state.client_state is ClientState.CONNECTED and not state.is_receiving:
-            data = self._transport.try_receive()
-            if data is not None:
-                traffic = self._traffic
-                traffic.messages_received += 1
-                traffic.bytes_received += len(data)
-                return WebSocketMessage(data)
         # As _receive() does it; a coroutine less for each message, and for each socket that waits.
+        state = self._state
         if state.client_state >= ClientState.CLOSING:
             raise StopAsyncIteration
         state.start_receive("async for")

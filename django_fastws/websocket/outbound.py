@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from .._core.messages import WebSocketMessage
+from .._core.states import ClientState
 from .._core.urls import mask_url
-from ..exceptions import WebSocketStateError
+from ..exceptions import WebSocketDisconnect, WebSocketStateError
 from ..transports import OutboundTransport
 from .base import WebSocket
 
@@ -22,6 +24,31 @@ class OutboundWebSocket(WebSocket):
 
     def __init__(self, transport: OutboundTransport, *, tags: Iterable[str] = ()) -> None:
         super().__init__(transport, tags=tags)
+
+    async def __anext__(self) -> WebSocketMessage:
+        state = self._state
+        if state.client_state is ClientState.CONNECTED and not state.is_receiving:
+            data = self._transport.try_receive()
+            if data is not None:
+                traffic = self._traffic
+                traffic.messages_received += 1
+                traffic.bytes_received += len(data)
+                return WebSocketMessage(data)
+        # As the base class does it, without a coroutine more for each message that is waited for.
+        if state.client_state >= ClientState.CLOSING:
+            raise StopAsyncIteration
+        state.start_receive("async for")
+        try:
+            data = await self._transport.receive_data()
+            traffic = self._traffic
+            traffic.messages_received += 1
+            traffic.bytes_received += len(data)
+            return WebSocketMessage(data)
+        except WebSocketDisconnect as end:
+            self._ended(end)
+        finally:
+            state.is_receiving = False
+        raise StopAsyncIteration
 
     @property
     def attempt(self) -> int:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
+import re
 import sys
 import threading
 import tracemalloc
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +19,7 @@ import orjson
 import pytest
 from django.conf import LazySettings
 
+import django_fastws
 from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
 from django_fastws._core import json as json_module
 from django_fastws._core import messages as messages_module
@@ -39,10 +44,12 @@ from django_fastws.transports.outbox import Outbox
 from django_fastws.transports.uvicorn import LegacyUvicornTransport, UvicornTransport
 from django_fastws.websocket import InboundWebSocket, OutboundWebSocket
 from tests.support.brokers import fake_broker
+from tests.support.processes import ROOT
 from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.transports.fakes import turns
 
 MEMBERS = 1000
+PACKAGE = django_fastws.__path__[0]
 SERVERS = [DAPHNE[0], *UVICORN]
 
 
@@ -360,6 +367,65 @@ async def test_a_thousand_echoes_make_no_task_no_thread_and_look_for_no_setting(
     assert counts.frames == 1000
     if kind.server == "daphne":
         assert counts.futures <= 2000 + 10  # the queue of the server and the socket of this test wait
+
+
+# The files on the way
+
+LIFE = ROOT / "docs" / "explanation" / "life-of-a-connection.md"
+# What is sent or was received, which goes along; the rest of the way is walked once.
+VALUE = "_core/messages.py"
+
+
+def described(heading: str) -> list[list[str]]:
+    """The files of a section of the page, row by row."""
+    section = LIFE.read_text("utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [re.findall(r"`([\w/]+\.py)`", row[1]) for row in rows]
+
+
+@contextlib.contextmanager
+def walked() -> Any:
+    """The files of the package that are called, in order, and those that are called again after they were left."""
+    way, again, active = [], [], Counter()
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        path = frame.f_code.co_filename
+        if path.startswith(PACKAGE) and event in ("call", "return"):
+            name = path.removeprefix(PACKAGE).lstrip("/")
+            active[name] += 1 if event == "call" else -1
+            if event == "call" and active[name] == 1:
+                (again if name in way else way).append(name)
+
+    sys.setprofile(profile)
+    try:
+        yield way, again
+    finally:
+        sys.setprofile(None)
+
+
+async def test_a_message_passes_the_files_that_the_page_names_and_none_of_them_twice(make_member):
+    transport, _ = make_member()
+    ws, queue = InboundWebSocket(transport), asyncio.Queue()
+    transport._receive = queue.get
+    await ws.accept()
+    for _ in range(2):  # settings are read once
+        queue.put_nowait({"type": "websocket.receive", "text": "x"})
+        with walked() as (received, received_again):
+            await ws.__anext__()
+        with walked() as (sent, sent_again):
+            await ws.send("x")
+    assert [file for row in described("One inbound message") for file in row] == received
+    assert received_again == []
+    rows = described("One send")
+    own = Path(inspect.getfile(type(transport))).name
+    assert f"transports/{own}" in rows.pop()
+    named_in_text = [VALUE, "conf/setting.py"]
+    assert [file for row in rows for file in row] == [
+        file for file in sent if file not in named_in_text and not file.endswith(own)
+    ]
+    assert sent[-1] == f"transports/{own}"
+    assert set(sent_again) <= {VALUE}
+    ws.release()
 
 
 # Idle sockets
