@@ -24,9 +24,8 @@ __all__ = ["WebSocket"]
 class WebSocket:
     """One WebSocket connection, at either end.
 
-    What handlers hold is an ``InboundWebSocket``, of a client that has connected to this server, or an
-    ``OutboundWebSocket``. All there is can be called on both; what only the other kind has says so with a
-    ``WebSocketStateError``.
+    Handlers hold an ``InboundWebSocket``, of a client that has connected to this server, or an ``OutboundWebSocket``.
+    What only the other of them has raises ``WebSocketStateError``.
 
     Sockets are hashable and compare by identity. One task at a time may receive; any number may send. The methods
     are for the event loop that the connection belongs to.

@@ -9,7 +9,6 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
-from django_fastws.clients.outbound import OutboundTransport
 from websockets.protocol import State
 
 from django_fastws import (
@@ -23,6 +22,7 @@ from django_fastws import (
     WebSocketMessage,
     WebSocketStateError,
 )
+from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.testing import connect
 
 from .conftest import run, running
@@ -612,4 +612,4 @@ async def test_close_gives_up_on_a_peer_that_reads_nothing(app, raw_peer, log):
 
 def test_a_library_that_does_not_show_its_frames_is_done_when_it_is_closed():
     connection = SimpleNamespace(state=State.CLOSED, protocol=SimpleNamespace(close_rcvd=None))
-    assert OutboundTransport(connection, "ws://example.com/").ended() == (1006, "")
+    assert WebsocketsTransport(connection, "ws://example.com/").ended() == (1006, "")
