@@ -1,4 +1,4 @@
-"""Cuts plain messages out of what was received: in Python, but many at a time."""
+"""ParsingConnection: parser of plain frames in Python, many at a time, past the websockets library."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _buffer = _Buffer()
 
 
 class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
-    """A connection that reads its plain messages itself."""
+    """Connection that parses its plain frames itself; see ``DecodingConnection``."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         # The end of what was received of the handshake, later the beginning of a frame.
         self._kept = b""
         # Bytes that go to the library before there is a new frame: all there are if it did not take the handshake.
-        self._rest: float = 0
-        self._has_shaken_hands = False
+        self._library_bytes: float = 0
+        self._is_handshake_over = False
 
     def get_buffer(self, sizehint: int) -> memoryview:
         size = len(self._kept)
@@ -58,23 +58,23 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
     def _read(self, data: bytes | bytearray, end: int) -> None:
         """Read ``data`` up to ``end``; it begins with what was kept before."""
         start = 0
-        if not self._has_shaken_hands:
-            start = self._shake_hands(data, end)
-            if not self._has_shaken_hands:
+        if not self._is_handshake_over:
+            start = self._pass_handshake_on(data, end)
+            if not self._is_handshake_over:
                 return
         self.passed_on = 0
         while start < end and not self.is_over:
             if self.passed_on >= _PARTS_PER_TURN:
                 self._read_on_later()
                 break
-            if not self._rest:
-                start = self._cut(data, start, end)
+            if not self._library_bytes:
+                start = self._parse(data, start, end)
                 size = _frame_size(data, start, end)
                 if size is None or (data[start] in _PLAIN and end - start < size <= min(_LONGEST_KEPT, self.longest)):
                     break  # it is whole next time, or so
-                self._rest = size
-            stop = int(min(end, start + self._rest))
-            self._rest -= stop - start
+                self._library_bytes = size
+            stop = int(min(end, start + self._library_bytes))
+            self._library_bytes -= stop - start
             self.pass_on(bytes(data[start:stop]))
             start = stop
         self._kept = b"" if self.is_over else bytes(data[start:end])
@@ -91,7 +91,7 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
             data, self._kept = self._kept, b""
             self._read(data, len(data))
 
-    def _shake_hands(self, data: bytes | bytearray, end: int) -> int:
+    def _pass_handshake_on(self, data: bytes | bytearray, end: int) -> int:
         """Pass the server's answer on, up to the end of its headers; returns where that is."""
         found = data.find(_END_OF_HEADERS, 0, end)
         stop = end if found < 0 else found + len(_END_OF_HEADERS)
@@ -100,15 +100,15 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
             self._kept = bytes(data[max(0, end - len(_END_OF_HEADERS) + 1) : end])
         else:
             self._kept = b""
-            self._has_shaken_hands = True
+            self._is_handshake_over = True
             if self.state is not State.OPEN:
-                self._rest = float("inf")  # it was refused, and there may be a body
+                self._library_bytes = float("inf")  # it was refused, and there may be a body
         return stop
 
-    def _cut(self, data: bytes | bytearray, start: int, end: int) -> int:
+    def _parse(self, data: bytes | bytearray, start: int, end: int) -> int:
         """Read frames as long as they are whole and plain; returns where the first begins that is not."""
         if self.is_fragmented:
-            return self._cut_pings(data, start, end)
+            return self._parse_pings(data, start, end)
         append, longest = self.messages.append, self.longest
         try:
             while end - start > 1:
@@ -136,7 +136,7 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
             self.refuse_text(error)
         return start
 
-    def _cut_pings(self, data: bytes | bytearray, start: int, end: int) -> int:
+    def _parse_pings(self, data: bytes | bytearray, start: int, end: int) -> int:
         """Read pings between the fragments of a message; returns where the first frame begins that is none."""
         while end - start > 1 and data[start] == _PING and data[start + 1] < 126:
             stop = start + 2 + data[start + 1]

@@ -1,4 +1,4 @@
-"""Reads plain messages with picows, in C, from a transport in C. The websockets library does the rest."""
+"""PicowsConnection: picows parses the plain frames, in C, from a transport in C; websockets does everything else."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from .daphne_handshake import (
     take_early_data,
 )
 from .events import disconnect_status
-from .framing import FramingTransport, room_bytes
+from .framing import FramingTransport, high_water_bytes
 from .pings import Pings, Pongs
 from .twisted import tcp_below, unsent_bytes, until_drained
 
@@ -208,7 +208,7 @@ class DaphneTransport(FramingTransport):
             protocol.sendData(frames)
         elif tcp.dataBuffer or tcp._tempDataBuffer:
             unsent = self.unsent()
-            if unsent and unsent + len(frames) > room_bytes():
+            if unsent and unsent + len(frames) > high_water_bytes():
                 return False
             protocol.sendData(frames)
         elif self._socket_send is None:  # TLS
@@ -241,7 +241,7 @@ class DaphneTransport(FramingTransport):
 
     @property
     def _is_full(self) -> bool:
-        return self.unsent() > room_bytes()
+        return self.unsent() > high_water_bytes()
 
     async def _flushed(self) -> None:
         tcp = self._tcp

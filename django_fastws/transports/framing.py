@@ -11,16 +11,16 @@ from ..conf import conf
 from ..types import Message, Receive, Scope, Send
 from .asgi import ASGITransport
 
-__all__ = ["FramingTransport", "room_bytes"]
+__all__ = ["FramingTransport", "high_water_bytes"]
 
-_ROOM_BYTES = 64 * 1024
+_HIGH_WATER_BYTES = 64 * 1024
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
 _GLANCE = 0.5  # seconds between two looks at whether a connection that somebody waits for is still there
 
 
-def room_bytes() -> int:
+def high_water_bytes() -> int:
     """Most bytes that a TCP transport may hold; the rest waits in the outbox, where it can be dropped."""
-    return min(_ROOM_BYTES, conf.send_buffer_bytes)
+    return min(_HIGH_WATER_BYTES, conf.send_buffer_bytes)
 
 
 class FramingTransport(ASGITransport):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..exceptions import WebSocketDisconnect
-from .framing import room_bytes
+from .framing import high_water_bytes
 from .twisted import unsent_bytes, until_drained
 
 __all__ = ["Pings", "Pongs"]
@@ -103,7 +103,7 @@ class Pongs:
             if not self._is_paused:
                 self._is_paused = True
                 self._pause()
-        elif unsent_bytes(self._tcp) <= room_bytes():
+        elif unsent_bytes(self._tcp) <= high_water_bytes():
             self._protocol.sendPong(payload)
         else:
             self._owed = payload

@@ -16,7 +16,7 @@ from .._core.frames import BINARY, TEXT
 from .._core.messages import Payload
 from ..types import Message, Receive, Scope, Send
 from .events import as_message, disconnect_status
-from .framing import FramingTransport, room_bytes
+from .framing import FramingTransport, high_water_bytes
 
 __all__ = ["LegacyUvicornTransport", "UvicornTransport"]
 
@@ -58,7 +58,7 @@ class UvicornTransport(FramingTransport):
         self._protocol = protocol
         self._tcp = protocol.transport
         # With TLS, asyncio's transport would take half a megabyte before it calls itself full.
-        self._tcp.set_write_buffer_limits(high=room_bytes())
+        self._tcp.set_write_buffer_limits(high=high_water_bytes())
         self._draining: asyncio.Task[None] | None = None
         self._watch_pings()
 

@@ -15,7 +15,7 @@ from websockets.streams import StreamReader
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import asgi, framing
-from django_fastws.transports.framing import FramingTransport, room_bytes
+from django_fastws.transports.framing import FramingTransport, high_water_bytes
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
 from tests.transports.fakes import Server, limits, start, turns, waiting
 
@@ -263,7 +263,7 @@ async def numbered(client, count):
 async def test_a_send_waits_and_little_is_held(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         await fill(connection)
-        assert connection.unsent <= room_bytes() + 20_000
+        assert connection.unsent <= high_water_bytes() + 20_000
         assert waiting(connection.transport)[0] <= 1  # none, if the writer has taken it
 
 
@@ -371,7 +371,7 @@ async def test_a_consumers_send_waits_like_a_handlers(kind):
         sending = start(send())
         await asyncio.sleep(0.1)
         assert not sending.done()
-        assert connection.unsent <= room_bytes() + 20_000 + 16
+        assert connection.unsent <= high_water_bytes() + 20_000 + 16
         assert await numbered(connection.client, 200) == list(range(200))
 
 

@@ -9,7 +9,7 @@ import pytest
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import framing
-from django_fastws.transports.framing import room_bytes
+from django_fastws.transports.framing import high_water_bytes
 from tests.transports.connections import UVICORN, UVICORN_TLS, connected, on
 from tests.transports.fakes import limits, start, turns
 
@@ -175,7 +175,7 @@ async def fill_compressed(connection):
             await connection.transport.send_payload(Payload(random.randbytes(20_000)))
 
     sending, before, held = start(send()), None, 0
-    while held != before or held < room_bytes():
+    while held != before or held < high_water_bytes():
         await asyncio.sleep(0.02)
         before, held = held, connection.unsent
     return sending
@@ -188,7 +188,7 @@ async def test_a_compressed_send_waits_for_its_client_and_is_told_of_every_end(k
     async with connected(kind, compression=True, socket_bytes=65_536) as connection:
         sending, client = await fill_compressed(connection), connection.client
         assert not sending.done()
-        assert connection.unsent <= room_bytes() + 25_000
+        assert connection.unsent <= high_water_bytes() + 25_000
         if how == "reads":
             assert {len(data) for data in await client.receive_many(60)} == {20_000}
             return
