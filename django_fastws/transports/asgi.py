@@ -246,9 +246,12 @@ class ASGITransport:
 
         Never raises; a closed connection drops them.
         """
-        if not self.is_open or self.outbox.is_slow:
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self.outbox
+        if outbox.is_slow or not self.is_open:
             return False
-        return self.outbox.post(batch)
+        return outbox.post(batch)
 
     def unsent(self) -> int:
         """Number of bytes that the server holds for a client that does not take them; 0 where that cannot be told."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.http import QueryDict
-
 from .. import metrics
 from .._core.headers import HeaderMap
 from .._core.json import loads
@@ -14,14 +12,15 @@ from .._core.messages import Payload, WebSocketMessage
 from .._core.states import ClientState, Closing
 from ..encoding import encode_bytes, encode_json, encode_text
 from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
-from ..rooms import Room, ids
+from ..rooms import ids
 from ..transports import Transport
-from ..types import Address, Data, Headers, Scope
+from ..types import Address
+from .one_end import OneEndMembers
 
 __all__ = ["WebSocket"]
 
 
-class WebSocket:
+class WebSocket(OneEndMembers):
     """One WebSocket connection, at either end.
 
     Handlers hold an ``InboundWebSocket``, of a client that has connected to this server, or an ``OutboundWebSocket``.
@@ -48,21 +47,6 @@ class WebSocket:
         #: The subprotocol that was agreed on, or None.
         self.subprotocol: str | None = None
 
-    # Open
-
-    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
-        """Accept the handshake. The connection is open when this returns.
-
-        Args:
-            subprotocol: one of those that the client offered (``scope["subprotocols"]``), or None.
-            headers: more headers for the answer, such as Set-Cookie: a mapping or pairs, of str or bytes.
-        Raises:
-            WebSocketStateError: it is open already.
-            WebSocketDisconnect: it is closed, or was denied by ``close()``.
-            ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
-        """
-        raise NotImplementedError
-
     # Send
 
     async def send(self, data: str | bytes | bytearray | memoryview | dict[Any, Any] | list[Any]) -> None:
@@ -72,38 +56,55 @@ class WebSocket:
             TypeError: it is none of these; ``send_json()`` takes any value that JSON has.
         """
         if isinstance(data, str):
-            await self._send(encode_text(data), "send")
+            payload = encode_text(data)
         elif isinstance(data, (bytes, bytearray, memoryview)):
-            await self._send(encode_bytes(data), "send")
+            payload = encode_bytes(data)
         elif isinstance(data, (dict, list)):
-            await self._send(encode_json(data), "send")
+            payload = encode_json(data)
         else:
             raise TypeError(
                 f"send() takes str, bytes, dict or list, not {type(data).__name__}; use send_json() for other JSON"
             )
+        if not self._try_send(payload, "send"):
+            await self._send_waiting(payload, "send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message."""
         if not isinstance(data, str):
             raise TypeError(f"send_text() takes str, not {type(data).__name__}")
-        await self._send(encode_text(data), "send_text")
+        payload = encode_text(data)
+        if not self._try_send(payload, "send_text"):
+            await self._send_waiting(payload, "send_text")
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"send_bytes() takes bytes, not {type(data).__name__}")
-        await self._send(encode_bytes(data), "send_bytes")
+        payload = encode_bytes(data)
+        if not self._try_send(payload, "send_bytes"):
+            await self._send_waiting(payload, "send_bytes")
 
     async def send_json(self, data: Any) -> None:
         """Send any value as JSON, in a text message, compact and with Django's types."""
-        await self._send(encode_json(data), "send_json")
+        payload = encode_json(data)
+        if not self._try_send(payload, "send_json"):
+            await self._send_waiting(payload, "send_json")
 
     send_str = send_text
 
-    async def _send(self, payload: Payload, call: str) -> None:
-        self._state.send(call)
+    def _try_send(self, payload: Payload, call: str) -> bool:
+        """Send a message at once, if that is possible. No coroutine: nearly every message goes this way."""
+        if self._state.client_state is not ClientState.CONNECTED:
+            self._state.send(call)  # raises what fits
         if not self._transport.try_send(payload):
-            await self._transport.send_payload(payload, call)
+            return False
+        traffic = self._traffic
+        traffic.messages_sent += 1
+        traffic.bytes_sent += len(payload.raw)
+        return True
+
+    async def _send_waiting(self, payload: Payload, call: str) -> None:
+        await self._transport.send_payload(payload, call)
         traffic = self._traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload.raw)
@@ -244,11 +245,6 @@ class WebSocket:
         """The reason that came with the close code, or ""."""
         return self._state.close_reason if self.closed else ""
 
-    @property
-    def dropped(self) -> int:
-        """Number of messages of broadcasts that this client missed, being too slow (``FASTWS_SLOW_CONSUMER``)."""
-        raise NotImplementedError
-
     # Ping
 
     async def ping(self) -> float:
@@ -268,40 +264,6 @@ class WebSocket:
         """
         self._state.send("pong")
         await self._transport.pong()
-
-    # Rooms
-
-    async def join(self, room: str | Room) -> None:
-        """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
-
-        The socket leaves by itself when its handler ends, however it ends.
-
-        Raises:
-            WebSocketConnectionError: the channel layer cannot be reached.
-        """
-        raise NotImplementedError
-
-    async def leave(self, room: str | Room) -> None:
-        """Leave a room; nothing happens if the socket is not in it."""
-        raise NotImplementedError
-
-    @property
-    def rooms(self) -> frozenset[str]:
-        """The names of the rooms that the socket is in; once it is closed, of those that it was in.
-
-        So a handler can tell them that somebody has left.
-        """
-        raise NotImplementedError
-
-    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
-        """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
-
-        The socket need not be in the room, nor open: a handler may tell of a user who has left.
-
-        Args:
-            exclude_self: this socket does not get it.
-        """
-        raise NotImplementedError
 
     def _leave_rooms(self) -> None:
         """Leave every room, if there is any."""
@@ -323,11 +285,6 @@ class WebSocket:
         return self._id
 
     @property
-    def scope(self) -> Scope:
-        """The ASGI scope, with what the middleware put there."""
-        raise NotImplementedError
-
-    @property
     def headers(self) -> HeaderMap:
         """The headers that the peer sent with the handshake, found whatever their case."""
         if self._headers is None:
@@ -340,36 +297,6 @@ class WebSocket:
         return self._transport.url
 
     @property
-    def path_params(self) -> dict[str, Any]:
-        """The parameters of the path, converted."""
-        raise NotImplementedError
-
-    @property
-    def query_params(self) -> QueryDict:
-        """The query string as Django's QueryDict: ``["name"]`` is the last value, ``getlist("name")`` has all."""
-        raise NotImplementedError
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        """The cookies of the handshake request."""
-        raise NotImplementedError
-
-    @property
-    def user(self) -> Any:
-        """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
-        raise NotImplementedError
-
-    @property
-    def session(self) -> Any:
-        """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
-        raise NotImplementedError
-
-    @property
-    def client(self) -> Address | None:
-        """The client's address; None where the server has none to tell."""
-        raise NotImplementedError
-
-    @property
     def remote_address(self) -> Address | None:
         """The address of the other end."""
         return self._transport.remote_address
@@ -378,21 +305,6 @@ class WebSocket:
     def local_address(self) -> Address | None:
         """The address of this end."""
         return self._transport.local_address
-
-    @property
-    def attempt(self) -> int:
-        """0 for the first connection of an outbound route, else the number of the attempt in a row."""
-        raise NotImplementedError
-
-    @property
-    def latency(self) -> float:
-        """The round trip of the last ping of an outbound route, in seconds; 0 before the first pong."""
-        raise NotImplementedError
-
-    @property
-    def fencing_token(self) -> int | None:
-        """Grows with every holder of an outbound route's lease, so that a store can refuse a former one's writes."""
-        raise NotImplementedError
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -1,0 +1,126 @@
+"""What only one end has: the members of WebSockets that came in, and of those that went out, as users see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import QueryDict
+
+from ..rooms import Room
+from ..types import Address, Data, Headers, Scope
+
+__all__ = ["OneEndMembers"]
+
+
+class OneEndMembers:
+    """Interface of what one kind of WebSocket has and the other has not, with its documentation and types.
+
+    The one kind implements a member, in the other it raises a ``WebSocketStateError`` that says so.
+    """
+
+    __slots__ = ()
+
+    # Sockets that came in
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
+        """Accept the handshake. The connection is open when this returns.
+
+        Args:
+            subprotocol: one of those that the client offered (``scope["subprotocols"]``), or None.
+            headers: more headers for the answer, such as Set-Cookie: a mapping or pairs, of str or bytes.
+        Raises:
+            WebSocketStateError: it is open already.
+            WebSocketDisconnect: it is closed, or was denied by ``close()``.
+            ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
+        """
+        raise NotImplementedError
+
+    async def join(self, room: str | Room) -> None:
+        """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
+
+        The socket leaves by itself when its handler ends, however it ends.
+
+        Raises:
+            WebSocketConnectionError: the channel layer cannot be reached.
+        """
+        raise NotImplementedError
+
+    async def leave(self, room: str | Room) -> None:
+        """Leave a room; nothing happens if the socket is not in it."""
+        raise NotImplementedError
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that the socket is in; once it is closed, of those that it was in.
+
+        So a handler can tell them that somebody has left.
+        """
+        raise NotImplementedError
+
+    async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
+        """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
+
+        The socket need not be in the room, nor open: a handler may tell of a user who has left.
+
+        Args:
+            exclude_self: this socket does not get it.
+        """
+        raise NotImplementedError
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages of broadcasts that this client missed, being too slow (``FASTWS_SLOW_CONSUMER``)."""
+        raise NotImplementedError
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope, with what the middleware put there."""
+        raise NotImplementedError
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """The parameters of the path, converted."""
+        raise NotImplementedError
+
+    @property
+    def query_params(self) -> QueryDict:
+        """The query string as Django's QueryDict: ``["name"]`` is the last value, ``getlist("name")`` has all."""
+        raise NotImplementedError
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the handshake request."""
+        raise NotImplementedError
+
+    @property
+    def user(self) -> Any:
+        """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
+        raise NotImplementedError
+
+    @property
+    def session(self) -> Any:
+        """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
+        raise NotImplementedError
+
+    @property
+    def client(self) -> Address | None:
+        """The client's address; None where the server has none to tell."""
+        raise NotImplementedError
+
+    # Sockets that went out
+
+    @property
+    def attempt(self) -> int:
+        """0 for the first connection of an outbound route, else the number of the attempt in a row."""
+        raise NotImplementedError
+
+    @property
+    def latency(self) -> float:
+        """The round trip of the last ping of an outbound route, in seconds; 0 before the first pong."""
+        raise NotImplementedError
+
+    @property
+    def fencing_token(self) -> int | None:
+        """Grows with every holder of an outbound route's lease, so that a store can refuse a former one's writes."""
+        raise NotImplementedError
