@@ -149,12 +149,7 @@ class DaphneTransport(FramingTransport):
         elif kind == "websocket.http.response.body":
             deny(protocol, self._denial_start, message)
         elif protocol.state == protocol.STATE_CONNECTING:
-            if kind == "websocket.accept":
-                self._feed_early_data()
-            if kind != "websocket.accept" or not accept_with_headers(protocol, message):
-                await self._send(message)
-            if protocol.state == _OPEN:
-                forget_handshake(protocol)
+            await self._answer_handshake(message)
         elif protocol.state != _OPEN:
             if kind == "websocket.accept":
                 self.state.is_answered = False  # too late: daphne does not wait for ever
@@ -173,10 +168,17 @@ class DaphneTransport(FramingTransport):
         else:
             await self._send(message)
 
-    def _feed_early_data(self) -> None:
-        early, self._early = self._early, b""
-        if early:
-            feed_early_data(self._protocol, early)
+    async def _answer_handshake(self, message: Message) -> None:
+        """Hand an accept, or a close that denies, to daphne; mend what it drops of it."""
+        protocol = self._protocol
+        is_accept = message["type"] == "websocket.accept"
+        if is_accept and self._early:
+            early, self._early = self._early, b""
+            feed_early_data(protocol, early)
+        if not is_accept or not accept_with_headers(protocol, message):
+            await self._send(message)
+        if protocol.state == _OPEN:
+            forget_handshake(protocol)
 
     # Writing
 
