@@ -1,4 +1,4 @@
-"""Runner of one outbound WebSocket route: connects, runs its handler, and reconnects with backoff."""
+"""Runner of one outbound WebSocket route: connects, runs its handler, and retries with backoff."""
 
 from __future__ import annotations
 

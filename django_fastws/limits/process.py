@@ -1,4 +1,4 @@
-"""Limits of the whole process, whatever the route, and its statistics.
+"""Limits of the whole process: connections and rate limits of handshakes, whatever the route; and its statistics.
 
 Everything is counted in this process alone, and forgotten when it ends.
 """

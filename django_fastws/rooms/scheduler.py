@@ -1,4 +1,4 @@
-"""Scheduler of fan-outs: which room sends next, for how long, and when the layer has to be held."""
+"""Scheduler of fan-outs, batched by room: which room sends next, for how long, and when the layer has to be held."""
 
 from __future__ import annotations
 

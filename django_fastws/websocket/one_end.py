@@ -1,4 +1,4 @@
-"""What only one end has: the members of WebSockets that came in, and of those that went out, as users see them."""
+"""Members of only one kind of WebSocket: of those that came in, and of those that went out, as users see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounded queue between the subscriptions of a Redis and one broker client."""
+"""Bounded queue between the subscriptions of a Redis and one broker client, which drops duplicates."""
 
 from __future__ import annotations
 
