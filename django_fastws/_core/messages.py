@@ -64,14 +64,14 @@ class Payload:
     __slots__ = ("_frame", "_raw", "_text", "binary")
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
-        self._text: str | None = None
-        self._raw: bytes | None = None
+        # One is made for each message: nothing is assigned twice.
         self._frame: bytes | None = None
+        self._text: str | None
+        self._raw: bytes | None
         if isinstance(data, str):
-            self._text = data
+            self._text, self._raw, self.binary = data, None, False
         else:
-            self._raw = data
-        self.binary = not (is_text or self._text is not None)
+            self._text, self._raw, self.binary = None, data, not is_text
 
     @property
     def raw(self) -> bytes:
