@@ -71,7 +71,7 @@ async def test_a_slow_reader_stays_and_one_that_stops_reading_is_cut_off(impatie
 
 
 async def test_a_slow_reader_gets_all_and_then_its_pings(impatient):
-    """The ping waits behind a message that takes ten times the time-out."""
+    """The ping waits behind a message that takes ten times the timeout."""
     async with RawClient(impatient, f"/echo/{token()}", receive_buffer=4096) as client:
         client.writer.write(make_frame(2, b"x" * 60_000))
         assert await client.reader.readexactly(4) == b"\x82\x7e\xea\x60"
