@@ -8,12 +8,14 @@ pages that a reader follows; ``test_reference.py`` for tables that say what happ
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -396,6 +398,29 @@ def test_the_map_names_every_folder_and_module_from_the_top_floor_down():
     floor_of = {name: number for number, floor in enumerate(_floors()) for name in floor}
     floors = [floor_of[re.match(r"\w+", name)[0]] for name in named]  # type: ignore[index]
     assert floors == sorted(floors)
+
+
+def _imports(path: Path) -> Iterator[list[str]]:
+    """The modules of the package that a module of it imports from, as their parts below the package."""
+    inside = [PACKAGE.name, *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = inside[: len(inside) + 1 - node.level] if node.level else []
+            parts = [*base, *(node.module or "").split(".")]
+            if parts[0] == PACKAGE.name:
+                yield [part for part in parts[1:] if part]
+
+
+def test_folders_import_from_each_other_only_what_their_init_exports():
+    own = {"_core", "clients"}  # whose modules are imported themselves
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - own
+    found = [
+        (path.relative_to(PACKAGE).as_posix(), ".".join(parts))
+        for path in PACKAGE.rglob("*.py")
+        for parts in _imports(path)
+        if len(parts) > 1 and parts[0] in folders - {path.relative_to(PACKAGE).parts[0]}
+    ]
+    assert found == []
 
 
 def _exists(dotted: str) -> bool:

@@ -20,7 +20,7 @@ from django_fastws.clients.supervisor import Supervisor
 from django_fastws.conf import conf
 from django_fastws.layer import announce_layer
 from django_fastws.logs import log_to_stderr
-from django_fastws.routing.routes import OutboundRoute, registry
+from django_fastws.routing import OutboundRoute, registry
 from django_fastws.stopping import OrderlyStop
 from django_fastws.tasks import cancel_and_wait
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_fastws.server import CommandLineInterface
-from django_fastws.server.cli import OptionError
+from django_fastws.server import CommandLineInterface, OptionError
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_fastws.routing.routes import OutboundRoute, Route, registry
+from django_fastws.routing import OutboundRoute, Route, registry
 
 COLUMNS = ("direction", "path", "name", "handler", "module", "tags")
 
