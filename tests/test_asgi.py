@@ -163,13 +163,13 @@ async def test_with_every_host_allowed_the_origin_is_the_host_that_the_proxy_was
         "a b",
     ],
 )
-async def test_a_malformed_origin_is_a_refusal_and_no_traceback(origin, caplog):
+async def test_a_malformed_origin_is_a_denial_and_no_traceback(origin, caplog):
     serve(echo)
     assert await outcome(headers=[("origin", origin)]) == 403
     assert all(record.exc_info is None for record in caplog.records)
 
 
-async def test_two_origins_are_refused():
+async def test_two_origins_are_denied():
     serve(echo)
     headers = [("origin", "http://testserver"), ("origin", "http://testserver")]
     assert await outcome(headers=headers) == 403
@@ -178,7 +178,7 @@ async def test_two_origins_are_refused():
 @pytest.mark.parametrize(
     ("origins", "setting"), [(None, "ALLOWED_HOSTS"), (["https://app.example"], "FASTWS_ALLOWED_ORIGINS")]
 )
-async def test_a_refused_origin_is_logged_with_the_setting_that_decides(origins, setting, caplog):
+async def test_a_denied_origin_is_logged_with_the_setting_that_decides(origins, setting, caplog):
     serve(echo)
     with override_settings(FASTWS_ALLOWED_ORIGINS=origins), caplog.at_level(logging.WARNING):
         await outcome(origin="https://evil.example")
@@ -194,7 +194,7 @@ async def test_a_long_origin_is_not_logged_whole(caplog):
     assert all(len(record.getMessage()) < 1000 for record in caplog.records)
 
 
-async def test_a_refused_origin_does_not_reach_the_handler():
+async def test_a_denied_origin_does_not_reach_the_handler():
     ran = []
 
     async def handler(ws):
@@ -219,7 +219,7 @@ async def test_a_refused_origin_does_not_reach_the_handler():
     ],
     ids=lambda kwargs: repr(kwargs)[:40],
 )
-async def test_a_malformed_handshake_is_refused_with_400_and_no_traceback(kwargs, caplog):
+async def test_a_malformed_handshake_is_denied_with_400_and_no_traceback(kwargs, caplog):
     serve(echo)
     assert await outcome(**kwargs) == 400
     assert all(record.exc_info is None for record in caplog.records)

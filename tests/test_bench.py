@@ -271,7 +271,7 @@ def test_handshakes_are_answered_and_members_keep_their_order(serve):
         (b"", "closed"),
     ],
 )
-def test_handshakes_that_are_refused_say_how(serve, answer, text):
+def test_handshakes_that_are_denied_say_how(serve, answer, text):
     def handle(sock):
         sock.recv(65536)
         sock.sendall(answer)

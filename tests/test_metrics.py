@@ -210,4 +210,4 @@ async def test_a_handshake_that_was_denied_is_a_denial_and_no_close(routes):
                 pass
     assert metrics.denials.by("reason") == {"not_accepted": 1, "error": 1, "origin": 1}
     assert metrics.closes.values == {}
-    assert statistics().refused == {}
+    assert statistics().denied == {}

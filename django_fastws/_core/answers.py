@@ -34,7 +34,7 @@ def checked_accept(message: Mapping[str, Any], offered: Iterable[str]) -> dict[s
             f"websocket.accept: the client offered {listed} and not the subprotocol {subprotocol!r}; "
             "accept one that was offered, or None"
         )
-    headers = encode_headers(message.get("headers") or (), refused=HANDSHAKE_HEADERS)
+    headers = encode_headers(message.get("headers") or (), forbidden=HANDSHAKE_HEADERS)
     return {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}
 
 

@@ -65,7 +65,7 @@ class HeaderMap(Mapping[str, str]):
 
 def encode_headers(
     headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]],
-    refused: frozenset[bytes] = frozenset(),
+    forbidden: frozenset[bytes] = frozenset(),
     *,
     allows_controls: bool = False,
 ) -> list[tuple[bytes, bytes]]:
@@ -73,13 +73,13 @@ def encode_headers(
 
     Args:
         headers: a mapping or pairs; names and values are str (latin-1) or bytes. None means no headers.
-        refused: lower-case names that may not be among them.
+        forbidden: lower-case names that may not be among them.
         allows_controls: whether values may hold control characters other than NUL, CR and LF.
     Returns:
         Pairs of lower-case name and value, as ASGI wants them.
     Raises:
         TypeError: a name or value is neither str nor bytes.
-        ValueError: a name is no token, a value holds control characters, or a name is refused.
+        ValueError: a name is no token, a value holds control characters, or a name is forbidden.
     """
     if isinstance(headers, (str, bytes)) or not isinstance(headers or (), Iterable):
         raise TypeError(f"headers are a mapping or pairs of name and value, not {type(headers).__name__}")
@@ -99,7 +99,7 @@ def encode_headers(
             raise ValueError(f"{name!r} is not a header name")
         if bad_value.search(value):
             raise ValueError(f"the value of header {name.decode()!r} holds control characters")
-        if name in refused:
+        if name in forbidden:
             raise ValueError(
                 f"header {name.decode()!r} is the server's to set"
                 + ("; use accept(subprotocol=...)" if name == b"sec-websocket-protocol" else "")

@@ -83,7 +83,7 @@ class Statistics:
     Attributes:
         connections: WebSockets that are being served, from the handshake to the end of the handler.
         users: users who are logged in on one of them.
-        refused: handshakes that a limit or a rule has denied, by its name.
+        denied: handshakes that a limit or a rule has denied, by its name.
         closed: sockets that were closed because of a limit, by ``disconnect()``, or with their session, by its name.
         dropped: broadcasts that were dropped because they came from Redis faster than they could be sent.
         cut_off: how often Redis has closed the connection of the subscriptions because it was not read fast enough.
@@ -91,7 +91,7 @@ class Statistics:
 
     connections: int
     users: int
-    refused: Mapping[str, int]
+    denied: Mapping[str, int]
     closed: Mapping[str, int]
     dropped: int = 0
     cut_off: int = 0
@@ -102,7 +102,7 @@ def statistics() -> Statistics:
     return Statistics(
         connections=process_limits.connections,
         users=count_users(),
-        refused=denials_by_rule(),
+        denied=denials_by_rule(),
         closed=metrics.forced_closes.by("reason"),
         dropped=int(metrics.broadcast_drops.total),
         cut_off=int(metrics.subscription_cut_offs.total),

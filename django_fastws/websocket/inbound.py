@@ -43,7 +43,7 @@ class InboundWebSocket(WebSocket):
     # The handshake
 
     async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
-        encoded = encode_headers(headers, refused=HANDSHAKE_HEADERS)
+        encoded = encode_headers(headers, forbidden=HANDSHAKE_HEADERS)
         offered = list(self._transport.scope.get("subprotocols") or ())
         if subprotocol is not None and subprotocol not in offered:
             raise ValueError(

@@ -50,7 +50,7 @@ async def group(ws: WebSocket, group: str):
 
 def health(request):
     now = statistics()
-    return JsonResponse({"connections": now.connections, "refused": dict(now.refused), "closed": dict(now.closed)})
+    return JsonResponse({"connections": now.connections, "denied": dict(now.denied), "closed": dict(now.closed)})
 
 
 def ban(request, pk):

@@ -84,7 +84,7 @@ JAVASCRIPT = {
 }
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
-    "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_refused",
+    "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_denied",
     "docs/explanation/life-of-a-broadcast.md": "test_the_drawing_names_what_there_is",
 }
 RUNNERS: dict[str, Any] = {

@@ -137,7 +137,7 @@ async def test_parameters_are_converted(example):
         assert (told["limit"], told["side"], told["symbols"], told["raw"]) == (100, None, [], False)
 
 
-async def test_parameters_that_do_not_fit_are_refused(example):
+async def test_parameters_that_do_not_fit_are_denied(example):
     example("parameters")
     (shown,) = [block for page in pages() for block in blocks_of(page) if block.text.startswith("query parameter")]
     assert await _denial("/ws/ticker/frankfurt?limit=many") == (400, shown.text.strip())
@@ -538,7 +538,7 @@ async def test_a_page_shows_what_was_counted(example):
         await _denial("/ws/moderation", user=AnonymousUser())
         told = json.loads(module.health(None).content)
     assert told["connections"] == before["connections"] + 2
-    assert told["refused"]["permission"] == before["refused"].get("permission", 0) + 1
+    assert told["denied"]["permission"] == before["denied"].get("permission", 0) + 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,7 +14,7 @@ import websockets
 
 from tests.docs.blocks import DOCS
 from tests.server.client import RawClient, fetch, make_frame, memory_kb, scripted, told
-from tests.site.client import abort, connect, refusal, report, token
+from tests.site.client import abort, connect, denial, report, token
 from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.faults]
@@ -61,8 +61,8 @@ Fact = Callable[[str, Callable[..., ASGIServer]], Awaitable[str]]
 # To handlers of this package
 
 
-async def _refusals(kind: str, serve: Any) -> str:
-    status, text = await refusal(serve(kind), "/ws/blob")
+async def _denials(kind: str, serve: Any) -> str:
+    status, text = await denial(serve(kind), "/ws/blob")
     return "yes" if status == 400 and b"size" in text else "no"
 
 
@@ -229,7 +229,7 @@ async def _lifespan(kind: str, serve: Any) -> str:
 
 
 HANDLERS: dict[str, Fact] = {
-    "refusals with a status and a text": _refusals,
+    "denials with a status and a text": _denials,
     "every close code and reason, both ways": _closes,
     "empty messages": _empties,
     "headers of `accept()`": _headers,

@@ -1,4 +1,4 @@
-"""Handshakes that are malformed or malicious: refused or accepted at once, never an error in the server."""
+"""Handshakes that are malformed or malicious: denied or accepted at once, never an error in the server."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def serves_on(server: ASGIServer) -> None:
     ],
     ids=lambda origin: repr(origin)[2:-1][:40],
 )
-async def test_an_origin_that_is_foreign_or_none_is_refused(server, origin):
+async def test_an_origin_that_is_foreign_or_none_is_denied(server, origin):
     status, _ = await answer(server, b"/ws/echo", (b"Origin", origin))
     assert status in (400, 403)
 
@@ -91,7 +91,7 @@ async def test_an_origin_of_an_allowed_host_is_let_in(server, origin):
     assert (await answer(server, b"/ws/echo", (b"Origin", origin)))[0] == 101
 
 
-async def test_two_origins_are_refused_even_if_one_is_allowed(server):
+async def test_two_origins_are_denied_even_if_one_is_allowed(server):
     good, bad = (b"Origin", b"http://127.0.0.1"), (b"Origin", b"http://evil.example")
     assert (await answer(server, b"/ws/echo", good, bad))[0] in (400, 403)
     assert (await answer(server, b"/ws/echo", bad, good))[0] in (400, 403)
@@ -129,7 +129,7 @@ async def test_two_origins_are_refused_even_if_one_is_allowed(server):
     ],
     ids=lambda query: repr(query)[2:30],
 )
-async def test_a_query_string_is_taken_or_refused(server, query, statuses):
+async def test_a_query_string_is_taken_or_denied(server, query, statuses):
     status, _ = await answer(server, b"/ws/about/me?" + query)
     assert status in statuses
 
@@ -169,7 +169,7 @@ async def test_a_query_string_is_taken_or_refused(server, query, statuses):
     ],
     ids=lambda cookie: repr(cookie)[2:30],
 )
-async def test_cookies_are_taken_or_refused(server, cookie, statuses):
+async def test_cookies_are_taken_or_denied(server, cookie, statuses):
     status, _ = await answer(server, b"/ws/about/me", (b"Cookie", cookie))
     assert status in statuses
 
@@ -202,13 +202,13 @@ async def test_two_cookie_headers_are_taken(server):
     ],
     ids=lambda value: repr(value)[2:30],
 )
-async def test_a_subprotocol_header_is_taken_or_refused(server, value, statuses):
+async def test_a_subprotocol_header_is_taken_or_denied(server, value, statuses):
     status, body = await answer(server, b"/ws/offer", (b"Sec-WebSocket-Protocol", value))
     assert status in statuses
     assert b"\nset-cookie" not in body.lower()
 
 
-async def test_two_subprotocol_headers_are_taken_or_refused(server):
+async def test_two_subprotocol_headers_are_taken_or_denied(server):
     headers = (b"Sec-WebSocket-Protocol", b"chat"), (b"Sec-WebSocket-Protocol", b"other")
     assert (await answer(server, b"/ws/offer", *headers))[0] in (101, 400)
 
@@ -242,7 +242,7 @@ async def test_two_subprotocol_headers_are_taken_or_refused(server):
     ],
     ids=lambda path: repr(path)[2:30],
 )
-async def test_a_path_is_taken_or_refused(server, path, statuses):
+async def test_a_path_is_taken_or_denied(server, path, statuses):
     status, body = await answer(server, path)
     assert status in statuses
     assert b"\nx: y" not in body.lower()
@@ -292,7 +292,7 @@ async def test_what_servers_refuse_or_hang_up_on_by_themselves_does_not_stop_the
     ],
     ids=lambda header: repr(header)[3:40],
 )
-async def test_an_odd_header_is_taken_or_refused(server, header):
+async def test_an_odd_header_is_taken_or_denied(server, header):
     status, _ = await answer(server, b"/ws/echo", header)
     assert status in (0, 101, 400)
 

@@ -125,7 +125,7 @@ async def test_a_log_out_during_a_handshake_in_another_process_leaves_no_socket(
     ]
 
     async def opened(cookie: str) -> int:
-        """The status of the refusal, or the code with which it is closed."""
+        """The status of the denial, or the code with which it is closed."""
         try:
             async with connect(two, "/ws/who", **with_cookie(cookie)) as ws:
                 return (await ws.closed())[0]

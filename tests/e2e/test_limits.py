@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Database, layer_config
 from tests.rooms.test_on_commit import run
-from tests.site.client import LIMIT, abort, connect, refusal, report, token, until
+from tests.site.client import LIMIT, abort, connect, denial, report, token, until
 from tests.support.processes import HOST, ASGIServer, RedisServer
 
 pytestmark = pytest.mark.server
@@ -173,24 +173,24 @@ async def flood(writer: asyncio.StreamWriter) -> None:
         pass
 
 
-# ── Refusals ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Denials ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @on_known_servers
-async def test_a_refusal_has_its_status_and_its_text(server):
+async def test_a_denial_has_its_status_and_its_text(server):
     name = token()
-    assert await refusal(server, f"/ws/limited/user/{name}") == (401, b"log in first")
-    assert await refusal(server, f"/ws/limited/consumer/user/{name}") == (401, b"log in first")
-    assert await refusal(server, "/ws/limited/rule/out") == (403, b"permission denied")
+    assert await denial(server, f"/ws/limited/user/{name}") == (401, b"log in first")
+    assert await denial(server, f"/ws/limited/consumer/user/{name}") == (401, b"log in first")
+    assert await denial(server, "/ws/limited/rule/out") == (403, b"permission denied")
     async with connect(server, "/ws/limited/rule/in"):
         pass
     async with connect(server, "/ws/limited/few"), connect(server, "/ws/limited/few"):
-        assert await refusal(server, "/ws/limited/few") == (429, b"too many connections")
+        assert await denial(server, "/ws/limited/few") == (429, b"too many connections")
     await until(lambda: is_empty(server), "that nobody is counted any more")
 
 
 @on_known_servers
-async def test_a_refusal_says_when_to_come_again(serve, kind):
+async def test_a_denial_says_when_to_come_again(serve, kind):
     server = serve(kind, settings={"FASTWS_HANDSHAKE_RATE_PER_ADDRESS": "2/h", "FASTWS_MAX_CONNECTIONS": 100})
     for _ in range(2):
         async with connect(server, "/ws/echo"):
@@ -211,7 +211,7 @@ async def test_whoever_goes_is_not_counted_any_more(server, how):
     for _ in range(3):
         async with AsyncExitStack() as stack:
             sockets = [await stack.enter_async_context(connect(server, "/ws/limited/few")) for _ in range(2)]
-            assert (await refusal(server, "/ws/limited/few"))[0] == 429
+            assert (await denial(server, "/ws/limited/few"))[0] == 429
             for ws in sockets:
                 await ws.close() if how == "close" else abort(ws)
             await until(lambda: is_empty(server), "that nobody is counted any more")
@@ -306,7 +306,7 @@ async def test_a_log_out_closes_the_sockets_of_the_user_in_every_process(pair):
         await get(one, "/logout/", here)
         for ws, _ in sockets + others:
             assert await ws.closed() == (4401, "logged out")
-        assert await refusal(two, f"/ws/limited/user/{token()}", **with_cookie(here)) == (401, b"log in first")
+        assert await denial(two, f"/ws/limited/user/{token()}", **with_cookie(here)) == (401, b"log in first")
 
 
 async def test_the_first_socket_of_a_process_can_be_closed_as_soon_as_it_is_open(pair):

@@ -1,4 +1,4 @@
-"""What the log says of mistakes that no browser shows: a forgotten await, and why a handshake was refused."""
+"""What the log says of mistakes that no browser shows: a forgotten await, and why a handshake was denied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from django_fastws.server.access_log import denial_details, shown_client
-from tests.site.client import LIMIT, Client, connect, refusal, until
+from tests.site.client import LIMIT, Client, connect, denial, until
 from tests.support.processes import HOST, ROOT, ASGIServer, free_port, wait_for_port
 
 pytestmark = pytest.mark.server
@@ -45,7 +45,7 @@ async def test_a_forgotten_await_is_said_once_for_each_place(serve: Serve, kind:
     assert re.search(r"tests/site/mistakes\.py:\d+: RuntimeWarning", line)
 
 
-REFUSED = [
+DENIED = [
     ("/ws/nowhere", 404, "Not Found"),
     ("/ws/mistakes/number?pk=abc", 400, "Bad Request: query parameter 'pk'"),
     ("/ws/mistakes/number?pk=abc&token=hidden", 400, "Bad Request: query parameter 'pk'"),
@@ -57,10 +57,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("kind", ["runws_server", "runserver"])
-async def test_a_rejected_handshake_has_its_status_and_reason_in_the_servers_line(serve: Serve, kind: str):
+async def test_a_denied_handshake_has_its_status_and_reason_in_the_servers_line(serve: Serve, kind: str):
     server = serve(kind, settings={"LOGGING": {"version": 1, "disable_existing_loggers": False}, "DEBUG": True})
-    for path, status, reason in REFUSED:
-        assert (await refusal(server, path))[0] == status
+    for path, status, reason in DENIED:
+        assert (await denial(server, path))[0] == status
         what = path.replace("hidden", "***")
         if kind == "runserver":
             line = f"WebSocket REJECT {what} {status} {reason}"
@@ -74,11 +74,11 @@ async def test_a_rejected_handshake_has_its_status_and_reason_in_the_servers_lin
 @pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
 async def test_where_the_servers_line_has_no_reason_ours_does(serve: Serve, kind: str):
     server = serve(kind)
-    for path, status, _ in [REFUSED[1], *REFUSED[4:]]:
-        assert (await refusal(server, path))[0] == status
+    for path, status, _ in [DENIED[1], *DENIED[4:]]:
+        assert (await denial(server, path))[0] == status
         what = path.partition("?")[0]  # our lines have no query
         await says(server, f"Denied a WebSocket on '{what}' from '127.0.0.1' with {status}: ")
-    await refusal(server, "/ws/nowhere")
+    await denial(server, "/ws/nowhere")
     await says(server, "No WebSocket route for '/ws/nowhere'")
     await says(server, "unaccepted() returned without accept() or close()")
 
@@ -88,10 +88,10 @@ async def test_where_the_servers_line_has_no_reason_ours_does(serve: Serve, kind
 async def test_an_answer_that_comes_too_late_or_never_is_told_of(serve: Serve, kind: str, path: str):
     server = serve(kind, options=["--websocket_connect_timeout", "2"])  # stock daphne takes up to a second less
     if kind == "runws_server":
-        assert (await refusal(server, path))[0] == 503
+        assert (await denial(server, path))[0] == 503
     else:
         with pytest.raises(websockets.InvalidMessage):
-            await refusal(server, path)
+            await denial(server, path)
     await says(server, f"Denied a WebSocket on '{path}'", "has not accepted it before it was over")
     if kind == "runws_server":
         await says(server, f'"WSREJECT {path}" 503 - "Service Unavailable: the application did not answer')

@@ -332,7 +332,7 @@ class Visits:
     """Users who come and go, and of whom three are ended meanwhile from a loop and from threads.
 
     Attributes:
-        ended: for each socket, by user, whether the server has closed or refused it.
+        ended: for each socket, by user, whether the server has closed or denied it.
     """
 
     ENDED, STAYING = [1, 2, 3], 4

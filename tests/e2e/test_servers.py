@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import tracebacks
-from tests.site.client import abort, connect, refusal, report, token, until
+from tests.site.client import abort, connect, denial, report, token, until
 from tests.support.processes import HOST, ASGIServer
 
 pytestmark = pytest.mark.server
@@ -236,7 +236,7 @@ async def test_what_a_client_sent_before_it_left_is_received(server):
         for number in range(3):
             await ws.send(str(number))
         leaving = asyncio.create_task(ws.close())  # a server that is not read from does not answer
-        await refusal(server, f"/ws/go/{name}")
+        await denial(server, f"/ws/go/{name}")
         await leaving
     assert await report(server, name) == {"got": ["0", "1", "2"], "code": 1000}
 
@@ -287,7 +287,7 @@ async def test_a_send_to_a_client_that_has_left_raises_how_it_left(server):
 @pytest.mark.parametrize("how", ["close", "close with a code", "exception", "return", "disconnect"])
 async def test_a_handler_that_does_not_accept_denies_with_403(server, how):
     start = server.log_size()
-    assert (await refusal(server, f"/ws/opening/{how}"))[0] == 403
+    assert (await denial(server, f"/ws/opening/{how}"))[0] == 403
     assert not tracebacks(server.log(start))
 
 
@@ -296,7 +296,7 @@ async def test_an_error_before_accept_denies_with_500_and_is_logged_once(server)
     names, start, seconds = [token() for _ in range(3)], server.log_size(), []
     for name in names:
         started = time.monotonic()
-        assert (await refusal(server, f"/ws/opening/error?token={name}"))[0] == 500
+        assert (await denial(server, f"/ws/opening/error?token={name}"))[0] == 500
         seconds.append(time.monotonic() - started)
     assert min(seconds) < 0.5
     assert tracebacks(server.log(start)) == [f"RuntimeError: on purpose: {name}" for name in names]
@@ -312,7 +312,7 @@ async def test_a_client_that_leaves_before_it_is_accepted_ends_the_handler_quiet
     )
     async with connect(server, "/ws/echo"):  # its handshake comes after the other's
         writer.transport.abort()
-    await refusal(server, f"/ws/go/{name}")
+    await denial(server, f"/ws/go/{name}")
     assert await report(server, name) == {"raised": "WebSocketDisconnect", "code": 1006}
     assert not tracebacks(server.log(start))
 
@@ -349,7 +349,7 @@ async def test_the_headers_of_accept_reach_the_client(server):
     "path", ["/", "/ws", "/ws/", "/nothing/here", "/ws/echo/", "/ws//echo", "/ws/about/two/words", "/größe"]
 )
 async def test_an_unknown_path_is_404(server, path):
-    assert await refusal(server, path) == (404, b"Not Found")
+    assert await denial(server, path) == (404, b"Not Found")
 
 
 @on_all_servers
@@ -358,7 +358,7 @@ async def test_an_unknown_path_is_404(server, path):
     [("", "query parameter 'size' is required"), ("?size=big", "query parameter 'size'")],
 )
 async def test_a_query_parameter_that_does_not_fit_is_400(server, query, says):
-    status, body = await refusal(server, "/ws/blob" + query)
+    status, body = await denial(server, "/ws/blob" + query)
     assert status == 400
     assert says in body.decode()
 

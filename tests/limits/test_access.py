@@ -76,14 +76,14 @@ async def outcome(path="/x", **options):
 
 
 @EVERY_KIND
-async def test_who_is_not_logged_in_is_refused(handler):
+async def test_who_is_not_logged_in_is_denied(handler):
     serve(handler, login_required=True)
     assert await outcome(user=NOBODY) == (401, "log in first")
     assert await outcome() == (401, "log in first")
     assert await outcome(user=ADA) == 101
 
 
-async def test_a_refusal_with_401_has_a_challenge():
+async def test_a_denial_with_401_has_a_challenge():
     serve(login_required=True)
     with pytest.raises(HandshakeDenied) as raised:
         async with connect("/x"):
@@ -220,7 +220,7 @@ async def test_a_function_gets_the_socket_that_the_handler_will_get():
     assert seen[0] is seen[1]
 
 
-async def test_a_parameter_that_does_not_fit_is_refused_before_anybody_is_asked():
+async def test_a_parameter_that_does_not_fit_is_denied_before_anybody_is_asked():
     asked = []
 
     async def handler(ws, number: int):
@@ -299,7 +299,7 @@ async def test_a_function_may_close_by_itself(kind):
     assert (await outcome())[0] == 403
 
 
-async def test_a_function_that_accepts_and_refuses_closes():
+async def test_a_function_that_accepts_and_denies_closes():
     async def rule(ws):
         await ws.accept()
         return False
@@ -336,7 +336,7 @@ async def test_without_users_a_function_can_still_decide():
 # What is said
 
 
-async def test_refusals_are_counted_and_logged_once_a_second(caplog, monkeypatch):
+async def test_denials_are_counted_and_logged_once_a_second(caplog, monkeypatch):
     monkeypatch.setattr(recording, "_denials", LogThrottle())
     metrics.reset()
     serve(login_required=True)
@@ -344,7 +344,7 @@ async def test_refusals_are_counted_and_logged_once_a_second(caplog, monkeypatch
     for _ in range(5):
         await outcome()
         await outcome("/y", user=Member())
-    assert statistics().refused == {"login_required": 5, "permission": 5}
+    assert statistics().denied == {"login_required": 5, "permission": 5}
     records = [record for record in caplog.records if record.name == "django_fastws.access"]
     assert 1 <= len([record for record in records if "'/x'" in record.getMessage()]) <= 2
     assert all(record.levelno == logging.WARNING for record in records)

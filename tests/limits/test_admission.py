@@ -51,7 +51,7 @@ async def logged_in():
 
 
 async def outcome(client, **options):
-    """How it ends: refused, with the status; or open, and then closed with a code; or it stays open."""
+    """How it ends: denied, with the status; or open, and then closed with a code; or it stays open."""
     try:
         async with connect("/x", cookies=client.cookies if client else None, **options) as ws:
             if await ws.receive_nothing(0.3):

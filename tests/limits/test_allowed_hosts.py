@@ -1,4 +1,4 @@
-"""The Host of a handshake: let in or refused as Django does with that of a request."""
+"""The Host of a handshake: let in or denied as Django does with that of a request."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_the_forwarded_host_counts_where_django_is_told_so(trusts_forwarded, hea
 
 
 @pytest.mark.parametrize("server", [("10.0.0.1", 8000), None])
-def test_a_handshake_without_a_host_is_refused(server):
+def test_a_handshake_without_a_host_is_denied(server):
     with override_settings(ALLOWED_HOSTS=["10.0.0.1", "unknown"]):
         assert "no Host" in (host_problem(scope(server=server)) or "")
 
@@ -129,7 +129,7 @@ def beside(inner: Any) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/handler", "/consumer", "/plain", "/nowhere"])
-async def test_every_route_is_refused_alike(path, caplog):
+async def test_every_route_is_denied_alike(path, caplog):
     from channels.generic.websocket import AsyncWebsocketConsumer
 
     app = FastWS()

@@ -29,7 +29,7 @@ async def test_a_route_serves_so_many_at_a_time(handler):
         assert await outcome("/other") == 101
         await one.close()
         assert await outcome() == 101
-    assert statistics().refused == {"max_connections": 1}
+    assert statistics().denied == {"max_connections": 1}
 
 
 async def test_a_process_serves_so_many_at_a_time_whatever_the_route():
@@ -207,7 +207,7 @@ async def test_a_process_takes_up_handshakes_at_a_rate(at):
         assert (await denial(host="192.0.2.2")).headers["retry-after"] == "1"
         at.time = 5
         assert [await outcome() for _ in range(2)] == [101, (429, "too many handshakes")]
-    assert statistics().refused == {"handshake_rate": 3}
+    assert statistics().denied == {"handshake_rate": 3}
     assert statistics().connections == 0
 
 
@@ -220,7 +220,7 @@ async def test_an_address_has_a_rate_of_handshakes(at):
         assert await outcome(host="192.0.2.2") == 101
         assert await outcome(host="192.0.2.3") == 101
         assert (await denial(host="192.0.2.4")).headers["retry-after"] == "20"
-    assert statistics().refused == {"handshake_rate_per_address": 5, "handshake_rate": 1}
+    assert statistics().denied == {"handshake_rate_per_address": 5, "handshake_rate": 1}
 
 
 async def test_a_route_has_a_rate_of_handshakes(at):

@@ -69,7 +69,7 @@ class _DenyingConsumer(AsyncWebsocketConsumer):
         await self.close()
 
 
-def _refuses(ws):
+def _has_no_permission(ws):
     return False
 
 
@@ -77,7 +77,7 @@ def _breaks(ws):
     raise RuntimeError("on purpose")
 
 
-async def _accepts_and_refuses(ws):
+async def _accepts_and_denies(ws):
     await ws.accept()
     return False
 
@@ -99,9 +99,9 @@ async def _closes(ws):
         (_cancels, {}),
         (_FailingConsumer, {}),
         (_DenyingConsumer, {}),
-        (echo, {"permission": _refuses}),
+        (echo, {"permission": _has_no_permission}),
         (echo, {"permission": _breaks}),
-        (echo, {"permission": _accepts_and_refuses}),
+        (echo, {"permission": _accepts_and_denies}),
         (echo, {"permission": _closes}),
         (AsyncEcho, {"permission": _breaks}),
         (AsyncEcho, {"permission": _closes}),

@@ -44,7 +44,7 @@ async def test_a_kind_is_logged_at_most_once_a_second_and_says_how_many_there_we
         assert lines(caplog)[2].endswith("(2 of this kind since it was last said)")
         await clock.advance(5)
         assert len(lines(caplog)) == 3
-    assert statistics().refused == {"max_connections": 5}
+    assert statistics().denied == {"max_connections": 5}
 
 
 async def test_another_kind_is_logged_at_once(at, caplog):
@@ -58,12 +58,12 @@ async def test_another_kind_is_logged_at_once(at, caplog):
     ]
 
 
-async def test_a_flood_of_refusals_is_a_handful_of_lines(caplog):
+async def test_a_flood_of_denials_is_a_handful_of_lines(caplog):
     serve(max_connections=1)
     async with connect("/x"):
         for _ in range(200):
             await outcome()
-    assert statistics().refused == {"max_connections": 200}
+    assert statistics().denied == {"max_connections": 200}
     assert len(lines(caplog)) < 20
 
 
@@ -95,11 +95,11 @@ async def test_statistics_are_a_picture_that_does_not_change():
     serve(max_connections=2)
     async with connect("/x", user=ADA), connect("/x", user=ADA):
         before = statistics()
-        assert (before.connections, before.users, before.refused, before.closed) == (2, 1, {}, {})
+        assert (before.connections, before.users, before.denied, before.closed) == (2, 1, {}, {})
         await outcome()
-    assert (before.connections, before.users, before.refused) == (2, 1, {})
+    assert (before.connections, before.users, before.denied) == (2, 1, {})
     assert statistics() == Statistics(0, 0, {"max_connections": 1}, {})
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.connections = 5
     with pytest.raises(TypeError):
-        before.refused["max_connections"] = 5
+        before.denied["max_connections"] = 5

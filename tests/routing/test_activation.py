@@ -163,7 +163,7 @@ async def test_servers_with_a_root_path(serve: Serve, kind: str, options: Any, s
         async with client.connect(server, prefix + FUNCTION) as ws:
             for state in await ws.recv_json():
                 assert (state["page"], state["socket"]) == ("/app/hello/", f"/app{FUNCTION}")
-    assert (await client.refusal(server, f"/app{FUNCTION[1:]}"))[0] in (403, 404)
+    assert (await client.denial(server, f"/app{FUNCTION[1:]}"))[0] in (403, 404)
 
 
 # The language

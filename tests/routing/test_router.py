@@ -1,4 +1,4 @@
-"""From a URL to a handler: paths, converters, query parameters, and what is refused before the handshake."""
+"""From a URL to a handler: paths, converters, query parameters, and what is denied before the handshake."""
 
 import datetime as dt
 import enum
@@ -34,7 +34,7 @@ async def arguments(url, application=None):
 
 
 async def denial(url, application=None):
-    """The status and the text that a URL is refused with."""
+    """The status and the text that a URL is denied with."""
     with pytest.raises(HandshakeDenied) as raised:
         async with connect(url, application=application):
             pass
@@ -144,8 +144,8 @@ async def test_the_annotation_picks_the_converter_of_a_path(annotation, good, va
     serve("/{pk}", show)
     assert await arguments(f"/{good}") == repr(value)
     if bad is not None:
-        refused, text = await denial(f"/{bad}")
-        assert refused == status
+        denied, text = await denial(f"/{bad}")
+        assert denied == status
         assert status == 404 or "path parameter 'pk'" in text
 
 
@@ -406,7 +406,7 @@ async def test_query_parameters_are_the_handlers_arguments(query, result):
         ("?" + "&".join(["a"] * 1001), "the query string has more than 1000 parameters"),
     ],
 )
-async def test_what_does_not_fit_is_refused_with_400_and_named(query, text):
+async def test_what_does_not_fit_is_denied_with_400_and_named(query, text):
     serve("/{room}", show_query)
     assert await denial(f"/x{query}") == (400, text)
 
@@ -445,7 +445,7 @@ async def test_djangos_limit_of_parameters_can_be_lifted():
     assert await arguments("/x?" + "&".join(["a"] * 2000)) == "'x'"
 
 
-async def test_a_refusal_without_the_denial_extension_is_a_plain_close():
+async def test_a_denial_without_the_denial_extension_is_a_plain_close():
     serve("/{room}", show_query)
     router = WebSocketRouter()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.server.client import RawClient, fetch
-from tests.site.client import connect, refusal, until
+from tests.site.client import connect, denial, until
 
 pytestmark = pytest.mark.server
 
@@ -41,7 +41,7 @@ async def test_of_the_package_too_whatever_becomes_of_the_handshake(site, kind):
     start = server.log_size()
     async with connect(server, f"/ws/echo?{query}"):
         pass
-    assert (await refusal(server, f"/ws/none%3Ftoken=S3CRET?{query}"))[0] == 404
+    assert (await denial(server, f"/ws/none%3Ftoken=S3CRET?{query}"))[0] == 404
     await fetch(server, f"/hello/?{query}")
     log = await logged(server, start, f"/hello/?{shown}", f"/ws/echo?{shown}", f"/ws/none%3F***?{shown}")
     assert "S3CRET" not in log

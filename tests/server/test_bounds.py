@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.server.client import RawClient, fetch, make_frame, memory_kb, told
-from tests.site.client import connect, refusal, report, token, until
+from tests.site.client import connect, denial, report, token, until
 from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
@@ -64,7 +64,7 @@ async def test_a_flood_into_a_busy_handler_of_the_package_is_held_back(site):
             async with connect(server, "/ws/echo") as other:  # it stops nobody else
                 await other.send("x")
                 assert await other.recv() == "x"
-            await refusal(server, f"/ws/go/{name}")
+            await denial(server, f"/ws/go/{name}")
             assert (await report(server, name))["code"] == 4000
 
 

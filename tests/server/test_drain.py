@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect as plain_connect
 
 from tests.conftest import check_log, layer_config
 from tests.server.client import Connection, RawClient, fetch
-from tests.site.client import connect, refusal, token, until
+from tests.site.client import connect, denial, token, until
 from tests.support.processes import HOST, ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
@@ -116,7 +116,7 @@ async def test_without_connections_it_ends_at_once(server):
     assert time.monotonic() - started < 4
 
 
-async def test_meanwhile_it_is_alive_and_not_ready_and_refuses_handshakes(server):
+async def test_meanwhile_it_is_alive_and_not_ready_and_denies_handshakes(server):
     site, name = server(10), token()
     assert (await fetch(site, "/readyz")).status == 200
     async with connect(site, f"/ws/stop/for/{name}?seconds=1.5") as ws:
@@ -126,16 +126,16 @@ async def test_meanwhile_it_is_alive_and_not_ready_and_refuses_handshakes(server
         ready = await fetch(site, "/readyz")
         assert (ready.status, ready.json()) == (503, {"status": "draining"})
         assert (await fetch(site, "/healthz")).status == 200
-        assert await refusal(site, "/ws/echo") == (503, b"Service Unavailable: the server is restarting")
+        assert await denial(site, "/ws/echo") == (503, b"Service Unavailable: the server is restarting")
         answer = await fetch(site, "/hello/")
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert await stopped(site) == 0
     assert said(site, name)["finished"]
 
 
-async def test_a_handshake_that_is_under_way_is_refused(serve_plain):
+async def test_a_handshake_that_is_under_way_is_denied(serve_plain):
     site, name = serve_plain("--drain-seconds", "3"), token()
-    refused = asyncio.create_task(refusal(site, f"/silent/{name}"))
+    refused = asyncio.create_task(denial(site, f"/silent/{name}"))
     await fetch(site, f"/told/asked%20{name}")
     site.send_signal(signal.SIGTERM)
     assert (await refused)[0] == 503

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import tracebacks
 from tests.server.client import RawClient, fetch, make_frame, memory_kb, scripted, told
-from tests.site.client import abort, connect, refusal, token, until
+from tests.site.client import abort, connect, denial, token, until
 
 pytestmark = pytest.mark.server
 
@@ -233,14 +233,14 @@ async def test_a_denial_that_is_malformed_raises(server, messages, says):
 
 async def test_a_close_before_the_accept_is_403(server):
     name = token()
-    assert (await refusal(server, scripted(name, {"type": "websocket.close", "code": 4000})))[0] == 403
+    assert (await denial(server, scripted(name, {"type": "websocket.close", "code": 4000})))[0] == 403
     assert (await told(server, name))["received"][-1]["type"] == "websocket.disconnect"
 
 
 async def test_an_application_that_does_not_answer_the_handshake_is_answered_for(plain):
     server, name = plain("--websocket_connect_timeout", "1"), token()
     started = time.monotonic()
-    status, body = await refusal(server, f"/silent/{name}")
+    status, body = await denial(server, f"/silent/{name}")
     assert (status, time.monotonic() - started < 5) == (503, True)
     assert b"did not answer the handshake in time" in body
     assert (await told(server, name))["type"] == "websocket.disconnect"
@@ -295,7 +295,7 @@ async def test_a_flood_before_the_handshake_is_answered_is_held_back(serve_plain
 @pytest.mark.parametrize(("when", "answer"), [("before", 500), ("return-before", 403)])
 async def test_an_application_that_ends_before_the_handshake_is_answered_for_at_once(server, when, answer):
     start, name, started = server.log_size(), token(), time.monotonic()
-    assert (await refusal(server, f"/fail/{when}?token={name}"))[0] == answer
+    assert (await denial(server, f"/fail/{when}?token={name}"))[0] == answer
     assert time.monotonic() - started < 0.9
     assert tracebacks(server.log(start)) == ([f"RuntimeError: on purpose: {name}"] if answer == 500 else [])
 

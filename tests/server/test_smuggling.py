@@ -200,7 +200,7 @@ async def test_a_chunk_of_any_size_is_no_chunk_of_none(server):
     assert "smuggled" not in server.log(start)
 
 
-async def test_what_comes_behind_a_refused_handshake_is_no_request(server):
+async def test_what_comes_behind_a_denied_handshake_is_no_request(server):
     upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     head = request(*upgrade, "Sec-WebSocket-Version: 12", target="/echo/").replace(b"POST", b"GET")
     statuses, log = await exchange(server, head + SMUGGLED)

@@ -64,8 +64,8 @@ def connect(server: ASGIServer, path: str, **options: Any) -> Any:
     return websockets.connect(url, proxy=None, create_connection=Client, **options)
 
 
-async def refusal(server: ASGIServer, path: str, **options: Any) -> tuple[int, bytes]:
-    """Connect, and be refused: the HTTP status and the body."""
+async def denial(server: ASGIServer, path: str, **options: Any) -> tuple[int, bytes]:
+    """Connect, and be denied: the HTTP status and the body."""
     try:
         async with connect(server, path, **options):
             raise AssertionError("the handshake was accepted")

@@ -55,7 +55,7 @@ def numbers(request: HttpRequest) -> HttpResponse:
         {
             "connections": told.connections,
             "users": told.users,
-            "refused": dict(told.refused),
+            "denied": dict(told.denied),
             "closed": dict(told.closed),
         }
     )

@@ -9,7 +9,7 @@ import pytest
 
 from django_fastws.asgi import Handshake
 from tests.conftest import tracebacks
-from tests.site.client import connect, refusal, report, token
+from tests.site.client import connect, denial, report, token
 from tests.support.processes import HOST
 
 
@@ -29,7 +29,7 @@ async def test_a_consumer_that_accepts_too_late_is_told_of_the_end(site, kind):
     async with connect(server, "/ws/echo") as ws:  # its handshake comes after the other's end
         await ws.send("x")
         await ws.recv()
-    await refusal(server, f"/ws/go/{name}")
+    await denial(server, f"/ws/go/{name}")
     assert (await report(server, name))["code"] in (1005, 1006)
     log = server.log(start)
     assert "ERROR" not in log

@@ -341,7 +341,7 @@ async def test_a_session_can_be_read_in_a_composition_by_hand():
         assert await ws.receive_json() == [1]
 
 
-async def test_nobody_is_refused_for_a_cookie_of_a_session_that_is_gone(who):
+async def test_nobody_is_denied_for_a_cookie_of_a_session_that_is_gone(who):
     async with connect("/who", user=User(username="bob"), cookies={"sessionid": "x" * 32}) as ws:
         assert await ws.receive_json() == ["bob", None, []]
     with pytest.raises(HandshakeDenied):

@@ -322,7 +322,7 @@ def test_a_mistake_in_a_transaction_is_told_at_once():
 # Handshakes that are on their way
 
 
-async def test_a_handshake_that_began_before_is_refused():
+async def test_a_handshake_that_began_before_is_denied():
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def slow(ws):
