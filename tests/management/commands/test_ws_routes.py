@@ -39,9 +39,9 @@ def test_the_routes_as_a_table(some_routes):
     lines = out.splitlines()
     assert [line.split() for line in lines] == [
         ["DIRECTION", "PATH", "OR", "URL", "NAME", "HANDLER", "MODULE", "TAGS"],
-        ["in", "/ws/chat/{room}", "größe", "chat", "tests.management.test_ws_routes", "site,", "chat"],
-        ["in", "/ws/a/consumer", "Consumer", "Consumer", "tests.management.test_ws_routes", "site"],
-        ["in", "/made", "Consumer", "Consumer", "tests.management.test_ws_routes"],
+        ["in", "/ws/chat/{room}", "größe", "chat", "tests.management.commands.test_ws_routes", "site,", "chat"],
+        ["in", "/ws/a/consumer", "Consumer", "Consumer", "tests.management.commands.test_ws_routes", "site"],
+        ["in", "/made", "Consumer", "Consumer", "tests.management.commands.test_ws_routes"],
     ]
     for title, cell in (("PATH", "/ws/chat"), ("NAME", "größe"), ("HANDLER", "chat  "), ("MODULE", "tests.")):
         assert lines[0].index(title) == lines[1].index(cell)
@@ -58,7 +58,7 @@ def test_the_routes_as_json(some_routes):
             "path": "/ws/chat/{room}",
             "name": "größe",
             "handler": "chat",
-            "module": "tests.management.test_ws_routes",
+            "module": "tests.management.commands.test_ws_routes",
             "tags": ["site", "chat"],
         },
         {
@@ -66,7 +66,7 @@ def test_the_routes_as_json(some_routes):
             "path": "/ws/a/consumer",
             "name": "Consumer",
             "handler": "Consumer",
-            "module": "tests.management.test_ws_routes",
+            "module": "tests.management.commands.test_ws_routes",
             "tags": ["site"],
         },
         {
@@ -74,7 +74,7 @@ def test_the_routes_as_json(some_routes):
             "path": "/made",
             "name": "Consumer",
             "handler": "Consumer",
-            "module": "tests.management.test_ws_routes",
+            "module": "tests.management.commands.test_ws_routes",
             "tags": [],
         },
     ]

@@ -6,7 +6,6 @@ from django.test import override_settings
 
 from django_fastws._core.rates import parse_rate
 from django_fastws.conf import SETTINGS, check_settings, conf
-from tests.support.subprocesses import run
 
 # (setting, what the project has, what the package reads)
 READ = [
@@ -43,15 +42,7 @@ def test_a_setting_is_read_by_its_kind_and_live(name, value, read):
     assert getattr(conf, attribute) == before
 
 
-def test_what_is_set_in_the_projects_module_is_read_too(tmp_path):
-    (tmp_path / "project_settings.py").write_text("FASTWS_IDLE_TIMEOUT = 30\n")
-    # The first read loads the settings.
-    code = "from django_fastws.conf import conf; print(conf.idle_timeout, conf.idle_timeout, conf.max_lifetime)"
-    done = run(code, {"DJANGO_SETTINGS_MODULE": "project_settings"}, tmp_path)
-    assert done.stdout.split() == ["30", "30", "None"], done.stderr
-
-
-# What means nothing. Kinds that tell of it by the system check alone are in tests/test_checks.py.
+# What means nothing. Kinds that tell of it by the system check alone are in tests/checks/test_setting_values.py.
 WRONG = [
     ("FASTWS_MAX_CONNECTIONS", 0),
     ("FASTWS_MAX_MESSAGE_BYTES", "1M"),
