@@ -11,12 +11,13 @@ import pytest
 from channels.routing import URLRouter
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
-from django.urls import URLPattern, path
+from django.urls import path
 from django.urls.converters import REGISTERED_CONVERTERS, get_converters, register_converter
 
 from django_fastws import FastWS, WebSocket
 from django_fastws.routing import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
+from tests.routing.served import echo_room
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.ids import shown
 
@@ -39,11 +40,6 @@ async def denial(url, application=None):
         async with connect(url, application=application):
             pass
     return raised.value.status, raised.value.text
-
-
-async def echo_room(ws, room):
-    await ws.accept()
-    await ws.send(repr(room))
 
 
 def serve(url, handler=echo_room, **kwargs):
@@ -456,21 +452,6 @@ async def test_a_denial_without_the_denial_extension_is_a_plain_close():
     assert (await denial("/no/such/path", old_server))[0] == 403
 
 
-# websocket_urlpatterns()
-
-
-def test_patterns_are_djangos_and_in_the_order_of_declaration():
-    app = FastWS(prefix="/ws")
-    app.websocket("/b/{room}")(echo_room)
-    app.websocket("/a/{room}", name="an-a")(echo_room)
-    patterns = websocket_urlpatterns()
-    assert all(isinstance(pattern, URLPattern) for pattern in patterns)
-    assert [(str(pattern.pattern), pattern.name) for pattern in patterns] == [
-        ("ws/b/<str:room>", "echo_room"),
-        ("ws/a/<str:room>", "an-a"),
-    ]
-
-
 async def test_patterns_serve_within_a_url_router_by_hand():
     serve("/{room}", prefix="/ws")
     assert await arguments("/ws/x", URLRouter(websocket_urlpatterns())) == "'x'"
@@ -499,112 +480,6 @@ async def test_a_handler_mounted_by_hand_without_its_parameter_reads_it_from_the
     assert await denial("/by/hand", router) == (400, "query parameter 'room' is required")
 
 
-# Mistakes, told at start-up with the places
-
-
-def duplicated(first, second):
-    async def one(ws, room="", other=""): ...
-    async def two(ws, room="", other=""): ...
-
-    FastWS().websocket(first)(one)
-    FastWS().websocket(second)(two)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("/chat", "/chat"),
-        ("/chat", "chat"),
-        ("/{room}", "/{room}"),
-        ("/{room}", "/{other}"),
-        ("/{room}", "/<other>"),
-        ("/{room}", "/<str:other>"),
-        ("/{room:int}", "/<int:other>"),
-        ("/a/{room}/b/{other}", "/a/{other}/b/{room}"),
-    ],
-)
-def test_two_handlers_on_one_path_are_refused_with_both_places(first, second):
-    duplicated(first, second)
-    with pytest.raises(ImproperlyConfigured) as raised:
-        websocket_urlpatterns()
-    words = str(raised.value)
-    assert "Several handlers on one path" in words
-    assert "duplicated.<locals>.one" in words
-    assert "duplicated.<locals>.two" in words
-    assert words.count("test_router.py:") == 2
-    with pytest.raises(ImproperlyConfigured):
-        WebSocketRouter()
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("/chat", "/chat/"),
-        ("/{room}", "/{room:int}"),
-        ("/{room}", "/lobby"),
-        ("/{room}/a", "/{room}/b"),
-        ("/{room:slug}", "/{room:str}"),
-    ],
-)
-def test_paths_that_differ_are_no_duplicates(first, second):
-    duplicated(first, second)
-    assert len(websocket_urlpatterns()) == 2
-
-
-def test_duplicates_are_found_across_prefixes_and_annotations():
-    async def one(ws, pk: int): ...
-    async def two(ws, number: int): ...
-
-    FastWS("/ws/item").websocket("/{pk}")(one)
-    FastWS("/ws").websocket("/item/<int:number>")(two)
-    with pytest.raises(ImproperlyConfigured, match="Several handlers on one path"):
-        websocket_urlpatterns()
-
-
-def test_two_routes_of_one_given_name_are_refused_with_both_places():
-    async def one(ws): ...
-    async def two(ws): ...
-
-    FastWS().websocket("/a", name="chat")(one)
-    FastWS().websocket("/b", name="chat")(two)
-    with pytest.raises(ImproperlyConfigured) as raised:
-        websocket_urlpatterns()
-    words = str(raised.value)
-    assert "Several routes are named 'chat'" in words
-    assert words.count("test_router.py:") == 2
-
-
-def test_a_given_name_may_be_the_name_of_another_function():
-    async def chat(ws): ...
-    async def other(ws): ...
-
-    FastWS().websocket("/a")(chat)
-    FastWS().websocket("/b", name="chat")(other)
-    assert len(websocket_urlpatterns()) == 2
-
-
-def test_functions_of_one_name_are_no_duplicates():
-    def make(url):
-        async def chat(ws): ...
-
-        FastWS().websocket(url)(chat)
-
-    make("/a")
-    make("/b")
-    assert len(websocket_urlpatterns()) == 2
-
-
-def test_a_path_parameter_that_the_handler_does_not_take_is_refused():
-    async def chat(ws, rom: str): ...
-
-    FastWS().websocket("/chat/{room}")(chat)
-    with pytest.raises(ImproperlyConfigured) as raised:
-        websocket_urlpatterns()
-    assert "does not take 'room'" in str(raised.value)
-    assert "'/chat/{room}'" in str(raised.value)
-    assert "test_router.py:" in str(raised.value)
-
-
 @pytest.mark.parametrize("prefix", ["", "/{ws}"])
 def test_a_path_parameter_named_like_the_socket_is_refused(prefix):
     async def named(ws): ...
@@ -622,15 +497,3 @@ async def test_a_socket_that_is_positional_only_has_no_name():
 
     serve("/{ws}", show)
     assert await arguments("/x") == "{'ws': 'x'}"
-
-
-def test_all_mistakes_are_told_at_once():
-    duplicated("/chat", "/chat")
-
-    async def chat(ws): ...
-
-    FastWS().websocket("/{room}", name="x")(chat)
-    with pytest.raises(ImproperlyConfigured) as raised:
-        websocket_urlpatterns()
-    assert "Several handlers on one path" in str(raised.value)
-    assert "does not take 'room'" in str(raised.value)
