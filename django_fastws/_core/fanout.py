@@ -53,10 +53,29 @@ class FanOut:
             that no member has costs next to nothing, however many members there are.
 
     Attributes:
+        count: of the broadcasts that are batched in it.
+        size: of their messages, in bytes.
+        deliveries: how many messages it comes to, over all members.
+        delivered_bytes: of their frames; what a member is excluded from is counted, too.
         started: how many tasks the last slice has started.
+        has_ended: whether all members have it.
     """
 
-    __slots__ = ("_batch", "_excluded", "_members", "_position", "_posts", "_step", "started")
+    # What is told of it are attributes, so that a room enters this file once for each slice.
+    __slots__ = (
+        "_batch",
+        "_excluded",
+        "_members",
+        "_position",
+        "_posts",
+        "_step",
+        "count",
+        "delivered_bytes",
+        "deliveries",
+        "has_ended",
+        "size",
+        "started",
+    )
 
     def __init__(
         self,
@@ -67,31 +86,33 @@ class FanOut:
         payloads = [payload for payload, _ in broadcasts]
         self._batch: Payload | Batch = payloads[0] if len(payloads) == 1 else Batch(payloads)
         #: By member: the places of the broadcasts that it does not get.
-        self._excluded = _excluded(broadcasts, members, find)
+        self._excluded = excluded = _excluded(broadcasts, members, find)
         # Two lists, so that what is read for each member is no more than what is called.
         self._members = list(members)
         self._posts = list(members.values())
         self._position = 0
-        most = min(_STEP_BYTES // max(1, len(self._batch.frame)), _STEP_MESSAGES // len(payloads))
+        frame_bytes, self.count = len(self._batch.frame), len(payloads)
+        most = min(_STEP_BYTES // max(1, frame_bytes), _STEP_MESSAGES // len(payloads))
         self._step = max(1, min(_STEP, most))
-        self.started = 0
+        self.size = sum([len(payload) for payload in payloads])
+        self.delivered_bytes = len(members) * frame_bytes
+        self.deliveries = len(members) * len(payloads)
+        if excluded:
+            self.deliveries -= sum([len(places) for places in excluded.values()])
+        self.started, self.has_ended = 0, False
 
-    @property
-    def count(self) -> int:
-        """Number of broadcasts that are batched in it."""
-        return len(self._batch.payloads)
-
-    def deliveries(self, count: int) -> tuple[int, int]:
-        """Messages that it comes to over all members, and bytes of their frames.
-
-        Args:
-            count: how many broadcasts are joined in it, as ``count`` says.
-        """
-        members = len(self._posts)
-        size = members * len(self._batch.frame)  # what a member is excluded from is counted, too
-        if not self._excluded:
-            return members * count, size
-        return members * count - sum([len(places) for places in self._excluded.values()]), size
+    @classmethod
+    def start(
+        cls,
+        arrived: list[Broadcast],
+        members: Mapping[Any, Post],
+        find: Callable[[str], Any] | None,
+        is_over: Callable[[], bool],
+    ) -> FanOut:
+        """Make a fan-out of a batch of what has arrived, which is removed there, and post its first slice."""
+        fan_out = cls(take_batch(arrived), members, find)
+        fan_out.run(members, is_over)
+        return fan_out
 
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.
@@ -118,7 +139,8 @@ class FanOut:
             if started >= MOST_TASKS or is_over():
                 break
         self.started = started
-        return self._position >= count
+        self.has_ended = has_ended = self._position >= count
+        return has_ended
 
     def _post_with_care(self, position: int, present: Collection[Any]) -> int:
         """One step, after others had their turn, or where somebody is excluded."""

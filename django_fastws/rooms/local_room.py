@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import metrics
-from .._core.fanout import Broadcast, FanOut, Post, take_batch
+from .._core.fanout import Broadcast, FanOut, Post
 from .._core.pacing import Pacing
 
 __all__ = ["LocalRoom", "Member"]
@@ -96,17 +96,21 @@ class LocalRoom:
             How many tasks that write it has started.
         """
         began = time.perf_counter()
-        if self.fan_out is None:
-            broadcasts = take_batch(self.arrived)
-            self.bytes -= sum([len(payload) for payload, _ in broadcasts])
-            self.fan_out = FanOut(broadcasts, self.members, self.find)
         fan_out = self.fan_out
-        has_ended = fan_out.run(self.members, is_over)
+        if fan_out is None:
+            fan_out = self.fan_out = FanOut.start(self.arrived, self.members, self.find, is_over)
+            self.bytes -= fan_out.size
+        else:
+            fan_out.run(self.members, is_over)
         ends = time.perf_counter()
         self.took += ends - began
-        if has_ended:
-            count = fan_out.count
-            self.pacing.after(ends, self.took, count)
-            metrics.count_fan_out(self.took, *fan_out.deliveries(count))
+        if fan_out.has_ended:
+            self.pacing.after(ends, self.took, fan_out.count)
+            metrics.count_fan_out(self.took, fan_out.deliveries, fan_out.delivered_bytes)
             self.fan_out, self.took = None, 0.0
         return fan_out.started
+
+    def give_up(self) -> None:
+        """Forget a fan-out that has failed: what it had taken up is lost, what has arrived since is not."""
+        self.fan_out, self.took = None, 0.0
+        self.bytes = sum([len(payload) for payload, _ in self.arrived])

@@ -71,7 +71,8 @@ class Room:
             TypeError: the data has no JSON form.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        await get_broker().apublish(self._envelope(data, exclude))
+        envelope = self._envelope(data, exclude)
+        await get_broker().apublish(envelope)
         metrics.broadcasts.add()
 
     def _envelope(self, data: Data, exclude: Member | str | None) -> Envelope:

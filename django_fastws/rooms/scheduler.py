@@ -104,7 +104,7 @@ class FanOutScheduler:
             started = room.send(is_over)
         except Exception:
             logger.exception("Could not deliver a broadcast")
-            room.fan_out = None
+            room.give_up()
         self._bytes -= before - room.bytes
         self._count -= count - len(room.arrived)
         if room.fan_out is not None:

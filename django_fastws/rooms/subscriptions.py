@@ -64,8 +64,9 @@ class Subscriptions:
     ``keep()`` wants is retried until it is released. Either way, calls for one group may overlap and may be
     cancelled; in the end the layer has a subscription if the last call wanted one.
 
-    The connection to the layer, and with it ``hold()``, is this client's own. It is opened for the first group and
-    closed after the last.
+    An event loop has two: the hub's, for rooms, and that of the registry of users, for ``disconnect()``. With one,
+    users could not be disconnected while the hub is held, which is when a process is behind. So the connection to the
+    layer, and with it ``hold()``, is this client's own. It is opened for the first group and closed after the last.
 
     Args:
         deliver: called with what is published to the groups; must not raise.

@@ -82,6 +82,17 @@ def test_taking_again_and_again_takes_everything_in_order_and_as_little_often_as
         assert sum(len(payload) for payload, _ in [*part, following[0]]) > BATCH_BYTES
 
 
+def test_a_fan_out_starts_with_a_batch_of_what_has_arrived_and_tells_what_it_comes_to():
+    members = crowd(3)
+    arrived = [(Payload("ab"), None), (Payload("c"), "1"), (Payload("x" * BATCH_BYTES), None)]
+    fan_out = FanOut.start(arrived, members, None, never)
+    assert fan_out.has_ended
+    assert [member.got for member in members] == [["ab", "c"], ["ab"], ["ab", "c"]]
+    assert [len(payload) for payload, _ in arrived] == [BATCH_BYTES]
+    assert (fan_out.count, fan_out.size, fan_out.deliveries) == (2, 3, 5)
+    assert fan_out.delivered_bytes == 3 * len(Payload("ab").frame + Payload("c").frame)
+
+
 # Who gets it
 
 

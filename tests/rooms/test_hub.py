@@ -1080,6 +1080,19 @@ async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(
     assert len(caplog.records) == 2
 
 
+async def test_a_fan_out_that_fails_is_logged_and_nothing_of_it_is_counted_as_waiting(hub, clients, caplog):
+    class Broken(Member):
+        id = property(lambda self: 1 / 0, lambda self, value: None)
+
+    await hub.join(Broken(), "lobby")
+    for _ in range(3):
+        deliver(hub, "lobby", "lost", exclude="somebody")
+        await settle()
+    assert {type(record.exc_info[1]) for record in caplog.records} == {ZeroDivisionError}
+    assert (hub._scheduler._bytes, hub._scheduler._count) == (0, 0)
+    assert [room.bytes for room in hub._rooms.values()] == [0]
+
+
 # Pauses
 
 

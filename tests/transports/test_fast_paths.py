@@ -371,16 +371,22 @@ async def test_a_thousand_echoes_make_no_task_no_thread_and_look_for_no_setting(
 
 # The files on the way
 
-LIFE = ROOT / "docs" / "explanation" / "life-of-a-connection.md"
+PAGES = ROOT / "docs" / "explanation"
 # What is sent or was received, which goes along; the rest of the way is walked once.
 VALUE = "_core/messages.py"
 
 
+def rows_of(heading: str, page: str, column: int) -> list[list[str]]:
+    """The files in a column of a section's table, row by row."""
+    section = (PAGES / page).read_text("utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("|")]
+    found = [re.findall(r"`([\w/]+\.py)`", row[column]) for row in rows]
+    return [files for files in found if files]
+
+
 def described(heading: str) -> list[list[str]]:
-    """The files of a section of the page, row by row."""
-    section = LIFE.read_text("utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
-    return [re.findall(r"`([\w/]+\.py)`", row[1]) for row in rows]
+    """The files of a section of the page on a connection, row by row."""
+    return rows_of(heading, "life-of-a-connection.md", 0)
 
 
 @contextlib.contextmanager
@@ -426,6 +432,39 @@ async def test_a_message_passes_the_files_that_the_page_names_and_none_of_them_t
     assert sent[-1] == f"transports/{own}"
     assert set(sent_again) <= {VALUE}
     ws.release()
+
+
+@pytest.mark.parametrize("make_one", [daphne_member, uvicorn_member, legacy_member])
+async def test_a_broadcast_passes_the_files_that_the_page_names_and_none_of_them_twice_in_a_turn(make_one):
+    transport, socket = make_one()
+    ws, room, hub = InboundWebSocket(transport), Room("room"), current_hub()
+    await ws.accept()
+    await ws.join("room")
+    await room.abroadcast("warm")  # what is made once has been made
+    await all_sent()
+    broadcast = room.abroadcast(["x"])
+    with walked() as (published, published_again):
+        broadcast.send(None)  # until it lets the loop go on
+    with walked() as (sent, sent_again):
+        hub._scheduler._send()
+    assert socket.last == Payload('["x"]').frame
+    with pytest.raises(StopIteration):
+        broadcast.send(None)
+    turns_of_the_loop = ((["Publishing", "Receiving"], published), (["Sending"], sent))
+    for headings, way in turns_of_the_loop:
+        page = "life-of-a-broadcast.md"
+        rows = [files for heading in headings for files in rows_of(heading, page, 1)]
+        also_named = {file for heading in headings for files in rows_of(heading, page, 2) for file in files}
+        for files in rows:
+            assert set(files) & set(way), f"none of {files} is on the way"
+        assert [file for file in way if file not in also_named] == [
+            file for files in rows for file in files if file in way
+        ]
+    assert set(published_again) | set(sent_again) <= {VALUE}
+    assert set(published) & set(sent) == {"rooms/scheduler.py", "_core/pacing.py", VALUE}
+    await all_sent()
+    ws.release()
+    await turns()
 
 
 # Idle sockets
