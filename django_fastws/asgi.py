@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from . import metrics
+from ._core.close_status import INTERNAL_ERROR
 from ._core.handshake import handshake_problem, offered
 from .conf import check_settings, conf
 from .database import check_setup
@@ -163,7 +164,7 @@ class Handshake:
                 metrics.denials.add(1, "error")
                 await transport.deny(500, "Internal Server Error")
             elif not transport.state.is_over:
-                await transport.close(1011, "internal error")
+                await transport.close(*INTERNAL_ERROR)
         else:
             # Nobody is left to serve it, and daphne would keep it open.
             if transport.state.is_answered and not transport.state.is_over:

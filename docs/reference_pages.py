@@ -45,8 +45,13 @@ def _shown(default: Any) -> str:
 
 
 def _section(setting: Setting[Any], by_hand: str) -> str:
-    wording = "\n".join(textwrap.wrap(setting.wording, _COLUMNS, break_long_words=False, break_on_hyphens=False))
+    wording = "\n".join(textwrap.wrap(_wording(setting), _COLUMNS, break_long_words=False, break_on_hyphens=False))
     return f"## {setting.name}\n\n{wording}\n\n" + (f"{by_hand}\n\n" if by_hand else "")
+
+
+def _wording(setting: Setting[Any]) -> str:
+    codes = [str(limit.code) for limit in LIMITS if limit.setting is setting]
+    return setting.wording.replace("{code}", codes[0]) if codes else setting.wording
 
 
 def limits_page(text: str) -> str:

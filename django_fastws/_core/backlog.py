@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-__all__ = ["MOST_ITEMS", "Backlog"]
+from .close_status import TOO_SLOW
+
+__all__ = ["MOST_ITEMS", "SLOW_CONSUMER_POLICIES", "Backlog"]
 
 #: How many messages wait at most. However small they are, each takes some 200 bytes of memory besides its own.
 MOST_ITEMS = 16 * 1024
+
+#: Policies for a slow consumer, by the value of ``FASTWS_SLOW_CONSUMER``, and what each does, for the log. Any
+#: other value is read as the first.
+SLOW_CONSUMER_POLICIES = {
+    "disconnect": f"it is disconnected with {TOO_SLOW.code}",
+    "drop_oldest": "the oldest messages are dropped",
+    "drop_newest": "the newest messages are dropped",
+}
 
 Item = TypeVar("Item")
 

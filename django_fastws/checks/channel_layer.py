@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import redis
-from channels_redis.utils import decode_hosts
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from ..layer import evicting_policy
+from ..layer import decode_hosts, evicting_policy
 from ..routing import registry
 from .registering import system_check
 
@@ -65,7 +64,7 @@ def _redis_major() -> int:
 
 def _hosts(layer: Any) -> list[dict[str, Any]]:
     try:
-        return list(decode_hosts((layer.get("CONFIG") or {}).get("hosts")))
+        return decode_hosts((layer.get("CONFIG") or {}).get("hosts"))
     except (AttributeError, ValueError):
         return []
 

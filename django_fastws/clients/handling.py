@@ -7,6 +7,7 @@ import logging
 import time
 
 from .. import metrics
+from .._core.close_status import INTERNAL_ERROR
 from .._core.urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
@@ -69,7 +70,7 @@ async def _call(
             # Of another connection that the handler uses, such as that of the channel layer.
             outcome, why = Outcome.LOST if transport.is_open else Outcome.RETURNED, f"{type(error).__name__}: {error}"
     if outcome not in (Outcome.RETURNED, Outcome.RECONNECT):
-        await ws.close(1011, "internal error")
+        await ws.close(*INTERNAL_ERROR)
     was_open = transport.is_open
     await ws.close()
     await transport.close(1000, "")  # in case that the handler gave up closing

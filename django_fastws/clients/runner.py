@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from .. import metrics
 from .._core.backoff import delays
+from .._core.close_status import GOING_AWAY
 from ..conf import conf
 from ..routing import OutboundRoute
 from ..tasks import cancel_and_wait, wait_unless
@@ -29,9 +30,6 @@ logger = logging.getLogger("django_fastws.clients")
 _HANDSHAKE_SECONDS = 1.0
 
 T = TypeVar("T")
-
-#: What an orderly stop closes sockets with.
-GOING_AWAY = (1001, "going away")
 
 
 class Stopped(Exception):

@@ -24,7 +24,8 @@ class Setting(Generic[Value]):
     Args:
         kind: which values it takes.
         default: where the project does not set it.
-        wording: what it does, in Markdown: the first paragraph of its section of the reference.
+        wording: what it does, in Markdown: the first paragraph of its section of the reference. ``{code}`` stands
+            for the HTTP status or close code of the limit that comes from the setting: see the table of limits.
 
     Attributes:
         name: in the project's settings, with the prefix.

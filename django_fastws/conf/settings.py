@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._core.backlog import SLOW_CONSUMER_POLICIES
 from .._core.redaction import MASKED_PARAMETERS
 from . import kinds
 from .setting import Setting
@@ -48,24 +49,24 @@ class Conf:
     max_connections = Setting(
         kinds.CONNECTIONS_OR_NONE,
         None,
-        "How many WebSockets a process serves at a time. More are denied with 429, before sessions and users are "
+        "How many WebSockets a process serves at a time. More are denied with {code}, before sessions and users are "
         "looked up.",
     )
     max_connections_per_address = Setting(
         kinds.CONNECTIONS_OR_NONE,
         None,
-        "How many sockets of one client address a process serves at a time; more are denied with 429.",
+        "How many sockets of one client address a process serves at a time; more are denied with {code}.",
     )
     max_connections_per_user = Setting(
         kinds.CONNECTIONS_OR_NONE,
         None,
-        "How many sockets of one user who is logged in a process serves at a time; more are denied with 429.",
+        "How many sockets of one user who is logged in a process serves at a time; more are denied with {code}.",
     )
     handshake_rate = Setting(
         kinds.RATE_OR_NONE,
         None,
         'How many handshakes a process takes up, as a rate: `"200/s burst 1000"`. What comes sooner is denied with '
-        "429, before sessions and users are looked up.",
+        "{code}, before sessions and users are looked up.",
     )
     handshake_rate_per_address = Setting(
         kinds.RATE_OR_NONE, None, "How many handshakes of one client address a process takes up, as a rate."
@@ -74,15 +75,16 @@ class Conf:
         kinds.RATE_OR_NONE,
         None,
         'How many messages a client may send on one socket, as a rate: `"50/s burst 200"`. Over it, the socket '
-        "closes with 1008.",
+        "closes with {code}.",
     )
     idle_timeout = Setting(
         kinds.TIMEOUT_OR_NONE,
         None,
-        "After how many seconds without a message from its client a socket closes with 1008. Pings are not messages.",
+        "After how many seconds without a message from its client a socket closes with {code}. Pings are not "
+        "messages.",
     )
     max_lifetime = Setting(
-        kinds.TIMEOUT_OR_NONE, None, "After how many seconds a socket closes with 1013, whatever it does."
+        kinds.TIMEOUT_OR_NONE, None, "After how many seconds a socket closes with {code}, whatever it does."
     )
 
     # Messages and rooms
@@ -97,7 +99,7 @@ class Conf:
         kinds.count_of("bytes"), _MIB, "How many bytes may wait for one client to read. A single message always fits."
     )
     slow_consumer = Setting(
-        kinds.choice("disconnect", "drop_oldest", "drop_newest"),
+        kinds.choice(*SLOW_CONSUMER_POLICIES),
         "disconnect",
         "What a broadcast does with a client whose buffer is full.",
     )

@@ -16,7 +16,7 @@ from .default import check_layer, get_broker, layer_status
 from .local import local_broker
 from .outages import LayerStatus
 from .probe import announce_layer, first_problem, layer_problem
-from .redis import RedisChannelLayer, evicting_policy, has_redis, redis_client, redis_prefix
+from .redis import RedisChannelLayer, decode_hosts, evicting_policy, has_redis, redis_client, redis_prefix
 
 __all__ = [
     "Broker",
@@ -26,6 +26,7 @@ __all__ = [
     "RedisChannelLayer",
     "announce_layer",
     "check_layer",
+    "decode_hosts",
     "evicting_policy",
     "expect_members",
     "first_problem",

@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from .. import metrics
+from .._core.close_status import GOING_AWAY, INTERNAL_ERROR
 from .._core.parameters import ParameterError
 from .._core.query import QueryError
 from .._core.states import ClientState
@@ -91,7 +92,7 @@ class Endpoint:
             # The server is stopping, or gave up on a connection that is gone.
             if ws.client_state is ClientState.CONNECTED:
                 with contextlib.suppress(Exception):
-                    await ws.close(1001, "going away")
+                    await ws.close(*GOING_AWAY)
             raise
         finally:
             ws.release()
@@ -142,7 +143,7 @@ class Endpoint:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
             logger.info("%s() on %r: %s", label_of(self.handler), mask_path(ws.scope.get("path")), error)
-            await ws.close(1011, mistake)
+            await ws.close(INTERNAL_ERROR.code, mistake)
         else:
             logger.error(
                 "%s() failed on %r",
@@ -155,7 +156,7 @@ class Endpoint:
                 metrics.denials.add(1, "error")
                 await transport.deny(500, "Internal Server Error")
             else:
-                await ws.close(1011, "internal error")
+                await ws.close(*INTERNAL_ERROR)
 
     def __repr__(self) -> str:
         return f"<Endpoint {label_of(self.handler)}>"

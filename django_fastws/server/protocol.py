@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from daphne.server import reactor
 
+from .._core.close_status import INTERNAL_ERROR
 from .._core.frames import BINARY, TEXT, frame
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
@@ -156,8 +157,8 @@ class WebSocketProtocol(HandshakeProtocol):
             status, text = (500, "Internal Server Error") if failed else (403, "Forbidden: it was not accepted")
             self.deny(status, text)
         elif self.state == self.STATE_OPEN:
-            code, reason = (1011, b"internal error") if failed else (1000, None)
-            self.sendCloseFrame(code=code, reasonUtf8=reason)
+            code, reason = INTERNAL_ERROR if failed else (1000, "")
+            self.sendCloseFrame(code=code, reasonUtf8=reason.encode() or None)
 
     # What the client sends
 

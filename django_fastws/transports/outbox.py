@@ -7,7 +7,8 @@ import logging
 from typing import Protocol, cast
 
 from .. import metrics
-from .._core.backlog import Backlog
+from .._core.backlog import SLOW_CONSUMER_POLICIES, Backlog
+from .._core.close_status import TOO_SLOW
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketDisconnect
@@ -18,12 +19,6 @@ __all__ = ["Outbox", "Outlet"]
 logger = logging.getLogger("django_fastws.transports")
 
 _PATIENCE_SECONDS = 5.0  # for a slow client to take its close frame
-
-_POLICIES = {
-    "disconnect": "it is disconnected with 1013",
-    "drop_oldest": "the oldest messages are dropped",
-    "drop_newest": "the newest messages are dropped",
-}
 
 #: What waits: a message, or the event that closes; and the future of the task that waits for it to be sent.
 Entry = tuple[Payload | Message, asyncio.Future[None] | None]
@@ -127,7 +122,7 @@ class Outbox(Backlog[Entry]):
                 "A slow client on %r has over %d bytes unsent: %s",
                 self._outlet.shown_path,
                 conf.send_buffer_bytes,
-                _POLICIES[policy],
+                SLOW_CONSUMER_POLICIES[policy],
             )
         if policy == "drop_oldest" and self.drop_oldest(size, limit):
             return True
@@ -136,7 +131,7 @@ class Outbox(Backlog[Entry]):
             self.is_slow = True
             asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._outlet.abort)
             self.clear_droppable()
-            self._outlet.close_slow(1013, "too slow")
+            self._outlet.close_slow(*TOO_SLOW)
         return False
 
     # Out

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from .hosts import evicting_policy, has_redis, redis_client, redis_prefix
+from .hosts import decode_hosts, evicting_policy, has_redis, redis_client, redis_prefix
 from .layer import RedisChannelLayer
 from .pubsub import RedisBroker
 
-__all__ = ["RedisBroker", "RedisChannelLayer", "evicting_policy", "has_redis", "redis_client", "redis_prefix"]
+__all__ = [
+    "RedisBroker",
+    "RedisChannelLayer",
+    "decode_hosts",
+    "evicting_policy",
+    "has_redis",
+    "redis_client",
+    "redis_prefix",
+]
