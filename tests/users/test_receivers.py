@@ -1,229 +1,320 @@
-"""disconnect(), log-outs and deactivation in projects with users of their own, several databases, or no users."""
+"""Receivers of Django's signals: log-outs, passwords, deactivation and deletion close sockets."""
 
-import textwrap
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-
-from tests.support.subprocesses import Project
-
-pytestmark = pytest.mark.slow
-
-SETTINGS = """
-INSTALLED_APPS = ["channels", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",
-                  "people", "django_fastws"]
-AUTH_USER_MODEL = "people.Person"
-MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
-              "django.contrib.auth.middleware.AuthenticationMiddleware"]
-DATABASES = {
-    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE / "default.sqlite3"},
-    "people": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE / "people.sqlite3"},
-}
-DATABASE_ROUTERS = ["people.routers.Router"]
-LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django_fastws": {"level": "ERROR"}}}
-"""
-FILES = {
-    "people/__init__.py": "",
-    "people/routers.py": """
-        class Router:
-            def db_for_read(self, model, **hints):
-                return "people" if model._meta.app_label == "people" else None
-
-            db_for_write = db_for_read
-
-            def allow_migrate(self, db, app_label, **hints):
-                return db == ("people" if app_label == "people" else "default")
-    """,
-    "people/models.py": """
-        import uuid
-
-        from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
-        from django.db import models
-
-        class Person(AbstractBaseUser):
-            id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-            name = models.CharField(max_length=50, unique=True)
-            state = models.CharField(max_length=50, default="in")
-            objects = BaseUserManager()
-            USERNAME_FIELD = "name"
-
-            @property
-            def is_active(self):
-                return self.state == "in"
-
-        class Boss(Person):
-            car = models.CharField(max_length=50, default="")
-
-        class Visitor(Person):
-            class Meta:
-                proxy = True
-    """,
-    "people/consumers.py": """
-        from django_fastws import FastWS
-
-        app = FastWS()
-
-        @app.websocket("/x", login_required=True, max_connections_per_user=2)
-        async def handler(ws):
-            await ws.accept()
-            async for _ in ws:
-                pass
-    """,
-}
-HEAD = """
-import asyncio
-import uuid
-import django
-django.setup()
 from asgiref.sync import sync_to_async
-from django.core.management import call_command
-from django.db import connections, transaction
-from django.test import AsyncClient
-from django_fastws import adisconnect, disconnect
-from django_fastws.testing import HandshakeDenied, connect
-for alias in ("default", "people"):
-    call_command("migrate", database=alias, run_syncdb=True, verbosity=0)
-from people.models import Boss, Person, Visitor
+from django.contrib.auth.models import Group, User
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import IntegrityError, connection
+from django.test import AsyncClient, override_settings
+from django.test.utils import CaptureQueriesContext
 
-async def closed(ws):
-    return await ws.wait_closed(), ws.close_reason
-"""
+from django_fastws import adisconnect
+from django_fastws._core.control import GROUP
+from django_fastws.testing import connect
+from django_fastws.users.background import publisher
+from django_fastws.users.identity import session_hash, user_key
+from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
+from tests.support.brokers import fake_broker
+from tests.users.closing import BOB, closed, is_open, logged_in, rolled_back
+from tests.users.sockets import PASSWORD, deactivate, ended, open_socket, still_answers, user_and_client
 
-
-@pytest.fixture
-def run(tmp_path):
-    """Run code in a project whose users are in a database of their own, and have UUIDs; returns what it prints."""
-
-    def run_code(code):
-        settings = f"from pathlib import Path\nBASE = Path({str(tmp_path)!r})\n" + SETTINGS
-        project = Project(tmp_path, settings, FILES)
-        body = textwrap.indent(textwrap.dedent(code), "    ")
-        # The connections of this thread, and of asgiref's: nobody else's are left open.
-        end = "    await sync_to_async(connections.close_all)()"
-        done = project.run(f"{HEAD}\nasync def main():\n{body}\n{end}\nasyncio.run(main())\nconnections.close_all()")
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.splitlines()
-
-    return run_code
+pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
 
 
-def test_users_with_a_uuid(run):
-    assert run("""
-        ada = await Person.objects.acreate(name="ada")
-        bob = await Person.objects.acreate(name="bob")
-        for user in (ada, ada.pk, str(ada.pk), ada.pk.hex, str(ada.pk).upper()):
-            async with connect("/x", user=ada) as ws, connect("/x", user=bob) as other:
-                await adisconnect(user=user, reason="bye")
-                print(*await closed(ws), await other.receive_nothing())
-        try:
-            await adisconnect(user="ada")
-        except ValueError as error:
-            print(error)
-    """) == ["4401 bye True"] * 5 + ["disconnect(user='ada'): that is no primary key of people.Person"]
+@asynccontextmanager
+async def sockets_of_two_users():
+    """Ada's two clients, and sockets: two of her first, one of her second, and one of bob's."""
+    ada, bob = [await User.objects.acreate(username=name) for name in ("ada", "bob")]
+    here, elsewhere, other = [await logged_in(user) for user in (ada, ada, bob)]
+    async with AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(connect("/x", cookies=client.cookies))
+            for client in (here, here, elsewhere, other)
+        ]
+        yield here, elsewhere, sockets
 
 
-def test_log_outs_deactivation_and_deletion_of_users_in_another_database(run):
-    assert run("""
-        from django.conf import settings
+async def test_a_log_out_closes_all_sockets_of_the_user(ends):
+    async with sockets_of_two_users() as (here, elsewhere, sockets):
+        await here.alogout()
+        assert [await closed(ws) for ws in sockets[:3]] == [(4401, "logged out")] * 3
+        assert await is_open(sockets[3])
+        async with connect("/x", cookies=elsewhere.cookies) as again:
+            assert await is_open(again)
 
-        settings.FASTWS_CLOSE_ON_LOGOUT = "session"
-        ada = await Person.objects.acreate(name="ada")
-        client, elsewhere = AsyncClient(), AsyncClient()
-        await client.aforce_login(ada)
-        await elsewhere.aforce_login(ada)
-        async with connect("/x", cookies=client.cookies) as one, connect("/x", cookies=elsewhere.cookies) as two:
-            await client.alogout()
-            print(*await closed(one), await two.receive_nothing())
-            ada.state = "out"
-            await ada.asave()
-            print(*await closed(two))
-        ada.state = "in"
+
+async def test_a_log_out_closes_sockets_whose_session_has_another_key_by_now(ends):
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        session = SessionStore(client.cookies["sessionid"].value)
+        await session.acycle_key()  # as a change of the password does
+        client.cookies["sessionid"] = session.session_key
+        await client.alogout()
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_a_log_out_may_close_the_sockets_of_the_session_and_no_others(ends, settings):
+    settings.FASTWS_CLOSE_ON_LOGOUT = "session"
+    async with sockets_of_two_users() as (here, _, sockets):
+        await here.alogout()
+        assert [await closed(ws) for ws in sockets[:2]] == [(4401, "logged out")] * 2
+        assert [await is_open(ws) for ws in sockets[2:]] == [True, True]
+
+
+async def test_a_log_out_in_a_view(ends):
+    client = await logged_in(await User.objects.acreate(username="ada"))
+    async with connect("/x", cookies=client.cookies) as ws:
+        await client.post("/logout/")
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
+    published = []
+    monkeypatch.setattr(
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
+    )
+    client = await logged_in(await User.objects.acreate(username="ada"))
+    key = client.cookies["sessionid"].value
+    await client.alogout()
+    await sync_to_async(publisher.drain)()
+    assert published
+    for envelope in published:
+        fields = envelope.fields
+        assert envelope.room == GROUP
+        assert all(isinstance(value, (str, bytes)) for value in fields.values())
+        assert key not in json.dumps([envelope.room, dict(fields)])
+        assert fields["session"] == session_hash(SessionStore(key))
+
+
+@pytest.mark.parametrize("setting", [True, "session"])
+async def test_a_log_out_without_a_session_closes_all_of_the_user(ends, settings, setting):
+    settings.FASTWS_CLOSE_ON_LOGOUT = setting
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        await AsyncClient().alogout()
+        assert await is_open(ws)
+        await sync_to_async(user_logged_out.send)(sender=User, request=None, user=ada)  # as Channels' logout() does
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_a_session_in_a_cookie_has_no_name(ends, settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.FASTWS_CLOSE_ON_LOGOUT = "session"
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        session = await client.asession()
+        session["seen"] = 1  # which changes its key
+        await session.asave()
+        client.cookies["sessionid"] = session.session_key
+        await client.alogout()
+        assert await closed(ws) == (4401, "logged out")
+
+
+async def test_a_log_out_of_nobody_is_no_error(rf):
+    request = rf.get("/")
+    request.session = SessionStore()
+    await sync_to_async(user_logged_out.send)(sender=None, request=request, user=None)
+
+
+async def test_a_user_who_is_deactivated_is_closed_everywhere(ends):
+    ada = await User.objects.acreate(username="ada")
+    here, elsewhere = await logged_in(ada), await logged_in(ada)
+    async with connect("/x", cookies=here.cookies) as one, connect("/x", cookies=elsewhere.cookies) as two:
+        ada.first_name = "Ada"
         await ada.asave()
-        async with connect("/x", cookies=elsewhere.cookies) as two:
-            def delete():
-                with transaction.atomic(using="people"), transaction.atomic(using="default"):
-                    ada.delete()
-            await sync_to_async(delete)()
-            print(*await closed(two))
-    """) == ["4401 logged out True", "4401 the account is not active", "4401 the account is deleted"]
+        assert await is_open(one)
+        ada.is_active = False
+        await ada.asave()
+        assert [await closed(one), await closed(two)] == [(4401, "the account is not active")] * 2
 
 
-def test_what_is_rolled_back_in_the_users_database_closes_nothing(run):
-    assert run("""
-        ada = await Person.objects.acreate(name="ada")
-
-        def deactivate(using, rolls_back):
-            ada.state = "out"
-            with transaction.atomic(using=using):
-                ada.save()
-                if rolls_back:
-                    transaction.set_rollback(True, using=using)
-
-        async with connect("/x", user=Person(pk=ada.pk)) as ws:
-            await sync_to_async(deactivate)("people", True)
-            print(await ws.receive_nothing())
-            await sync_to_async(deactivate)("default", True)  # which is not where users are
-            print(*await closed(ws))
-    """) == ["True", "4401 the account is not active"]
+@pytest.mark.parametrize(("fields", "ends_it"), [(["is_active"], True), (["first_name"], False), ([], False)])
+async def test_only_what_is_saved_counts(ends, fields, ends_it):
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    async with connect("/x", cookies=client.cookies) as ws:
+        ada.is_active = False
+        await ada.asave(update_fields=fields)
+        if ends_it:
+            assert (await closed(ws))[0] == 4401
+        else:
+            assert await is_open(ws)
 
 
-def test_children_and_proxies_of_the_user_model_are_the_user(run):
-    assert run("""
-        boss = await sync_to_async(Boss.objects.create)(name="boss")
-        person = await Person.objects.aget(pk=boss.pk)
-        visitor = await Visitor.objects.aget(pk=boss.pk)
-        for socket in (boss, person, visitor):
-            for user in (boss, person, visitor, boss.pk):
-                async with connect("/x", user=socket) as ws:
-                    await adisconnect(user=user, reason="bye")
-                    print(*await closed(ws))
-        async with connect("/x", user=boss), connect("/x", user=person):
-            try:
-                async with connect("/x", user=visitor):
-                    pass
-            except HandshakeDenied as denied:
-                print(denied)
-        for user in (boss, visitor):
-            await Person.objects.filter(pk=boss.pk).aupdate(state="in")
-            user.state = "out"
-            async with connect("/x", user=Person(pk=boss.pk)) as ws:
-                await user.asave()
-                print(*await closed(ws))
-        async with connect("/x", user=Person(pk=boss.pk)) as ws:
-            await boss.adelete()
-            print(*await closed(ws))
-    """) == [
-        *["4401 bye"] * 12,
-        "the handshake was denied with 429 too many connections of this user",
-        *["4401 the account is not active"] * 2,
-        "4401 the account is deleted",
-    ]
+async def test_a_field_that_was_not_loaded_is_not_looked_at(ends):
+    await User.objects.acreate(username="ada", is_active=False)
+    ada = await User.objects.only("first_name").aget(username="ada")
+    async with connect("/x", user=User(pk=ada.pk)) as ws:
+        await ada.asave()
+        assert await is_open(ws)
+        assert "is_active" in ada.get_deferred_fields()
 
 
-def test_a_project_without_users(tmp_path):
-    project = Project(tmp_path, "", {"project/consumers.py": FILES["people/consumers.py"]})
-    done = project.run("""
-        import asyncio
-        import django
-        django.setup()
-        import project.consumers
-        from django.core.exceptions import ImproperlyConfigured
-        from django_fastws import disconnect
-        from django_fastws.testing import HandshakeDenied, connect
+async def test_a_deactivation_that_is_rolled_back_closes_nothing(ends):
+    ada = await User.objects.acreate(username="ada")
 
-        try:
-            disconnect(user=5)
-        except ImproperlyConfigured as error:
-            print(error)
+    def work():
+        ada.is_active = False
+        with rolled_back():
+            ada.save()
 
-        async def main():
-            try:
-                async with connect("/x"):
-                    pass
-            except HandshakeDenied as denied:
-                print(denied)
+    async with connect("/x", user=ada) as ws:
+        await sync_to_async(work)()
+        assert await is_open(ws)
 
-        asyncio.run(main())
-    """)
-    assert done.stdout.splitlines()[-1] == "the handshake was denied with 401 log in first"
-    assert "INSTALLED_APPS" in done.stdout.splitlines()[0]
-    assert "there is no user in the scope" in done.stderr
+
+@pytest.mark.parametrize("how", ["object", "queryset"])
+async def test_a_user_who_is_deleted_is_closed(ends, how):
+    ada = await User.objects.acreate(username="ada")
+    async with connect("/x", user=User(pk=ada.pk, username="ada")) as ws, connect("/x", user=BOB) as other:
+        await (ada if how == "object" else User.objects.filter(pk=ada.pk)).adelete()
+        assert await closed(ws) == (4401, "the account is deleted")
+        assert await is_open(other)
+
+
+async def test_who_is_created_inactive_is_nobodys_concern(monkeypatch):
+    published = []
+    monkeypatch.setattr(
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
+    )
+    await User.objects.acreate(username="ada", is_active=False)
+    assert published == []
+
+
+async def test_other_models_are_deleted_as_fast_as_ever():
+    from django.db.models.signals import post_delete, post_save
+
+    assert not post_delete.has_listeners(Group)
+    assert not post_save.has_listeners(Group)
+    assert post_delete.has_listeners(User)
+
+
+async def test_it_can_be_off(ends):
+    ada = await User.objects.acreate(username="ada")
+    client = await logged_in(ada)
+    with override_settings(FASTWS_CLOSE_ON_LOGOUT=False):
+        async with connect("/x", cookies=client.cookies) as ws:
+            await client.alogout()
+            ada.is_active = False
+            await ada.asave()
+            await ada.adelete()
+            assert await is_open(ws)
+            await adisconnect(user=1)
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_what_changes_no_password_ends_nothing():
+    ada, client = await user_and_client()
+    async with open_socket(client) as ws:
+        ada = await User.objects.aget(pk=ada.pk)
+        ada.first_name = "Ada"
+        await ada.asave()
+        ada.set_password("another")
+        await ada.asave(update_fields=["first_name"])
+        await (await User.objects.only("first_name").aget(pk=ada.pk)).asave()
+        session = await client.asession()
+        await session.aset("basket", [1])
+        await session.asave()
+        await client.get("/hello/")
+        assert await still_answers(ws)
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_password_that_others_have_changed_is_no_change_of_a_save_that_follows():
+    ada, client = await user_and_client()
+    await User.objects.filter(pk=ada.pk).aupdate(password="x")
+    await client.aforce_login(await User.objects.aget(pk=ada.pk))
+    async with open_socket(client) as ws:
+        await ada.arefresh_from_db()
+        ada.first_name = "Ada"
+        await ada.asave()
+        await ada.asave(update_fields=["password"])
+        assert await still_answers(ws)
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_password_that_was_not_loaded_is_compared_when_it_is_assigned():
+    ada, client = await user_and_client()
+    partly = await User.objects.only("username").aget(pk=ada.pk)
+    async with open_socket(client) as ws:
+        partly.password = ada.password
+        await partly.asave(update_fields=["password"])
+        assert await still_answers(ws)
+        partly.password = "another"
+        await partly.asave(update_fields=["password"])
+        assert await ended(ws) == PASSWORD
+
+
+@pytest.mark.usefixtures("served", "never")
+async def test_a_save_that_has_failed_ends_nothing_later():
+    ada, client = await user_and_client()
+    await User.objects.acreate(username="bob")
+    async with open_socket(client) as ws:
+        ada.username, ada.password = "bob", "another"
+        with pytest.raises(IntegrityError):
+            await ada.asave()
+        await ada.arefresh_from_db()
+        await ada.asave()
+        assert await still_answers(ws)
+
+
+async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
+    published = []
+    monkeypatch.setattr(
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
+    )
+    client = AsyncClient()
+    session = await client.asession()
+    await session.aset("basket", [1])
+    await session.asave()
+    client.cookies["sessionid"] = session.session_key
+    await client.aforce_login(await User.objects.acreate(username="ada"))
+    assert published == []
+
+
+@pytest.mark.parametrize("how", ["again", "anew", "loaded long ago"])
+def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
+    published = []
+    ada = User.objects.create(username="ada")
+    former = User.objects.get(pk=ada.pk)
+    deactivate([ada])
+    monkeypatch.setattr(
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
+    )
+    if how == "again":
+        ada.save()
+    elif how == "anew":
+        User(pk=ada.pk, username="ada", is_active=False, password=ada.password).save()
+    else:
+        deactivate([former])
+    assert published == []
+
+
+def test_who_was_made_active_meanwhile_is(monkeypatch):
+    published = []
+    ada = User.objects.create(username="ada", is_active=False)
+    User.objects.update(is_active=True)
+    monkeypatch.setattr(
+        "django_fastws.users.background.get_broker",
+        fake_broker(publish=published.append),
+    )
+    ada.save()
+    assert [envelope.fields["user"] for envelope in published] == [user_key(ada)]
+
+
+def test_a_save_of_an_active_user_asks_nothing_more():
+    ada = User.objects.create(username="ada")
+    with CaptureQueriesContext(connection) as queries:
+        ada.save()
+    assert len(queries) == 1
