@@ -6,7 +6,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 from websockets.asyncio.client import ClientConnection
@@ -31,6 +31,7 @@ from .options import resolve
 from .outcomes import AttemptResult, Outcome
 from .parser import ParsingConnection
 from .redirects import connect
+from .ssl_contexts import socket_context
 from .websockets_transport import WebsocketsTransport
 
 __all__ = ["Connected", "Connector"]
@@ -41,8 +42,6 @@ logger = logging.getLogger("django_fastws.clients")
 _quiet = logging.getLogger("django_fastws.clients.library")
 _quiet.propagate = False
 _quiet.addHandler(logging.NullHandler())
-
-_CONTEXT_SECONDS = 3600
 
 
 class Connected(NamedTuple):
@@ -136,20 +135,10 @@ class Connector:
         options["logger"] = _quiet
         context = self._route.options["ssl"]
         if context is None and url[:4].lower() == "wss:":
-            context = _default_context(int(time.monotonic() / _CONTEXT_SECONDS))
+            context = socket_context()
         if context is not None:
             options["ssl"] = context
         return options
-
-
-@lru_cache(maxsize=1)
-def _default_context(period: int) -> ssl.SSLContext:
-    """One for all routes: it holds all authorities of the system, which takes tens of milliseconds and most of 1 MiB.
-
-    Args:
-        period: a new number makes a new one, for the system's authorities change.
-    """
-    return ssl.create_default_context()
 
 
 def _failure(error: Exception, url: str, is_retryable: Callable[[int], bool]) -> AttemptResult | None:

@@ -8,6 +8,7 @@ import time
 
 from .. import metrics
 from .._core.close_status import INTERNAL_ERROR
+from .._core.exception_groups import significant
 from .._core.urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
 from ..routing import OutboundRoute
@@ -58,7 +59,7 @@ async def _call(
         logger.exception("%s() failed on %s", route.handler_name, mask_url(transport.url))
         outcome, why = Outcome.HANDLER_FAILED, "CancelledError"
     except Exception as raised:
-        error = _significant(raised)
+        error = significant(raised, ConnectionError, _is_asked_for)
         if isinstance(error, WebSocketException):
             await ws.close(error.code, error.reason)
             if isinstance(error, Reconnect):
@@ -81,15 +82,6 @@ async def _call(
     return outcome, why, retry_after
 
 
-def _significant(error: Exception) -> Exception:
-    """The exceptions of a group that are no mere connection errors, if there are any."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    lost, rest = error.split(ConnectionError)
-    wanted, others = rest.split(WebSocketException) if rest is not None else (None, None)
-    if others is not None:
-        return others
-    first: Exception = wanted or lost or error
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    return first
+def _is_asked_for(error: BaseException) -> bool:
+    """Whether an exception says itself how the connection is closed."""
+    return isinstance(error, WebSocketException)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from functools import lru_cache
-from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -15,6 +13,7 @@ from ..encoding import json_bytes
 from ..routing import OutboundRoute
 from .http_body import ENCODINGS, decompress
 from .options import resolve
+from .ssl_contexts import http_context
 
 __all__ = ["fetch"]
 
@@ -34,7 +33,7 @@ async def fetch(route: OutboundRoute, url: str, stack: AsyncExitStack) -> httpx2
     options = route.options
     proxy, timeout, is_streamed = options["proxy"], options["timeout"], options["stream"]
     client = httpx2.AsyncClient(
-        verify=options["ssl"] or _context(),
+        verify=options["ssl"] or http_context(),
         proxy=proxy if isinstance(proxy, str) else None,
         trust_env=proxy is True,
         follow_redirects=False,  # see _follow
@@ -108,9 +107,3 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 def _headers(headers: Any) -> httpx2.Headers:
     # The library would take ASCII only.
     return httpx2.Headers([(name.encode(), value.encode("latin-1")) for name, value in request_headers(headers)])
-
-
-@lru_cache(maxsize=1)
-def _context() -> SSLContext:
-    """One for all requests: each would take tens of milliseconds, in which no other is sent."""
-    return httpx2.create_ssl_context()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from . import kinds
+from .descriptor import Setting
 from .kinds import ValueKind
-from .setting import Setting
 from .settings import SETTINGS, Conf, check_settings, conf
 
 __all__ = ["SETTINGS", "Conf", "ValueKind", "Setting", "check_settings", "conf", "kinds"]

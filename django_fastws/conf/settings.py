@@ -10,7 +10,7 @@ from typing import Any
 from .._core.backlog import SLOW_CONSUMER_POLICIES
 from .._core.redaction import MASKED_PARAMETERS
 from . import kinds
-from .setting import Setting
+from .descriptor import Setting
 
 __all__ = ["SETTINGS", "Conf", "check_settings", "conf"]
 

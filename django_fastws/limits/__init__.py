@@ -8,10 +8,9 @@ from .allowed_hosts import host_problem
 from .allowed_origins import OriginCheck
 from .denials import Denial, deny_handshake
 from .limited_connection import LimitedConnection
-from .limits import Limits
 from .process import Statistics, process_limits, statistics
 from .recording import record_denial
-from .table import FROM_SETTINGS, LIMITS, MAX_CONNECTIONS_PER_USER, OPTIONS, FromSettings, Limit
+from .table import FROM_SETTINGS, LIMITS, MAX_CONNECTIONS_PER_USER, OPTIONS, FromSettings, Limit, Limits
 
 __all__ = [
     "FROM_SETTINGS",

@@ -15,7 +15,6 @@ from ..websocket import ClientState, WebSocket
 from .access import Access
 from .denials import Denial
 from .limited_connection import LimitedConnection
-from .limits import Limits
 from .process import address_of, process_limits
 from .receive_limiter import ReceiveLimiter
 from .recording import record_denial
@@ -30,6 +29,7 @@ from .table import (
     MAX_MESSAGE_BYTES,
     MESSAGE_RATE,
     Limit,
+    Limits,
 )
 
 __all__ = ["HANDSHAKE_TIME", "Admission", "ConnectionDenied"]

@@ -27,7 +27,7 @@ def host_problem(scope: Scope) -> str | None:
     It is Django's own ``get_host()`` that decides, by ``ALLOWED_HOSTS``, ``DEBUG``, ``USE_X_FORWARDED_HOST`` and
     ``USE_X_FORWARDED_PORT``. A scope that has neither a Host nor a server came over no network, but from a test.
     """
-    request = _Request(scope)
+    request = _HostRequest(scope)
     host = request.META.get("HTTP_HOST")
     if host == _TEST_HOST and TESTING in (scope.get("extensions") or {}):
         return None
@@ -44,12 +44,12 @@ def host_problem(scope: Scope) -> str | None:
 def requested_host(scope: Scope) -> str:
     """The host that a handshake asks for, as Django's ``get_host()`` finds it; empty if that is not allowed."""
     try:
-        return _Request(scope).get_host()
+        return _HostRequest(scope).get_host()
     except DisallowedHost:
         return ""
 
 
-class _Request(HttpRequest):
+class _HostRequest(HttpRequest):
     """As much of a request as ``get_host()`` reads."""
 
     def __init__(self, scope: Scope) -> None:

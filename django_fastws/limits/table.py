@@ -1,4 +1,4 @@
-"""Table of limits. One row is a limit's name, setting, kind, code and wording.
+"""Table of limits, and the limits of one route. One row is a limit's name, setting, kind, code and wording.
 
 Parsing and checks of the options of ``FastWS.websocket``, ``Limits``, the denials and close reasons, the log levels
 and the tables of the documentation are made from it.
@@ -32,6 +32,7 @@ __all__ = [
     "PROCESS_HANDSHAKE_RATE_PER_ADDRESS",
     "FromSettings",
     "Limit",
+    "Limits",
 ]
 
 Value = TypeVar("Value")
@@ -222,3 +223,27 @@ OPTIONS: dict[str, Limit[Any]] = {limit.name: limit for limit in LIMITS if limit
 CONNECTION_LIMITS: tuple[Limit[int | None], ...] = tuple(
     limit for limit in OPTIONS.values() if limit.kind is kinds.CONNECTIONS_OR_NONE
 )
+
+
+class Limits:
+    """The limits of one route.
+
+    Args:
+        values: the options of ``FastWS.websocket``, by name; None is no limit.
+    Raises:
+        ValueError: one of them cannot be; the text names it.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self._values = {name: OPTIONS[name].checked(value) for name, value in values.items()}
+
+    def get(self, limit: Limit[Value]) -> Value:
+        """A limit as it is now; None where there is none."""
+        value: Any = self._values.get(limit.name, limit.default)
+        if value is FROM_SETTINGS and limit.setting is not None:
+            return limit.setting.current
+        return value  # type: ignore[no-any-return]
+
+    def is_own(self, limit: Limit[Any]) -> bool:
+        """Whether the route names this limit itself, and so counts by itself."""
+        return self._values.get(limit.name, FROM_SETTINGS) is not FROM_SETTINGS

@@ -16,6 +16,7 @@ from django.http import Http404
 
 from .. import metrics
 from .._core.close_status import GOING_AWAY, INTERNAL_ERROR
+from .._core.exception_groups import significant
 from .._core.parameters import ParameterError
 from .._core.query import QueryError
 from .._core.states import ClientState
@@ -127,7 +128,7 @@ class Endpoint:
         await _deny(transport, Denial("not_accepted", 403, "Forbidden: it was not accepted", why))
 
     async def _failed(self, ws: WebSocket, transport: ASGITransport, error: BaseException) -> None:
-        error = _significant(error)
+        error = significant(error, WebSocketDisconnect, _is_asked_for)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
         elif isinstance(error, (Http404, PermissionDenied)) and ws.client_state is ClientState.CONNECTING:
@@ -167,17 +168,6 @@ async def _deny(transport: ASGITransport, denial: Denial) -> None:
     await transport.deny(denial.status, denial.text, denial.headers)
 
 
-def _significant(error: BaseException) -> BaseException:
-    """The significant exception of a handler: of an exception group, the first that is no mere disconnect."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    _, rest = error.split(WebSocketDisconnect)
-    if rest is None:
-        return WebSocketDisconnect()
-    asked, others = rest.split(lambda one: isinstance(one, WebSocketException) or mistake_in(one) is not None)
-    if others is not None or asked is None:
-        return others or rest
-    first: Exception | ExceptionGroup[Exception] = asked
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    return first
+def _is_asked_for(error: BaseException) -> bool:
+    """Whether an exception says itself how the socket is closed."""
+    return isinstance(error, WebSocketException) or mistake_in(error) is not None

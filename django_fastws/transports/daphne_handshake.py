@@ -45,7 +45,7 @@ _HANDSHAKE = frozenset(
 )
 
 
-class _Request:
+class _HandshakeRequest:
     """The request, as far as daphne's log needs it when the connection ends."""
 
     __slots__ = ("path",)
@@ -155,7 +155,7 @@ def forget_handshake(protocol: Any) -> None:
     """Let go of what daphne and autobahn keep of the handshake: 5 kB for as long as the connection is open."""
     kept = {name: value for name, value in vars(protocol).items() if name not in _HANDSHAKE}
     if hasattr(protocol.request, "path"):
-        kept["request"] = _Request(protocol.request.path)
+        kept["request"] = _HandshakeRequest(protocol.request.path)
     protocol.__dict__ = kept  # a new dictionary, because one that has shrunk takes as much memory as before
 
 

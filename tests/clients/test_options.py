@@ -372,25 +372,6 @@ async def test_tls_to_a_server_without_it_may_pass(app, peer, log):
     assert len(log.endings) == 2
 
 
-async def test_routes_without_a_context_share_one(app, certificates, peer, monkeypatch):
-    server = await peer(ssl=certificates.server())
-    made = []
-
-    def make():
-        made.append(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        return made[-1]
-
-    monkeypatch.setattr(opening.ssl, "create_default_context", make)
-    opening._default_context.cache_clear()
-    try:
-        for number in range(5):
-            app.ws(server.url, name=f"feed {number}")(once)
-        assert not await run(app)
-    finally:
-        opening._default_context.cache_clear()
-    assert len(made) == 1
-
-
 # A proxy
 
 

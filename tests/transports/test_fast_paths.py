@@ -425,7 +425,7 @@ async def test_a_message_passes_the_files_that_the_page_names_and_none_of_them_t
     rows = described("One send")
     own = Path(inspect.getfile(type(transport))).name
     assert f"transports/{own}" in rows.pop()
-    named_in_text = [VALUE, "conf/setting.py"]
+    named_in_text = [VALUE, "conf/descriptor.py"]
     assert [file for row in rows for file in row] == [
         file for file in sent if file not in named_in_text and not file.endswith(own)
     ]

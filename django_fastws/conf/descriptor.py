@@ -1,4 +1,4 @@
-"""Setting: one row of the table of settings, and the typed property that reads it."""
+"""Descriptor of a setting: one row of the table of settings, as a typed property that reads it."""
 
 from __future__ import annotations
 

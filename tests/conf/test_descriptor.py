@@ -1,10 +1,10 @@
-"""One setting: a row of the table, and the property that reads it."""
+"""The descriptor of a setting: a row of the table, and the property that reads it."""
 
 from django.test import override_settings
 
 from django_fastws.conf import SETTINGS, conf
+from django_fastws.conf.descriptor import Setting
 from django_fastws.conf.kinds import SECONDS
-from django_fastws.conf.setting import Setting
 from tests.support.subprocesses import run
 
 
