@@ -448,6 +448,24 @@ def test_the_files_and_modules_that_a_page_names_are_there(page):
     assert [name for name in sorted(names) if not _exists(name)] == []
 
 
+#: Pages that name files of the package by their path below it; and a file that is a project's, not ours.
+ON_THE_INSIDE = [page for page in NAMING if page.name == "CONTRIBUTING.md" or page.parent.name == "explanation"]
+OF_PROJECTS = {"consumers.py"}
+
+
+@pytest.mark.parametrize("page", ON_THE_INSIDE, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_files_that_a_page_names_by_their_path_below_the_package_are_there(page):
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", page.read_text("utf-8"))) - OF_PROJECTS
+    files = {path.name for path in PACKAGE.rglob("*.py")}
+    there = {name for name in named if (ROOT / name).exists() or (PACKAGE / name).exists() or name in files}
+    assert sorted(named - there) == []
+
+
+def test_pages_on_the_inside_name_files():
+    """So that a change of how files are written there does not leave the test above with nothing to do."""
+    assert sum(len(re.findall(r"`\w+/\w+\.py`", page.read_text("utf-8"))) for page in ON_THE_INSIDE) > 150
+
+
 def test_what_contributors_are_told_of_is_there():
     paths = set(re.findall(r"`([\w/]+/(?:\w+\.py)?)`", CONTRIBUTING))
     assert len(paths) > 40
