@@ -52,7 +52,7 @@ class ConnectionState:
 
     Attributes:
         client_state: where the connection stands for its handler.
-        close_code: the close code once the connection is closed or closing, else None.
+        close_code: the close code once the connection is closed or closing, or that is decided; else None.
         close_reason: the reason that came with it, else "".
         is_over: whether it is closed, or this end's close was sent: nothing can be sent any more.
         closed_here: whether this end has closed it while it was open.
@@ -152,11 +152,15 @@ class ConnectionState:
             return Closing.NOTHING
         denies = self.client_state is ClientState.CONNECTING
         self.client_state = ClientState.CLOSING
-        if self.close_code is None:
-            self.close_code, self.close_reason = code, reason
+        self.decide(code, reason)
         return Closing.DENY if denies else Closing.CLOSE
 
     # What happened
+
+    def decide(self, code: int, reason: str) -> None:
+        """Set the close status, unless there is one: somebody closes the connection with it, now or soon."""
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
 
     def finished(self) -> None:
         """The close that the handler asked for was carried out."""
@@ -164,8 +168,7 @@ class ConnectionState:
 
     def end(self, code: int, reason: str) -> None:
         """Nothing can be sent any more. What it was closed with before, by either end, keeps its code."""
-        if self.close_code is None:
-            self.close_code, self.close_reason = code, reason
+        self.decide(code, reason)
         self.is_over = True
 
     def received_all(self, code: int, reason: str) -> None:

@@ -128,11 +128,14 @@ class Admission:
         return None if connection.acquire(counts[limit], key, most) else limit.denial(most, whose)
 
     async def _ended(self, connection: LimitedConnection) -> Denial | None:
-        ended = await current_users().admitted(connection) if connection.identity.user else None
-        ended = ended or connection.ended
-        if ended is None:
+        user = connection.identity.user
+        status = await current_users().admitted(connection) if user else None
+        if status is not None:
+            connection.end("disconnect", *status)
+        event = connection.disconnect_event()
+        if event is None:
             return None
-        return Denial("disconnect", 403, ended[1], f"{connection.identity.user} was disconnected meanwhile")
+        return Denial("disconnect", 403, event["reason"], f"{user} was disconnected meanwhile")
 
     def _opened(self, connection: LimitedConnection, transport: ASGITransport) -> LimitedConnection | None:
         get = self.limits.get

@@ -42,7 +42,7 @@ class LimitedConnection:
 
     Attributes:
         last_message_at: when the last message came, in the loop's time.
-        ended: close code and reason, once it was closed from outside.
+        is_ended: whether it was closed from outside; with which status, its state knows.
         receive_limiter: of its messages, if they are limited.
     """
 
@@ -56,8 +56,8 @@ class LimitedConnection:
         "_timer",
         "_transport",
         "began",
-        "ended",
         "identity",
+        "is_ended",
         "last_message_at",
         "receive_limiter",
     )
@@ -81,7 +81,7 @@ class LimitedConnection:
         self.identity = identity or _NOBODY
         self.began = began
         self.last_message_at = began
-        self.ended: tuple[int, str] | None = None
+        self.is_ended = False
         self.receive_limiter: ReceiveLimiter | None = None
 
     def acquire(self, counts: Counts, key: str, limit: int | None) -> bool:
@@ -167,19 +167,24 @@ class LimitedConnection:
         Before ``start()`` it is only remembered, for the decision whether to let it in.
         """
         if not self._is_started:
-            self.ended = self.ended or (code, reason)
-        elif self.ended is None:
+            self._transport.state.decide(code, reason)
+            self.is_ended = True
+        elif not self.is_ended:
             _closing.start(self.aend(kind, code, reason))
 
     async def aend(self, kind: str, code: int, reason: str) -> None:
         """Close it, and wake a task that waits for a message; returns after a second at the latest.
 
+        Nothing happens if it is closed, or its handler closes it just now.
+
         Args:
             kind: of what it is counted as: the limit that it is over, "disconnect", or "session".
         """
-        if self.ended is not None or self._transport.state.is_over:
+        state = self._transport.state
+        if self.is_ended or state.is_over or state.is_closed:
             return
-        self.ended = (code, reason)
+        state.decide(code, reason)
+        self.is_ended = True
         record_close(kind, self._transport.scope, code, reason)
         closing = _closing.start(self._close_now(code, reason))
         try:
@@ -206,7 +211,7 @@ class LimitedConnection:
 
     def disconnect_event(self) -> Message | None:
         """The event that tells of the end; None before it was closed from outside."""
-        if self.ended is None:
+        if not self.is_ended:
             return None
-        code, reason = self.ended
-        return {"type": "websocket.disconnect", "code": code, "reason": reason}
+        state = self._transport.state
+        return {"type": "websocket.disconnect", "code": state.close_code, "reason": state.close_reason}

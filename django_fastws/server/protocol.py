@@ -38,7 +38,9 @@ class WebSocketProtocol(HandshakeProtocol):
         5  # seconds for a client to answer a close frame, or to take what was sent before it
     )
 
-    #: Code and reason of a close that this end decided on, whatever the client may answer.
+    #: Code and reason of a close that this end decided on, whatever the client may answer: a restart, or a mistake of
+    #: the client's. No ``ConnectionState`` has it: the server serves any ASGI application, also one that this package
+    #: never sees, and what it knows reaches each as the disconnect event, from which the state of a WebSocket is set.
     _ending: tuple[int, str] | None = None
     _is_announced = False
     _peer_close_code: int | None = None

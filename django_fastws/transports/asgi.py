@@ -270,6 +270,8 @@ class ASGITransport:
         if not self.is_open:
             self._remember_loss()
             return
+        if self.state.close_code is not None:  # whoever closes first says with which status
+            code, reason = self.state.close_code, self.state.close_reason
         message: Message = {"type": "websocket.close", "code": code, "reason": reason}
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):

@@ -250,6 +250,18 @@ def test_the_disconnect_of_an_unknown_end_is_a_cut():
     assert connection(CONNECTED).disconnect("send").code == 1006
 
 
+def test_the_status_that_was_decided_first_is_kept_and_closes_nothing_yet():
+    made = connection(CONNECTED)
+    made.decide(4401, "log in again")
+    made.decide(1000, "")
+    made.send("send_text")
+    assert (made.is_closed, made.is_over, made.status) == (False, False, None)
+    made.close(1000, "done")
+    assert (made.close_code, made.close_reason) == (4401, "log in again")
+    made.end(1006, "")
+    assert made.status == (4401, "log in again")
+
+
 class Life(RuleBasedStateMachine):
     """Whatever happens in whatever order, a connection only goes forward and keeps how it was closed."""
 

@@ -11,7 +11,10 @@ from django.test import override_settings
 from django_fastws import Room, WebSocketDisconnect, WebSocketException
 from django_fastws.asgi import get_asgi_application
 from django_fastws.limits import statistics
+from django_fastws.limits.limited_connection import LimitedConnection
 from django_fastws.testing import HandshakeDenied, connect
+from django_fastws.transports import ASGITransport
+from django_fastws.websocket import InboundWebSocket
 from tests.limits.serving import ADA, BOB, EVERY_KIND, AsyncEcho, application, denial, echo, outcome, serve
 from tests.support.clock import Clock
 
@@ -468,3 +471,61 @@ async def test_nothing_is_kept_of_a_socket_that_was_limited():
     assert await outcome(user=ADA) == 101
     gc.collect()
     assert kept[0]() is None
+
+
+# One close status
+
+
+def held_back():
+    """An open socket whose server takes no close before ``gate`` is set: itself, its connection, what was sent."""
+    gate, sent = asyncio.Event(), []
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            await gate.wait()
+        sent.append(message)
+
+    transport = ASGITransport({"type": "websocket", "path": "/x", "headers": []}, asyncio.Queue().get, send)
+    ws = InboundWebSocket(transport)
+    return ws, LimitedConnection(transport, ws.close), gate, sent
+
+
+async def test_a_forced_close_behind_the_handlers_own_changes_nothing():
+    ws, connection, gate, sent = held_back()
+    connection.start(None, None)
+    await ws.accept()
+    closing = asyncio.create_task(ws.close(1000))
+    while not ws.closed:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await connection.aend("session", 4401, "log in again")
+    assert (ws.close_code, connection.disconnect_event()) == (1000, None)
+    assert not statistics().closed
+    gate.set()
+    await closing
+    assert [message["code"] for message in sent if message["type"] == "websocket.close"] == [1000]
+    assert (ws.close_code, ws.close_reason) == (1000, "")
+
+
+async def test_a_handlers_close_behind_a_forced_one_sends_the_forced_status():
+    ws, connection, gate, sent = held_back()
+    connection.start(None, None)
+    await ws.accept()
+    gate.set()
+    ending = asyncio.create_task(connection.aend("session", 4401, "log in again"))
+    await asyncio.sleep(0)  # it is decided, and nothing was sent yet
+    await asyncio.gather(ending, ws.close(1000))
+    (close,) = (message for message in sent if message["type"] == "websocket.close")
+    assert (close["code"], close["reason"]) == (ws.close_code, ws.close_reason) == (4401, "log in again")
+    assert connection.disconnect_event() == {"type": "websocket.disconnect", "code": 4401, "reason": "log in again"}
+    assert statistics().closed == {"session": 1}
+
+
+async def test_the_first_status_that_is_known_before_admission_is_that_of_the_end():
+    ws, connection, gate, sent = held_back()
+    gate.set()
+    connection.end("disconnect", 4404, "bye")
+    connection.end("session", 4401, "log in again")
+    assert connection.disconnect_event() == {"type": "websocket.disconnect", "code": 4404, "reason": "bye"}
+    assert (ws.closed, ws.close_code, sent) == (False, None, [])
+    await ws.close()
+    assert (ws.close_code, ws.close_reason) == (4404, "bye")
