@@ -125,9 +125,6 @@ class WebsocketsTransport:
         self.messages_in += 1
         return data
 
-    async def deny(self) -> None:
-        raise NotImplementedError("a socket that went out has no handshake to deny")
-
     async def close(self, code: int, reason: str) -> None:
         """Close, and wait for the end of the connection, at most for its close timeout. Never raises OSError."""
         if self._guard is not None:

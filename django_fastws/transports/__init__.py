@@ -8,11 +8,12 @@ from .daphne_handshake import served_scope
 from .find import find_transport
 from .pings import Pongs
 from .progress import PingProgress, acknowledged_bytes
-from .transport import OutboundTransport, Transport
+from .transport import InboundTransport, OutboundTransport, Transport
 from .twisted import release_senders, request_has_room, tcp_below, transport_has_room, unsent_bytes
 
 __all__ = [
     "ASGITransport",
+    "InboundTransport",
     "OutboundTransport",
     "PingProgress",
     "Pongs",

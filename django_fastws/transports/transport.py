@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from .._core.headers import HeaderMap
-from .._core.messages import Payload
+from .._core.messages import Batch, Payload
 from .._core.states import ConnectionState
-from ..types import Address
+from ..types import Address, Scope
 
-__all__ = ["OutboundTransport", "Transport"]
+__all__ = ["InboundTransport", "OutboundTransport", "Transport"]
 
 
 class Transport(Protocol):
@@ -70,9 +70,6 @@ class Transport(Protocol):
         nothing.
         """
 
-    async def deny(self) -> None:
-        """Deny the handshake, of a socket that came in."""
-
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, after all that was sent before. Never raises OSError."""
 
@@ -96,6 +93,34 @@ class Transport(Protocol):
     @property
     def local_address(self) -> Address | None:
         """The address of this end."""
+
+
+class InboundTransport(Transport, Protocol):
+    """Transport of a socket that came in: its handshake is to be answered, and it is in rooms."""
+
+    @property
+    def scope(self) -> Scope:
+        """ASGI scope of the connection."""
+
+    async def accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
+        """Accept the handshake.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed.
+        """
+
+    async def deny(self) -> None:
+        """Deny the handshake. Never raises OSError."""
+
+    def post(self, batch: Payload | Batch) -> bool | None:
+        """Send messages without waiting; True if a task was started for that.
+
+        Never raises; a closed connection drops them.
+        """
+
+    @property
+    def dropped(self) -> int:
+        """Number of messages of broadcasts that were dropped because the client was slow."""
 
 
 class OutboundTransport(Transport, Protocol):

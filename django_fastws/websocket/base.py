@@ -209,7 +209,7 @@ class WebSocket(OneEndMembers):
         if closing is Closing.CLOSE:
             await self._transport.close(code, reason or "")
         elif closing is Closing.DENY:
-            await self._transport.deny()
+            await self._deny()
         if closing is not Closing.NOTHING:
             state.finished()
             self._leave_rooms()
@@ -264,6 +264,9 @@ class WebSocket(OneEndMembers):
         """
         self._state.send("pong")
         await self._transport.pong()
+
+    async def _deny(self) -> None:
+        """Deny the handshake, if there is one to answer."""
 
     def _leave_rooms(self) -> None:
         """Leave every room, if there is any."""

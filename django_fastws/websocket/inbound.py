@@ -13,7 +13,7 @@ from .._core.query import parse_query
 from ..exceptions import WebSocketDisconnect, WebSocketStateError
 from ..masking import mask_path
 from ..rooms import Room, current_hub, ids
-from ..transports import ASGITransport
+from ..transports import InboundTransport
 from ..types import Address, Data, Headers, Scope
 from .base import WebSocket
 
@@ -30,10 +30,10 @@ class InboundWebSocket(WebSocket):
 
     __slots__ = ("_params", "_query", "_rooms")
 
-    _transport: ASGITransport
+    _transport: InboundTransport
 
     def __init__(
-        self, transport: ASGITransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
+        self, transport: InboundTransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
     ) -> None:
         super().__init__(transport, tags=tags)
         self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
@@ -58,6 +58,9 @@ class InboundWebSocket(WebSocket):
             self._state.received_all(1006, "")
             raise
         self.subprotocol = subprotocol
+
+    async def _deny(self) -> None:
+        await self._transport.deny()
 
     # Rooms
 
@@ -153,24 +156,6 @@ class InboundWebSocket(WebSocket):
 
     def __repr__(self) -> str:
         return f"<WebSocket {mask_path(self._transport.scope.get('path', ''))!r} {self._state.client_state.name}>"
-
-    # Of sockets that go out
-
-    @property
-    def attempt(self) -> int:
-        raise _went_out_only("attempt")
-
-    @property
-    def latency(self) -> float:
-        raise _went_out_only("latency")
-
-    @property
-    def fencing_token(self) -> int | None:
-        raise _went_out_only("fencing_token")
-
-
-def _went_out_only(what: str) -> WebSocketStateError:
-    return WebSocketStateError(f"{what} is for sockets that go out, and this one came in")
 
 
 def _room(room: str | Room) -> Room:

@@ -1,28 +1,61 @@
 """Members of only one kind of WebSocket: of those that came in, and of those that went out, as users see them."""
 
+# mypy: disable-error-code="empty-body"
+# The members are declarations, whose bodies are never run.
+
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from inspect import iscoroutinefunction
+from typing import Any, NoReturn, TypeVar, cast
 
 from django.http import QueryDict
 
+from ..exceptions import WebSocketStateError
 from ..rooms import Room
 from ..types import Address, Data, Headers, Scope
 
 __all__ = ["OneEndMembers"]
 
+Declared = TypeVar("Declared", bound=Callable[..., Any])
+
+
+def came_in(declared: Declared) -> Declared:
+    """Declare a member of sockets that came in. Where it is not overridden, the socket went out, and it raises."""
+    return _of_one_end(declared, "is for sockets that come in, and this one went out")
+
+
+def went_out(declared: Declared) -> Declared:
+    """Declare a member of sockets that went out. Where it is not overridden, the socket came in, and it raises."""
+    return _of_one_end(declared, "is for sockets that go out, and this one came in")
+
+
+def _of_one_end(declared: Declared, why: str) -> Declared:
+    """Replace a declaration by what raises for it: the value of a property, or a coroutine."""
+
+    @functools.wraps(declared)
+    def value(*args: Any) -> NoReturn:
+        raise WebSocketStateError(f"{declared.__name__} {why}")
+
+    @functools.wraps(declared)
+    async def call(*args: Any, **options: Any) -> NoReturn:
+        raise WebSocketStateError(f"{declared.__name__}() {why}")
+
+    return cast("Declared", call if iscoroutinefunction(declared) else value)
+
 
 class OneEndMembers:
     """Interface of what one kind of WebSocket has and the other has not, with its documentation and types.
 
-    The one kind implements a member, in the other it raises a ``WebSocketStateError`` that says so.
+    The one kind overrides a member, in the other it raises a ``WebSocketStateError`` that says so.
     """
 
     __slots__ = ()
 
     # Sockets that came in
 
+    @came_in
     async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
         """Accept the handshake. The connection is open when this returns.
 
@@ -34,8 +67,8 @@ class OneEndMembers:
             WebSocketDisconnect: it is closed, or was denied by ``close()``.
             ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header cannot be sent.
         """
-        raise NotImplementedError
 
+    @came_in
     async def join(self, room: str | Room) -> None:
         """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
 
@@ -44,20 +77,20 @@ class OneEndMembers:
         Raises:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        raise NotImplementedError
 
+    @came_in
     async def leave(self, room: str | Room) -> None:
         """Leave a room; nothing happens if the socket is not in it."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def rooms(self) -> frozenset[str]:
         """The names of the rooms that the socket is in; once it is closed, of those that it was in.
 
         So a handler can tell them that somebody has left.
         """
-        raise NotImplementedError
 
+    @came_in
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
         """Send one message to every member of a room, in every process, as ``Room.abroadcast`` does.
 
@@ -66,61 +99,60 @@ class OneEndMembers:
         Args:
             exclude_self: this socket does not get it.
         """
-        raise NotImplementedError
 
     @property
+    @came_in
     def dropped(self) -> int:
         """Number of messages of broadcasts that this client missed, being too slow (``FASTWS_SLOW_CONSUMER``)."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def scope(self) -> Scope:
         """The ASGI scope, with what the middleware put there."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path, converted."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def query_params(self) -> QueryDict:
         """The query string as Django's QueryDict: ``["name"]`` is the last value, ``getlist("name")`` has all."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def cookies(self) -> dict[str, str]:
         """The cookies of the handshake request."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def user(self) -> Any:
         """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def session(self) -> Any:
         """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
-        raise NotImplementedError
 
     @property
+    @came_in
     def client(self) -> Address | None:
         """The client's address; None where the server has none to tell."""
-        raise NotImplementedError
 
     # Sockets that went out
 
     @property
+    @went_out
     def attempt(self) -> int:
         """0 for the first connection of an outbound route, else the number of the attempt in a row."""
-        raise NotImplementedError
 
     @property
+    @went_out
     def latency(self) -> float:
         """The round trip of the last ping of an outbound route, in seconds; 0 before the first pong."""
-        raise NotImplementedError
 
     @property
+    @went_out
     def fencing_token(self) -> int | None:
         """Grows with every holder of an outbound route's lease, so that a store can refuse a former one's writes."""
-        raise NotImplementedError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from .._core.messages import WebSocketMessage
 from .._core.states import ClientState
 from .._core.urls import mask_url
-from ..exceptions import WebSocketDisconnect, WebSocketStateError
+from ..exceptions import WebSocketDisconnect
 from ..transports import OutboundTransport
 from .base import WebSocket
 
@@ -65,56 +65,5 @@ class OutboundWebSocket(WebSocket):
     def __repr__(self) -> str:
         return f"<WebSocket {mask_url(self.url)!r} {self._state.client_state.name}>"
 
-    # Of sockets that come in
-
     async def accept(self, *args: Any, **options: Any) -> None:
         self._state.accept()  # raises: it is open, or was
-
-    async def join(self, *args: Any, **options: Any) -> NoReturn:
-        raise _came_in_only("join()")
-
-    async def leave(self, *args: Any, **options: Any) -> NoReturn:
-        raise _came_in_only("leave()")
-
-    async def broadcast(self, *args: Any, **options: Any) -> NoReturn:
-        raise _came_in_only("broadcast()")
-
-    @property
-    def rooms(self) -> NoReturn:
-        raise _came_in_only("rooms")
-
-    @property
-    def dropped(self) -> NoReturn:
-        raise _came_in_only("dropped")
-
-    @property
-    def scope(self) -> NoReturn:
-        raise _came_in_only("scope")
-
-    @property
-    def path_params(self) -> NoReturn:
-        raise _came_in_only("path_params")
-
-    @property
-    def query_params(self) -> NoReturn:
-        raise _came_in_only("query_params")
-
-    @property
-    def cookies(self) -> NoReturn:
-        raise _came_in_only("cookies")
-
-    @property
-    def user(self) -> NoReturn:
-        raise _came_in_only("user")
-
-    @property
-    def session(self) -> NoReturn:
-        raise _came_in_only("session")
-
-    @property
-    def client(self) -> NoReturn:
-        raise _came_in_only("client")
-
-
-def _came_in_only(what: str) -> WebSocketStateError:
-    return WebSocketStateError(f"{what} is for sockets that come in, and this one went out")
