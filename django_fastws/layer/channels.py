@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
-import os
 import threading
 import uuid
 from collections.abc import Coroutine
@@ -14,11 +13,11 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from .._core.envelope import Envelope, decode
-from .._core.forks import after_fork_in_child
+from .._core.forks import reset_in_child
 from ..exceptions import WebSocketConnectionError
 from ..tasks import cancel_and_wait
 from .broker import Broker, BrokerClient, Deliver
-from .decoding import DecodingErrors
+from .decoding_errors import DecodingErrors
 from .errors import is_timeout, translated
 from .outages import LayerStatus, outage_of
 
@@ -41,7 +40,7 @@ class ChannelsBroker(Broker):
             await self._layer.group_send(envelope.room, envelope.encode())
 
     def publish(self, envelope: Envelope) -> None:
-        _publisher_loop().run(self.apublish(envelope))
+        _publisher_loop.run(self.apublish(envelope))
 
     async def check(self, seconds: float = 2.0) -> None:
         async with translated("check the channel layer", seconds):
@@ -174,50 +173,48 @@ class ChannelsBrokerClient(BrokerClient):
 
 
 class _PublisherLoop:
-    """Event loop in a thread, for publishing from code that has no loop. One for each process."""
+    """Event loop in a thread, for publishing from code that has no loop. It starts with the first broadcast."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="django_fastws publisher", daemon=True)
-        self._thread.start()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._of_parents: list[asyncio.AbstractEventLoop | None] = []
+        self.reset()
+        reset_in_child(self)
         atexit.register(self.stop)
+
+    def reset(self) -> None:
+        """Begin anew in a forked child, which has its parent's objects, but not its thread."""
+        self._of_parents.append(self._loop)  # kept: its end here would close what the parent's thread uses
+        self._loop, self._lock = None, threading.Lock()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in the loop and wait for the end."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
             future.result()
         except concurrent.futures.CancelledError as error:
             raise WebSocketConnectionError("cannot broadcast: the process is stopping") from error
 
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="django_fastws publisher", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
     def stop(self) -> None:
         """Close the connections and end the thread."""
-        if self.pid != os.getpid() or self._loop.is_closed():
+        loop = self._loop
+        if loop is None or loop.is_closed():
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join(timeout=2)
         if not self._thread.is_alive():
-            self._loop.close()  # channels-redis closes its connections of this loop here
+            loop.close()  # channels-redis closes its connections of this loop here
 
 
-_current: _PublisherLoop | None = None
-_current_lock = threading.Lock()
-
-
-def _publisher_loop() -> _PublisherLoop:
-    """The publisher loop of this process."""
-    global _current
-    with _current_lock:
-        # A forked child has its parent's object, but not its thread.
-        if _current is None or _current.pid != os.getpid():
-            _current = _PublisherLoop()
-        return _current
-
-
-def _after_fork() -> None:
-    global _current_lock
-    _current_lock = threading.Lock()
-
-
-after_fork_in_child(_after_fork)
+#: Of this process.
+_publisher_loop = _PublisherLoop()

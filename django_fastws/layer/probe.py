@@ -14,12 +14,12 @@ __all__ = ["announce_layer", "first_problem", "layer_problem"]
 logger = logging.getLogger("django_fastws.layer")
 
 _PROBE_SECONDS = 2.0  # for the layer to answer
-_GLANCE_SECONDS = 0.1  # between two looks at whether it is known to be lost
+_POLL_SECONDS = 0.1  # between two looks at whether it is known to be lost
 _LONGEST_PAUSE = 2.0  # seconds between two attempts to reach it
 
 
 async def layer_problem() -> str | None:
-    """Why the channel layer cannot be reached, in a few words; None if it can, or is in this process."""
+    """Reason why the channel layer cannot be reached, in a few words; None if it can, or is in this process."""
     try:
         await check_layer(_PROBE_SECONDS)
     except WebSocketConnectionError as error:
@@ -32,7 +32,7 @@ async def first_problem(probe: asyncio.Task[str | None]) -> str | None:
     while not probe.done():
         if (problem := _known_problem()) is not None:
             return problem
-        await asyncio.wait({probe}, timeout=_GLANCE_SECONDS)
+        await asyncio.wait({probe}, timeout=_POLL_SECONDS)
     return probe.result()
 
 

@@ -15,7 +15,7 @@ from ..websocket import ClientState, WebSocket
 from .access import Access
 from .denials import Denial
 from .limited_connection import LimitedConnection
-from .process import address_of, process_limits
+from .process import counted_address, process_limits
 from .receive_limiter import ReceiveLimiter
 from .recording import record_denial
 from .table import (
@@ -110,7 +110,7 @@ class Admission:
         if rate is not None and (wait := self._handshakes.take(rate, time.monotonic())):
             return HANDSHAKE_RATE.denial(rate, retry_after=wait)
         return self._count(MAX_CONNECTIONS, connection, "") or self._count(
-            MAX_CONNECTIONS_PER_ADDRESS, connection, address_of(connection.scope)
+            MAX_CONNECTIONS_PER_ADDRESS, connection, counted_address(connection.scope)
         )
 
     def _for_the_user(self, connection: LimitedConnection) -> Denial | None:

@@ -25,7 +25,7 @@ from .table import (
     PROCESS_HANDSHAKE_RATE_PER_ADDRESS,
 )
 
-__all__ = ["ProcessLimits", "Statistics", "address_of", "process_limits", "statistics"]
+__all__ = ["ProcessLimits", "Statistics", "counted_address", "process_limits", "statistics"]
 
 
 class ProcessLimits:
@@ -50,7 +50,7 @@ class ProcessLimits:
         """Count a handshake that has come. If this returns None, ``leave()`` is owed."""
         now = time.monotonic()
         rate, by_address, most = conf.handshake_rate, conf.handshake_rate_per_address, conf.max_connections
-        if by_address is not None and (address := address_of(scope)) is not None:
+        if by_address is not None and (address := counted_address(scope)) is not None:
             wait = self._handshakes_by_address.take(address, by_address, now)
             if wait:  # an address over its own rate takes nothing of what is there for all
                 return PROCESS_HANDSHAKE_RATE_PER_ADDRESS.denial(by_address, retry_after=wait)
@@ -65,7 +65,7 @@ class ProcessLimits:
         self._connections.give("")
 
 
-def address_of(scope: Scope) -> str | None:
+def counted_address(scope: Scope) -> str | None:
     """The address that a client is counted as, or its network over IPv6; None where the server tells none."""
     client = scope.get("client")
     return address_key(str(client[0])) if client else None

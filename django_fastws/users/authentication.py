@@ -66,16 +66,16 @@ def load_user(session: Any) -> Any:
 
     if not names_a_user(session):
         return AnonymousUser()
-    request: Any = _Request(session)
+    request: Any = _SessionRequest(session)
     user = get_user(request)
-    if request.session.is_refused:
+    if request.session.is_denied:
         _empty(session)
     for key, value in request.session.changes.items():
         _change(session, key, value)
     return user
 
 
-class _Request:
+class _SessionRequest:
     """Request, as far as ``get_user()`` needs one."""
 
     def __init__(self, session: Any) -> None:
@@ -87,7 +87,7 @@ class _Session:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self.is_refused = False
+        self.is_denied = False
         self.changes: dict[str, Any] = {}
 
     def __getitem__(self, key: str) -> Any:
@@ -103,7 +103,7 @@ class _Session:
         """The browser might never learn of the new key, and would be logged out by that."""
 
     def flush(self) -> None:
-        self.is_refused = True
+        self.is_denied = True
 
 
 def names_a_user(session: Any) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import threading
 import time
 
 from .._core.control import CloseRequest, encode
+from .._core.forks import reset_in_child
 from ..layer import get_broker
 from ..loops import running_loop
 
@@ -30,10 +30,11 @@ class BackgroundPublisher:
     """
 
     def __init__(self) -> None:
-        self._reset()
+        self.reset()
+        reset_in_child(self)
 
-    def _reset(self) -> None:
-        self._pid = os.getpid()
+    def reset(self) -> None:
+        """Begin anew in a forked child: it has no threads, and what is pending is published by its parent."""
         self._lock = threading.Lock()
         self._pending: list[tuple[CloseRequest, threading.Event]] = []
         self._thread: threading.Thread | None = None
@@ -43,8 +44,6 @@ class BackgroundPublisher:
 
         What takes longer, because Redis is away, goes on in the thread; what fails is logged.
         """
-        if self._pid != os.getpid():  # a fork has no threads, and what is pending is published by its parent
-            self._reset()
         done = threading.Event()
         with self._lock:
             if len(self._pending) + len(requests) > _MOST_PENDING:
@@ -64,7 +63,7 @@ class BackgroundPublisher:
 
     def drain(self) -> None:
         """Give what is pending at the end of the process a second."""
-        if self._pid == os.getpid() and (thread := self._thread) is not None:
+        if (thread := self._thread) is not None:
             thread.join(_LONGEST_WAIT)
 
     def _run(self) -> None:

@@ -68,7 +68,7 @@ class Users:
         await self._subscriptions.wait(GROUP)
 
     def unexpect(self) -> None:
-        """Nobody is logged in after all, or the socket is over."""
+        """Take back one ``expect()``: nobody is logged in after all, or the socket is over."""
         self._expected -= 1
         self._stop_if_idle()
 

@@ -90,7 +90,7 @@ def _stored_users(pks: set[Any]) -> dict[Any, Any]:
 
 
 def _reason_to_close(one: Identity, user: Any) -> str:
-    """Why a user would not be let in with this session; "" for one who would be."""
+    """Reason why a user would be denied with this session; "" for one who would be let in."""
     if user is None:
         return ACCOUNT_DELETED
     if not _is_let_in(one, user):

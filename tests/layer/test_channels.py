@@ -1,8 +1,14 @@
 """A layer that knows only channels and groups, and what comes from it that is no message."""
 
 import asyncio
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
 
 from django_fastws._core.envelope import BROADCAST, Envelope
+from django_fastws.layer import channels
 from django_fastws.layer.channels import ChannelsBroker, ChannelsBrokerClient
 
 HELLO = Envelope(BROADCAST, "group", "hi")
@@ -53,22 +59,50 @@ async def test_what_is_no_message_is_said_once_and_ends_nothing(caplog, monkeypa
 
 
 async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_each_of_it(monkeypatch):
-    pauses, sleep = [], asyncio.sleep
+    pauses = []
 
     async def noted(seconds):
         pauses.append(seconds)
-        await sleep(0)
+        await asyncio.sleep(0)
 
     got, layer = [], Layer()
     client = ChannelsBroker(layer).client(got.append)
     await client.subscribe("group")
-    monkeypatch.setattr(asyncio, "sleep", noted)
+    monkeypatch.setattr(channels, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": noted}))
     for _ in range(1000):
         layer.waiting.put_nowait(ValueError("cannot decode"))
     layer.waiting.put_nowait(HELLO.encode())
     async with asyncio.timeout(5):
-        while not got:
-            await sleep(0)
+        while not got:  # noqa: ASYNC110
+            await asyncio.sleep(0)
     assert len(pauses) == 1000
     assert sum(pauses) < 1
     await client.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
+def test_a_forked_child_publishes_through_a_loop_of_its_own_and_its_parent_goes_on(monkeypatch):
+    published, publisher = [], channels._PublisherLoop()
+    monkeypatch.setattr(channels, "_publisher_loop", publisher)
+
+    class Sent(Layer):
+        async def group_send(self, group, message):
+            published.append((message["text"], asyncio.get_running_loop()))
+
+    broker = ChannelsBroker(Sent())
+    try:
+        broker.publish(Envelope(BROADCAST, "group", "parent"))
+        pid = os.fork()
+        if not pid:
+            signal.alarm(10)  # instead of waiting for a thread that it does not have
+            try:
+                broker.publish(Envelope(BROADCAST, "group", "child"))
+            finally:
+                os._exit(len({loop for _, loop in published}))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+        broker.publish(Envelope(BROADCAST, "group", "parent again"))
+        assert [text for text, _ in published] == ["parent", "parent again"]
+        assert len({loop for _, loop in published}) == 1
+    finally:
+        publisher.stop()

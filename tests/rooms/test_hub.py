@@ -17,7 +17,7 @@ from django_fastws._core.envelope import BROADCAST, Envelope, decode
 from django_fastws._core.fanout import BATCH_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.layer.decoding import DecodingErrors
+from django_fastws.layer.decoding_errors import DecodingErrors
 from django_fastws.rooms import scheduler, subscriptions
 from django_fastws.rooms.hub import Hub, current_hub
 from django_fastws.testing import connect

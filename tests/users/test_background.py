@@ -1,6 +1,8 @@
 """The background publisher: what receivers of signals hand over, how long they wait, and what is lost."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
 
@@ -9,7 +11,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from django_fastws.users.background import publisher
+from django_fastws._core.control import CloseRequest
+from django_fastws.users.background import BackgroundPublisher, publisher
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.brokers import fake_broker
 from tests.users.closing import logged_in
@@ -121,3 +124,28 @@ async def test_of_a_transaction_everybody_is_closed_and_nobody_of_a_savepoint_th
         await sync_to_async(work)()
         assert [await ended(one), await ended(three)] == [INACTIVE] * 2
         assert await still_answers(two)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
+def test_a_forked_child_publishes_its_own_and_leaves_to_its_parent_what_that_has_pending(hanging, monkeypatch):
+    monkeypatch.setattr("django_fastws.users.background._LONGEST_WAIT", 0)
+    background = BackgroundPublisher()
+    background.publish([CloseRequest("users.parent", 4401, "over")])
+    while not hanging:
+        time.sleep(0.001)
+    background.publish([CloseRequest("users.pending", 4401, "over")])
+    pid = os.fork()
+    if not pid:
+        signal.alarm(10)  # instead of waiting for a thread that it does not have
+        try:
+            done = []
+            take = fake_broker(publish=lambda envelope: done.append(envelope.fields["user"]))
+            monkeypatch.setattr("django_fastws.users.background.get_broker", take)
+            background.publish([CloseRequest("users.child", 4401, "over")])
+            while not done:
+                time.sleep(0.001)
+        finally:
+            os._exit(int(done != ["users.child"]))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(hanging) == 1

@@ -12,7 +12,7 @@ from ..._core.channel_queue import ChannelQueue
 from ..._core.envelope import decode
 from ..._core.sequences import Sequences
 from ..broker import Deliver
-from ..decoding import DecodingErrors
+from ..decoding_errors import DecodingErrors
 
 __all__ = ["DeliveryQueue"]
 

@@ -153,7 +153,7 @@ class ReconnectingConnection:
         raise NotImplementedError
 
     def _allowed_silence(self, connection: RedisConnection) -> float:
-        """For how many heartbeats Redis may say nothing; 0 if nothing is expected of it."""
+        """Number of heartbeats for which Redis may say nothing; 0 if nothing is expected of it."""
         raise NotImplementedError
 
     def _probe(self, connection: RedisConnection) -> None:

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from django_fastws._core.envelope import UnknownVersion
-from django_fastws.layer.decoding import DecodingErrors
+from django_fastws.layer.decoding_errors import DecodingErrors
 
 
 @pytest.mark.parametrize(
