@@ -13,10 +13,10 @@ import uuid
 import pytest
 
 from django_fastws import Response
+from tests.clients.handlers import KINDS, Feed, once
 
 from .conftest import run, running
 from .peers import HOST, PATIENCE, read_request, soon
-from .test_options import KINDS, Feed, once
 from .web import Answer, Web
 
 

@@ -16,11 +16,11 @@ from django_fastws import WebSocketDisconnect
 from django_fastws.checks import check_eviction
 from django_fastws.clients.lease import Lease, LeaseLost
 from django_fastws.clients.lease_clock import now
+from tests.clients.handlers import by_async_for
 from tests.support.processes import RedisServer, free_port, stopped
 
 from .conftest import running
 from .peers import closing, listen, soon
-from .test_reconnect import by_async_for
 
 pytestmark = pytest.mark.redis
 

@@ -1,30 +1,24 @@
-"""The options of @app.ws, each against a real server."""
+"""The options of @app.ws: url and headers as callables, timeouts and sizes; each against a real server."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import functools
-import ssl
-import threading
 import time
 
 import pytest
 from django.db import connection as database
 
 from django_fastws import WebSocketDisconnect
-from django_fastws.clients import connecting as opening
+from tests.clients.handlers import KINDS, Feed, once
 
 from .conftest import run, running
 from .peers import (
-    HOST,
     closing,
     echo,
     frame,
     listen,
     read_close,
     read_frame,
-    read_request,
     shake_hands,
     silence,
     soon,
@@ -35,63 +29,8 @@ REFUSED = [(503, {})] * 2
 LIBRARIES = ("websockets", "picows", "plain")
 
 
-async def once(ws):
-    """A handler that makes sure of the connection and returns."""
-    await ws.send("once")
-    await ws.recv()
-
-
 # url and headers, as callables
 
-
-class Feed:
-    """Callables of every kind.
-
-    Attributes:
-        calls: for each call, whether it was in the thread of the event loop.
-    """
-
-    def __init__(self, url):
-        self.url = url
-        self.calls = []
-
-    def _answer(self):
-        self.calls.append(threading.current_thread() is threading.main_thread())
-        return f"{self.url}/{len(self.calls)}"
-
-    def sync(self):
-        return self._answer()
-
-    async def asynchronous(self):
-        await asyncio.sleep(0)
-        return self._answer()
-
-    def returns_awaitable(self):
-        return self.asynchronous()
-
-
-class CallableObject:
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self):
-        return self.function()
-
-
-class AsyncCallableObject(CallableObject):
-    async def __call__(self):
-        return await self.function()
-
-
-KINDS = {
-    "function": lambda feed: feed.sync,
-    "coroutine function": lambda feed: feed.asynchronous,
-    "function that returns an awaitable": lambda feed: feed.returns_awaitable,
-    "object": lambda feed: CallableObject(feed.sync),
-    "object with an async __call__": lambda feed: AsyncCallableObject(feed.asynchronous),
-    "partial": lambda feed: functools.partial(feed.sync),
-    "partial of a coroutine function": lambda feed: functools.partial(feed.asynchronous),
-}
 
 IN_THE_LOOP = {kind: "coroutine" in kind or "async" in kind or "awaitable" in kind for kind in KINDS}
 
@@ -275,253 +214,6 @@ async def test_an_invalid_url_from_a_callable_ends_its_route_at_once(app, log, u
     assert not await run(app)
     assert len(log.endings) == 1
     assert words in log.endings[0]
-
-
-# What the handshake offers
-
-
-async def test_subprotocols_are_offered_in_order_and_the_agreed_one_is_told(app, peer):
-    server = await peer(subprotocols=["v1", "v2"])
-    agreed = []
-
-    @app.ws(server.url, subprotocols=("v3", "v2", "v1"))
-    async def look(ws):
-        agreed.append(ws.subprotocol)
-
-    assert await run(app)
-    assert server.visits[0].headers["Sec-WebSocket-Protocol"] == "v3, v2, v1"
-    assert agreed == [server.visits[0].connection.subprotocol]
-    assert agreed[0] in ("v1", "v2")
-
-
-async def test_origin_is_sent(app, peer):
-    server = await peer(origins=["https://example.com"])
-    app.ws(server.url, origin="https://example.com")(once)
-    assert await run(app)
-    assert server.visits[0].headers["Origin"] == "https://example.com"
-
-
-async def test_without_origin_there_is_none(app, peer):
-    server = await peer()
-    app.ws(server.url)(once)
-    assert await run(app)
-    assert "Origin" not in server.visits[0].headers
-
-
-@pytest.mark.parametrize(("options", "is_offered"), [({}, True), ({"compression": None}, False)])
-async def test_compression_is_offered_unless_it_is_none(app, peer, options, is_offered):
-    server = await peer()
-    got = []
-
-    @app.ws(server.url, **options)
-    async def converse(ws):
-        await ws.send("x" * 100_000)
-        got.append(await ws.recv_str())
-
-    assert await run(app)
-    assert ("permessage-deflate" in server.visits[0].headers.get("Sec-WebSocket-Extensions", "")) is is_offered
-    assert bool(server.visits[0].connection.protocol.extensions) is is_offered
-    assert got == ["x" * 100_000]
-
-
-async def test_user_and_password_of_the_url_are_sent_as_basic_authorization(app, peer):
-    server = await peer()
-    app.ws(server.url.replace("//", "//ada:opensesame@"))(once)
-    assert await run(app)
-    wanted = base64.b64encode(b"ada:opensesame").decode()
-    assert server.visits[0].headers["Authorization"] == f"Basic {wanted}"
-
-
-# TLS
-
-
-async def test_a_private_authority_is_accepted_through_ssl(app, peer, certificates):
-    server = await peer(ssl=certificates.server())
-    app.ws(server.url, ssl=certificates.client())(once)
-    assert await run(app)
-
-
-@pytest.mark.parametrize(
-    ("expired", "trusts", "words"),
-    [
-        (False, False, "bad certificate: unable to get local issuer certificate"),
-        (True, True, "bad certificate: certificate has expired"),
-    ],
-)
-async def test_a_bad_certificate_ends_the_route_at_once(app, peer, certificates, log, expired, trusts, words):
-    server = await peer(ssl=certificates.server(expired=expired))
-    context = certificates.client() if trusts else None
-    app.ws(server.url, ssl=context, reconnect=True, max_retries=-1)(once)
-    assert not await run(app)
-    assert (log.endings, server.visits) == ([words], [])
-
-
-async def test_a_certificate_of_another_name_is_bad(app, peer, certificates, log):
-    server = await peer(ssl=certificates.server())
-    url = server.url.replace(HOST, "localhost")
-    app.ws(url, ssl=certificates.client(), reconnect=True, max_retries=-1)(once)
-    assert not await run(app)
-    assert log.endings[0].startswith("bad certificate: ")
-
-
-async def test_tls_to_a_server_without_it_may_pass(app, peer, log):
-    """It is what a proxy says whose backend is being restarted."""
-    server = await peer()
-    app.ws(server.url.replace("ws:", "wss:"), ssl=ssl.create_default_context(), reconnect=True, max_retries=1)(once)
-    assert not await run(app)
-    assert len(log.endings) == 2
-
-
-# A proxy
-
-
-class Proxy:
-    """An HTTP proxy that knows CONNECT.
-
-    Args:
-        status: of its answers; 200 makes the connection.
-    """
-
-    def __init__(self, status=200, headers="", cut=False):
-        self.requests = []
-        self.status, self.headers, self.cut = status, headers, cut
-
-    async def __call__(self, reader, writer, number):
-        request = await read_request(reader)
-        self.requests.append(request)
-        if self.cut:
-            return
-        writer.write(f"HTTP/1.1 {self.status} whatever\r\n{self.headers}Content-Length: 0\r\n\r\n".encode())
-        if self.status != 200:
-            await writer.drain()
-            await silence(reader, writer)
-            return
-        host, _, port = request.split()[1].rpartition(":")
-        there, back = await asyncio.open_connection(host, int(port))
-        try:
-            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
-        finally:
-            back.close()
-
-    @staticmethod
-    async def _copy(reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.write_eof()
-
-
-async def test_a_proxy_is_used(app, peer, raw_peer):
-    server, proxy = await peer(), Proxy()
-    door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"http://ada:open%40sesame%3A@{HOST}:{door.port}")(once)
-    assert await run(app)
-    assert proxy.requests[0].startswith(f"CONNECT {HOST}:{server.port} HTTP/1.1\r\n")
-    assert base64.b64encode(b"ada:open@sesame:").decode() in proxy.requests[0]
-    assert len(server.visits) == 1
-
-
-async def test_tls_goes_through_a_proxy(app, peer, raw_peer, certificates):
-    server, proxy = await peer(ssl=certificates.server()), Proxy()
-    door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"http://{HOST}:{door.port}", ssl=certificates.client())(once)
-    assert await run(app)
-    assert len(proxy.requests) == 1
-
-
-class Socks:
-    """A SOCKS5 proxy (RFC 1928) that asks for no password and knows IPv4."""
-
-    def __init__(self):
-        self.asked = []
-
-    async def __call__(self, reader, writer, number):
-        _, methods = await reader.readexactly(2)
-        await reader.readexactly(methods)
-        writer.write(b"\x05\x00")
-        await reader.readexactly(4)
-        host, port = await reader.readexactly(4), await reader.readexactly(2)
-        self.asked.append((".".join(map(str, host)), int.from_bytes(port, "big")))
-        writer.write(b"\x05\x00\x00\x01" + bytes(6))
-        there, back = await asyncio.open_connection(*self.asked[-1])
-        try:
-            await asyncio.gather(Proxy._copy(reader, back), Proxy._copy(there, writer))
-        finally:
-            back.close()
-
-
-async def test_a_socks_proxy_is_used(app, peer, raw_peer):
-    server, proxy = await peer(), Socks()
-    door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"socks5://{HOST}:{door.port}")(once)
-    assert await run(app)
-    assert proxy.asked == [(HOST, server.port)]
-
-
-async def test_a_socks_proxy_without_the_package_for_it_ends_the_route_at_once(app, peer, monkeypatch, log):
-    async def without(*args, **options):
-        raise ImportError("connecting through a SOCKS proxy requires python-socks")
-
-    monkeypatch.setattr(opening, "connect", without)
-    server = await peer()
-    app.ws(server.url, proxy=f"socks5://{HOST}:1", reconnect=True, max_retries=-1)(once)
-    assert not await run(app)
-    assert log.endings == ["connecting through a SOCKS proxy requires python-socks"]
-
-
-@pytest.mark.parametrize(("proxy", "is_used"), [(True, True), (None, False), (False, False)])
-async def test_the_systems_proxy_is_used_unless_proxy_says_no(app, peer, raw_peer, monkeypatch, proxy, is_used):
-    server, there = await peer(), Proxy()
-    door = await raw_peer(there)
-    for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", f"http://{HOST}:{door.port}")
-    app.ws(server.url, proxy=proxy)(once)
-    assert await run(app)
-    assert bool(there.requests) is is_used
-
-
-@pytest.mark.parametrize("status", [502, 503, 504, 429])
-async def test_a_proxys_status_that_may_pass_is_retried(app, peer, raw_peer, log, status):
-    server, proxy = await peer(), Proxy(status)
-    door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"http://{HOST}:{door.port}", reconnect=True, max_retries=2)(once)
-    assert not await run(app)
-    assert log.endings == [f"the proxy answered {status} whatever"] * 3
-
-
-async def test_a_proxy_that_hangs_up_is_asked_again(app, peer, raw_peer, log):
-    server, proxy = await peer(), Proxy(cut=True)
-    door = await raw_peer(proxy)
-    app.ws(server.url, proxy=f"http://{HOST}:{door.port}", reconnect=True, max_retries=2)(once)
-    assert not await run(app)
-    assert log.endings == ["the proxy closed the connection without an answer"] * 3
-
-
-@pytest.mark.parametrize(
-    ("proxy", "status", "words"),
-    [
-        ("http://ada:opensesame@{door}", 407, "the proxy answered 407 whatever"),
-        ("ftp://ada:opensesame@{door}", 200, "isn't a valid proxy"),
-    ],
-)
-async def test_a_proxy_that_cannot_work_ends_the_route_at_once(app, peer, raw_peer, log, proxy, status, words):
-    server, door = await peer(), await raw_peer(Proxy(status))
-    app.ws(server.url, proxy=proxy.format(door=f"{HOST}:{door.port}"), reconnect=True, max_retries=-1)(once)
-    assert not await run(app)
-    assert len(log.endings) == 1
-    assert words in log.endings[0]
-    assert "opensesame" not in log.text
-
-
-# Limits of time
-
-
-async def test_open_timeout_gives_up_on_a_peer_that_never_answers_the_handshake(app, raw_peer, log):
-    server = await raw_peer(silence)
-    app.ws(server.url, open_timeout=0.05, reconnect=True, max_retries=2)(once)
-    assert not await run(app)
-    assert log.endings == ["timed out during opening handshake"] * 3
-    assert server.count == 3
 
 
 async def test_ping_timeout_finds_a_peer_that_never_answers_pings(app, raw_peer, log):

@@ -12,10 +12,10 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from django_fastws import WebSocketDisconnect
+from tests.clients.handlers import by_async_for, by_ping, by_recv, by_recv_caught, by_send, by_send_caught
 
 from .conftest import running
 from .peers import frame, listen, read_close, shake_hands, silence, soon
-from .test_reconnect import by_async_for, by_ping, by_recv, by_recv_caught, by_send, by_send_caught
 
 
 async def by_a_forgiving_loop(ws):

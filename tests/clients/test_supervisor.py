@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from tests.clients.handlers import by_async_for, once
+
 from .conftest import run, running
 from .peers import closing, listen, silence, soon
-from .test_options import once
-from .test_reconnect import by_async_for
 
 
 async def test_the_log_tells_the_story_of_a_run(app, peer, log):

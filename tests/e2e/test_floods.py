@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.client import RawClient, make_frame
-from tests.server.test_bounds import MEGABYTE, grows_little
+from tests.server.client import MEGABYTE, RawClient, grows_little, make_frame
 from tests.site.client import connect
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]

@@ -6,15 +6,37 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from tests.site.client import LIMIT
 from tests.support.processes import HOST, ASGIServer
 
-__all__ = ["Answer", "Connection", "Frame", "RawClient", "fetch", "make_frame", "memory_kb", "scripted", "told"]
+__all__ = [
+    "Answer",
+    "Connection",
+    "FEW_KB",
+    "Frame",
+    "LIMITED",
+    "MEGABYTE",
+    "RawClient",
+    "chunk",
+    "descriptors",
+    "fetch",
+    "grows_little",
+    "make_frame",
+    "memory_kb",
+    "scripted",
+    "told",
+]
+
+MEGABYTE = 1024 * 1024
+FEW_KB = 12 * 1024  # that a server may grow by, whatever it is sent
+LIMITED = 100_000  # bytes, of the largest body that the fixture ``limited`` takes
 
 
 class Answer(NamedTuple):
@@ -235,3 +257,32 @@ def make_frame(opcode: int, payload: bytes = b"", *, final: bool = True, rsv: in
     else:
         head = struct.pack("!BBQ", first, mask | 127, size)
     return head + (b"\0\0\0\0" if masked else b"") + payload
+
+
+def chunk(data: bytes, extension: bytes = b"") -> bytes:
+    """A chunk of a body (RFC 9112 section 7.1)."""
+    return b"%x%s\r\n%s\r\n" % (len(data), extension, data)
+
+
+@contextlib.contextmanager
+def grows_little(server: ASGIServer, kilobytes: int = FEW_KB) -> Iterator[None]:
+    """The server takes no more memory than that in the block."""
+    before = memory_kb(server)
+    yield
+    assert memory_kb(server) - before < kilobytes
+
+
+def descriptors(server: ASGIServer, port: int) -> int:
+    """How many of a server's sockets are connected to a port."""
+    assert server.process is not None
+    inodes = set()
+    with open("/proc/net/tcp") as table:
+        for line in table.read().splitlines()[1:]:
+            fields = line.split()
+            if fields[2].endswith(f":{port:04X}"):
+                inodes.add(f"socket:[{fields[9]}]")
+    directory = f"/proc/{server.process.pid}/fd"
+    links = [
+        os.readlink(f"{directory}/{name}") for name in os.listdir(directory) if os.path.lexists(f"{directory}/{name}")
+    ]
+    return sum(link in inodes for link in links)

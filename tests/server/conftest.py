@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import check_log
+from tests.server.client import LIMITED
 from tests.support.processes import ASGIServer
 
 PLAIN = "tests.server.plain:application"
@@ -57,3 +58,11 @@ def serve_plain(serve: Callable[..., ASGIServer]) -> Callable[..., ASGIServer]:
         return serve("runws_server", app=PLAIN, options=options, **more)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def limited() -> Iterator[ASGIServer]:
+    """A server that takes bodies of 100,000 bytes, and 300,000 bytes of all bodies together."""
+    settings = {"FASTWS_MAX_BODY_BYTES": LIMITED, "FASTWS_MAX_SPOOL_BYTES": 3 * LIMITED}
+    with ASGIServer("runws_server", app=PLAIN, settings=settings) as server:
+        yield server

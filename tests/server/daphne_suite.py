@@ -22,11 +22,11 @@ ADDED = {"websocket": {"http_version", "extensions", "state"}, "http": {"state"}
 
 #: What our server does differently on purpose, by the name of daphne's test; the tests of ours are in brackets.
 DIFFERENT = {
-    "test_root_path_header": "any client could send Daphne-Root-Path (test_headers.py)",
-    "test_root_path": "any client could send Daphne-Root-Path (test_headers.py)",
+    "test_root_path_header": "any client could send Daphne-Root-Path (test_request_headers.py)",
+    "test_root_path": "any client could send Daphne-Root-Path (test_request_headers.py)",
     "test_x_forwarded_for_parsed": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
     "test_xff": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
-    "test_request_body_chunking": "a body is passed on as it comes, whatever daphne's buffer size (test_bodies.py)",
+    "test_request_body_chunking": "a body is passed on as it comes, whatever the buffer size (test_request_events.py)",
     "test_headers_type": "names and values of headers may be str (core/test_headers.py)",
     "test_headers_type_raw": "names and values of headers may be str (core/test_headers.py)",
 }

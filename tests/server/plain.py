@@ -12,9 +12,8 @@ import resource
 from typing import Any
 from urllib.parse import parse_qs
 
+from tests.server.client import MEGABYTE
 from tests.site.reports import tell, told
-
-MEGABYTE = 1024 * 1024
 
 #: Everything that the lifespan has done so far.
 LIFE: list[str] = []

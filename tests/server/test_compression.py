@@ -7,12 +7,11 @@ import zlib
 
 import pytest
 
-from tests.server.client import RawClient, fetch, make_frame, memory_kb, told
+from tests.server.client import MEGABYTE, RawClient, fetch, make_frame, memory_kb, told
 from tests.site.client import connect, token
 
 pytestmark = pytest.mark.server
 
-MEGABYTE = 1024 * 1024  # the limit of a message
 MESSAGES = ["größe ✓ " * 1000, b"\x00" * 100_000, "", b"", "x"]
 
 

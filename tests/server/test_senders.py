@@ -7,12 +7,10 @@ import contextlib
 
 import pytest
 
-from tests.server.client import Connection, RawClient, memory_kb, told
+from tests.server.client import MEGABYTE, Connection, RawClient, memory_kb, told
 from tests.site.client import LIMIT, token
 
 pytestmark = pytest.mark.server
-
-MEGABYTE = 1024 * 1024
 
 
 @contextlib.asynccontextmanager

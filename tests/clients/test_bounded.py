@@ -1,4 +1,4 @@
-"""Upstreams that flood: with pings whose pongs they never read, and with fragments without end."""
+"""Bounds of a connection: pings whose pongs the peer never reads, and fragments without end."""
 
 from __future__ import annotations
 

@@ -11,9 +11,8 @@ import pytest
 
 from django_fastws.server.reading import most_fragments
 from tests.conftest import check_log
-from tests.server.client import RawClient, make_frame, told
+from tests.server.client import MEGABYTE, RawClient, grows_little, make_frame, told
 from tests.server.conftest import PLAIN
-from tests.server.test_bounds import MEGABYTE, grows_little
 from tests.site.client import connect, token
 from tests.support.processes import ASGIServer
 

@@ -1,4 +1,4 @@
-"""The WebSocket of an outbound route: the same object as on the server, in both spellings."""
+"""The WebSocket of an outbound route: the same object as on the server, in both spellings; and its reset."""
 
 from __future__ import annotations
 
@@ -613,3 +613,32 @@ async def test_close_gives_up_on_a_peer_that_reads_nothing(app, raw_peer, log):
 def test_a_library_that_does_not_show_its_frames_is_done_when_it_is_closed():
     connection = SimpleNamespace(state=State.CLOSED, protocol=SimpleNamespace(close_rcvd=None))
     assert WebsocketsTransport(connection, "ws://example.com/").ended() == (1006, "")
+
+
+async def test_after_a_reset_nothing_more_goes_out(app, raw_peer):
+    """The holder of a lease that is over must not be heard any more, also by a peer that reads late."""
+    is_reset, ends = asyncio.Event(), []
+
+    async def behave(reader, writer, number):
+        await shake_hands(reader, writer)
+        await is_reset.wait()
+        try:
+            while await reader.read(65536):
+                pass
+            ends.append("all was sent")
+        except ConnectionResetError:
+            ends.append("reset")
+
+    server = await raw_peer(behave, limit=4096)
+
+    @app.ws(server.url, ping_interval=None, compression=None)
+    async def feed(ws):
+        connection = ws._transport.connection
+        while not connection.transport.get_write_buffer_size():  # first the system's buffers are filled
+            await ws.send("x" * 10_000)
+        ws._transport.reset()
+        is_reset.set()
+        await soon(lambda: ends)
+
+    await run(app)
+    assert ends == ["reset"]

@@ -1,4 +1,4 @@
-"""Headers at the server: which it believes, which it takes, and which it lets out."""
+"""Headers of a request: which the server believes, and which it takes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import json
 import struct
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from twisted.web.http_headers import Headers
 
 from django_fastws.server.request_headers import take_headers
-from tests.conftest import tracebacks
-from tests.server.client import RawClient, fetch
+from tests.server.client import RawClient
 from tests.site.client import LIMIT
 from tests.support.processes import HOST, ASGIServer, free_port
 
@@ -135,64 +133,6 @@ async def test_empty_elements_of_a_list_of_subprotocols_are_none(plain, values, 
     async with RawClient(plain(), "/scope/", headers=headers) as client:
         assert client.status == 101
         assert json.loads((await client.receive()).payload)["subprotocols"] == names
-
-
-# Which are let out
-
-
-def replying(*messages: dict[str, Any]) -> str:
-    return f"/reply/?script={quote(repr(messages))}"
-
-
-START = {"type": "http.response.start", "status": 200}
-BODY = {"type": "http.response.body", "body": b"ok"}
-
-
-@server_test
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [{**START, "headers": [(b"x-user", b"a\r\nset-cookie: evil=1")]}, BODY],
-        [{**START, "headers": [(b"location", b"/\nset-cookie: evil=1")]}, BODY],
-        [{**START, "headers": [(b"x\r\nset-cookie: evil=1\r\ny", b"a")]}, BODY],
-        [{**START, "headers": [(b"x-user", b"a\0b")]}, BODY],
-        [{**START, "headers": [(b"", b"a")]}, BODY],
-        [{**START, "headers": [(b"x y", b"a")]}, BODY],
-        [{**START, "headers": [(b"x-user", 5)]}, BODY],
-        [{**START, "headers": ["ab"]}, BODY],
-        [{**START, "headers": 5}, BODY],
-        [{**START, "headers": [(b"content-length", b"2"), (b"content-length", b"3")]}, BODY],
-        [{**START, "headers": [(b"content-length", b"+2")]}, BODY],
-        [{"type": "http.response.start"}, BODY],
-        [{**START, "status": "200"}, BODY],
-        [{**START, "status": 1000}, BODY],
-        [START, {**BODY, "body": "text"}],
-        [START, {**BODY, "body": 5}],
-    ],
-    ids=lambda messages: repr(messages)[33:90],
-)
-async def test_an_answer_over_http_that_cannot_be_sent_is_a_500_and_logged_once(serve_shared, messages):
-    start = serve_shared.log_size()
-    answer = await fetch(serve_shared, replying(*messages))
-    assert answer.status == 500
-    assert not {"set-cookie", "x-user", "location"} & set(answer.headers)
-    assert len(tracebacks(serve_shared.log(start))) == 1
-
-
-@server_test
-async def test_an_answer_over_http_that_can_be_sent_is_sent(serve_shared):
-    headers = [(b"X-User", b" a\tb\x01 "), (b"x-text", b"gr\xf6\xdfe"), (b"Transfer-Encoding", b"chunked")]
-    answer = await fetch(serve_shared, replying({**START, "headers": [*headers, (b"content-length", b"2")]}, BODY))
-    assert (answer.status, answer.body) == (200, b"ok")
-    assert answer.headers["x-user"] == "a\tb\x01"
-    assert answer.headers["x-text"] == "größe"
-    assert "transfer-encoding" not in answer.headers
-
-
-@pytest.fixture(scope="module")
-def serve_shared():
-    with ASGIServer("runws_server", app="tests.server.plain:application") as server:
-        yield server
 
 
 # The PROXY protocol

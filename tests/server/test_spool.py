@@ -1,0 +1,77 @@
+"""All bodies together: what they may take, and when it is free again."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from tests.server.client import LIMITED, Connection, fetch, told
+from tests.site.client import token, until
+from tests.support.processes import ASGIServer
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def server(plain):
+    return plain()
+
+
+async def spools(server: ASGIServer) -> int:
+    return (await fetch(server, "/spools/")).json()["files"]
+
+
+# All bodies together
+
+
+async def test_unfinished_uploads_do_not_fill_the_disk_and_free_it_when_they_end(limited):
+    async def fills() -> None:
+        async with Connection(limited) as late:
+            await late.head("/upload/", f"Content-Length: {LIMITED}")
+            await late.write(b"x" * LIMITED)
+            status, body = await late.answer()
+            assert (status, body) == (503, b"Service Unavailable: there is no room for the body")
+            assert await late.is_closed()
+
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            client = await stack.enter_async_context(Connection(limited))
+            await client.head("/upload/", f"Content-Length: {LIMITED}")
+            await client.write(b"x" * (LIMITED - 1))
+
+        async def is_refused() -> bool:
+            with contextlib.suppress(AssertionError, ConnectionError):
+                await fills()
+                return True
+            return False
+
+        await until(is_refused)
+        async with Connection(limited) as small:
+            await small.head("/upload/", "Content-Length: 0")
+            assert (await small.facts())["bytes"] == 0
+
+    async def is_taken() -> bool:
+        async with Connection(limited) as client:
+            await client.head("/upload/", f"Content-Length: {LIMITED}")
+            await client.write(b"x" * LIMITED)
+            return (await client.answer())[0] == 200
+
+    await until(is_taken)
+    assert await spools(limited) == 0
+
+
+async def test_a_disconnect_frees_the_spool_at_once_and_is_told(server):
+    name = token()
+    async with Connection(server) as client:
+        await client.head(f"/upload/{name}?hold", "Content-Length: 1000000")
+        await client.write(b"x" * 1_000_000)
+        await told(server, name)
+        assert await spools(server) == 1
+
+    async def is_free() -> bool:
+        return await spools(server) == 0
+
+    await until(is_free)
+    await fetch(server, f"/go/{name}")
+    assert await told(server, f"gone%20{name}") == {"type": "http.disconnect"}

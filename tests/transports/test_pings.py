@@ -1,0 +1,80 @@
+"""Pings and pongs on daphne: round trips, and answers from under middleware; on its own protocol objects."""
+
+import asyncio
+
+import pytest
+
+from django_fastws import WebSocketDisconnect
+from django_fastws._core.messages import Payload
+from django_fastws.transports import pings
+from django_fastws.transports.find import find_transport
+from tests.transports.connections import DAPHNE, connected, on
+from tests.transports.fakes import start, turns, wrapping
+
+# Pings
+
+
+@on(*DAPHNE)
+async def test_a_ping_returns_when_its_own_pong_has_come(kind):
+    async with connected(kind) as connection:
+        transport, client, protocol = connection.transport, connection.client, connection.protocol
+        first, second = start(transport.ping()), start(transport.ping())
+        await turns()
+        assert len(transport._pings) == 2
+        protocol.onPong(b"another")
+        await turns()
+        assert not first.done()
+        assert not second.done()
+        reading = start(client.receive())  # which answers
+        assert await asyncio.wait_for(first, 5) > 0
+        assert await asyncio.wait_for(second, 5) > 0
+        assert len(transport._pings) == 0
+        reading.cancel()
+
+
+@on(*DAPHNE)
+async def test_daphnes_own_listening_for_pongs_goes_on(kind, monkeypatch):
+    async with connected(kind) as connection:
+        heard = []
+        monkeypatch.setattr(type(connection.protocol), "onPong", lambda self, payload: heard.append(payload))
+        pinging = start(connection.transport.ping())
+        await turns()
+        (payload,) = connection.transport._pings._waiting
+        connection.protocol.onPong(payload)
+        await pinging
+        assert heard == [payload]
+
+
+@on(*DAPHNE)
+async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
+    async with connected(kind) as connection:
+        waiting = start(connection.transport.ping())
+        await turns()
+        connection.transport.release()
+        with pytest.raises(WebSocketDisconnect):
+            await asyncio.wait_for(waiting, 5)
+        assert "onPong" not in vars(connection.protocol)
+    monkeypatch.setattr(pings, "_GLANCE", 0.05)
+    async with connected(kind) as connection:
+        waiting = start(connection.transport.ping())
+        await turns()
+        connection.client.reset()
+        with pytest.raises(WebSocketDisconnect) as raised:
+            await asyncio.wait_for(waiting, 5)
+        assert raised.value.code == 1006
+        for call in (connection.transport.ping, connection.transport.pong):
+            with pytest.raises(WebSocketDisconnect):
+                await call()
+
+
+@on(DAPHNE[0])
+@pytest.mark.parametrize("wrapped", ["receive", "send"])
+async def test_pongs_go_out_also_from_under_middleware(kind, wrapped):
+    async with connected(kind) as connection:
+        transport = connection.transport
+        functions = {"receive": transport.receive, "send": transport.send}
+        functions[wrapped] = wrapping(functions[wrapped], [])
+        await find_transport(transport.scope, **functions).pong()
+        transport.post(Payload("hi"))
+        assert await connection.client.receive() == "hi"
+        assert connection.client.raw == b"\x8a\x00" + Payload("hi").frame
