@@ -88,7 +88,7 @@ def test_e033_a_wish_for_picows_and_a_route_that_it_cannot_connect(app, settings
     errors = check_outbound_routes()
     assert [error.id for error in errors] == (["fastws.E033"] if wish == "picows" else [])
     if errors:
-        assert f"{__name__.rpartition('.')[0]}.test_options.once" in errors[0].msg
+        assert f"{once.__module__}.once" in errors[0].msg
         assert "which connects through no proxy" in errors[0].msg
 
 

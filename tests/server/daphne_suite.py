@@ -26,7 +26,7 @@ DIFFERENT = {
     "test_root_path": "any client could send Daphne-Root-Path (test_request_headers.py)",
     "test_x_forwarded_for_parsed": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
     "test_xff": "X-Forwarded-Port is the port that the client asked for (test_forwarded.py)",
-    "test_request_body_chunking": "a body is passed on as it comes, whatever the buffer size (test_request_events.py)",
+    "test_request_body_chunking": "a body is passed on as it comes, whatever the buffer (test_request_events.py)",
     "test_headers_type": "names and values of headers may be str (core/test_headers.py)",
     "test_headers_type_raw": "names and values of headers may be str (core/test_headers.py)",
 }
