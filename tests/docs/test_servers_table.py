@@ -204,7 +204,7 @@ async def _stop_finishes(kind: str, serve: Any) -> str:
     return "yes" if (await _stop(kind, serve))["finished"] else "no"
 
 
-async def _stop_refuses(kind: str, serve: Any) -> str:
+async def _stop_denies(kind: str, serve: Any) -> str:
     return "yes" if (await _stop(kind, serve))["late"] == 503 else "no"
 
 
@@ -243,7 +243,7 @@ HANDLERS: dict[str, Fact] = {
     "SIGTERM closes sockets with": _stop_code,
     "they are closed": _stop_spread,
     "after SIGTERM, handlers run to their end": _stop_finishes,
-    "handshakes during a stop are refused with 503": _stop_refuses,
+    "handshakes during a stop are denied with 503": _stop_denies,
     "`/healthz` and `/readyz`": _health,
     "`X-Forwarded-For` by the number of proxies": _hops,
     "ASGI lifespan, and state in the scope": _lifespan,
