@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ValidationError
@@ -15,9 +16,6 @@ from ..types import Scope
 from .authentication import is_loaded
 
 __all__ = [
-    "BACKEND_KEY",
-    "HASH_KEY",
-    "SESSION_KEY",
     "Identity",
     "hash_of_key",
     "is_of_the_user_model",
@@ -25,10 +23,6 @@ __all__ = [
     "user_key",
     "user_model",
 ]
-
-#: How Django calls them in a session: SESSION_KEY, BACKEND_SESSION_KEY and HASH_SESSION_KEY of its auth app, which
-#: cannot be imported where it is not installed.
-SESSION_KEY, BACKEND_KEY, HASH_KEY = "_auth_user_id", "_auth_user_backend", "_auth_user_hash"
 
 
 def user_key(user: Any) -> str:
@@ -114,7 +108,7 @@ class Identity:
         if named is None or _parsed(named) != user.pk:
             return  # middleware has found the user elsewhere, and the session is nobody's or another's
         self.store, self.key, self.named = session.__class__, str(session.session_key), named
-        self.backend, self.auth_hash = session.get(BACKEND_KEY, ""), session.get(HASH_KEY, "")
+        self.backend, self.auth_hash = session.get(BACKEND_SESSION_KEY, ""), session.get(HASH_SESSION_KEY, "")
 
     @property
     def is_stored(self) -> bool:

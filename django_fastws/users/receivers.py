@@ -8,13 +8,14 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.signals import user_logged_out
 from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from .._core.control import CloseRequest
 from ..conf import conf
 from .disconnect import close_after_commit, close_in_background, key_of
-from .identity import SESSION_KEY, session_hash, user_key
+from .identity import session_hash, user_key
 from .rechecks import CODE
 from .sessions import LOGGED_OUT, note_announced, watched
 from .verification import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED

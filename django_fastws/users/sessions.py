@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.apps import apps
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import router
@@ -16,7 +17,7 @@ from django.db import router
 from .._core.control import CloseRequest
 from ..conf import conf
 from .disconnect import close_after_commit, close_in_background, key_of
-from .identity import SESSION_KEY, session_hash
+from .identity import session_hash
 from .rechecks import CODE
 from .verification import SESSION_ENDED
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
@@ -20,7 +21,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from .authentication import cache_of
-from .identity import BACKEND_KEY, HASH_KEY, SESSION_KEY, Identity, user_model
+from .identity import Identity, user_model
 
 __all__ = ["ACCOUNT_DELETED", "ACCOUNT_INACTIVE", "PASSWORD_CHANGED", "SESSION_ENDED", "verify"]
 
@@ -167,7 +168,7 @@ def _is_the_same(one: Identity, store: type[SessionBase], stored: str | _Data | 
     if data.get(SESSION_KEY) != one.named:
         one.seen = None
         return False
-    one.backend, one.auth_hash = data.get(BACKEND_KEY, ""), data.get(HASH_KEY, "")
+    one.backend, one.auth_hash = data.get(BACKEND_SESSION_KEY, ""), data.get(HASH_SESSION_KEY, "")
     return _is_known(one.backend)
 
 

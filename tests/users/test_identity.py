@@ -6,7 +6,6 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.cache import SessionStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 
-from django_fastws.users import identity
 from django_fastws.users.identity import Identity, hash_of_key, session_hash, user_key
 
 KEY = "key-of-a-session"
@@ -17,11 +16,6 @@ class Visitor:
 
     def __init__(self, pk):
         self.pk = pk
-
-
-def test_the_names_of_what_a_session_says_are_djangos():
-    ours = identity.SESSION_KEY, identity.BACKEND_KEY, identity.HASH_KEY
-    assert ours == (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)
 
 
 @pytest.mark.parametrize(
