@@ -6,6 +6,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import AsyncClient
 
+from django_fastws.users.background import publisher
+
 ADA, BOB = User(pk=1, username="ada"), User(pk=999_999, username="bob")
 
 
@@ -30,3 +32,9 @@ async def logged_in(user):
     client = AsyncClient()
     await client.aforce_login(user)
     return client
+
+
+def all_published():
+    """Wait until the background publisher has nothing left, however slow the machine; not in an event loop."""
+    if (thread := publisher._thread) is not None:
+        thread.join()

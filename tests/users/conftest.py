@@ -4,11 +4,18 @@ import pytest
 from django.core.cache import cache
 
 from django_fastws import FastWS, WebSocketDisconnect
-from django_fastws.users.background import publisher
 from django_fastws.users.registry import current_users
 from tests.support.processes import free_port
+from tests.users.closing import all_published
 
 ENGINES = [f"django.contrib.sessions.backends.{name}" for name in ("db", "cached_db", "cache", "file")]
+
+
+@pytest.fixture(autouse=True)
+async def _settled():
+    """Sockets are looked at no more when the database is emptied behind the test."""
+    yield
+    await current_users().settled()
 
 
 @pytest.fixture(params=ENGINES, ids=lambda name: name.rpartition(".")[2])
@@ -54,8 +61,7 @@ def no_redis(settings):
         }
     }
     yield
-    if (thread := publisher._thread) is not None:  # which would keep the next test's log-outs waiting
-        thread.join()
+    all_published()  # what goes on would keep the next test's log-outs waiting
 
 
 @pytest.fixture
@@ -72,11 +78,9 @@ def served(routes):
 
 
 @pytest.fixture
-async def often(settings):
-    """Sockets are looked at all the time; and not any more when the database is emptied behind the test."""
+def often(settings):
+    """Sockets are looked at all the time."""
     settings.FASTWS_SESSION_CHECK_SECONDS = 0.05
-    yield
-    await current_users().settled()
 
 
 @pytest.fixture

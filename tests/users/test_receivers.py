@@ -15,11 +15,10 @@ from django.test.utils import CaptureQueriesContext
 from django_fastws import adisconnect
 from django_fastws._core.control import GROUP
 from django_fastws.testing import connect
-from django_fastws.users.background import publisher
 from django_fastws.users.identity import session_hash, user_key
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.brokers import fake_broker
-from tests.users.closing import BOB, closed, is_open, logged_in, rolled_back
+from tests.users.closing import BOB, all_published, closed, is_open, logged_in, rolled_back
 from tests.users.sockets import PASSWORD, deactivate, ended, open_socket, still_answers, user_and_client
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
@@ -82,7 +81,7 @@ async def test_the_sessions_key_does_not_cross_the_layer(monkeypatch):
     client = await logged_in(await User.objects.acreate(username="ada"))
     key = client.cookies["sessionid"].value
     await client.alogout()
-    await sync_to_async(publisher.drain)()
+    await sync_to_async(all_published)()
     assert published
     for envelope in published:
         fields = envelope.fields
@@ -187,6 +186,7 @@ async def test_who_is_created_inactive_is_nobodys_concern(monkeypatch):
         fake_broker(publish=published.append),
     )
     await User.objects.acreate(username="ada", is_active=False)
+    await sync_to_async(all_published)()
     assert published == []
 
 
@@ -279,6 +279,7 @@ async def test_a_login_of_somebody_who_was_nobody_tells_nothing(monkeypatch):
     await session.asave()
     client.cookies["sessionid"] = session.session_key
     await client.aforce_login(await User.objects.acreate(username="ada"))
+    await sync_to_async(all_published)()
     assert published == []
 
 
@@ -288,6 +289,7 @@ def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
     ada = User.objects.create(username="ada")
     former = User.objects.get(pk=ada.pk)
     deactivate([ada])
+    all_published()
     monkeypatch.setattr(
         "django_fastws.users.background.get_broker",
         fake_broker(publish=published.append),
@@ -298,6 +300,7 @@ def test_who_was_not_active_before_is_nobodys_concern(monkeypatch, how):
         User(pk=ada.pk, username="ada", is_active=False, password=ada.password).save()
     else:
         deactivate([former])
+    all_published()
     assert published == []
 
 
@@ -310,6 +313,7 @@ def test_who_was_made_active_meanwhile_is(monkeypatch):
         fake_broker(publish=published.append),
     )
     ada.save()
+    all_published()
     assert [envelope.fields["user"] for envelope in published] == [user_key(ada)]
 
 

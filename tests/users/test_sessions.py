@@ -14,8 +14,8 @@ from django.db import transaction
 
 from django_fastws import FastWS
 from django_fastws.testing import HandshakeDenied
-from django_fastws.users.background import publisher
 from tests.support.brokers import fake_broker
+from tests.users.closing import all_published
 from tests.users.sockets import PASSWORD, SESSION, ended, open_socket, still_answers, user_and_client
 
 pytestmark = [pytest.mark.usefixtures("routes"), pytest.mark.django_db(transaction=True)]
@@ -210,7 +210,7 @@ async def test_a_log_out_is_told_of_the_user_at_once_and_of_the_session_when_tha
     _, client = await user_and_client()
     await client.post("/logout/")
     await client.aforce_login(await User.objects.acreate(username="bob"))
-    await sync_to_async(publisher.drain)()
+    await sync_to_async(all_published)()
     assert [(envelope.fields["reason"], "others" in envelope.fields) for envelope in published] == [
         ("logged out", True),
         ("logged out", False),
