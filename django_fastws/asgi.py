@@ -128,17 +128,7 @@ class Handshake:
         reveal_warnings()
         transport = find_transport(scope, receive, send)
         del scope, receive, send
-        problem = handshake_problem(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
-        if problem is not None:
-            record_denial(Denial("malformed", 400, problem), transport.scope)
-            await deny_handshake(transport, 400, problem)
-            return
-        transport.scope["subprotocols"] = offered(transport.scope.get("subprotocols"))
-        problem = host_problem(transport.scope)
-        if problem is None:
-            denial = process_limits.enter(transport.scope)
-        else:
-            denial = Denial("host", 400, "Bad Request: this host is not allowed", problem)
+        denial = _enter(transport.scope)
         if denial is not None:
             record_denial(denial, transport.scope)
             await deny_handshake(transport, denial.status, denial.text, denial.headers)
@@ -158,13 +148,7 @@ class Handshake:
                 raise
             if error is transport.state.send_error:
                 return  # the client has gone; daphne drops what is sent to it then, and others say so
-            # Of middleware or a consumer. Servers report it late, or cut the connection without a close frame.
-            logger.exception("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")))
-            if not transport.state.is_answered:
-                metrics.denials.add(1, "error")
-                await transport.deny(500, "Internal Server Error")
-            elif not transport.state.is_over:
-                await transport.close(*INTERNAL_ERROR)
+            await _failed(transport, error)
         else:
             # Nobody is left to serve it, and daphne would keep it open.
             if transport.state.is_answered and not transport.state.is_over:
@@ -177,6 +161,34 @@ class Handshake:
                 _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
         if transport.state.close_error is not None:
             raise transport.state.close_error  # the server ends a connection whose application has failed
+
+
+def _enter(scope: Scope) -> Denial | None:
+    """The denial of a handshake that is malformed, for another host, or over a limit of the process.
+
+    If it is None, the handshake is counted, and ``process_limits.leave()`` is owed.
+    """
+    problem = handshake_problem(scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+    if problem is not None:
+        return Denial("malformed", 400, problem)
+    scope["subprotocols"] = offered(scope.get("subprotocols"))
+    problem = host_problem(scope)
+    if problem is not None:
+        return Denial("host", 400, "Bad Request: this host is not allowed", problem)
+    return process_limits.enter(scope)
+
+
+async def _failed(transport: ASGITransport, error: Exception) -> None:
+    """Log an error of middleware or of a consumer, then deny the handshake or close the connection.
+
+    Servers report it late, or cut the connection without a close frame.
+    """
+    logger.error("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")), exc_info=error)
+    if not transport.state.is_answered:
+        metrics.denials.add(1, "error")
+        await transport.deny(500, "Internal Server Error")
+    elif not transport.state.is_over:
+        await transport.close(*INTERNAL_ERROR)
 
 
 def _tell_unanswered(transport: ASGITransport, seconds: float) -> None:

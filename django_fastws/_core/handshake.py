@@ -18,7 +18,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def handshake_problem(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
-    """Why a handshake is malformed, or None if nothing is wrong with it.
+    """The problem of a malformed handshake, as a text for the client; None if nothing is wrong with it.
 
     Args:
         scope: the ASGI scope of a WebSocket.

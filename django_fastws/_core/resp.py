@@ -71,13 +71,7 @@ class ReplyReader:
             ValueError: this is not RESP.
         """
         if self._chunks:
-            # What is large comes in many pieces: they are joined once.
-            self._chunks.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
-                return []
-            data = b"".join(self._chunks)
-            self._chunks = []
+            data = self._join(data)
         replies: list[Any] = []
         position, end = 0, len(data)
         find = data.find
@@ -113,6 +107,16 @@ class ReplyReader:
         except _IncompleteError as error:
             self._chunks, self._missing = [data[position:]], error.missing
         return replies
+
+    def _join(self, data: bytes) -> bytes:
+        """All that has come of a large reply, joined once; empty while bytes are missing."""
+        self._chunks.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            return b""
+        joined = b"".join(self._chunks)
+        self._chunks = []
+        return joined
 
 
 def _parse(data: bytes, position: int) -> tuple[Any, int]:

@@ -68,6 +68,11 @@ async def _send(route: OutboundRoute, stack: AsyncExitStack, on_slow: Callable[[
     except Exception:
         logger.exception("✘ %s %s: %s() failed", method, url, route.handler_name)
         return False
+    return _log_response(method, url, response, result)
+
+
+def _log_response(method: str, url: str, response: httpx2.Response, result: Any) -> bool:
+    """Log a response and what its handler has returned; returns whether the status is a success."""
     shown = "" if result is None else f": {_shown(result)}"
     if response.status_code >= 400:
         phrase = mask_secrets(response.reason_phrase)

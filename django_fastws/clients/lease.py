@@ -31,7 +31,7 @@ _RENEWAL_SECONDS = 1.0  # between two renewals, at most
 
 
 def _cause(error: Exception) -> str:
-    """Why Redis does not do what a lease needs."""
+    """The cause, for the log, of a Redis that does not do what a lease needs."""
     said = str(error) or type(error).__name__
     if isinstance(error, _OF_A_CLUSTER):
         return (

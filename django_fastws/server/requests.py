@@ -68,7 +68,7 @@ class Request(WebRequest):  # type: ignore[misc]
     # The body comes in
 
     def rejection_of(self, length: int | None) -> Rejection | None:
-        """Why the body is not taken, as status and text; None if it is.
+        """The rejection of a body, as status and text; None if it is taken.
 
         Args:
             length: as the client has declared it; None for chunks.
