@@ -1,18 +1,15 @@
 """The plain ASGI transport on a server that is not there: how a connection ends, and how it is denied."""
 
 import asyncio
-import contextlib
 import gc
 
 import pytest
 
-from django_fastws import ClientState, FastWS, WebSocketDisconnect
+from django_fastws import FastWS, WebSocketDisconnect
 from django_fastws._core.messages import Payload
-from django_fastws.routing.endpoint import Endpoint
-from django_fastws.routing.signatures import read_signature
 from django_fastws.transports import asgi
 from django_fastws.transports.find import find_transport
-from tests.transports.fakes import Server, blocked, limits, start, turns, waiting
+from tests.transports.fakes import Server, blocked, start, turns, waiting
 
 # A close that is given up
 
@@ -205,108 +202,6 @@ async def test_release_leaves_no_task_behind(server):
     transport.release()
     await turns()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-# What the handler's socket tells of it
-
-
-async def serve(server, handler):
-    """Run a handler as the application of a server."""
-    server.inbox.put_nowait({"type": "websocket.connect"})
-    application = Endpoint(handler, read_signature(handler, {}))
-    await asyncio.wait_for(application(server.scope, server.receive, server.send), 5)
-
-
-def told(ws):
-    return ws.closed, ws.client_state, ws.close_code
-
-
-async def test_a_socket_whose_send_has_failed_is_closed(server):
-    seen = []
-
-    async def handler(ws):
-        await ws.accept()
-        server.fails_with = OSError()
-        with pytest.raises(WebSocketDisconnect):
-            await ws.send("x")
-        seen.append(told(ws))
-
-    await serve(server, handler)
-    assert seen == [(True, ClientState.DISCONNECTED, 1006)]
-
-
-async def test_a_socket_that_was_closed_for_being_slow_is_closed(server):
-    seen = []
-
-    async def handler(ws):
-        await ws.accept()
-        server.gate.clear()
-        server.sending.clear()
-        first = start(ws.send("first"))
-        await server.sending.wait()
-        ws.post(Payload("1234567890"))
-        ws.post(Payload("x"))
-        server.gate.set()
-        await first
-        await turns()
-        seen.append(told(ws))
-        await ws.close(4000)
-        seen.append(told(ws))
-
-    with limits("disconnect"):
-        await serve(server, handler)
-    assert seen == [(True, ClientState.DISCONNECTED, 1013)] * 2
-    assert server.sent == ["accept", "first", 1013]
-
-
-async def test_a_task_that_outlives_its_handler_is_told_that_the_socket_is_closed(server):
-    beats = []
-
-    async def beat(ws):
-        while True:
-            await ws.send("beat")
-            await asyncio.sleep(0)
-
-    async def handler(ws):
-        await ws.accept()
-        beats.append(start(beat(ws)))
-        await turns(3)
-
-    await serve(server, handler)
-    await turns()
-    with pytest.raises(WebSocketDisconnect):
-        beats[0].result()
-    assert server.sent[-1] == 1000
-    assert set(server.sent[1:-1]) == {"beat"}
-
-
-async def test_a_server_that_cancels_the_handler_closes_with_1001(server):
-    ready = asyncio.Event()
-
-    async def handler(ws):
-        await ws.accept()
-        ready.set()
-        await ws.receive()
-
-    serving = start(serve(server, handler))
-    await ready.wait()
-    serving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await serving
-    assert server.sent == ["accept", 1001]
-
-
-async def test_a_cancelled_error_that_is_the_handlers_own_is_an_error_like_any_other(server, caplog):
-    async def handler(ws):
-        await ws.accept()
-        child = asyncio.create_task(asyncio.sleep(1000))
-        child.cancel()
-        await child
-
-    with contextlib.suppress(asyncio.CancelledError):
-        await serve(server, handler)
-    assert server.sent == ["accept", 1011]
-    assert any(record.exc_info for record in caplog.records)
 
 
 # The handshake

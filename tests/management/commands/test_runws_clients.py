@@ -1,4 +1,4 @@
-"""``manage.py runws_clients`` in a process of its own, as users and process managers run it."""
+"""manage.py runws_clients, in a process of its own, as users and process managers run it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from django.core.management.base import SystemCheckError
 
 from django_fastws import FastWS, RouteError
 from django_fastws.routing.routes import Problem
-
-from .peers import closing, echo, listen, silence, soon
-from .web import Web
+from tests.clients.peers import closing, echo, listen, silence, soon
+from tests.clients.web import Web
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,35 @@
+"""The transport of a socket that went out to a peer that is not there."""
+
+import asyncio
+
+from django_fastws._core.states import ClientState, ConnectionState
+from django_fastws.exceptions import WebSocketDisconnect
+
+
+class OutgoingTransport:
+    """What came from the peer is in ``came``; behind it, the connection is over."""
+
+    name = "fake"
+    url = "wss://ada:opensesame@feed.example/quotes?token=opensesame"
+    attempt, token, latency = 3, 17, 0.25
+
+    def __init__(self, *came):
+        self.state = ConnectionState(ClientState.CONNECTED, is_answered=True)
+        self.came = list(came)
+        self.waited = 0
+
+    def try_receive(self):
+        return self.came.pop(0) if self.came else None
+
+    async def receive_data(self):
+        self.waited += 1
+        await asyncio.sleep(0)
+        if not self.came:
+            raise WebSocketDisconnect(4000, "bye")
+        return self.came.pop(0)
+
+    def ended(self):
+        return None
+
+    def release(self):
+        """Nothing waits."""
