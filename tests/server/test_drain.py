@@ -135,10 +135,10 @@ async def test_meanwhile_it_is_alive_and_not_ready_and_denies_handshakes(server)
 
 async def test_a_handshake_that_is_under_way_is_denied(serve_plain):
     site, name = serve_plain("--drain-seconds", "3"), token()
-    refused = asyncio.create_task(denial(site, f"/silent/{name}"))
+    denied = asyncio.create_task(denial(site, f"/silent/{name}"))
     await fetch(site, f"/told/asked%20{name}")
     site.send_signal(signal.SIGTERM)
-    assert (await refused)[0] == 503
+    assert (await denied)[0] == 503
     assert await stopped(site) == 0
 
 
