@@ -15,6 +15,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.support.tcp import accepted
+
 HOST = "127.0.0.1"
 #: How long a test waits for what must happen, on a machine that does much else.
 PATIENCE = 20.0
@@ -209,6 +211,7 @@ class RawPeer:
     async def __aexit__(self, *exc_info: object) -> None:
         assert self._server is not None
         self._server.close()
+        await accepted()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from tests.support.processes import HOST, free_port
+from tests.support.tcp import accepted
 
 __all__ = ["Proxy"]
 
@@ -76,12 +77,16 @@ class Proxy:
             self._server.close()
             self._server = None
         for writer in list(self._writers):
-            writer.transport.abort()
+            self._abort(writer)
 
     async def _stop(self) -> None:
         await self._cut(refuse=True)
+        await accepted()
+        await self._cut(refuse=True)
         while self._serving:
             await asyncio.wait(self._serving)
+        await self._cut(refuse=True)
+        await asyncio.sleep(0)  # the turn in which transports end
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -94,12 +99,14 @@ class Proxy:
             await asyncio.gather(
                 self._pump(reader, server_writer, is_answer=False), self._pump(server_reader, writer, is_answer=True)
             )
-            self._writers.discard(server_writer)
         except OSError:
-            writer.transport.abort()
+            self._abort(writer)
         finally:
-            self._writers.discard(writer)
             self._serving.discard(task)
+
+    def _abort(self, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        self._writers.discard(writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         due = 0.0
@@ -110,7 +117,7 @@ class Proxy:
                 if not self.is_frozen and not (is_answer and self.is_mute):
                     due = max(due, self._loop.time() + self.delay)  # nothing overtakes
                     self._loop.call_at(due, self._write, writer, data)
-        self._loop.call_at(max(due, self._loop.time() + self.delay), writer.transport.abort)
+        self._loop.call_at(max(due, self._loop.time() + self.delay), self._abort, writer)
 
     def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         if not writer.transport.is_closing():

@@ -41,6 +41,7 @@ from tests.site.client import LIMIT, Client, token, until
 from tests.support import redis_binary
 from tests.support.processes import HOST, ASGIServer, Process, RedisServer, free_port, stopped
 from tests.support.proxy import Proxy
+from tests.support.tcp import tcp_server
 
 pytestmark = [pytest.mark.faults, pytest.mark.redis, pytest.mark.server]
 
@@ -580,16 +581,14 @@ async def test_what_is_no_redis_is_out_of_reach(settings):
         with contextlib.suppress(OSError):
             while await reader.read(1000):
                 writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.transport.abort()
 
-    server = await asyncio.start_server(babble, HOST, 0)
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
-    inside = Inside(settings, f"redis://{HOST}:{server.sockets[0].getsockname()[1]}")
-    for broadcast in (Room("r").abroadcast, lambda text: asyncio.to_thread(Room("r").broadcast, text)):
-        with pytest.raises(WebSocketConnectionError, match="cannot broadcast: the channel layer is out of reach"):
-            await broadcast("x")
-    await inside.close()
-    server.close()
+    async with tcp_server(babble) as port:
+        inside = Inside(settings, f"redis://{HOST}:{port}")
+        for broadcast in (Room("r").abroadcast, lambda text: asyncio.to_thread(Room("r").broadcast, text)):
+            with pytest.raises(WebSocketConnectionError, match="cannot broadcast: the channel layer is out of reach"):
+                await broadcast("x")
+        await inside.close()
 
 
 async def test_a_wrong_password_is_out_of_reach_and_is_not_told(settings, caplog):
