@@ -12,11 +12,11 @@ What is published is an ``Envelope``.
 from __future__ import annotations
 
 from .broker import Broker, BrokerClient, Deliver
-from .default import check_layer, get_broker, layer_status
+from .default import check_layer, evicting_policy, get_broker, has_redis, layer_status, redis_client, redis_prefix
 from .local import local_broker
 from .outages import LayerStatus
 from .probe import announce_layer, first_problem, layer_problem
-from .redis import RedisChannelLayer, decode_hosts, evicting_policy, has_redis, redis_client, redis_prefix
+from .redis import RedisChannelLayer, decode_hosts
 
 __all__ = [
     "Broker",

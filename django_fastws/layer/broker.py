@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from .._core.envelope import Envelope
 from .outages import LayerStatus
@@ -72,6 +73,16 @@ class Broker(ABC):
     @abstractmethod
     def status(self) -> LayerStatus:
         """State of the layer, as far as this process knows it, without asking. Never blocks, in any thread."""
+
+    @property
+    def redis_hosts(self) -> list[dict[str, Any]]:
+        """Redis servers of the layer, as options for redis-py, for what is no message; none where it has none."""
+        return []
+
+    @property
+    def redis_prefix(self) -> str:
+        """Prefix of every key that this package writes into the layer's Redis."""
+        return "asgi"
 
     @abstractmethod
     def client(self, deliver: Deliver) -> BrokerClient:

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any
 
-from channels_redis.pubsub import RedisPubSubChannelLayer
-
 from .._core.envelope import Envelope, decode
 from .._core.forks import reset_in_child
 from ..exceptions import WebSocketConnectionError
@@ -20,8 +18,9 @@ from .broker import Broker, BrokerClient, Deliver
 from .decoding_errors import DecodingErrors
 from .errors import is_timeout, translated
 from .outages import LayerStatus, outage_of
+from .redis import Host, decode_hosts, layer_option
 
-__all__ = ["ChannelsBroker", "ChannelsBrokerClient"]
+__all__ = ["ChannelsBroker", "ChannelsBrokerClient", "ChannelsRedisBroker"]
 
 _PROBE = "fastws.probe"
 
@@ -30,10 +29,14 @@ class ChannelsBroker(Broker):
     """Broker over any channel layer with the groups extension.
 
     Threads without an event loop publish through one loop, which runs in a thread of its own.
+
+    Args:
+        confirms_subscriptions: whether ``group_add()`` of the layer returns when the subscription stands.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, *, confirms_subscriptions: bool = True) -> None:
         self._layer = layer
+        self._confirms_subscriptions = confirms_subscriptions
 
     async def apublish(self, envelope: Envelope) -> None:
         async with translated("broadcast"):
@@ -51,7 +54,22 @@ class ChannelsBroker(Broker):
         return outage_of(self._layer).status
 
     def client(self, deliver: Deliver) -> ChannelsBrokerClient:
-        return ChannelsBrokerClient(deliver, self._layer)
+        return ChannelsBrokerClient(deliver, self._layer, confirms_subscriptions=self._confirms_subscriptions)
+
+
+class ChannelsRedisBroker(ChannelsBroker):
+    """The same over a layer of channels-redis: it knows its Redis.
+
+    What it tells of that raises ``IncompatibleVersionError`` where the layer keeps its options elsewhere.
+    """
+
+    @property
+    def redis_hosts(self) -> list[Host]:
+        return decode_hosts(layer_option(self._layer, "hosts"))
+
+    @property
+    def redis_prefix(self) -> str:
+        return str(layer_option(self._layer, "prefix", "asgi"))
 
 
 class ChannelsBrokerClient(BrokerClient):
@@ -60,7 +78,7 @@ class ChannelsBrokerClient(BrokerClient):
     _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two attempts to receive
     _WITHOUT_PAUSE = 100  # of what could not be decoded: behind it good messages wait
 
-    def __init__(self, deliver: Deliver, layer: Any) -> None:
+    def __init__(self, deliver: Deliver, layer: Any, *, confirms_subscriptions: bool) -> None:
         super().__init__(deliver)
         self._layer = layer
         self._server = outage_of(layer).server()
@@ -69,8 +87,7 @@ class ChannelsBrokerClient(BrokerClient):
         self._may_receive = asyncio.Event()
         self._may_receive.set()
         self._receiver: asyncio.Task[None] | None = None
-        # channels-redis does not wait for Redis to confirm a subscription.
-        self._confirms = isinstance(layer, RedisPubSubChannelLayer)
+        self._confirms_subscriptions = confirms_subscriptions
         self._groups: set[str] = set()
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._errors, self._undecoded = DecodingErrors(), 0
@@ -85,7 +102,7 @@ class ChannelsBrokerClient(BrokerClient):
                     self._channel = await self._layer.new_channel()
                     self._receiver = asyncio.get_running_loop().create_task(self._keep_receiving(self._channel))
             await self._layer.group_add(group, self._channel)
-            if self._confirms:
+            if not self._confirms_subscriptions:
                 await self._confirm(group)
             self._groups.add(group)
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels_redis.core import RedisChannelLayer as CoreLayer
+from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from .broker import Broker
-from .channels import ChannelsBroker
+from .channels import ChannelsBroker, ChannelsRedisBroker
 from .local import local_broker
 from .outages import LayerStatus
-from .redis import RedisBroker, RedisChannelLayer
+from .redis import RedisBroker, RedisChannelLayer, create_client
+from .redis import evicting_policy as evicting_policy_of
 
-__all__ = ["check_layer", "get_broker", "layer_status", "make_broker"]
+__all__ = [
+    "check_layer",
+    "evicting_policy",
+    "get_broker",
+    "has_redis",
+    "layer_status",
+    "make_broker",
+    "redis_client",
+    "redis_prefix",
+]
 
 #: The default layer, as it was last, and its broker.
 _current: tuple[Any, Broker] | None = None
@@ -40,6 +52,11 @@ def make_broker(layer: Any) -> Broker:
         return local_broker
     if isinstance(layer, RedisChannelLayer):
         return RedisBroker(layer)
+    if isinstance(layer, RedisPubSubChannelLayer):
+        # It does not wait for Redis to confirm a subscription.
+        return ChannelsRedisBroker(layer, confirms_subscriptions=False)
+    if isinstance(layer, CoreLayer):
+        return ChannelsRedisBroker(layer)
     return ChannelsBroker(layer)
 
 
@@ -60,3 +77,36 @@ async def check_layer(seconds: float = 2.0) -> None:
         WebSocketConnectionError: it does not answer in time.
     """
     await get_broker().check(seconds)
+
+
+# The Redis of the layer, for what is no message
+
+
+def has_redis() -> bool:
+    """Whether the default layer has a Redis."""
+    return bool(get_broker().redis_hosts)
+
+
+def redis_client() -> Any:
+    """An asyncio client of redis-py for the first Redis of the default layer.
+
+    Returns:
+        A client, whose pool is the caller's to close; None if the layer has no Redis.
+    """
+    hosts = get_broker().redis_hosts
+    return create_client(hosts[0]) if hosts else None
+
+
+def redis_prefix() -> str:
+    """The prefix of the default layer, with which every key begins that this package writes into its Redis."""
+    return get_broker().redis_prefix
+
+
+def evicting_policy() -> str | None:
+    """The ``maxmemory-policy`` by which the first Redis of the default layer evicts keys when its memory is full.
+
+    Returns:
+        Its name; None if it evicts nothing, has no limit of memory, or does not say within a few seconds.
+    """
+    hosts = get_broker().redis_hosts
+    return evicting_policy_of(hosts[0]) if hosts else None

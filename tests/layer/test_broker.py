@@ -13,7 +13,7 @@ from channels_redis.core import RedisChannelLayer as CoreLayer
 from django_fastws import WebSocketConnectionError
 from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws.layer import Broker, BrokerClient, LayerStatus, check_layer, get_broker, layer_status
-from django_fastws.layer.channels import ChannelsBroker
+from django_fastws.layer.channels import ChannelsBroker, ChannelsRedisBroker
 from django_fastws.layer.local import LocalBroker
 from django_fastws.layer.redis import RedisBroker
 from tests.conftest import layer_config
@@ -26,8 +26,8 @@ KINDS = {
     "in memory": LocalBroker,
     "a subclass": ChannelsBroker,
     "ours": RedisBroker,
-    "pubsub": ChannelsBroker,
-    "core": ChannelsBroker,
+    "pubsub": ChannelsRedisBroker,
+    "core": ChannelsRedisBroker,
 }
 ON_REDIS = ["ours", "pubsub", "core"]
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from .hosts import decode_hosts, evicting_policy, has_redis, redis_client, redis_prefix
+from .compatibility import layer_option
+from .hosts import Host, create_client, decode_hosts, evicting_policy
 from .layer import RedisChannelLayer
 from .pubsub import RedisBroker
 
 __all__ = [
+    "Host",
     "RedisBroker",
     "RedisChannelLayer",
+    "create_client",
     "decode_hosts",
     "evicting_policy",
-    "has_redis",
-    "redis_client",
-    "redis_prefix",
+    "layer_option",
 ]

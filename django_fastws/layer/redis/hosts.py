@@ -1,4 +1,4 @@
-"""Redis servers of the default layer, as channels-redis configures them, and pools of connections to them."""
+"""Redis servers, as channels-redis configures them, and pools of connections to them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
-from channels.layers import get_channel_layer
-from channels_redis.core import RedisChannelLayer as CoreLayer
-from channels_redis.pubsub import RedisPubSubChannelLayer
 
-from .compatibility import layer_option, parse_address
+from .compatibility import parse_address
 
 __all__ = [
     "Host",
     "create_blocking_pool",
+    "create_client",
     "create_pool",
     "decode_hosts",
     "describe",
     "evicting_policy",
-    "has_redis",
-    "layer_hosts",
-    "redis_client",
-    "redis_prefix",
 ]
 
 Host = dict[str, Any]
@@ -33,50 +27,21 @@ Host = dict[str, Any]
 _EVICTION_CHECK_SECONDS = 2.0  # to connect, and for the answer
 
 
-def has_redis() -> bool:
-    """Whether the default layer has a Redis."""
-    return bool(layer_hosts())
+def create_client(host: Host) -> Any:
+    """An asyncio client of redis-py for a host, whose pool is the caller's to close."""
+    return redis.asyncio.Redis(connection_pool=create_pool(host))
 
 
-def redis_client() -> Any:
-    """An asyncio client of redis-py for the first Redis of the default layer, for what is no message.
-
-    Returns:
-        A client, whose pool is the caller's to close; None if the layer has no Redis.
-    """
-    hosts = layer_hosts()
-    return redis.asyncio.Redis(connection_pool=create_pool(hosts[0])) if hosts else None
-
-
-def redis_prefix() -> str:
-    """The prefix of the default layer, with which every key begins that this package writes into its Redis."""
-    layer = get_channel_layer()
-    return str(layer_option(layer, "prefix", "asgi")) if _is_on_redis(layer) else "asgi"
-
-
-def layer_hosts() -> list[Host]:
-    """The Redis servers of the default layer; none if it has none."""
-    layer = get_channel_layer()
-    return decode_hosts(layer_option(layer, "hosts")) if _is_on_redis(layer) else []
-
-
-def _is_on_redis(layer: Any) -> bool:
-    return isinstance(layer, (RedisPubSubChannelLayer, CoreLayer))
-
-
-def evicting_policy() -> str | None:
-    """The ``maxmemory-policy`` by which the first Redis of the default layer evicts keys when its memory is full.
+def evicting_policy(host: Host) -> str | None:
+    """The ``maxmemory-policy`` by which a Redis evicts keys when its memory is full.
 
     Returns:
         Its name; None if it evicts nothing, has no limit of memory, or does not say within a few seconds.
     """
-    hosts = layer_hosts()
-    if not hosts:
-        return None
     info: dict[str, Any] = {}
     with contextlib.suppress(Exception):  # it is out of reach, or refuses: others tell
         limits = {"socket_timeout": _EVICTION_CHECK_SECONDS, "socket_connect_timeout": _EVICTION_CHECK_SECONDS}
-        pool = create_blocking_pool({**hosts[0], **limits})
+        pool = create_blocking_pool({**host, **limits})
         with contextlib.closing(redis.Redis(connection_pool=pool)) as client:
             info = client.info("memory")  # CONFIG is refused by many who rent out a Redis
         pool.disconnect()

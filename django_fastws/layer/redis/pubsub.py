@@ -9,6 +9,7 @@ from ..._core.envelope import Envelope
 from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
 from ..outages import LayerStatus, outage_of
+from .hosts import Host
 from .layer import LoopLayer, RedisChannelLayer
 
 __all__ = ["RedisBroker", "RedisBrokerClient"]
@@ -36,6 +37,14 @@ class RedisBroker(Broker):
     @property
     def status(self) -> LayerStatus:
         return outage_of(self._layer).status
+
+    @property
+    def redis_hosts(self) -> list[Host]:
+        return self._layer.hosts
+
+    @property
+    def redis_prefix(self) -> str:
+        return self._layer.prefix
 
     def client(self, deliver: Deliver) -> RedisBrokerClient:
         return RedisBrokerClient(deliver, self._layer.for_loop())

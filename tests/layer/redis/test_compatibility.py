@@ -16,7 +16,7 @@ from channels.layers import get_channel_layer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
 from django_fastws import Room, WebSocketConnectionError
-from django_fastws.layer import RedisChannelLayer, check_layer, layer_status, redis_prefix
+from django_fastws.layer import RedisChannelLayer, check_layer, get_broker, layer_status, redis_prefix
 from django_fastws.layer.redis import blocking, compatibility, connection, hosts
 from django_fastws.layer.redis.compatibility import IncompatibleVersionError
 from tests.support.ids import shown
@@ -66,7 +66,7 @@ def test_a_layer_of_channels_redis_that_hides_its_options_is_refused(settings):
     backend = "channels_redis.pubsub.RedisPubSubChannelLayer"
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": ["redis://x"], "prefix": "p"}}}
     assert redis_prefix() == "p"
-    assert hosts.layer_hosts() == [{"address": "redis://x"}]
+    assert get_broker().redis_hosts == [{"address": "redis://x"}]
     del get_channel_layer()._kwargs
     with pytest.raises(IncompatibleVersionError, match="has no prefix"):
         redis_prefix()
