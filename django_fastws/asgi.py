@@ -41,7 +41,7 @@ __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "g
 
 logger = logging.getLogger("django_fastws.handshake")
 
-_PATIENCE = 0.9  # seconds after which a client that leaves is no mere coincidence
+_LATE_SECONDS = 0.9  # after which a client that leaves is no mere coincidence
 
 
 def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp:
@@ -193,7 +193,7 @@ async def _failed(transport: ASGITransport, error: Exception) -> None:
 
 def _tell_unanswered(transport: ASGITransport, seconds: float) -> None:
     """Log a handshake that was over before the application has answered it, which no server says."""
-    if seconds >= _PATIENCE:
+    if seconds >= _LATE_SECONDS:
         why = (
             f"the application has not accepted it before it was over, {seconds:.1f} seconds after it came: the "
             "client has left, or the server does not wait longer (daphne: --websocket_connect_timeout)"

@@ -38,7 +38,7 @@ class CloseRequest:
 
 
 def encode(requests: Iterable[CloseRequest]) -> list[tuple[Envelope, list[CloseRequest]]]:
-    """As few messages as say it, each with the requests that are batched in it; duplicates are left out."""
+    """Batch close requests into as few envelopes as possible, each with its requests; duplicates are left out."""
     groups: dict[tuple[int, str, float], list[CloseRequest]] = {}
     for request in dict.fromkeys(requests):
         groups.setdefault((request.code, request.reason, request.delay), []).append(request)

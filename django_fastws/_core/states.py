@@ -167,7 +167,7 @@ class ConnectionState:
         self.client_state = ClientState.DISCONNECTED
 
     def end(self, code: int, reason: str) -> None:
-        """Nothing can be sent any more. What it was closed with before, by either end, keeps its code."""
+        """End of the connection: nothing can be sent any more. A close status that was set before stays."""
         self.decide(code, reason)
         self.is_over = True
 

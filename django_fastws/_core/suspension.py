@@ -1,4 +1,4 @@
-"""Suspension of a task: whether an await had to wait, or had the result ready."""
+"""Suspension of a task by an await: whether it had to wait, or the result was there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 class Suspension(Generic[Result]):
-    """An awaitable around another one, to be awaited once.
+    """Awaitable around another one, which notes whether the task was suspended; to be awaited once.
 
     Args:
         awaitable: a coroutine, or whatever else can be awaited.
@@ -38,7 +38,7 @@ class Suspension(Generic[Result]):
         return yielded
 
     def send(self, value: Any) -> Any:
-        """As a generator's."""
+        """Send a value into the inner awaitable, as a generator's ``send()``."""
         if value is None:
             return next(self)
         yielded = self._inner.send(value)
@@ -46,13 +46,13 @@ class Suspension(Generic[Result]):
         return yielded
 
     def throw(self, *error: Any) -> Any:
-        """As a generator's."""
+        """Throw an error into the inner awaitable, as a generator's ``throw()``."""
         yielded = self._inner.throw(*error)
         self.has_waited = True
         return yielded
 
     def close(self) -> None:
-        """As a generator's."""
+        """Close the inner awaitable, as a generator's ``close()``."""
         close = getattr(self._inner, "close", None)
         if close is not None:
             close()

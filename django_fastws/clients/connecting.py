@@ -39,9 +39,9 @@ __all__ = ["Connected", "Connector"]
 logger = logging.getLogger("django_fastws.clients")
 
 # The library would log what the supervisor says already.
-_quiet = logging.getLogger("django_fastws.clients.library")
-_quiet.propagate = False
-_quiet.addHandler(logging.NullHandler())
+_library_logger = logging.getLogger("django_fastws.clients.library")
+_library_logger.propagate = False
+_library_logger.addHandler(logging.NullHandler())
 
 
 class Connected(NamedTuple):
@@ -132,7 +132,7 @@ class Connector:
         """Arguments of the library's ``connect`` besides the URL."""
         options = {key: value for key, value in self._route.options.items() if key not in ("headers", "ssl")}
         options["additional_headers"] = headers
-        options["logger"] = _quiet
+        options["logger"] = _library_logger
         context = self._route.options["ssl"]
         if context is None and url[:4].lower() == "wss:":
             context = socket_context()

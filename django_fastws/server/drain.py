@@ -19,10 +19,11 @@ logger = logging.getLogger("django_fastws.server")
 
 _TICK = 0.05  # seconds between two looks
 _SPREAD = 0.5  # the part of the time over which sockets are closed
-_PATIENCE, _LEAST_PATIENCE = 0.25, 1.0  # for a client to answer its close frame: the part of it, and seconds
+_CLOSE_TIMEOUT_PART = 0.25  # of the time, for a client to answer its close frame
+_LEAST_CLOSE_TIMEOUT_SECONDS = 1.0
 _SOCKETS_PER_SECOND = 20.0  # so few that there is no need to spread them any further
 _LAST_SECONDS = 1.0  # after the port is closed, for a request that was already on its way on an open connection
-_QUIET_SECONDS, _QUIET_PACE = 1.0, 16 * 1024  # over so long, fewer bytes in a second: a stream, and no download
+_IDLE_SECONDS, _IDLE_BYTES_PER_SECOND = 1.0, 16 * 1024  # fewer, over so long: a stream, and no download
 _TOLD_SECONDS = 0.2  # for requests that are told that their clients have gone, before they are cancelled
 _CANCELLED_SECONDS = 1.0  # for what was cancelled at the limit
 
@@ -100,7 +101,8 @@ class Drain:
     def _close_due(self, now: float) -> None:
         while self._due and self._due[-1][0] <= now:
             _, socket = self._due.pop()
-            socket.restart(max(_TICK, min(self._seconds, _LEAST_PATIENCE), _PATIENCE * self._seconds))
+            least = min(self._seconds, _LEAST_CLOSE_TIMEOUT_SECONDS)
+            socket.restart(max(_TICK, least, _CLOSE_TIMEOUT_PART * self._seconds))
 
     def _tell_streams(self, *, is_late: bool) -> None:
         """Tell streams that have no end of their own to end: those that say so at once, the others later.
@@ -108,16 +110,16 @@ class Drain:
         What a client still takes, and what has an end, is a download, and left to itself.
         """
         for request in self._connections.streams():
-            if request.is_event_stream or (is_late and not request.has_end and self._is_quiet(request)):
+            if request.is_event_stream or (is_late and not request.has_end and self._is_idle(request)):
                 request.tell_disconnect()
             elif not request.has_end:
                 self._sent.setdefault(request, (time.monotonic(), request.sentLength))
 
-    def _is_quiet(self, request: Request) -> bool:
+    def _is_idle(self, request: Request) -> bool:
         """Whether so little was sent since the drain began that it is no download."""
         since, before = self._sent.setdefault(request, (time.monotonic(), request.sentLength))
         seconds = time.monotonic() - since
-        return seconds >= _QUIET_SECONDS and request.sentLength - before < _QUIET_PACE * seconds
+        return seconds >= _IDLE_SECONDS and request.sentLength - before < _IDLE_BYTES_PER_SECOND * seconds
 
     async def _cancel(self) -> int:
         """Cancel what has not ended by itself; returns how much that is."""

@@ -33,9 +33,9 @@ class LivenessProtocol(ReadingProtocol):
 
     def _check_life(self, now: float) -> None:
         server = self.server
-        patience = server.ping_interval + server.ping_timeout
-        if server.ping_timeout > 0 and self._stalled_for(now) > patience:
-            self.wasNotCleanReason = f"the client has taken nothing for {patience:g} seconds"
+        timeout = server.ping_interval + server.ping_timeout
+        if server.ping_timeout > 0 and self._stalled_for(now) > timeout:
+            self.wasNotCleanReason = f"the client has taken nothing for {timeout:g} seconds"
             self.dropConnection(abort=True)
         elif now - self.last_ping > server.ping_interval and self.autoPingTimeoutCall is None:
             self.last_ping = now
@@ -56,7 +56,7 @@ class LivenessProtocol(ReadingProtocol):
         self._sendAutoPing()
 
     def _stalled_for(self, now: float) -> float:
-        """For how many seconds the client has taken none of what waits for it."""
+        """Seconds for which the client has taken none of what waits for it."""
         tcp = tcp_below(self.transport)
         taken = None
         if self._ping_progress is not None and self.autoPingTimeoutCall is not None:
@@ -74,21 +74,21 @@ class LivenessProtocol(ReadingProtocol):
 
     def onAutoPingTimeout(self) -> None:
         self.autoPingTimeoutCall = None
-        left = self._patience()
+        left = self._time_left()
         if left > 0:
             self.autoPingTimeoutCall = reactor.callLater(left, self.onAutoPingTimeout)
         else:
             super().onAutoPingTimeout()
 
-    def _patience(self) -> float:
-        """For how many more seconds the pong may be on its way; 0 if it is overdue."""
+    def _time_left(self) -> float:
+        """Seconds that are left of the ping timeout; 0 or less if the pong is overdue."""
         timeout = float(self.autoPingTimeout)
         if self._is_pong_behind() or self._is_busy_receiving():
             return timeout
         now, tcp = time.time(), tcp_below(self.transport)
         if tcp is not None and unsent_bytes(tcp) and self._stalled_for(now) < timeout:
             return timeout  # the ping is behind that
-        return 0.0 if self._ping_progress is None else self._ping_progress.patience(now, timeout)
+        return 0.0 if self._ping_progress is None else self._ping_progress.time_left(now, timeout)
 
     def _is_pong_behind(self) -> bool:
         """Whether the pong may well be there, behind what was not read yet."""

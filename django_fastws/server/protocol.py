@@ -222,18 +222,18 @@ class WebSocketProtocol(HandshakeProtocol):
             self._settle(self._ending)
         return done
 
-    def restart(self, patience: float) -> None:
+    def restart(self, close_timeout: float) -> None:
         """Close because the server stops, or deny the handshake; the application sees 1012.
 
         Args:
-            patience: seconds for the client to answer, before it is cut off.
+            close_timeout: seconds for the client to answer, before it is cut off.
         """
         if self._is_waiting:
             self._ending = _RESTART
             self.deny(503, "Service Unavailable: the server is restarting", [(b"retry-after", b"1")])
         elif self.state == self.STATE_OPEN:
             self._ending = _RESTART
-            self.closeHandshakeTimeout = patience
+            self.closeHandshakeTimeout = close_timeout
             code, reason = _RESTART
             self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
             self._settle(_RESTART)

@@ -50,18 +50,18 @@ async def send_close(send: Callable[[Message], Awaitable[None]], message: Messag
         OSError, RuntimeError: the connection is closed.
         Exception: what the server said of the code that was asked for: it takes none, or that is no code at all.
     """
-    refusal: Exception | None = None
+    problem: Exception | None = None
     for attempt in _attempts(message):
         try:
             await send(attempt)
         except Exception as error:
             if is_loss(error):
                 raise
-            refusal = refusal or error
+            problem = problem or error
         else:
             return
-    if refusal is not None:
-        raise refusal
+    if problem is not None:
+        raise problem
 
 
 def _attempts(message: Message) -> Iterator[Message]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from .._core.frames import close_frame
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..types import Message, Receive, Scope, Send
 from .asgi import ASGITransport
+from .polling import wait_while
 
 __all__ = ["FramingTransport", "high_water_bytes"]
 
 _HIGH_WATER_BYTES = 64 * 1024
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
-_GLANCE = 0.5  # seconds between two looks at whether a connection that somebody waits for is still there
 
 
 def high_water_bytes() -> int:
@@ -106,12 +105,7 @@ class FramingTransport(ASGITransport):
 
     async def _drained(self) -> None:
         """Wait until a full TCP transport holds little or nothing, or the connection is closed."""
-        while self.is_open:
-            with contextlib.suppress(TimeoutError):
-                # A connection that the client closed without reading may stay full for ever.
-                async with asyncio.timeout(_GLANCE):
-                    await self._flushed()
-                return
+        await wait_while(lambda: self.is_open, self._flushed)
 
     async def wait_for_room(self) -> None:
         while self.is_open and self._is_writable and self._is_full:

@@ -18,7 +18,7 @@ __all__ = ["Outbox", "Outlet"]
 
 logger = logging.getLogger("django_fastws.transports")
 
-_PATIENCE_SECONDS = 5.0  # for a slow client to take its close frame
+_CLOSE_TIMEOUT_SECONDS = 5.0  # for a slow client to take its close frame
 
 #: What waits: a message, or the event that closes; and the future of the task that waits for it to be sent.
 Entry = tuple[Payload | Message, asyncio.Future[None] | None]
@@ -129,7 +129,7 @@ class Outbox(Backlog[Entry]):
         self.dropped += 1
         if policy == "disconnect" and not self.is_slow:
             self.is_slow = True
-            asyncio.get_running_loop().call_later(_PATIENCE_SECONDS, self._outlet.abort)
+            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT_SECONDS, self._outlet.abort)
             self.clear_droppable()
             self._outlet.close_slow(*TOO_SLOW)
         return False

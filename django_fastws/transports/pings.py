@@ -1,9 +1,8 @@
-"""Pings and pongs of one connection of daphne's: round trips, and answers that are bounded."""
+"""Pings and pongs on one connection of daphne's: round trips, and bounded answers to a client's pings."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import secrets
 import time
@@ -12,11 +11,10 @@ from typing import Any
 
 from ..exceptions import WebSocketDisconnect
 from .framing import high_water_bytes
+from .polling import wait_while
 from .twisted import unsent_bytes, until_drained
 
 __all__ = ["Pings", "Pongs"]
-
-_GLANCE = 0.5  # seconds between two looks at whether the connection is still there
 
 
 class Pings:
@@ -48,10 +46,9 @@ class Pings:
         sent = time.perf_counter()
         protocol.sendPing(payload)
         try:
-            while not pong.done():
-                await asyncio.wait([pong], timeout=_GLANCE)
-                if not pong.done() and protocol.state != protocol.STATE_OPEN:
-                    raise closed_error()
+            await wait_while(lambda: bool(protocol.state == protocol.STATE_OPEN), lambda: asyncio.wait([pong]))
+            if not pong.done():
+                raise closed_error()
             return pong.result() - sent
         finally:
             self._waiting.pop(payload, None)
@@ -63,7 +60,7 @@ class Pings:
         original(self._protocol, payload)
 
     def close(self, error: WebSocketDisconnect) -> None:
-        """End the waiting for pongs with an error: the connection or its handler has ended."""
+        """Stop waiting for pongs, with an error: the connection or its handler has ended."""
         self._protocol.__dict__.pop("onPong", None)
         for pong in self._waiting.values():
             if not pong.done():
@@ -72,7 +69,7 @@ class Pings:
 
 
 class Pongs:
-    """Answers to the pings of one client.
+    """Bounded answering of one client's pings with pongs.
 
     As long as the client takes what it is sent, every ping is answered at once. One that comes when the transport is
     full is answered when that has been sent; and if another comes meanwhile, nothing more is read from the client,
@@ -110,7 +107,7 @@ class Pongs:
             self._task = asyncio.get_running_loop().create_task(self._answer_later())
 
     def close(self) -> None:
-        """Nothing is answered any more, because the connection or its handler has ended."""
+        """Stop answering: the connection or its handler has ended."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -120,12 +117,11 @@ class Pongs:
 
     async def _answer_later(self) -> None:
         protocol = self._protocol
-        while protocol.state == protocol.STATE_OPEN and unsent_bytes(self._tcp):
-            # A connection that is closed meanwhile does not wake everyone.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GLANCE):
-                    await until_drained(self._tcp)
-                break  # without another look: those who send would have filled it again
+        # Without another look when it is drained: those who send would have filled it again.
+        await wait_while(
+            lambda: protocol.state == protocol.STATE_OPEN and unsent_bytes(self._tcp) > 0,
+            lambda: until_drained(self._tcp),
+        )
         self._task = None
         owed, self._owed = self._owed, None
         protocol.sendPong(owed)  # only if it is open

@@ -70,7 +70,7 @@ class PingProgress:
             self._goal, self._taken_at = acknowledged + waiting, None
 
     def look(self, now: float) -> int | None:
-        """See how far it is: the bytes that the peer has taken, or None once it has all that was before the ping."""
+        """Number of bytes that the peer has taken by now; None once it has all that was before the ping."""
         if self._taken_at is not None or self._goal is None:
             return None
         acknowledged = acknowledged_bytes(self._sock)
@@ -79,8 +79,8 @@ class PingProgress:
             return None
         return acknowledged
 
-    def patience(self, now: float, timeout: float) -> float:
-        """For how many more seconds an answer should be waited for; 0 or less if it is overdue.
+    def time_left(self, now: float, timeout: float) -> float:
+        """Seconds that are left of the timeout of the answer; 0 or less if it is overdue.
 
         As long as the peer has not taken the ping, that is the whole timeout.
         """

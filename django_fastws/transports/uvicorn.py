@@ -7,7 +7,6 @@ one that was closed without a code: ``websockets-sansio``, uvicorn's default, sa
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +16,10 @@ from .._core.messages import Payload
 from ..types import Message, Receive, Scope, Send
 from .events import as_message, disconnect_status
 from .framing import FramingTransport, high_water_bytes
+from .polling import wait_while
 
 __all__ = ["LegacyUvicornTransport", "UvicornTransport"]
 
-_GLANCE = 0.5  # seconds between two looks at whether a connection that does not take its pongs is still there
 _PACKAGE = "uvicorn.protocols.websockets."
 # What the transports read or call; uvicorn's next release may change any of it.
 _NEEDED_BELOW = (
@@ -130,9 +129,7 @@ class UvicornTransport(FramingTransport):
         protocol, tcp = self._protocol, self._tcp
         try:
             while self._is_full and not tcp.is_closing():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_GLANCE):
-                        await self._flushed()
+                await wait_while(lambda: not tcp.is_closing(), self._flushed)
         finally:
             self._draining = None
             if not protocol.read_paused and not tcp.is_closing():

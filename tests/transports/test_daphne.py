@@ -132,7 +132,7 @@ async def test_a_connection_that_is_cut_twice_complains_of_nothing(kind, caplog)
 
 @on(*DAPHNE)
 async def test_a_slow_client_that_has_gone_before_it_is_cut_off_is_gone_quietly(kind, caplog, monkeypatch):
-    monkeypatch.setattr("django_fastws.transports.outbox._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("django_fastws.transports.outbox._CLOSE_TIMEOUT_SECONDS", 0.1)
     with limits("disconnect", 50_000), caplog.at_level(logging.ERROR):
         async with connected(kind, socket_bytes=65_536) as connection:
             for _ in range(30):

@@ -14,7 +14,7 @@ from websockets.streams import StreamReader
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.transports import asgi, framing
+from django_fastws.transports import asgi, polling
 from django_fastws.transports.framing import FramingTransport, high_water_bytes
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
 from tests.transports.fakes import Server, limits, start, turns, waiting
@@ -287,7 +287,7 @@ async def test_a_send_that_waits_is_told_of_a_reset(kind):
 
 @on(*KINDS)
 async def test_a_send_that_waits_is_told_of_a_close_by_a_client_that_goes_on_not_reading(kind, monkeypatch):
-    monkeypatch.setattr(framing, "_GLANCE", 0.05)
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0.05)
     async with connected(kind, socket_bytes=SMALL) as connection:
         sending = await fill(connection)
         await connection.client.close(4001, "enough")
@@ -474,7 +474,7 @@ async def test_a_slow_client_that_reads_in_time_is_told_why_it_is_closed(kind, c
 
 @on(*KINDS)
 async def test_a_slow_client_that_reads_nothing_is_cut_off(kind, caplog, monkeypatch):
-    monkeypatch.setattr("django_fastws.transports.outbox._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("django_fastws.transports.outbox._CLOSE_TIMEOUT_SECONDS", 0.05)
     with limits("disconnect", LIMIT):
         async with connected(kind, socket_bytes=SMALL) as connection:
             transport = connection.transport

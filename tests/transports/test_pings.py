@@ -6,7 +6,7 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Payload
-from django_fastws.transports import pings
+from django_fastws.transports import polling
 from django_fastws.transports.find import find_transport
 from tests.transports.connections import DAPHNE, connected, on
 from tests.transports.fakes import start, turns, wrapping
@@ -54,7 +54,7 @@ async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
         with pytest.raises(WebSocketDisconnect):
             await asyncio.wait_for(waiting, 5)
         assert "onPong" not in vars(connection.protocol)
-    monkeypatch.setattr(pings, "_GLANCE", 0.05)
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0.05)
     async with connected(kind) as connection:
         waiting = start(connection.transport.ping())
         await turns()

@@ -59,7 +59,7 @@ def test_what_a_closed_socket_or_none_has_cannot_be_told():
 def test_with_nothing_before_it_a_ping_is_overdue_after_the_timeout(ends):
     progress = PingProgress(ends[0], 0, now=100)
     assert progress.look(101) is None
-    assert (progress.patience(105, 20), progress.patience(125, 20)) == (15, -5)
+    assert (progress.time_left(105, 20), progress.time_left(125, 20)) == (15, -5)
 
 
 def test_a_ping_behind_what_the_peer_has_not_taken_waits_for_that_and_as_long_again(ends):
@@ -67,11 +67,11 @@ def test_a_ping_behind_what_the_peer_has_not_taken_waits_for_that_and_as_long_ag
     sent = fill(here)
     progress = PingProgress(here, 0, now=100)
     assert progress.look(150) is not None
-    assert progress.patience(150, 20) == 20  # the whole of it, however long that takes
+    assert progress.time_left(150, 20) == 20  # the whole of it, however long that takes
     there.settimeout(5)
     while sent:
         sent -= len(there.recv(65536))
     here.send(b"ping")
     there.recv(4)
     until(lambda: progress.look(150) is None)
-    assert progress.patience(160, 20) == 40  # it took 50 seconds
+    assert progress.time_left(160, 20) == 40  # it took 50 seconds

@@ -8,7 +8,7 @@ import pytest
 
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
-from django_fastws.transports import framing
+from django_fastws.transports import polling
 from django_fastws.transports.framing import high_water_bytes
 from tests.transports.connections import UVICORN, UVICORN_TLS, connected, on
 from tests.transports.fakes import limits, start, turns
@@ -184,7 +184,7 @@ async def fill_compressed(connection):
 @on(*UVICORN, *UVICORN_TLS)
 @pytest.mark.parametrize("how", ["reads", "resets", "closes"])
 async def test_a_compressed_send_waits_for_its_client_and_is_told_of_every_end(kind, how, monkeypatch):
-    monkeypatch.setattr(framing, "_GLANCE", 0.05)
+    monkeypatch.setattr(polling, "POLL_SECONDS", 0.05)
     async with connected(kind, compression=True, socket_bytes=65_536) as connection:
         sending, client = await fill_compressed(connection), connection.client
         assert not sending.done()

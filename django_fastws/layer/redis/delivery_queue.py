@@ -21,7 +21,7 @@ logger = logging.getLogger("django_fastws.layer")
 #: Bytes that wait for a client that is held.
 _MOST_BYTES = 16 * 1024 * 1024
 _SLICE = 0.005  # seconds for which what has waited may hold the loop
-_QUIET = 1.0  # seconds without a drop, once all that waited was sent, after which it is said to be over
+_IDLE_SECONDS = 1.0  # seconds without a drop, once all that waited was sent, after which it is said to be over
 
 
 class DeliveryQueue:
@@ -88,13 +88,13 @@ class DeliveryQueue:
         self._is_draining = False
         self._must_wait = self._is_held or bool(self._queue)
         if self._dropped and not self._queue and self._telling is None:
-            self._telling = self._loop.call_later(_QUIET, self._tell)
+            self._telling = self._loop.call_later(_IDLE_SECONDS, self._tell)
 
     def _tell(self) -> None:
         logger.warning(
             "This process can send as fast as broadcasts come again: %d were dropped in %.1f seconds",
             self._dropped,
-            self._loop.time() - self._since - _QUIET,
+            self._loop.time() - self._since - _IDLE_SECONDS,
         )
         self._dropped, self._telling = 0, None
 

@@ -137,7 +137,7 @@ async def test_what_has_waited_leaves_the_loop_to_others(monkeypatch):
 @pytest.mark.parametrize("data", [b"", b"x" * 5000])
 async def test_what_is_over_the_bound_is_dropped_and_said_once(monkeypatch, caplog, data):
     monkeypatch.setattr(delivery_queue, "_MOST_BYTES", 100_000)
-    monkeypatch.setattr(delivery_queue, "_QUIET", 0)
+    monkeypatch.setattr(delivery_queue, "_IDLE_SECONDS", 0)
     hub = Hub()
     hub.queue.hold()
     for number in range(1000):
