@@ -153,6 +153,24 @@ async def test_an_end_during_a_rule_is_heard_however_long_that_takes(end, monkey
     assert await opening == 403
 
 
+async def test_an_end_during_a_rule_that_has_accepted_closes_with_the_status_of_the_end():
+    pause = Pause()
+
+    async def rule(ws):
+        await ws.accept()
+        await pause()
+        return True
+
+    serve(permission=rule)
+    ada, client = await logged_in()
+    opening = asyncio.create_task(outcome(client))
+    await pause.reached.wait()
+    await adisconnect(user=ada, code=4404, reason="bye")
+    pause.go_on.set()
+    assert await opening == 4404
+    await current_users().settled()
+
+
 @pytest.mark.parametrize("end", [deactivate, delete], ids=lambda end: end.__name__)
 async def test_a_user_of_middleware_is_looked_at_again_once_the_process_listens(end, settings):
     settings.FASTWS_SESSION_CHECK_SECONDS = 86_400
