@@ -12,8 +12,6 @@ from tests.clients.handlers import by_async_for, by_recv, once
 from .conftest import run, running
 from .peers import closing, shake_hands, soon
 
-# The handler
-
 
 async def test_a_handler_that_returns_ends_its_route_and_a_warning_says_so(app, peer, log):
     server = await peer()

@@ -216,6 +216,9 @@ async def test_an_invalid_url_from_a_callable_ends_its_route_at_once(app, log, u
     assert words in log.endings[0]
 
 
+# Timeouts
+
+
 async def test_ping_timeout_finds_a_peer_that_never_answers_pings(app, raw_peer, log):
     closes = []
 

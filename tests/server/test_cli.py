@@ -24,9 +24,6 @@ async def echoes(ws: Any) -> None:
         assert await asyncio.wait_for(socket_.recv(), 10) == "größe"
 
 
-# The command
-
-
 @pytest.mark.parametrize("name", ["", "tests.site.asgi:application", "tests.site.asgi.application"])
 async def test_the_application_of_the_settings_is_the_default(name):
     """And may be named either way."""

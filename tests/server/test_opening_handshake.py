@@ -20,9 +20,6 @@ def server(plain):
     return plain()
 
 
-# The handshake
-
-
 async def test_the_scope_is_whole(server):
     protocols = "Sec-WebSocket-Protocol: one, two\r\n"
     async with RawClient(server, "/scope/gr%C3%B6%C3%9Fe;a=1/b;c?q=1;2", protocols) as client:

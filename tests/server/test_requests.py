@@ -94,7 +94,7 @@ async def test_a_handshake_has_no_large_body(server):
 server_test = pytest.mark.server
 
 
-# Which are let out
+# Answers
 
 
 def replying(*messages: dict[str, Any]) -> str:

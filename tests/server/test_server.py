@@ -18,9 +18,6 @@ def server(plain):
     return plain()
 
 
-# The end of the application
-
-
 @pytest.mark.parametrize(("when", "answer"), [("before", 500), ("return-before", 403)])
 async def test_an_application_that_ends_before_the_handshake_is_answered_for_at_once(server, when, answer):
     start, name, started = server.log_size(), token(), time.monotonic()

@@ -22,9 +22,6 @@ async def spools(server: ASGIServer) -> int:
     return (await fetch(server, "/spools/")).json()["files"]
 
 
-# All bodies together
-
-
 async def test_unfinished_uploads_do_not_fill_the_disk_and_free_it_when_they_end(limited):
     async def fills() -> None:
         async with Connection(limited) as late:

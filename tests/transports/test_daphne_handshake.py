@@ -73,7 +73,7 @@ async def test_a_header_with_underscores_is_not_taken_for_one_with_hyphens(monke
     assert seen == [[(b"host", b"x"), (b"x-forwarded-for", b"1")]]
 
 
-# The handshake
+# What is mended
 
 
 @on(*DAPHNE)

@@ -11,8 +11,6 @@ from django_fastws.transports.find import find_transport
 from tests.transports.connections import DAPHNE, connected, on
 from tests.transports.fakes import start, turns, wrapping
 
-# Pings
-
 
 @on(*DAPHNE)
 async def test_a_ping_returns_when_its_own_pong_has_come(kind):
