@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Database, layer_config
-from tests.rooms.test_on_commit import run
 from tests.site.client import LIMIT, abort, connect, denial, report, token, until
 from tests.support.processes import HOST, ASGIServer, RedisServer
+from tests.support.scripts import run
 
 pytestmark = pytest.mark.server
 

@@ -28,11 +28,11 @@ from django_fastws.exceptions import WebSocketConnectionError
 from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.users.registry import current_users
-from tests.rooms.test_on_commit import STRICT, run
 from tests.site.client import LIMIT, token, until
 from tests.support.history import Broadcast, Call, Cut, Heard, History
 from tests.support.processes import RedisServer
 from tests.support.proxy import Proxy
+from tests.support.scripts import STRICT, run
 
 pytestmark = [pytest.mark.faults, pytest.mark.redis]
 

@@ -3,61 +3,24 @@
 import asyncio
 import gc
 import logging
-import math
-import time
 import weakref
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from django_fastws import Room, WebSocketConnectionError
-from django_fastws._core import pacing
+from django_fastws import WebSocketConnectionError
 from django_fastws._core.envelope import BROADCAST, Envelope, decode
-from django_fastws._core.fanout import BATCH_BYTES
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.layer.decoding_errors import DecodingErrors
-from django_fastws.rooms import scheduler, subscriptions
+from django_fastws.rooms import subscriptions
 from django_fastws.rooms.hub import Hub, current_hub
 from django_fastws.testing import connect
 from django_fastws.transports.find import ASGITransport
 from django_fastws.websocket import InboundWebSocket
+from tests.rooms.members import Member, broadcast, deliver, settle
 from tests.support.brokers import Clients, FakeClient, fake_broker
-
-
-class Member:
-    def __init__(self, name="member", fails_with=None):
-        self.id = name
-        self.got = []
-        self.posts = 0
-        self.fails_with = fails_with
-
-    def post(self, batch):
-        if self.fails_with is not None:
-            raise self.fails_with
-        self.posts += 1
-        self.got += [payload.raw if payload.binary else payload.text for payload in batch.payloads]
-
-    def __repr__(self):
-        return f"<{self.id}>"
-
-
-@pytest.fixture
-async def clients(monkeypatch):
-    clients = Clients()
-    monkeypatch.setattr(subscriptions, "get_broker", fake_broker(client=clients.make))
-    monkeypatch.setattr(pacing, "_SHORTEST", math.inf)  # however slow the machine
-    return clients
-
-
-@pytest.fixture
-async def hub(clients):
-    hub = Hub()
-    yield hub
-    if hub._subscriptions._refresher is not None:
-        hub._subscriptions._refresher.cancel()
-
 
 _started = set()
 
@@ -79,23 +42,8 @@ async def _end_of_tasks():
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def settle():
-    """Let whatever can run, run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def broadcast(hub, room, data, exclude=None):
-    payload = Payload(data)
-    hub.deliver(Envelope.broadcast(group_name(room), payload, exclude))
-    hub._scheduler._send()  # what the loop does in its next turn
-
-
 def lost():
     return WebSocketConnectionError("on purpose")
-
-
-# Subscriptions
 
 
 async def test_a_room_is_one_subscription_however_many_members_it_has(hub, clients):
@@ -182,68 +130,10 @@ async def test_drop_takes_effect_at_once(hub, clients):
     assert clients[0].groups == set()
 
 
-# Delivery
-
-
-async def test_what_is_excluded_does_not_get_it(hub):
-    one, two = Member("one"), Member("two")
-    await hub.join(one, "lobby")
-    await hub.join(two, "lobby")
-    broadcast(hub, "lobby", "hi", exclude="one")
-    broadcast(hub, "lobby", "ho", exclude="stranger")
-    assert (one.got, two.got) == (["ho"], ["hi", "ho"])
-
-
-async def test_all_members_get_one_payload(hub):
-    seen = []
-    members = [Member(str(number)) for number in range(3)]
-    for member in members:
-        member.post = seen.append
-        await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
-    assert len(seen) == 3
-    assert len(set(map(id, seen))) == 1
-
-
-async def test_broadcasts_come_in_their_order(hub):
-    member = Member()
-    await hub.join(member, "lobby")
-    for number in range(100):
-        broadcast(hub, "lobby", str(number))
-    assert member.got == [str(number) for number in range(100)]
-
-
-@pytest.mark.parametrize("data", ["", b"", "größe", b"\xff"])
-async def test_text_and_binary_arrive_as_they_are(hub, data):
-    member = Member()
-    await hub.join(member, "lobby")
-    broadcast(hub, "lobby", data)
-    assert member.got == [data]
-    assert type(member.got[0]) is type(data)
-
-
-async def test_a_broken_member_does_not_disturb_the_others(hub, caplog):
-    one, broken, two = Member("one"), Member("broken", ValueError("on purpose")), Member("two")
-    for member in (one, broken, two):
-        await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
-    assert (one.got, two.got) == (["hi"], ["hi"])
-    assert any("on purpose" in str(record.exc_info) for record in caplog.records)
-
-
 async def test_a_broken_member_does_not_disturb_the_layer(hub, caplog):
     await hub.join(Member("broken", ValueError("on purpose")), "lobby")
     broadcast(hub, "lobby", "hi")
     assert any("on purpose" in str(record.exc_info) for record in caplog.records)
-
-
-async def test_a_member_may_leave_while_it_is_served(hub):
-    one, two = Member("one"), Member("two")
-    one.post = lambda payload: hub.drop(one, {"lobby"})
-    for member in (one, two):
-        await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
-    assert two.got == ["hi"]
 
 
 @pytest.mark.parametrize(
@@ -258,18 +148,6 @@ async def test_what_is_for_nobody_is_ignored(hub, caplog, envelope):
     await settle()
     assert member.got == []
     assert caplog.records == []
-
-
-async def test_what_cannot_be_sent_is_logged_and_stands_in_nobodys_way(hub, caplog):
-    member = Member()
-    await hub.join(member, "lobby")
-    for text in ("\ud800", "\ud800", "hi"):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(text)))
-    await settle()
-    assert member.got == ["hi"]
-    assert len(caplog.records) == 1
-    assert not hub._scheduler._due
-    assert hub._scheduler._bytes == 0
 
 
 JUNK = st.recursive(
@@ -312,9 +190,6 @@ async def survive(changes):
         await hub.leave(member, "lobby")
     finally:
         subscriptions.get_broker = original
-
-
-# Races
 
 
 async def held(clients, hub, call):
@@ -543,9 +418,6 @@ async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_i
     assert group_name("lobby") not in client.groups
 
 
-# A subscription that is made again
-
-
 async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, clients):
     client = await held(clients, hub, "subscribe")
     client.gates["subscribe"].set()
@@ -576,9 +448,6 @@ async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_
     await settle()
     broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == (["hi"], [])
-
-
-# A layer that fails
 
 
 async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, clients):
@@ -659,9 +528,6 @@ async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, clients):
     assert member.got == ["hi"]
 
 
-# Refreshing
-
-
 async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, clients):
     clients.refresh_seconds = 1000
     member = Member()
@@ -731,9 +597,6 @@ async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription
     await hub.settled()
     assert client.groups == {group_name("elsewhere")}
     assert set(hub._rooms) == {group_name("elsewhere")}
-
-
-# Whatever comes in whatever order
 
 
 STEPS = st.lists(
@@ -812,9 +675,6 @@ async def live(steps):
         subscriptions.get_broker = original
 
 
-# One for each loop
-
-
 async def test_a_loop_has_one_hub(clients):
     assert current_hub() is current_hub()
 
@@ -825,259 +685,6 @@ def test_each_loop_has_a_hub_of_its_own_and_leaves_none_behind():
 
     hubs = [asyncio.run(its_hub()) for _ in range(2)]
     assert hubs[0] is not hubs[1]
-
-
-def test_a_room_is_a_handle_that_holds_nothing():
-    assert Room("x") == Room("x")
-    assert len({Room("x"), Room("x"), Room("y")}) == 2
-
-
-# More than can be sent
-
-
-async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, clients, monkeypatch):
-    monkeypatch.setattr(scheduler, "_MOST_BYTES", 10)
-    member = Member()
-    await hub.join(member, "lobby")
-    for number in range(12):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number % 10)), None))
-    assert clients[0].short == ["+lobby", "hold"]  # once
-    await settle()
-    assert clients[0].short == ["+lobby", "hold", "resume"]
-    assert len(member.got) == 12
-
-
-async def test_messages_without_bytes_are_bounded_too(hub, clients, monkeypatch):
-    monkeypatch.setattr(scheduler, "_MOST_BROADCASTS", 10)
-    member = Member()
-    await hub.join(member, "lobby")
-    for _ in range(12):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(""), None))
-    assert clients[0].short == ["+lobby", "hold"]
-    await settle()
-    assert clients[0].short == ["+lobby", "hold", "resume"]
-    assert member.got == 12 * [""]
-
-
-async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, clients, monkeypatch):
-    monkeypatch.setattr(scheduler, "_MOST_BYTES", 1)
-    member = Member()
-    await hub.join(member, "lobby")
-    hub.deliver(Envelope.broadcast(group_name("lobby"), Payload("too much"), None))
-    await hub.leave(member, "lobby")
-    assert clients[0].short[-2:] == ["resume", "close"]
-    await settle()
-    await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
-    assert member.got == ["hi"]
-
-
-async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch):
-    monkeypatch.setattr(scheduler, "_MOST_BYTES", 10)
-    monkeypatch.setattr(scheduler, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
-    members = [Member(str(number)) for number in range(300)]
-    hub = current_hub()
-    for member in members:
-        await hub.join(member, "lobby")
-    try:
-        most = 0
-        for number in range(30):
-            await Room("lobby").abroadcast(f"{number:05}")
-            most = max(most, hub._scheduler._bytes)
-        assert 10 <= most <= 15
-        async with asyncio.timeout(5):
-            while len(members[-1].got) < 30:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-        assert members[-1].got == [f"{number:05}" for number in range(30)]
-    finally:
-        for member in members:
-            await hub.leave(member, "lobby")
-
-
-# Bursts
-
-
-async def test_what_arrives_in_one_turn_is_one_write_for_each_member(hub, clients):
-    members = [Member("one"), Member("two"), Member("three")]
-    for member in members:
-        await hub.join(member, "lobby")
-    for number in range(5):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number)), "two" if number == 3 else None))
-    await settle()
-    assert [member.got for member in members] == [list("01234"), list("0124"), list("01234")]
-    assert [member.posts for member in members] == [1, 1, 1]
-
-
-async def test_a_burst_over_the_joined_size_is_as_few_writes_as_it_can_be(hub, clients):
-    member = Member()
-    await hub.join(member, "lobby")
-    for number in range(10):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * (BATCH_BYTES // 4)), None))
-    await settle()
-    assert [text[0] for text in member.got] == list("0123456789")
-    assert member.posts == 3
-
-
-# Slices
-
-
-async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
-    member = Member()
-    await hub.join(member, "lobby")
-    for number in range(3):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * BATCH_BYTES), None))
-    hub._scheduler._send()
-    assert member.posts == 1
-    await settle()
-    assert member.posts == 3
-
-
-@pytest.fixture
-def step_by_step(monkeypatch):
-    """One step of one fan-out in each turn of the loop."""
-    monkeypatch.setattr(scheduler, "_SLICE", 0)
-
-
-async def crowd(hub, room, count):
-    members = [Member(f"{room} {number}") for number in range(count)]
-    for member in members:
-        await hub.join(member, room)
-    return members
-
-
-def deliver(hub, room, *texts, exclude=None):
-    for text in texts:
-        hub.deliver(Envelope.broadcast(group_name(room), Payload(text), exclude))
-
-
-async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, clients, step_by_step):
-    members = await crowd(hub, "lobby", 10_000)
-    deliver(hub, "lobby", "hi")
-    before, most = 0, 0
-    while hub._scheduler._is_sending:
-        await asyncio.sleep(0)  # another's turn
-        now = sum(member.posts for member in members)
-        before, most = now, max(most, now - before)
-    assert before == 10_000
-    assert most <= 64
-
-
-async def test_a_slice_is_over_after_some_milliseconds(hub, clients, monkeypatch):
-    assert scheduler._SLICE <= 0.02
-    now = 1000.0
-    monkeypatch.setattr(scheduler.time, "perf_counter", lambda: now)
-    members = await crowd(hub, "lobby", 1000)
-
-    def posting(post):
-        def slow(batch):
-            nonlocal now
-            now += 0.0001
-            post(batch)
-
-        return slow
-
-    hub._rooms[group_name("lobby")].members.update({member: posting(member.post) for member in members})
-    deliver(hub, "lobby", "hi")
-    hub._scheduler._send()
-    assert 0.01 <= now - 1000 <= 0.02
-    assert 100 <= sum(member.posts for member in members) <= 200
-    while hub._scheduler._is_sending:
-        hub._scheduler._send()
-    assert [member.posts for member in members] == [1] * 1000
-
-
-async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, clients):
-    members = await crowd(hub, "lobby", 1000)
-    for number in range(4000):
-        hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
-    began = time.perf_counter()
-    hub._scheduler._send()
-    longest = time.perf_counter() - began
-    while hub._scheduler._is_sending:
-        began = time.perf_counter()
-        hub._scheduler._send()
-        longest = max(longest, time.perf_counter() - began)
-    assert longest < 0.25  # it was seconds
-    for number in (0, 500, 999):
-        assert members[number].got == [f"{other:04}" for other in range(4000) if other != number]
-
-
-async def test_what_arrives_in_the_middle_of_a_fan_out_comes_after_it_and_once(hub, clients, step_by_step):
-    members = await crowd(hub, "lobby", 300)
-    deliver(hub, "lobby", "one", "two")
-    await asyncio.sleep(0)
-    assert members[0].got == ["one", "two"]
-    assert members[-1].got == []
-    deliver(hub, "lobby", "three")
-    deliver(hub, "lobby", "four", exclude="lobby 7")
-    while hub._scheduler._is_sending:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    everything = ["one", "two", "three", "four"]
-    assert [member.got for member in members] == [everything] * 7 + [everything[:3]] + [everything] * 292
-    assert {member.posts for member in members} == {2}
-
-
-async def test_who_comes_in_the_middle_gets_what_comes_after_and_who_leaves_gets_no_more(hub, clients, step_by_step):
-    members = await crowd(hub, "lobby", 300)
-    deliver(hub, "lobby", "one")
-    await asyncio.sleep(0)
-    newcomer, returned = Member("new"), members[250]
-    await hub.join(newcomer, "lobby")
-    hub.drop(members[0], {"lobby"})
-    await hub.leave(members[299], "lobby")
-    await hub.leave(returned, "lobby")
-    await hub.join(returned, "lobby")
-    deliver(hub, "lobby", "two")
-    while hub._scheduler._is_sending:  # noqa: ASYNC110
-        await asyncio.sleep(0)
-    assert (members[0].got, members[299].got, newcomer.got) == (["one"], [], ["two"])
-    assert returned.got == ["one", "two"]
-    assert [member.got for member in members[1:250]] == [["one", "two"]] * 249
-
-
-async def test_a_room_that_everybody_leaves_in_the_middle_leaves_nothing_behind(hub, clients, step_by_step):
-    members = await crowd(hub, "lobby", 200)
-    deliver(hub, "lobby", "one")
-    await asyncio.sleep(0)
-    deliver(hub, "lobby", "two")
-    for member in members:
-        hub.drop(member, {"lobby"})
-    await settle()
-    assert {tuple(member.got) for member in members[64:]} == {()}
-    scheduler = hub._scheduler
-    assert (list(scheduler._due), scheduler._bytes, scheduler._is_sending) == ([], 0, False)
-    assert (hub._rooms, hub._subscriptions.is_open) == ({}, False)
-
-
-async def test_rooms_have_their_slices_in_turn(hub, clients, step_by_step):
-    large, larger, small = (
-        await crowd(hub, "large", 640),
-        await crowd(hub, "larger", 1280),
-        await crowd(hub, "small", 2),
-    )
-    for _ in range(3):
-        deliver(hub, "large", "hi")
-        deliver(hub, "larger", "hi")
-        deliver(hub, "small", "hi")
-    served = []
-    while hub._scheduler._is_sending:
-        await asyncio.sleep(0)
-        served.append([sum(len(member.got) for member in room) for room in (large, larger, small)])
-    assert served[:4] == [[192, 0, 0], [192, 192, 0], [192, 192, 6], [384, 192, 6]]
-    assert served[-1] == [1920, 3840, 6]
-
-
-async def test_a_member_that_fails_in_a_later_slice_does_not_disturb_the_others(hub, clients, step_by_step, caplog):
-    members = await crowd(hub, "lobby", 100)
-    broken = Member("broken", ValueError("on purpose"))
-    await hub.join(broken, "lobby")
-    members += await crowd(hub, "lobby", 100)
-    deliver(hub, "lobby", "one")
-    await settle()
-    deliver(hub, "lobby", "two")
-    await settle()
-    assert {tuple(member.got) for member in members} == {("one", "two")}
-    assert len(caplog.records) == 2
 
 
 async def test_a_fan_out_that_fails_is_logged_and_nothing_of_it_is_counted_as_waiting(hub, clients, caplog):
@@ -1091,30 +698,6 @@ async def test_a_fan_out_that_fails_is_logged_and_nothing_of_it_is_counted_as_wa
     assert {type(record.exc_info[1]) for record in caplog.records} == {ZeroDivisionError}
     assert (hub._scheduler._bytes, hub._scheduler._count) == (0, 0)
     assert [room.bytes for room in hub._rooms.values()] == [0]
-
-
-# Pauses
-
-
-async def test_a_room_pauses_after_a_long_fan_out_and_what_arrives_meanwhile_is_batched(hub, clients, monkeypatch):
-    monkeypatch.setattr(pacing, "_SHORTEST", 0)
-    monkeypatch.setattr(pacing, "_LONGEST", 1)
-    member, began = Member(), time.perf_counter()
-    monkeypatch.setattr(member, "post", lambda batch, post=member.post: (time.sleep(0.05), post(batch)))
-    await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "first")  # an idle room is served at once
-    assert member.got == ["first"]
-    for text in ("second", "third", "fourth"):
-        broadcast(hub, "lobby", text)
-    assert member.got == ["first"]
-    while len(member.got) < 4:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
-    assert member.got == ["first", "second", "third", "fourth"]
-    assert member.posts == 2
-    assert time.perf_counter() - began >= 0.1
-
-
-# Sockets
 
 
 async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(clients):

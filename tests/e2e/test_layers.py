@@ -270,7 +270,7 @@ class ForgetfulLayer(InMemoryChannelLayer):
 
 
 async def test_groups_are_joined_again_even_if_the_layer_comes_back_late(settings):
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.layer.test_layers.ForgetfulLayer"}}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.e2e.test_layers.ForgetfulLayer"}}
     layer: Any = get_channel_layer()
     async with connect_inside("/ws/member?room=r") as ada, connect_inside("/ws/member") as sender:
         assert "id" in await ada.receive_json()

@@ -1,7 +1,8 @@
-"""What a user of Redis may touch that is kept to the prefix of a layer, as two sites that share a Redis need it."""
+"""The layer for Redis: its options, its prefix, which is all that a user of Redis needs, and its connections."""
 
 import asyncio
 import logging
+import time
 
 import pytest
 import redis
@@ -9,9 +10,13 @@ from channels.layers import get_channel_layer
 
 from django_fastws import Room, adisconnect
 from django_fastws._core.control import GROUP
-from django_fastws.layer import check_layer
+from django_fastws.layer import check_layer, get_broker
 from django_fastws.rooms.hub import current_hub
 from django_fastws.rooms.subscriptions import Subscriptions
+from tests.layer.redis.groups import Group
+from tests.support.envelopes import holding
+from tests.support.ids import shown
+from tests.support.processes import RedisServer
 
 pytestmark = [pytest.mark.redis]
 
@@ -104,3 +109,45 @@ async def test_sites_with_prefixes_of_their_own_do_not_hear_each_other(sites):
     await current_hub().leave(member, "lobby")
     for layer in (first, second, get_channel_layer()):
         await layer.flush()
+
+
+@pytest.mark.parametrize(
+    ("host", "config"),
+    [
+        ({"protocol": 2}, {}),
+        ({"protocol": 3}, {}),
+        ({"db": 3, "client_name": "test"}, {}),
+        ({"decode_responses": True}, {}),
+        ({}, {"prefix": "other"}),
+        ({}, {"symmetric_encryption_keys": ["new", "old"]}),
+        ({}, {"serializer_format": "json"}),
+    ],
+    ids=shown,
+)
+async def test_options(settings, redis_server: RedisServer, host, config):
+    config = {"hosts": [{"address": redis_server.url, **host}], **config}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
+    group = Group()
+    await group.client.subscribe(group.name)
+    await check_layer()
+    await group.send("größe")
+    await asyncio.to_thread(get_broker().publish, holding(group.name, "from a thread"))
+    await group.expect(["größe", "from a thread"])
+    await get_channel_layer().flush()
+
+
+def test_a_loop_that_ends_leaves_no_connection(layer, redis_server):
+    async def use() -> None:
+        group = Group()
+        await group.client.subscribe(group.name)
+        await group.send("x")
+        await group.expect(["x"])
+
+    with redis.Redis.from_url(redis_server.url) as client:
+        before = {row["id"] for row in client.client_list()}
+        for _ in range(3):
+            asyncio.run(use())
+        deadline = time.monotonic() + 10  # Redis may not have read yet that they are closed
+        while not {row["id"] for row in client.client_list()} <= before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
