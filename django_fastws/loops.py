@@ -1,4 +1,4 @@
-"""Objects that belong to one event loop."""
+"""One object for each event loop (``PerLoop``), and the loop that runs in this thread."""
 
 from __future__ import annotations
 

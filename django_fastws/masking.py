@@ -1,4 +1,7 @@
-"""Masking of paths and queries for the log, by one rule for requests and sockets."""
+"""Masking of secrets in paths and queries for the log, as ``FASTWS_LOG_MASKED_PARAMETERS`` says.
+
+The rules themselves are in ``_core/redaction.py``.
+"""
 
 from __future__ import annotations
 

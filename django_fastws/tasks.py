@@ -1,4 +1,4 @@
-"""Background tasks and cancellation, as asyncio leaves them to be done by hand."""
+"""Background tasks, kept and with their errors logged; cancelling a task and telling whose cancellation it is."""
 
 from __future__ import annotations
 

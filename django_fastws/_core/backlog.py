@@ -1,4 +1,7 @@
-"""Backlog of one socket: the messages that wait to be sent, with a bound on their bytes."""
+"""Backlog of one socket: messages that wait to be sent, bounded in bytes, and how they are dropped.
+
+The policies for a slow consumer have their table here. ``transports/outbox.py`` decides when which one is applied.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Malformed handshakes: what is denied with 400 before anything else looks at a handshake."""
+"""Validation of a handshake on any server: what is malformed in its scope is denied with 400, before all else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Masking of secrets in the target of a request, for logs: the values of parameters whose names tell of one."""
+"""Rules of masking secrets: which names tell of one, and a path and query without their values; knows no settings.
+
+``masking.py`` applies them with the names that the settings have.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The states of one WebSocket, and what each call does in each of them.
+"""State of one WebSocket, with its close code and reason, and what each call may do in each state.
 
     CONNECTING ──accept()──▶ CONNECTED ──close()──▶ CLOSING ──▶ DISCONNECTED
         │                        │                                  ▲

@@ -1,4 +1,7 @@
-"""Suspension of a task by an await: whether it had to wait, or the result was there."""
+"""Detection of a suspended task: whether an await had to wait, or its result was there at once.
+
+The receive limiter asks it, to know whether a message had waited before it was received.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connection of the websockets library with what a hostile peer makes it hold or do bounded."""
+"""Bounds against a hostile peer, on a connection of the websockets library: pongs, fragments, time to close TCP."""
 
 from __future__ import annotations
 

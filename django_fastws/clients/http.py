@@ -1,4 +1,7 @@
-"""HTTP requests of outbound routes: sent, given to their handlers, and logged."""
+"""One run of an HTTP route: URL, request, call of the handler with the response, log; succeeded or failed.
+
+The request itself is sent by ``clients/http_client.py``.
+"""
 
 from __future__ import annotations
 

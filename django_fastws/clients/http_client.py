@@ -1,4 +1,7 @@
-"""HTTP client of outbound routes: headers, redirects, timeout, and size limit of a response."""
+"""HTTP client of one request: headers, redirects, timeout, and size limit of the response.
+
+The handler and the log are the affair of ``clients/http.py``, decompression that of ``clients/http_body.py``.
+"""
 
 from __future__ import annotations
 

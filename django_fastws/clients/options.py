@@ -1,4 +1,7 @@
-"""Route options that may be callables, sync or async, called anew at every attempt."""
+"""Values of outbound options at each attempt: those that are callables, sync or async, are called anew.
+
+Which options there are, with their defaults and checks, ``routing/outbound_options.py`` says.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Options of outbound routes: what ``@app.ws`` and ``@app.get`` pass on, with defaults and checks."""
+"""Table of the options of outbound routes (``@app.ws``, ``@app.get``), with their defaults and checks.
+
+Those that are callables are called in ``clients/options.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Router of WebSockets: URL patterns, ``reverse_ws`` and the 404 of an unknown path."""
+"""Router of WebSockets: matches a path to its route (else 404), ``reverse_ws``, and Django's URL patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Opening handshake of one WebSocket connection: what its request holds, and how it is accepted or denied."""
+"""Opening handshake in the server's own protocol: the scope of the request, accepting it, answering a denial.
+
+It serves any ASGI application. Behind it, and behind plain daphne, the transport has ``transports/daphne_handshake.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timers of WebSocket protocols, on the reactor."""
+"""Timers with the precision of the reactor, for the WebSocket timeouts of autobahn, whose own may end too early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Handshakes of daphne's: what it gets wrong in a scope and an answer is mended through autobahn's protocol."""
+"""Handshake as the transport of daphne mends it, through autobahn's protocol: scope, headers, denial, early data.
+
+It is used on plain daphne and on ``runws_server``, whose own protocol is in ``server/opening_handshake.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Polling of a connection, by those who wait for what may never come once it is closed."""
+"""Polling for the end of a connection, by tasks that wait for what may never come once it is closed."""
 
 from __future__ import annotations
 

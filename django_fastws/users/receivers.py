@@ -1,4 +1,4 @@
-"""Receivers of Django's signals: sockets end with the session, the account or the user that they were opened for."""
+"""Signal receivers for log-out, a new password, and a deactivated or deleted account: the user's sockets close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends of Django's sessions: sockets close when ``flush()`` or ``cycle_key()`` end the one they were opened with."""
+"""Ends of Django's sessions: log-out and a new key (``flush()``, ``cycle_key()``) close the sockets opened with it."""
 
 from __future__ import annotations
 

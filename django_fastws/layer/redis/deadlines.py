@@ -1,4 +1,4 @@
-"""Timeouts of those who wait for Redis."""
+"""Timeouts of publishing, joining and leaving: futures that fail when Redis does not answer in time."""
 
 from __future__ import annotations
 

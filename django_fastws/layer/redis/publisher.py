@@ -1,4 +1,4 @@
-"""Pipelined publisher of an event loop to one Redis: batched, and held for a retry while Redis is away."""
+"""Publishing to one Redis: pipelined, in batches, with a bounded queue and retries after a lost connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections of an event loop to one of the Redis servers of a layer."""
+"""Publisher and subscriber of an event loop to one Redis of a layer; numbers and encodes what is published."""
 
 from __future__ import annotations
 
