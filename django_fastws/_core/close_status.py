@@ -1,6 +1,6 @@
 """Close codes and reasons that several parts of the package share (RFC 6455 section 7.4.1): 1001, 1011 and 1013.
 
-The others stand where they are used: those of limits in ``limits/table.py``; 1008 "denied", of an access rule that has
+The others stand where they are used: those of limits in ``limits/table.py``; 1008 "denied", of a rule that has
 accepted the socket, in ``limits/admission.py``; 4401, of a user or a session, in ``users/rechecks.py``; 1012, of a
 server that stops, in ``server/protocol.py``. With which a connection was closed, ``_core/states.py`` knows.
 """

@@ -1,6 +1,6 @@
 """Opening handshake in the server's own protocol: the scope of the request, accepting it, answering a denial.
 
-It serves any ASGI application. Behind it, and behind plain daphne, the transport has ``transports/daphne_handshake.py``.
+It serves any ASGI application. What the transport mends besides is in ``transports/daphne_handshake.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ends of Django's sessions: log-out and a new key (``flush()``, ``cycle_key()``) close the sockets opened with it."""
+"""Ends of Django's sessions: log-out and a new key (``flush()``, ``cycle_key()``) close sockets opened with it."""
 
 from __future__ import annotations
 
