@@ -1,0 +1,104 @@
+"""tests/ mirrors the package: the tests of a module are in the same folder, in a file of its name."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+from tests.support.processes import ROOT
+
+PACKAGE = Path(ROOT) / "django_fastws"
+TESTS = Path(ROOT) / "tests"
+
+LINES = 25  # of code; a module with fewer is a name, a type or a table, and is seen through its users
+
+# Modules that are tested in another's file: their own, and why.
+ELSEWHERE = {
+    "clients/lease_scripts.py": ("clients/test_lease.py", "Lua, which only a lease runs, in a real Redis"),
+    "clients/picows_connection.py": ("clients/test_decoding.py", "one table for all who read a connection"),
+}
+
+# Folders of tests that are of no one module.
+FOLDERS = {"e2e", "docs", "support", "balancer"}
+
+# Tests that are of no one module, and why.
+ACROSS = {
+    "clients/test_costs.py": "what a message costs on its way through transport, parser and connection",
+    "clients/test_document.py": "every call of one document, section by section",
+    "clients/test_metrics.py": "what runner, handling and transport count",
+    "clients/test_rooms.py": "a feed, a room and a server together",
+    "clients/test_stopping.py": "the way of a stop through supervisor, runner, handler and transport",
+    "server/test_daphne_suite.py": "daphne's own tests",
+    "server/test_frames.py": "the sections of the Autobahn test suite",
+    "server/test_log_injection.py": "every place that logs what a client has sent",
+    "server/test_senders.py": "several tasks that send, over HTTP and on WebSockets",
+    "transports/test_fast_paths.py": "what a message costs on its way through the floors, and the files on it",
+    "transports/test_wrapped.py": "applications inside of middleware that hides the server",
+    "routing/test_reverse.py": "reverse_ws() of the router, with the paths of routes",
+    "test_bench.py": "the benchmarks, which are no part of the package",
+    "test_database_setup.py": "the settings FASTWS_DB_SETUP and FASTWS_DB_RESET, on real databases",
+    "test_mirror.py": "this",
+    "test_other_systems.py": "the package where there are no forks",
+    "test_public_api.py": "the names that are fixed, wherever they are",
+}
+
+
+def code_lines(source: str) -> int:
+    """The number of lines with code: neither blank nor comments, docstrings or continued lines of either."""
+    docstrings = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            docstrings.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in blank:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings)
+
+
+def file_of(module: str) -> str:
+    """Where a module is tested: ``core/test_x.py`` for ``_core/x.py``."""
+    folder, _, name = module.rpartition("/")
+    return f"{folder}/test_{name}".lstrip("/").replace("_core/", "core/")
+
+
+def modules() -> dict[str, int]:
+    """The modules of the package, with their lines of code."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): code_lines(path.read_text())
+        for path in PACKAGE.rglob("*.py")
+        if path.stem != "__init__"
+    }
+
+
+MODULES = modules()
+OWN = {file_of(module) for module in MODULES}
+FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+
+
+def test_there_is_something_to_compare():
+    assert len(MODULES) > 150
+    assert code_lines('"""Said."""\n\n# so\nx = (\n    1\n)\n\n\ndef f():\n    """Said."""\n    return x\n') == 5
+
+
+def test_a_module_has_tests_of_its_own():
+    without = {module for module, lines in MODULES.items() if lines > LINES and file_of(module) not in FILES}
+    assert sorted(without - set(ELSEWHERE)) == []
+
+
+def test_what_is_tested_elsewhere_is_and_has_no_file_of_its_own():
+    assert set(ELSEWHERE) <= set(MODULES)
+    assert {file for file, _ in ELSEWHERE.values()} <= FILES
+    assert {file_of(module) for module in ELSEWHERE} & FILES == set()
+
+
+def test_tests_of_a_module_have_its_name():
+    of_no_module = {file for file in FILES - OWN if file.partition("/")[0] not in FOLDERS}
+    assert sorted(of_no_module - set(ACROSS)) == []
+
+
+def test_what_is_of_no_one_module_is_there_and_has_no_module():
+    assert set(ACROSS) <= FILES - OWN
