@@ -1,4 +1,4 @@
-"""Outbox: the bounded send queue of one socket, its writer task, and its policy for slow readers."""
+"""Outbox: the bounded send queue of one socket, its writer task, and its policy for slow consumers."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Outbox(Backlog[Entry]):
             metrics.message_drops.add(self.dropped - dropped, conf.slow_consumer)
         return was_idle and self._writer is not None
 
-    # Slow readers
+    # Slow consumers
 
     def _make_room(self, size: int, limit: int) -> bool:
         """The queue is full: apply ``FASTWS_SLOW_CONSUMER``. True if the message may be added."""
