@@ -586,7 +586,7 @@ async def test_short_work_runs_elsewhere_only_while_the_thread_is_busy():
             assert await sync_to_async(name_of_thread)() == "django-fastws-0"
     finally:
         await some.close()
-    assert not running()
+    await until(lambda: not running())
 
 
 async def test_a_handler_that_calls_nothing_sync_costs_no_thread(routes):

@@ -150,6 +150,7 @@ class Job:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores, and whatever it starts
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.environ.clear()

@@ -17,12 +17,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
-
-import psycopg
+from typing import IO, TYPE_CHECKING, Any
 
 from tests.support import redis_binary
 from tests.support.forkserver import ForkServer
+
+if TYPE_CHECKING:  # the benchmarks start processes, too, and no PostgreSQL
+    import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -305,6 +306,8 @@ class PostgresServer(Process):
 
     def start(self) -> None:
         """Start it and wait until it answers: it listens before that."""
+        import psycopg
+
         super().start()
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -325,6 +328,8 @@ class PostgresServer(Process):
 
     def connect(self, database: str = DATABASE) -> psycopg.Connection[Any]:
         """A connection of its own, in autocommit mode."""
+        import psycopg
+
         return psycopg.connect(host=HOST, port=self.port, user="postgres", dbname=database, autocommit=True)
 
     def execute(self, query: str, database: str = DATABASE) -> list[tuple[Any, ...]]:
