@@ -24,11 +24,9 @@ PY = $(VENV)/bin/python
 # From the newest; the first that is here is taken.
 NEWEST_PYTHONS = 3.14 3.13 3.12 3.11
 # What starts no server or other process, and takes milliseconds. Folders of which next to nothing is left then are not
-# even read.
+# even read; and outbound sockets, with two libraries each, are what takes longest of the rest.
 FAST = -m "not (server or redis or browser or postgres or nginx or haproxy or systemd or faults or slow)" \
-    --ignore=tests/docs --ignore=tests/balancer --ignore=tests/e2e --ignore=tests/test_bench.py
-# Outbound sockets, with two libraries each, are what takes longest of that.
-NEWEST = $(FAST) --ignore=tests/clients
+    --ignore=tests/docs --ignore=tests/balancer --ignore=tests/e2e --ignore=tests/clients --ignore=tests/test_bench.py
 # Waiting is most of what tests of servers do, and so there are more processes than processors. Each begins with a part
 # of its own, for the servers that tests of a file share, and helps the others at the end.
 PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
@@ -55,8 +53,8 @@ test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) $(ARGS)
 
-test-fast: install-test ## Only what starts no server and takes milliseconds; in a minute
-	$(PYTEST) $(FAST) $(ARGS)
+test-fast: install-test ## Only what starts no server and takes milliseconds; without outbound sockets; in a minute
+	$(PYTEST) --numprocesses 3 $(FAST) $(ARGS)
 
 test-newest: ## The tests without servers, on the newest Python and Django that can be had here
 	@for version in $(NEWEST_PYTHONS); do \
@@ -68,7 +66,7 @@ test-newest: ## The tests without servers, on the newest Python and Django that 
 	echo "there is none of Python $(NEWEST_PYTHONS) here" >&2; exit 1
 
 test-newest-in: install-test
-	$(PYTEST) $(NEWEST) $(ARGS)
+	$(PYTEST) --numprocesses 3 $(FAST) $(ARGS)
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2

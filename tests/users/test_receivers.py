@@ -233,6 +233,7 @@ async def test_a_password_that_others_have_changed_is_no_change_of_a_save_that_f
     ada, client = await user_and_client()
     await User.objects.filter(pk=ada.pk).aupdate(password="x")
     await client.aforce_login(await User.objects.aget(pk=ada.pk))
+    await sync_to_async(all_published)()  # the former session has ended, and with it what the user had open
     async with open_socket(client) as ws:
         await ada.arefresh_from_db()
         ada.first_name = "Ada"
