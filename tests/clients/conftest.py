@@ -16,6 +16,7 @@ from django_fastws.clients.supervisor import Supervisor
 from django_fastws.routing.routes import OutboundRoute
 
 from .certificates import Certificates
+from .handlers import once
 from .peers import PATIENCE, Peer, RawPeer
 from .projects import Project
 
@@ -157,3 +158,18 @@ async def project(library: str, tmp_path: Path) -> AsyncIterator[Project]:
     """A Django project of its own, for the command as users run it."""
     async with Project(tmp_path / "project", library) as project:
         yield project
+
+
+@pytest.fixture
+def seen(app):
+    """The class of each connection that ``look`` got."""
+    return []
+
+
+@pytest.fixture
+def look(seen):
+    async def handler(ws):
+        seen.append(type(ws._transport.connection))
+        await once(ws)
+
+    return handler

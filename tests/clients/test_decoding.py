@@ -17,10 +17,10 @@ from tests.clients.handlers import once
 
 from .conftest import run, running
 from .peers import frame, listen, read_close, read_frame, shake_hands, soon
+from .random_frames import MAX_SIZE, controls, fragmented, payloads, texts
 
 LIBRARIES = ("websockets", "picows", "plain")
 
-MAX_SIZE = 80_000
 CLOSE = frame((1000).to_bytes(2, "big"), opcode=8)
 
 
@@ -287,26 +287,6 @@ async def test_a_socket_is_open_until_what_the_peer_has_left_is_received(app, ra
     assert seen == ["one", "two", 1000]
 
 
-def pieces(data: bytes, count: int) -> list[bytes]:
-    size = max(1, -(-len(data) // count))
-    return [data[start : start + size] for start in range(0, len(data), size)] or [b""]
-
-
-def fragmented(opcode: int, data: bytes, count: int, between: bytes) -> bytes:
-    parts = pieces(data, count)
-    return b"".join(
-        frame(part, opcode if number == 0 else 0, fin=number == len(parts) - 1) + between
-        for number, part in enumerate(parts)
-    )
-
-
-payloads = st.one_of(
-    st.binary(max_size=40),
-    st.text(max_size=40).map(str.encode),
-    st.sampled_from([b"x" * size for size in (125, 126, 4094, 4096, 5000, 65_535, 65_536, MAX_SIZE, MAX_SIZE + 1)]),
-)
-texts = st.one_of(st.text(max_size=40).map(str.encode), payloads)
-controls = st.builds(frame, st.binary(max_size=125), st.sampled_from([9, 10]))
 good = st.one_of(
     st.builds(frame, texts, st.just(1)),
     st.builds(frame, payloads, st.just(2)),

@@ -17,21 +17,6 @@ from .conftest import run
 LIBRARIES = ("picows",)
 
 
-@pytest.fixture
-def seen(app):
-    """The class of each connection that ``look`` got."""
-    return []
-
-
-@pytest.fixture
-def look(seen):
-    async def handler(ws):
-        seen.append(type(ws._transport.connection))
-        await once(ws)
-
-    return handler
-
-
 # The choice
 
 

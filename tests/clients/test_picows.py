@@ -23,21 +23,6 @@ LIBRARIES = ("picows",)
 
 
 @pytest.fixture
-def seen(app):
-    """The class of each connection that ``look`` got."""
-    return []
-
-
-@pytest.fixture
-def look(seen):
-    async def handler(ws):
-        seen.append(type(ws._transport.connection))
-        await once(ws)
-
-    return handler
-
-
-@pytest.fixture
 def no_proxies(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
