@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from . import metrics
-from ._core.close_status import INTERNAL_ERROR
+from ._core.close_codes import INTERNAL_ERROR
 from ._core.handshake import handshake_problem, offered
 from .conf import check_settings, conf
 from .database import check_setup

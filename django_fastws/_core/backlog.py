@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-from .close_status import TOO_SLOW
+from .close_codes import TOO_SLOW
 
 __all__ = ["MOST_ITEMS", "SLOW_CONSUMER_POLICIES", "Backlog"]
 

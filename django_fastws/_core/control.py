@@ -1,4 +1,4 @@
-"""Control messages: which sockets every process has to close."""
+"""Control messages: which sockets every process has to close. ``users/registry.py`` carries them out."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import logging
 import time
 
 from .. import metrics
-from .._core.close_status import INTERNAL_ERROR
+from .._core.close_codes import INTERNAL_ERROR
 from .._core.exception_groups import significant
 from .._core.urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException

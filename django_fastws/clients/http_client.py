@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from .._core.outgoing import harmless_headers, request_headers
+from .._core.outbound_headers import harmless_headers, request_headers
 from ..encoding import json_bytes
 from ..routing import OutboundRoute
 from .http_body import ENCODINGS, decompress

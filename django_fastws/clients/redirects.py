@@ -11,7 +11,7 @@ from websockets.client import ClientProtocol
 from websockets.http11 import USER_AGENT, Request
 from websockets.uri import WebSocketURI, parse_uri
 
-from .._core.outgoing import harmless_headers, merge_headers
+from .._core.outbound_headers import harmless_headers, merge_headers
 
 __all__ = ["apply_headers", "connect"]
 

@@ -1,4 +1,4 @@
-"""Runner of one outbound WebSocket route: connects, runs its handler, and retries with backoff."""
+"""Runner of one outbound WebSocket route: runs its handler, and decides whether and when to reconnect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .. import metrics
 from .._core.backoff import delays
-from .._core.close_status import GOING_AWAY
+from .._core.close_codes import GOING_AWAY
 from ..conf import conf
 from ..routing import OutboundRoute
 from ..tasks import cancel_and_wait, wait_unless

@@ -1,4 +1,4 @@
-"""Supervisor of outbound routes: starts them together, watches them, and stops them in order."""
+"""Supervisor of all outbound routes: starts them together, watches them, stops them; ``runner.py`` reconnects."""
 
 from __future__ import annotations
 

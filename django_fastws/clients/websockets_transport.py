@@ -12,9 +12,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.protocol import State
 
+from .._core.connection_state import ClientState, ConnectionState
 from .._core.headers import HeaderMap
 from .._core.messages import Payload
-from .._core.states import ClientState, ConnectionState
 from ..exceptions import WebSocketDisconnect
 from ..transports import address_of
 from ..types import Address

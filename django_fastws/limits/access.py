@@ -1,4 +1,4 @@
-"""Access rules of a route: login and permissions, asked before its handler runs."""
+"""Access rules of a route: login (else 401) and permissions (else 403), asked before its handler runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Denial of a handshake: the HTTP answer, and why."""
+"""Denial of a handshake, as a value: the HTTP answer, and why. ``access.py`` and ``admission.py`` decide on it."""
 
 from __future__ import annotations
 

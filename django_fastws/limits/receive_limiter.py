@@ -1,4 +1,7 @@
-"""Rate limit and size limit of the messages that are received on one connection."""
+"""Rate limit and size limit of a route, for the messages of one connection.
+
+The size limit that holds without one, ``FASTWS_MAX_MESSAGE_BYTES``, is the server's: ``server/server.py``.
+"""
 
 from __future__ import annotations
 

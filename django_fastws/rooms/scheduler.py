@@ -1,4 +1,7 @@
-"""Scheduler of fan-outs, batched by room: which room sends next, for how long, and when the layer has to be held."""
+"""Scheduler of fan-outs: which room sends next, for how long, and when the layer has to be held.
+
+What has arrived for a room is batched in ``_core/fanout.py``, after the pause of ``_core/pacing.py``.
+"""
 
 from __future__ import annotations
 

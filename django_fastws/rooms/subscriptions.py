@@ -1,4 +1,4 @@
-"""Subscriptions to groups of the channel layer: confirmed, retried with backoff, refreshed, given back."""
+"""Subscriptions of the hub and of users, on any layer: confirmed, retried with backoff, refreshed, given back."""
 
 from __future__ import annotations
 

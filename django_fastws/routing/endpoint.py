@@ -15,11 +15,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from .. import metrics
-from .._core.close_status import GOING_AWAY, INTERNAL_ERROR
+from .._core.close_codes import GOING_AWAY, INTERNAL_ERROR
+from .._core.connection_state import ClientState
 from .._core.exception_groups import significant
 from .._core.parameters import ParameterError
 from .._core.query import QueryError
-from .._core.states import ClientState
 from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
 from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnection, Limits, record_denial
 from ..masking import mask_path

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from .._core.authority import split_url
 from .._core.headers import is_token
-from .._core.outgoing import handshake_headers, request_headers
+from .._core.outbound_headers import handshake_headers, request_headers
 from ..exceptions import RouteError
 
 __all__ = [

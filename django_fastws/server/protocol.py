@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from daphne.server import reactor
 
-from .._core.close_status import INTERNAL_ERROR
+from .._core.close_codes import INTERNAL_ERROR
 from .._core.frames import BINARY, TEXT, frame
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close

@@ -1,4 +1,4 @@
-"""Reading side of a WebSocket connection: flow control, and limits of frames, fragments and pongs."""
+"""Reading side of a WebSocket connection: flow control, and limits of fragments and pongs."""
 
 from __future__ import annotations
 

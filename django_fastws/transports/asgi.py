@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._core.answers import DenialResponse, checked_accept
+from .._core.connection_state import ConnectionState
 from .._core.handshake import offered
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
-from .._core.states import ConnectionState
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
 from ..masking import mask_path
 from ..types import Address, Message, Receive, Scope, Send
 from .addresses import address_of, url_of
-from .closing import is_close, is_loss, send_close
 from .events import DENIAL, as_message, denial_events, disconnect_status
 from .outbox import Outbox
+from .refused_close_codes import is_close, is_loss, send_close
 
 __all__ = ["ASGITransport"]
 

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from .. import metrics
 from .._core.backlog import SLOW_CONSUMER_POLICIES, Backlog
-from .._core.close_status import TOO_SLOW
+from .._core.close_codes import TOO_SLOW
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketDisconnect

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from .._core.connection_state import ConnectionState
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
-from .._core.states import ConnectionState
 from ..types import Address, Scope
 
 __all__ = ["InboundTransport", "OutboundTransport", "Transport"]

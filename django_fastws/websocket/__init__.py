@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .._core.connection_state import ClientState
 from .._core.messages import WebSocketMessage
-from .._core.states import ClientState
 from ..exceptions import (
     MessageTooBig,
     WebSocketConnectionError,

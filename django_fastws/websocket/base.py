@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import metrics
+from .._core.connection_state import ClientState, Closing
 from .._core.headers import HeaderMap
 from .._core.json import loads
 from .._core.messages import Payload, WebSocketMessage
-from .._core.states import ClientState, Closing
 from ..encoding import encode_bytes, encode_json, encode_text
 from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
 from ..rooms import ids

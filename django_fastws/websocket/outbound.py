@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .._core.connection_state import ClientState
 from .._core.messages import WebSocketMessage
-from .._core.states import ClientState
 from .._core.urls import mask_url
 from ..exceptions import WebSocketDisconnect
 from ..transports import OutboundTransport

@@ -24,11 +24,11 @@ from django_fastws import FastWS, Room, WebSocket, WebSocketMessage
 from django_fastws._core import json as json_module
 from django_fastws._core import messages as messages_module
 from django_fastws._core.backlog import Backlog
+from django_fastws._core.connection_state import ConnectionState
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.fanout import FanOut
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Batch, Payload
-from django_fastws._core.states import ConnectionState
 from django_fastws.asgi import get_asgi_application
 from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.layer import BrokerClient

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from django_fastws._core.states import ClientState, ConnectionState
+from django_fastws._core.connection_state import ClientState, ConnectionState
 from django_fastws.exceptions import WebSocketDisconnect
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from django_fastws import WebSocketStateError
-from django_fastws._core.states import ClientState
+from django_fastws._core.connection_state import ClientState
 from django_fastws.websocket import OutboundWebSocket
 from tests.websocket.outgoing import OutgoingTransport
 

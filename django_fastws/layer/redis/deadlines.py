@@ -1,4 +1,7 @@
-"""Timeouts of publishing, joining and leaving: futures that fail when Redis does not answer in time."""
+"""Timeouts of publishing, joining and leaving: futures that fail when Redis does not answer in time.
+
+Those of threads without an event loop are in ``blocking.py``.
+"""
 
 from __future__ import annotations
 

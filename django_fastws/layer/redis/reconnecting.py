@@ -1,4 +1,7 @@
-"""Reconnecting connection to one Redis: made when it is needed, retried with a backoff, watched by heartbeats."""
+"""Reconnecting connection to one Redis: made when it is needed, retried with a backoff, watched by heartbeats.
+
+Base of ``publisher.py`` and ``subscriber.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriber of an event loop to the channels of one Redis."""
+"""Subscriptions of an event loop at one Redis: confirmed, and made again after the connection was lost."""
 
 from __future__ import annotations
 

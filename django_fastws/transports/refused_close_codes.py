@@ -1,4 +1,4 @@
-"""Close codes for servers that refuse some: every close ends its connection, if need be with another code."""
+"""Close codes that servers refuse: every close ends its connection, if need be with another code."""
 
 from __future__ import annotations
 

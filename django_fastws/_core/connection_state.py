@@ -1,4 +1,4 @@
-"""State of one WebSocket, with its close code and reason, and what each call may do in each state.
+"""State of one WebSocket: what each call may do in each state, and which close code and reason the connection has.
 
     CONNECTING ──accept()──▶ CONNECTED ──close()──▶ CLOSING ──▶ DISCONNECTED
         │                        │                                  ▲

@@ -2,10 +2,10 @@
 
 import pytest
 
-from django_fastws._core import close_status
+from django_fastws._core import close_codes
 from django_fastws.exceptions import check_close
 
-STATUSES = {name: value for name, value in vars(close_status).items() if isinstance(value, close_status.CloseStatus)}
+STATUSES = {name: value for name, value in vars(close_codes).items() if isinstance(value, close_codes.CloseStatus)}
 
 
 @pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)

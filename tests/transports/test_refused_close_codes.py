@@ -11,7 +11,7 @@ from django_fastws import WebSocketException
 from django_fastws.asgi import Handshake
 from django_fastws.routing.endpoint import Endpoint
 from django_fastws.routing.signatures import read_signature
-from django_fastws.transports.closing import send_close
+from django_fastws.transports.refused_close_codes import send_close
 from tests.conftest import tracebacks
 from tests.site.client import connect, denial, report, token
 from tests.support.processes import HOST

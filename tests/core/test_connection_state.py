@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from django_fastws._core.states import ClientState, Closing, ConnectionState
+from django_fastws._core.connection_state import ClientState, Closing, ConnectionState
 from django_fastws.exceptions import WebSocketDisconnect, WebSocketStateError
 
 CONNECTING, CONNECTED, CLOSING, DISCONNECTED = ClientState

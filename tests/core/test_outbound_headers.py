@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_fastws._core.outgoing import handshake_headers, harmless_headers, merge_headers, request_headers
+from django_fastws._core.outbound_headers import handshake_headers, harmless_headers, merge_headers, request_headers
 
 
 @pytest.mark.parametrize("name", ["Upgrade", "connection", "Sec-WebSocket-Key", "SEC-WEBSOCKET-VERSION"])
