@@ -20,10 +20,7 @@ async def clients(monkeypatch):
 
 @pytest.fixture
 async def hub(clients):
-    hub = Hub()
-    yield hub
-    if hub._subscriptions._refresher is not None:
-        hub._subscriptions._refresher.cancel()
+    return Hub()
 
 
 @pytest.fixture

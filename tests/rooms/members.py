@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
@@ -30,10 +32,26 @@ async def settle():
         await asyncio.sleep(0)
 
 
-def broadcast(hub, room, data, exclude=None):
-    payload = Payload(data)
-    hub.deliver(Envelope.broadcast(group_name(room), payload, exclude))
-    hub._scheduler._send()  # what the loop does in its next turn
+async def broadcast(hub, room, data, exclude=None):
+    """Deliver a broadcast, and let the loop have the turn in which it is sent."""
+    deliver(hub, room, data, exclude=exclude)
+    await asyncio.sleep(0)
+
+
+async def turns(is_over):
+    """The turns of the loop until something has come about."""
+    for _ in range(100_000):
+        if is_over():
+            return
+        await asyncio.sleep(0)
+        yield
+    pytest.fail("it has not come about")
+
+
+async def until(is_over):
+    """Let the loop turn until something has come about."""
+    async for _ in turns(is_over):
+        pass
 
 
 async def crowd(hub, room, count):
@@ -43,6 +61,6 @@ async def crowd(hub, room, count):
     return members
 
 
-def deliver(hub, room, *texts, exclude=None):
-    for text in texts:
-        hub.deliver(Envelope.broadcast(group_name(room), Payload(text), exclude))
+def deliver(hub, room, *data, exclude=None):
+    for each in data:
+        hub.deliver(Envelope.broadcast(group_name(room), Payload(each), exclude))

@@ -21,6 +21,8 @@ from django_fastws.transports.find import ASGITransport
 from django_fastws.websocket import InboundWebSocket
 from tests.rooms.members import Member, broadcast, deliver, settle
 from tests.support.brokers import Clients, FakeClient, fake_broker
+from tests.support.clock import Clock
+from tests.support.hubs import EMPTY, hub_state
 
 _started = set()
 
@@ -60,10 +62,10 @@ async def test_joining_twice_is_joining_once(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
     await hub.leave(member, "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
     assert clients[0].groups == set()
 
@@ -87,7 +89,7 @@ async def test_a_room_without_members_leaves_nothing_behind(hub, clients):
     await settle()
     assert clients[0].groups == set()
     assert clients[0].closed
-    assert (hub._rooms, hub._subscriptions.is_open, len(hub._subscriptions._tasks)) == ({}, False, 0)
+    assert hub_state(hub) == EMPTY
 
 
 async def test_a_member_that_has_left_is_not_kept(hub):
@@ -114,8 +116,8 @@ async def test_rooms_are_apart(hub):
     await hub.join(two, "2")
     await hub.join(both, "1")
     await hub.join(both, "2")
-    broadcast(hub, "1", "to one")
-    broadcast(hub, "2", b"to two")
+    await broadcast(hub, "1", "to one")
+    await broadcast(hub, "2", b"to two")
     assert (one.got, two.got, both.got) == (["to one"], [b"to two"], ["to one", b"to two"])
 
 
@@ -123,16 +125,16 @@ async def test_drop_takes_effect_at_once(hub, clients):
     member = Member()
     await hub.join(member, "lobby")
     hub.drop(member, {"lobby"})
-    broadcast(hub, "lobby", "hi")
-    assert member.got == []
+    deliver(hub, "lobby", "hi")
     assert clients[0].groups
     await settle()
+    assert member.got == []
     assert clients[0].groups == set()
 
 
 async def test_a_broken_member_does_not_disturb_the_layer(hub, caplog):
     await hub.join(Member("broken", ValueError("on purpose")), "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert any("on purpose" in str(record.exc_info) for record in caplog.records)
 
 
@@ -185,9 +187,8 @@ async def survive(changes):
         hub.deliver(good)
         await settle()
         assert member.got[-1] == "good"
-        assert not hub._scheduler._due
-        assert (hub._scheduler._bytes, hub._scheduler._count) == (0, 0)
         await hub.leave(member, "lobby")
+        assert hub_state(hub) == EMPTY
     finally:
         subscriptions.get_broker = original
 
@@ -225,7 +226,7 @@ async def test_one_who_joins_while_the_last_one_leaves_is_subscribed_when_the_ca
     await asyncio.gather(leaving, joining)
     assert client.short == ["+lobby", "-lobby", "+lobby"]
     assert group_name("lobby") in client.groups
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
 
 
@@ -239,7 +240,7 @@ async def test_one_who_leaves_while_it_joins_is_out_and_so_is_the_subscription(h
     client.gates["subscribe"].set()
     await asyncio.gather(joining, leaving)
     await settle()
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == []
     assert client.short == ["+lobby", "-lobby"]
 
@@ -272,7 +273,7 @@ async def test_who_joins_after_a_leave_that_is_cancelled_is_subscribed(hub, clie
     await joining
     await settle()
     assert group_name("lobby") in client.groups
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
 
 
@@ -286,7 +287,7 @@ async def test_one_who_is_dropped_while_it_joins_is_out_and_so_is_the_subscripti
     await joining
     await settle()
     assert client.short == ["+lobby", "-lobby"]
-    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in hub_state(hub).rooms
 
 
 async def test_a_join_that_is_cancelled_leaves_the_others_in(hub, clients):
@@ -298,7 +299,7 @@ async def test_a_join_that_is_cancelled_leaves_the_others_in(hub, clients):
     await settle()
     client.gates["subscribe"].set()
     await second
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
     assert group_name("lobby") in client.groups
 
@@ -310,7 +311,7 @@ async def test_a_join_that_is_cancelled_leaves_no_room(hub, clients):
     joining.cancel()
     client.gates["subscribe"].set()
     await settle()
-    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in hub_state(hub).rooms
     assert group_name("lobby") not in client.groups
 
 
@@ -340,7 +341,7 @@ async def test_one_of_two_joins_of_one_socket_is_cancelled_and_it_is_in(hub, cli
         results = await asyncio.gather(*joins, return_exceptions=True)
         assert [type(result) for result in results].count(asyncio.CancelledError) == 1
         await settle()
-        broadcast(hub, f"room {cancelled}", str(cancelled))
+        await broadcast(hub, f"room {cancelled}", str(cancelled))
         assert member.got[-1] == str(cancelled)
         client.gates["subscribe"].clear()
 
@@ -355,7 +356,7 @@ async def test_all_joins_of_one_socket_are_cancelled_and_it_is_out(hub, clients)
     client.gates["subscribe"].set()
     await asyncio.gather(*joins, return_exceptions=True)
     await settle()
-    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in hub_state(hub).rooms
     assert group_name("lobby") not in client.groups
     assert not hub.has(member, "lobby")
 
@@ -378,44 +379,35 @@ async def test_a_member_that_joins_again_in_vain_stays_in(hub, clients, how):
     await asyncio.gather(again, return_exceptions=True)
     assert again.cancelled() or again.exception()
     await settle()
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
 
 
-async def test_a_join_after_leaving_holds_though_the_one_before_is_cancelled(hub, clients):
+@pytest.mark.parametrize("is_settled", [False, True], ids=["at once", "a moment later"])
+@pytest.mark.parametrize(
+    ("cancelled", "is_in"),
+    [("none", True), ("first join", True), ("leave", True), ("second join", False), ("all", False)],
+)
+async def test_of_join_leave_and_join_the_last_that_is_not_cancelled_says_who_is_in(
+    hub, clients, cancelled, is_in, is_settled
+):
     client = await held(clients, hub, "subscribe")
-    member = Member()
-    before = start(hub.join(member, "lobby"))
-    await settle()
-    leaving = start(hub.leave(member, "lobby"))
-    await settle()
-    after = start(hub.join(member, "lobby"))
-    await settle()
-    before.cancel()
+    member, calls = Member(), {}
+    for name, call in (("first join", hub.join), ("leave", hub.leave), ("second join", hub.join)):
+        calls[name] = start(call(member, "lobby"))
+        await settle()
+    for name, call in calls.items():
+        if cancelled in (name, "all"):
+            call.cancel()
+    if is_settled:
+        await settle()
     client.gates["subscribe"].set()
-    await asyncio.gather(before, leaving, after, return_exceptions=True)
+    results = await asyncio.gather(*calls.values(), return_exceptions=True)
     await settle()
-    assert after.exception() is None
-    broadcast(hub, "lobby", "hi")
-    assert member.got == ["hi"]
-
-
-async def test_a_join_that_was_overtaken_by_leaving_does_not_hold_the_next_one_in(hub, clients):
-    client = await held(clients, hub, "subscribe")
-    member = Member()
-    before = start(hub.join(member, "lobby"))
-    await settle()
-    leaving = start(hub.leave(member, "lobby"))
-    await settle()
-    after = start(hub.join(member, "lobby"))
-    await settle()
-    after.cancel()
-    await settle()
-    client.gates["subscribe"].set()
-    await asyncio.gather(before, leaving, after, return_exceptions=True)
-    await settle()
-    assert not hub.has(member, "lobby")
-    assert group_name("lobby") not in client.groups
+    assert [result for result in results if not isinstance(result, asyncio.CancelledError | None)] == []
+    await broadcast(hub, "lobby", "hi")
+    assert (hub.has(member, "lobby"), member.got) == ((True, ["hi"]) if is_in else (False, []))
+    assert (group_name("lobby") in client.groups) == is_in
 
 
 async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, clients):
@@ -431,7 +423,7 @@ async def test_who_joins_while_the_subscription_is_made_again_waits_for_it(hub, 
     client.lost.clear()
     client.gates["resubscribed"].set()
     await asyncio.gather(*joins)
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got, three.got) == (["hi"], ["hi"], ["hi"])
 
 
@@ -446,7 +438,7 @@ async def test_who_joins_and_the_subscription_is_not_made_again_in_time_is_told_
         await hub.join(two, "lobby")
     client.lost.clear()
     await settle()
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == (["hi"], [])
 
 
@@ -458,11 +450,11 @@ async def test_a_join_that_fails_is_raised_and_the_member_is_not_in(hub, clients
     with pytest.raises(WebSocketConnectionError):
         await hub.join(member, "lobby")
     await settle()
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == []
-    assert group_name("lobby") not in hub._rooms
+    assert group_name("lobby") not in hub_state(hub).rooms
     await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
 
 
@@ -477,7 +469,7 @@ async def test_a_join_that_fails_at_first_is_tried_for_the_next_one(hub, clients
         await first
     await second
     await settle()
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert (one.got, two.got) == ([], ["hi"])
     assert group_name("lobby") in client.groups
 
@@ -495,7 +487,7 @@ async def test_a_join_that_fails_with_any_error_leaves_nothing_behind(hub, clien
     with pytest.raises(ValueError, match="on purpose"):
         await hub.join(Member(), "lobby")
     await settle()
-    assert (hub._rooms, hub._subscriptions.is_open) == ({}, False)
+    assert hub_state(hub) == EMPTY
     assert made[0].closed
 
 
@@ -510,9 +502,9 @@ async def test_leaving_while_the_layer_is_away_is_leaving_and_logged(hub, client
         if left is not None:
             await left
         await settle()
-        broadcast(hub, "lobby", "hi")
+        await broadcast(hub, "lobby", "hi")
         assert member.got == []
-        assert group_name("lobby") not in hub._rooms
+        assert group_name("lobby") not in hub_state(hub).rooms
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
@@ -524,53 +516,48 @@ async def test_a_room_can_be_joined_again_after_leaving_it_failed(hub, clients):
     await hub.join(member, "lobby")
     await hub.leave(member, "lobby")
     await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
 
 
 async def test_subscriptions_are_refreshed_where_the_layer_wants_it(hub, clients):
-    clients.refresh_seconds = 1000
+    clock, clients.refresh_seconds = Clock(), 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "other")
-    assert hub._subscriptions._refresher is not None
-    clients[0].calls.clear()
-    hub._subscriptions._refresher.cancel()
-    hub._subscriptions._refresh_soon()
-    await settle()
-    assert sorted(clients[0].short) == ["+lobby", "+other"]
-    refresher = hub._subscriptions._refresher
-    assert not refresher.cancelled()
+    for _ in range(2):
+        clients[0].calls.clear()
+        await clock.advance(1001)
+        assert sorted(clients[0].short) == ["+lobby", "+other"]
     hub.drop(member, {"lobby", "other"})
     await settle()
-    assert hub._subscriptions._refresher is None
-    assert refresher.cancelled()
+    assert clients[0].closed
+    await hub.join(member, "lobby")
+    clients[1].calls.clear()
+    await clock.advance(1001)
+    assert clients[1].short == ["+lobby"]  # once: nothing is left of the refreshing before
 
 
 async def test_a_refresh_that_fails_is_logged_and_goes_on(hub, clients, caplog):
-    clients.refresh_seconds = 1000
+    clock, clients.refresh_seconds = Clock(), 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(member, "other")
     clients[0].calls.clear()
     clients[0].fails["subscribe"] = [ValueError("on purpose")]
-    hub._subscriptions._refresher.cancel()
-    hub._subscriptions._refresh_soon()
-    await settle()
+    await clock.advance(1001)
     assert len(clients[0].calls) == 2
     assert "on purpose" in caplog.text
 
 
 async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, clients):
-    clients.refresh_seconds = 1000
+    clock, clients.refresh_seconds = Clock(), 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(Member("keeper"), "elsewhere")
     client = clients[0]
     client.gates["subscribe"].clear()
-    hub._subscriptions._refresher.cancel()
-    hub._subscriptions._refresh_soon()
-    await settle()
+    await clock.advance(1001)
     leaving = start(hub.leave(member, "lobby"))
     await settle()
     client.gates["subscribe"].set()
@@ -580,15 +567,13 @@ async def test_a_room_that_is_left_during_a_refresh_holds_no_subscription(hub, c
 
 
 async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription_back(hub, clients):
-    clients.refresh_seconds = 1000
+    clock, clients.refresh_seconds = Clock(), 1000
     member = Member()
     await hub.join(member, "lobby")
     await hub.join(Member("keeper"), "elsewhere")
     client = clients[0]
     client.gates["subscribe"].clear()
-    hub._subscriptions._refresher.cancel()
-    hub._subscriptions._refresh_soon()
-    await settle()
+    await clock.advance(1001)
     leaving = start(hub.leave(member, "lobby"))
     await settle()
     leaving.cancel()
@@ -596,7 +581,7 @@ async def test_leaving_that_is_cancelled_during_a_refresh_gives_the_subscription
     client.gates["subscribe"].set()
     await hub.settled()
     assert client.groups == {group_name("elsewhere")}
-    assert set(hub._rooms) == {group_name("elsewhere")}
+    assert hub_state(hub).rooms == {group_name("elsewhere"): 1}
 
 
 STEPS = st.lists(
@@ -659,18 +644,19 @@ async def live(steps):
         await asyncio.gather(*tasks, return_exceptions=True)
         await settle()
         await settle()
-        inside = {(member, room) for (member, room), state in expected.items() if state}
-        assert all(room in ("a", "b") for _, room in inside)
+        held = {(member, room) for (member, room), state in expected.items() if state}
+        assert all(room in ("a", "b") for _, room in held)
         for room in ("a", "b"):
-            broadcast(hub, room, room)
+            await broadcast(hub, room, room)
         for member in members:
-            assert sorted(member.got) == sorted(room for who, room in inside if who is member)
-        wanted = {group_name(room) for _, room in inside}
-        assert set(hub._rooms) == wanted
+            assert sorted(member.got) == sorted(room for who, room in held if who is member)
+        wanted = {group_name(room) for _, room in held}
+        assert hub_state(hub) == EMPTY._replace(
+            rooms={group: len([room for _, room in held if group_name(room) == group]) for group in wanted},
+            is_open=bool(wanted),
+        )
         assert (clients[-1].groups if clients and not clients[-1].closed else set()) == wanted
         assert all(client.closed for client in clients[:-1])
-        assert hub._subscriptions.is_open is bool(wanted)
-        assert not len(hub._subscriptions._tasks)
     finally:
         subscriptions.get_broker = original
 
@@ -696,8 +682,7 @@ async def test_a_fan_out_that_fails_is_logged_and_nothing_of_it_is_counted_as_wa
         deliver(hub, "lobby", "lost", exclude="somebody")
         await settle()
     assert {type(record.exc_info[1]) for record in caplog.records} == {ZeroDivisionError}
-    assert (hub._scheduler._bytes, hub._scheduler._count) == (0, 0)
-    assert [room.bytes for room in hub._rooms.values()] == [0]
+    assert hub_state(hub) == EMPTY._replace(rooms={group_name("lobby"): 1}, is_open=True)
 
 
 async def test_of_two_tasks_of_a_socket_that_join_a_room_one_is_cancelled_and_it_is_in(clients):

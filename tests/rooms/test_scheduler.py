@@ -11,7 +11,8 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.rooms import scheduler
 from django_fastws.rooms.hub import current_hub
-from tests.rooms.members import Member, broadcast, crowd, deliver, settle
+from tests.rooms.members import Member, broadcast, crowd, deliver, settle, turns, until
+from tests.support.hubs import EMPTY, hub_state
 
 
 async def test_what_cannot_be_sent_is_logged_and_stands_in_nobodys_way(hub, caplog):
@@ -22,8 +23,7 @@ async def test_what_cannot_be_sent_is_logged_and_stands_in_nobodys_way(hub, capl
     await settle()
     assert member.got == ["hi"]
     assert len(caplog.records) == 1
-    assert not hub._scheduler._due
-    assert hub._scheduler._bytes == 0
+    assert hub_state(hub) == EMPTY._replace(rooms={group_name("lobby"): 1}, is_open=True)
 
 
 async def test_more_than_can_be_sent_holds_the_link_until_half_of_it_is_sent(hub, clients, monkeypatch):
@@ -59,13 +59,12 @@ async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, c
     assert clients[0].short[-2:] == ["resume", "close"]
     await settle()
     await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "hi")
+    await broadcast(hub, "lobby", "hi")
     assert member.got == ["hi"]
 
 
-async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch):
+async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_keep_up(monkeypatch, step_by_step):
     monkeypatch.setattr(scheduler, "_MOST_BYTES", 10)
-    monkeypatch.setattr(scheduler, "_SLICE", 0)  # one step of the fan-out in each turn of the loop
     members = [Member(str(number)) for number in range(300)]
     hub = current_hub()
     for member in members:
@@ -74,7 +73,7 @@ async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_ke
         most = 0
         for number in range(30):
             await Room("lobby").abroadcast(f"{number:05}")
-            most = max(most, hub._scheduler._bytes)
+            most = max(most, hub_state(hub).waiting[1])
         assert 10 <= most <= 15
         async with asyncio.timeout(5):
             while len(members[-1].got) < 30:  # noqa: ASYNC110
@@ -111,7 +110,7 @@ async def test_members_have_a_turn_between_two_writes_of_a_room(hub, clients):
     await hub.join(member, "lobby")
     for number in range(3):
         hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(str(number) * BATCH_BYTES), None))
-    hub._scheduler._send()
+    await asyncio.sleep(0)
     assert member.posts == 1
     await settle()
     assert member.posts == 3
@@ -121,35 +120,30 @@ async def test_a_large_room_leaves_the_loop_to_others_between_its_slices(hub, cl
     members = await crowd(hub, "lobby", 10_000)
     deliver(hub, "lobby", "hi")
     before, most = 0, 0
-    while hub._scheduler._is_sending:
-        await asyncio.sleep(0)  # another's turn
+    async for _ in turns(lambda: members[-1].posts):
         now = sum(member.posts for member in members)
         before, most = now, max(most, now - before)
-    assert before == 10_000
+    assert sum(member.posts for member in members) == 10_000
     assert most <= 64
 
 
 async def test_a_slice_is_over_after_some_milliseconds(hub, clients, monkeypatch):
-    assert scheduler._SLICE <= 0.02
     now = 1000.0
     monkeypatch.setattr(scheduler.time, "perf_counter", lambda: now)
-    members = await crowd(hub, "lobby", 1000)
 
-    def posting(post):
-        def slow(batch):
+    class Slow(Member):
+        def post(self, batch):
             nonlocal now
             now += 0.0001
-            post(batch)
+            super().post(batch)
 
-        return slow
-
-    hub._rooms[group_name("lobby")].members.update({member: posting(member.post) for member in members})
-    deliver(hub, "lobby", "hi")
-    hub._scheduler._send()
+    members = [Slow(str(number)) for number in range(1000)]
+    for member in members:
+        await hub.join(member, "lobby")
+    await broadcast(hub, "lobby", "hi")
     assert 0.01 <= now - 1000 <= 0.02
     assert 100 <= sum(member.posts for member in members) <= 200
-    while hub._scheduler._is_sending:
-        hub._scheduler._send()
+    await until(lambda: members[-1].posts)
     assert [member.posts for member in members] == [1] * 1000
 
 
@@ -164,11 +158,9 @@ async def test_rooms_have_their_slices_in_turn(hub, clients, step_by_step):
         deliver(hub, "larger", "hi")
         deliver(hub, "small", "hi")
     served = []
-    while hub._scheduler._is_sending:
-        await asyncio.sleep(0)
+    async for _ in turns(lambda: served and served[-1] == [1920, 3840, 6]):
         served.append([sum(len(member.got) for member in room) for room in (large, larger, small)])
     assert served[:4] == [[192, 0, 0], [192, 192, 0], [192, 192, 6], [384, 192, 6]]
-    assert served[-1] == [1920, 3840, 6]
 
 
 async def test_a_room_pauses_after_a_long_fan_out_and_what_arrives_meanwhile_is_batched(hub, clients, monkeypatch):
@@ -177,13 +169,14 @@ async def test_a_room_pauses_after_a_long_fan_out_and_what_arrives_meanwhile_is_
     member, began = Member(), time.perf_counter()
     monkeypatch.setattr(member, "post", lambda batch, post=member.post: (time.sleep(0.05), post(batch)))
     await hub.join(member, "lobby")
-    broadcast(hub, "lobby", "first")  # an idle room is served at once
+    await broadcast(hub, "lobby", "first")  # an idle room is served at once
     assert member.got == ["first"]
     for text in ("second", "third", "fourth"):
-        broadcast(hub, "lobby", text)
+        await broadcast(hub, "lobby", text)
     assert member.got == ["first"]
-    while len(member.got) < 4:  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(5):
+        while len(member.got) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
     assert member.got == ["first", "second", "third", "fourth"]
     assert member.posts == 2
     assert time.perf_counter() - began >= 0.1

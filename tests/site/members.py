@@ -9,7 +9,7 @@ from typing import Any
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from django_fastws import FastWS, Room, WebSocket, WebSocketConnectionError
-from django_fastws.rooms.hub import current_hub
+from tests.support.hubs import hub_state
 
 app = FastWS(prefix="/ws", tags=["site", "rooms"])
 
@@ -110,11 +110,11 @@ async def inspect(ws: WebSocket) -> None:
     async for message in ws:
         if message.json().get("collect"):
             gc.collect()
-        hub = current_hub()
+        hub = hub_state()
         await ws.send_json(
             {
-                "rooms": {group: len(room.members) for group, room in hub._rooms.items()},
-                "subscribes": hub._subscriptions.is_open,
+                "rooms": hub.rooms,
+                "subscribes": hub.is_open,
                 "tasks": len(asyncio.all_tasks()),
                 "sockets": sum(type(thing) is WebSocket for thing in gc.get_objects()),
             }

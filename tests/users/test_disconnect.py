@@ -11,10 +11,10 @@ from django.utils.functional import SimpleLazyObject
 
 from django_fastws import FastWS, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect
 from django_fastws.limits import statistics
-from django_fastws.rooms.hub import current_hub
 from django_fastws.testing import connect
 from django_fastws.users.identity import user_key
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
+from tests.support.hubs import hub_state
 from tests.support.ids import shown
 from tests.users.closing import ADA, BOB, closed, is_open, rolled_back
 
@@ -50,11 +50,11 @@ async def test_all_sockets_of_a_user_are_closed(ends, user):
 
 async def test_the_handler_is_told_leaves_its_rooms_and_reaches_its_end(ends):
     async with connect("/x", user=ADA) as ws:
-        assert current_hub()._rooms
+        assert hub_state().rooms
         await adisconnect(user=ADA, reason="bye")
         await ws.wait_closed()
     assert ends == [(4401, "bye"), "finally"]
-    assert not current_hub()._rooms
+    assert not hub_state().rooms
 
 
 async def test_a_loop_over_messages_ends(routes):

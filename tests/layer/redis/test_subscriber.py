@@ -14,11 +14,11 @@ from django_fastws import Room
 from django_fastws._core.groups import group_name
 from django_fastws.layer import get_broker
 from django_fastws.layer.redis.connection import RedisConnection
-from django_fastws.rooms.hub import current_hub
 from tests.e2e.test_rooms import subscriptions
 from tests.layer.inside import BACK, LOST, is_lost, is_reachable, texts
 from tests.site.client import token, until
 from tests.support.envelopes import holding
+from tests.support.hubs import hub_state
 from tests.support.processes import HOST, stopped
 
 pytestmark = pytest.mark.redis
@@ -97,7 +97,7 @@ async def test_joining_waits_for_redis_too(inside, own_redis, settings):
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
     await bob.send_json({"do": "try", "to": "join", "room": "late"})
     assert "cannot join a room: the channel layer is out of reach" in (await bob.receive_json())["done"]
-    assert group_name("late") not in current_hub()._rooms
+    assert group_name("late") not in hub_state().rooms
 
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 10
     await bob.send_json({"do": "join", "room": "r"})
