@@ -2,7 +2,7 @@
 
 The others stand where they are used: those of limits in ``limits/table.py``; 1008 "denied", of a rule that has
 accepted the socket, in ``limits/admission.py``; 4401, of a user or a session, in ``users/rechecks.py``; 1012, of a
-server that stops, in ``server/protocol.py``. Which one a connection is closed with, ``connection_state.py`` decides.
+server that stops, in ``reconnect_window.py``. Which one a connection is closed with, ``connection_state.py`` decides.
 """
 
 from __future__ import annotations

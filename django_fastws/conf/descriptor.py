@@ -23,7 +23,7 @@ class Setting(Generic[Value]):
 
     Args:
         kind: which values it takes.
-        default: where the project does not set it.
+        default: where the project does not set it; as a project would write it.
         wording: what it does, in Markdown: the first paragraph of its section of the reference. ``{code}`` stands
             for the HTTP status or close code of the limit that comes from the setting: see the table of limits.
 
@@ -32,7 +32,7 @@ class Setting(Generic[Value]):
         attribute: of ``conf``.
     """
 
-    def __init__(self, kind: ValueKind[Value], default: Value, wording: str) -> None:
+    def __init__(self, kind: ValueKind[Value], default: Any, wording: str) -> None:
         self.kind = kind
         self.default = default
         self._read_default = kind.read(default)

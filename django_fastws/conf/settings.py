@@ -130,6 +130,12 @@ class Conf:
         "How long an orderly stop of `manage.py runws_server` or `manage.py runws_clients` may take. 0 stops at "
         "once, in the same order.",
     )
+    reconnect_rate = Setting(
+        kinds.RATE_OR_NONE,
+        "125/s",
+        "How fast the clients of a server that stops shall reconnect, all together, as a rate. `None` announces "
+        "nothing to them.",
+    )
     receive_buffer_messages = Setting(
         kinds.count_of("messages"),
         64,

@@ -7,6 +7,8 @@ import logging
 import random
 import time
 
+from .._core.reconnect_window import reconnect_window, restart_status
+from ..conf import conf
 from ..types import Receive, Scope, Send
 from .connections import ServerConnections
 from .endpoints import Endpoints
@@ -32,7 +34,8 @@ class Drain:
     """Graceful shutdown: all connections are told, end by themselves, and are cancelled at the limit if they do not.
 
     Sockets are closed with 1012 at random moments, so that their clients do not come back all at once; the fewer
-    they are, the sooner. Connections are taken as long as one of those is left that were there at the beginning:
+    they are, the sooner. The reason announces over how long the clients shall spread their reconnects besides, by
+    the number of sockets. Connections are taken as long as one of those is left that were there at the beginning:
     handshakes are denied, and requests are served, each as the last of its connection. Idle connections are open for
     a moment longer than the port, since a proxy may have sent a request on one, which it must not send twice.
 
@@ -52,6 +55,7 @@ class Drain:
         self._spread = spread
         self._sent: dict[Request, tuple[float, int]] = {}
         self._due: list[tuple[float, WebSocketProtocol]] = []
+        self._status = restart_status(None)
 
     async def run(self) -> None:
         """Drain; returns when nothing is left, or was cancelled."""
@@ -92,6 +96,7 @@ class Drain:
 
     def _plan(self, sockets: list[WebSocketProtocol], now: float) -> None:
         """Give each socket the moment at which it is closed."""
+        self._status = restart_status(reconnect_window(len(sockets), conf.reconnect_rate))
         width = min(_SPREAD * self._seconds, len(sockets) / _SOCKETS_PER_SECOND) if self._spread else 0.0
         # None in this very turn: a broadcast that Redis has delivered may not have been read yet.
         now += _TICK
@@ -102,7 +107,7 @@ class Drain:
         while self._due and self._due[-1][0] <= now:
             _, socket = self._due.pop()
             least = min(self._seconds, _LEAST_CLOSE_TIMEOUT_SECONDS)
-            socket.restart(max(_TICK, least, _CLOSE_TIMEOUT_PART * self._seconds))
+            socket.restart(self._status, max(_TICK, least, _CLOSE_TIMEOUT_PART * self._seconds))
 
     def _tell_streams(self, *, is_late: bool) -> None:
         """Tell streams that have no end of their own to end: those that say so at once, the others later.

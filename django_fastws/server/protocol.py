@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from daphne.server import reactor
 
-from .._core.close_codes import INTERNAL_ERROR
+from .._core.close_codes import INTERNAL_ERROR, CloseStatus
 from .._core.frames import BINARY, TEXT, frame
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
@@ -20,7 +20,6 @@ from .opening_handshake import HandshakeProtocol
 
 __all__ = ["WebSocketProtocol"]
 
-_RESTART = (1012, "service restart")
 _UNKNOWN_TO_AUTOBAHN = 1014  # Bad Gateway, registered after autobahn's list was made
 _EARLY_BYTES = 64 * 1024  # that a client may send before its handshake is answered
 
@@ -222,21 +221,21 @@ class WebSocketProtocol(HandshakeProtocol):
             self._settle(self._ending)
         return done
 
-    def restart(self, close_timeout: float) -> None:
-        """Close because the server stops, or deny the handshake; the application sees 1012.
+    def restart(self, status: CloseStatus, close_timeout: float) -> None:
+        """Close because the server stops, or deny the handshake; the application sees the same status.
 
         Args:
+            status: the code and the reason.
             close_timeout: seconds for the client to answer, before it is cut off.
         """
         if self._is_waiting:
-            self._ending = _RESTART
+            self._ending = status
             self.deny(503, "Service Unavailable: the server is restarting", [(b"retry-after", b"1")])
         elif self.state == self.STATE_OPEN:
-            self._ending = _RESTART
+            self._ending = status
             self.closeHandshakeTimeout = close_timeout
-            code, reason = _RESTART
-            self.sendCloseFrame(code=code, reasonUtf8=reason.encode())
-            self._settle(_RESTART)
+            self.sendCloseFrame(code=status.code, reasonUtf8=status.reason.encode())
+            self._settle(status)
 
     def _settle(self, status: tuple[int, str]) -> None:
         """Set the close code and reason that everyone sees who asks for them."""

@@ -53,7 +53,7 @@ async def test_a_server_that_stops_leaves_the_rotation(kind, redis_server, certi
         async with connect(f"ws://{stopping.address}/ws/stay") as ws:
             await ws.recv()
             stopping.send_signal(signal.SIGTERM)
-            assert await ws.closed() == (1012, "service restart")
+            assert await ws.closed() == (1012, "service restart;1000")
 
         async def ready() -> bool:
             async with browser() as client:
@@ -120,7 +120,7 @@ async def test_a_rolling_restart_with_sockets_alone_shuts_nobody_out(kind, redis
                     while True:
                         arrived.release()
                         await ws.wait_closed()  # the other server stops and starts first, however long that takes
-                        assert (ws.close_code, ws.close_reason) == (1012, "service restart")
+                        assert (ws.close_code, ws.close_reason) == (1012, "service restart;1000")
                         ws = await come()
                         back += 1
 

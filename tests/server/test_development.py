@@ -88,7 +88,7 @@ async def test_the_example_is_developed_on_the_server_that_it_is_served_by(serve
         assert (await ws.closed())[0] == 1009
     async with connect(server, "/ws/chat/lobby", origin=f"http://{HOST}:{server.port}") as ws:
         server.send_signal(signal.SIGINT)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
     assert await asyncio.to_thread(server.process.wait, 10) == 0
     assert "Traceback" not in server.log()
 

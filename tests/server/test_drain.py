@@ -60,9 +60,9 @@ async def test_clients_and_handlers_see_1012_and_the_status_is_0(server, signum,
     async with connect(site, f"/ws/stop/{how}/{name}?seconds=0.2") as ws:
         await ws.recv()
         site.send_signal(signum)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
-    assert said(site, name) == {"code": 1012, "reason": "service restart", "finished": True}
+    assert said(site, name) == {"code": 1012, "reason": "service restart;1000", "finished": True}
     check_log(site)
 
 
@@ -92,12 +92,40 @@ async def test_sockets_are_closed_over_half_of_the_time_and_not_in_order(server)
         started = time.monotonic()
         seen = Counter(await asyncio.gather(*map(watch, range(80))))
         assert await stopped(site) == 0
-    assert seen == {(1012, "service restart"): 80}
+    assert seen == {(1012, "service restart;1000"): 80}
     moments = [moment - started for moment, _ in closed]
     assert moments[-1] < 3.5
     assert moments[-1] - moments[0] > 1
     assert len({round(moment, 1) for moment in moments}) > 8
     assert [number for _, number in closed] != list(range(80))
+
+
+@pytest.mark.parametrize(
+    ("rate", "reason"),
+    [("2/s", "service restart;2000"), ("1/m", "service restart;30000"), (None, "service restart")],
+)
+async def test_the_reason_announces_the_window_of_reconnects_by_the_number_of_sockets(serve, rate, reason):
+    settings = {"FASTWS_DRAIN_SECONDS": 2, "FASTWS_RECONNECT_RATE": rate}
+    site = serve("runws_server", settings=settings)
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect(site, "/ws/echo")) for _ in range(4)]
+        site.send_signal(signal.SIGTERM)
+        assert {await ws.closed() for ws in sockets} == {(1012, reason)}
+        assert await stopped(site) == 0
+
+
+@pytest.mark.parametrize("seconds", ["0", "2"])
+async def test_a_handler_that_is_cancelled_at_the_limit_sends_no_other_close(serve, seconds):
+    """By itself it would close with 1001."""
+    site, name = serve("runws_server", options=["--drain-seconds", seconds]), token()
+    async with RawClient(site, f"/ws/stop/wait/{name}") as client:
+        await client.receive()
+        site.send_signal(signal.SIGTERM)
+        frames, close = await client.until_close()
+        assert (frames, close.code, close.reason) == ([], 1012, "service restart;1000")
+        assert await client.receive() is None
+        assert await stopped(site) == 0
+    assert said(site, name) == {"cancelled": True, "finished": True}
 
 
 async def test_one_socket_is_not_waited_for(server):
@@ -201,7 +229,7 @@ async def test_without_any_time_sockets_are_closed_all_the_same(serve):
     async with connect(site, f"/ws/stop/for/{name}") as ws:
         await ws.recv()
         site.send_signal(signal.SIGTERM)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
     assert said(site, name)["finished"]
 
@@ -253,12 +281,12 @@ async def test_what_does_not_end_is_cancelled_at_the_limit_and_not_before(server
         await ws.recv()
         started = time.monotonic()
         site.send_signal(signal.SIGTERM)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
     seconds = time.monotonic() - started
     if how == "for":
         assert 2 < seconds < 5
-        assert said(site, name) == {"code": 1012, "reason": "service restart", "finished": True}
+        assert said(site, name) == {"code": 1012, "reason": "service restart;1000", "finished": True}
     else:
         assert 3 < seconds < 6
         assert said(site, name) == {"cancelled": True, "finished": True}
@@ -272,13 +300,13 @@ async def test_a_client_that_does_not_answer_is_not_waited_for_until_the_limit(s
         started = time.monotonic()
         site.send_signal(signal.SIGTERM)
         _, close = await client.until_close()
-        assert (close.code, close.reason) == (1012, "service restart")
+        assert (close.code, close.reason) == (1012, "service restart;1000")
         closed = time.monotonic()
         assert await client.receive() is None
         assert time.monotonic() - closed > 0.9
         assert await stopped(site) == 0
     assert time.monotonic() - started < 3.9
-    assert said(site, name) == {"code": 1012, "reason": "service restart", "finished": True}
+    assert said(site, name) == {"code": 1012, "reason": "service restart;1000", "finished": True}
 
 
 async def test_what_a_client_has_sent_before_it_saw_the_close_is_received(serve_plain):
@@ -305,7 +333,7 @@ async def test_a_busy_handler_receives_all_that_waits_for_it_and_then_1012(serve
         await fetch(site, f"/go/{name}")
         facts = (await fetch(site, f"/told/{name}")).json()
     assert facts["messages"] == 60
-    assert facts["end"] == {"type": "websocket.disconnect", "code": 1012, "reason": "service restart"}
+    assert facts["end"] == {"type": "websocket.disconnect", "code": 1012, "reason": "service restart;1000"}
     assert await stopped(site) == 0
 
 
@@ -330,7 +358,7 @@ async def test_a_second_signal_at_once_says_nothing_new(server, second):
         await ws.recv()
         site.send_signal(signal.SIGINT)
         site.send_signal(second)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
     assert said(site, name)["finished"]
 
@@ -339,7 +367,7 @@ async def test_a_terminal_that_closes_stops_it_in_order(server):
     site = server(4)
     async with connect(site, "/ws/echo") as ws:
         site.send_signal(signal.SIGHUP)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
     check_log(site)
 
@@ -462,7 +490,7 @@ async def test_every_room_is_left_however_many_they_are(server, redis_server):
         await ws.recv()
         assert len(await kept_in_redis(redis_server.url, config["CONFIG"]["prefix"])) == 80
         site.send_signal(signal.SIGTERM)
-        assert await ws.closed() == (1012, "service restart")
+        assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0
     assert not await kept_in_redis(redis_server.url, config["CONFIG"]["prefix"])
 

@@ -52,7 +52,7 @@ async def is_drained(process: Process, opened: Any) -> None:
     async with opened as ws:
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(ws.wait_closed(), 10)
-        assert (ws.close_code, ws.close_reason) == (1012, "service restart")
+        assert (ws.close_code, ws.close_reason) == (1012, "service restart;1000")
     assert process.process is not None
     assert await asyncio.to_thread(process.process.wait, 15) == 0
 
