@@ -20,6 +20,7 @@ from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import redis_binary
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
+from tests.support.rewriting import rewrite_asserts
 
 #: What must not be skipped: "redis browser postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
@@ -32,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)
+        if config.getoption("numprocesses", None):
+            rewrite_asserts(config, ROOT / "tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
