@@ -15,6 +15,8 @@ import typing as _typing
 
 from ._core.parameters import Query
 from .exceptions import (
+    InvalidMessage,
+    LiveError,
     MessageTooBig,
     Reconnect,
     RouteError,
@@ -32,9 +34,14 @@ from .websocket import ClientState, WebSocket, WebSocketMessage
 if _typing.TYPE_CHECKING:
     from httpx2 import Response
 
+    from .live import Event
+
 __all__ = [
     "ClientState",
+    "Event",
     "FastWS",
+    "InvalidMessage",
+    "LiveError",
     "MessageTooBig",
     "Query",
     "Reconnect",
@@ -54,11 +61,17 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+_LIVE = frozenset({"Event"})
+
 
 def __getattr__(name: str) -> _typing.Any:
-    # Only processes that send requests pay for the HTTP library.
+    # Only processes that send requests pay for the HTTP library, and only those that declare live rooms for pydantic.
     if name == "Response":
         from httpx2 import Response
 
         return Response
+    if name in _LIVE:
+        from . import live
+
+        return getattr(live, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,9 @@
     ├── WebSocketException                                         .code .reason: raised, it closes the socket
     │   └── Reconnect                                              .delay: and an outbound route connects again
     ├── WebSocketStateError(WebSocketError, RuntimeError)          a call in the wrong state; says the remedy
-    └── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
+    ├── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
+    ├── InvalidMessage(WebSocketError, ValueError)                 .errors .fields: a message that does not fit
+    └── LiveError                                                  .code .message .fields .retry_after: of an event
     RouteError(TypeError, ValueError)                              .kind: a route that cannot be, where it is declared
 
 Errors of the libraries underneath never reach a handler: they arrive as one of these, with the original as
@@ -15,9 +17,12 @@ Errors of the libraries underneath never reach a handler: they arrive as one of 
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = [
+    "InvalidMessage",
+    "LiveError",
     "MessageTooBig",
     "Reconnect",
     "RouteError",
@@ -131,6 +136,60 @@ class MessageTooBig(WebSocketError, ValueError):
         )
 
 
+class InvalidMessage(WebSocketError, ValueError):
+    """A message that does not fit the type it was asked for as; it is gone, and the socket stays usable.
+
+    Attributes:
+        errors: as pydantic lists them: each a dict with "type", "loc", "msg" and "input".
+        fields: the same by dotted path: ``{"author.name": ["Field required"]}``; "" for the message as a whole.
+    """
+
+    def __init__(
+        self, message: str, errors: Sequence[Mapping[str, Any]] = (), fields: Mapping[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errors = [dict(error) for error in errors]
+        self.fields = dict(fields or {})
+
+
+class LiveError(WebSocketError):
+    """Error of an event in a live room: what a call is answered with, or was answered with by the other side.
+
+    Raised by a handler or a hook, it is the answer's error, with its code and message as they are: so they are for
+    the client. Raised by ``ask()`` and by the test client, the other side has answered with it.
+
+    Args:
+        code: a word for programs: one of the protocol's, such as "forbidden" or "not_found", or one of your own.
+        message: for people.
+        fields: messages by field: ``{"text": ["too long"]}``; nested ones by a dotted path.
+        retry_after: seconds after which it makes sense to try again.
+    Raises:
+        TypeError, ValueError: the code is no str or empty, or the message no str.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        fields: Mapping[str, Sequence[str]] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        for name, value in (("code", code), ("message", message)):
+            if not isinstance(value, str):
+                raise TypeError(f"LiveError({name}={value!r}): a {name} is a str")
+        if not code:
+            raise ValueError("LiveError(code=''): a code is a word such as 'forbidden'")
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.fields = {name: list(messages) for name, messages in (fields or {}).items()}
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+
 class RouteError(TypeError, ValueError):
     """A route that cannot be: raised where it is declared, with what to write instead.
 
@@ -146,19 +205,32 @@ class RouteError(TypeError, ValueError):
 Error = TypeVar("Error", bound=Exception)
 
 
-def peers_mistake(error: Error, reason: str) -> Error:
+class PeersMistake(NamedTuple):
+    """Close code and reason for what a peer has sent and the handler does not take (RFC 6455 section 7.4.1).
+
+    Attributes:
+        code: 1003 for the wrong kind, text or binary; 1007 for what is not UTF-8 or not JSON; 1008 for what does not
+            fit otherwise.
+        reason: which mistake it was, for the peer.
+    """
+
+    code: int
+    reason: str
+
+
+def peers_mistake(error: Error, code: int, reason: str) -> Error:
     """Mark an error as the peer's mistake: it has sent what the handler does not take.
 
-    Those who catch it see an ordinary error. A handler that lets it out closes the socket with 1011, as for any
-    error, but with this reason, and without a traceback in the log.
+    Those who catch it see an ordinary error. A handler that lets it out closes the socket with this code and reason,
+    and without a traceback in the log.
     """
-    vars(error)["peers_mistake"] = reason
+    vars(error)["peers_mistake"] = PeersMistake(code, reason)
     return error
 
 
-def mistake_in(error: BaseException) -> str | None:
-    """The reason of an error that was marked as the peer's mistake; None for any other."""
-    mistake: str | None = vars(error).get("peers_mistake")
+def mistake_in(error: BaseException) -> PeersMistake | None:
+    """The close code and reason of an error that was marked as the peer's mistake; None for any other."""
+    mistake: PeersMistake | None = vars(error).get("peers_mistake")
     return mistake
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
@@ -28,6 +28,9 @@ from .routing import (
     read_signature,
     registry,
 )
+
+if TYPE_CHECKING:
+    from .live import Event, LiveRoom, RoomPermission
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -68,6 +71,7 @@ class FastWS(OutboundDecorators):
         self.tags = checked_tags(tags)
         self.routes: list[Route] = []
         self.outbound: list[OutboundRoute] = []
+        self.rooms: list[LiveRoom] = []
         registry.apps.append(self)
         registry.changed()
 
@@ -139,6 +143,60 @@ class FastWS(OutboundDecorators):
             return handler
 
         return decorate
+
+    @checks_options("room")
+    def room(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        sends: Iterable[type[Event]] = (),
+        tags: Iterable[str] | None = None,
+        login_required: bool = False,
+        permission: RoomPermission | Iterable[RoomPermission] | None = None,
+        rate: str | None = None,
+        max_connections: int | None = None,
+        max_connections_per_address: int | None = None,
+        max_connections_per_user: int | None = None,
+    ) -> LiveRoom:
+        """Declare a live room: rooms that clients join by name, as many as they like over one socket.
+
+        Args:
+            pattern: of the names, such as ``tickets/{pk:int}``, with the converters of paths. The prefix of the
+                FastWS does not go before it.
+            name: for the schema and ``manage.py ws_routes``; unique. None makes one of the pattern.
+            sends: the events that are broadcast in these rooms, for the schema and for tests; empty says nothing.
+            tags: labels, for ``manage.py ws_routes``.
+            login_required: refuse the joins of clients that are not logged in, as "unauthenticated".
+            permission: ``"app_label.codename"``; or a callable, sync or async, that gets the LiveSocket and the
+                parameters of the pattern and returns whether it may join; or several of them in a list. Who lacks it
+                is refused as "forbidden".
+            rate: of the events of one socket in one of the rooms; what comes sooner is answered "rate_limited".
+            max_connections: members of all these rooms at a time, in this process.
+            max_connections_per_address: the same for each client address.
+            max_connections_per_user: the same for each user who is logged in.
+        Raises:
+            RouteError: (a TypeError and ValueError) the pattern, a limit, a permission or an event cannot be.
+        """
+        from .live import declare_room  # only projects that declare rooms import pydantic
+
+        room = declare_room(
+            pattern,
+            name=name,
+            sends=sends,
+            tags=self.tags + checked_tags(tags),
+            login_required=login_required,
+            permission=permission,
+            rate=rate,
+            limits={
+                "max_connections": max_connections,
+                "max_connections_per_address": max_connections_per_address,
+                "max_connections_per_user": max_connections_per_user,
+            },
+        )
+        self.rooms.append(room)
+        registry.changed()
+        return room
 
     def _route(
         self,

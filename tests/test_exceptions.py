@@ -7,6 +7,8 @@ import pytest
 
 import django_fastws
 from django_fastws import (
+    InvalidMessage,
+    LiveError,
     MessageTooBig,
     RouteError,
     WebSocketConnectionError,
@@ -30,6 +32,8 @@ TREE = {
     WebSocketException: (WebSocketError,),
     WebSocketStateError: (WebSocketError, RuntimeError),
     MessageTooBig: (WebSocketError, ValueError),
+    InvalidMessage: (WebSocketError, ValueError),
+    LiveError: (WebSocketError,),
 }
 
 

@@ -14,7 +14,10 @@ from tests.support.subprocesses import run
 
 NAMES = [
     "ClientState",
+    "Event",
     "FastWS",
+    "InvalidMessage",
+    "LiveError",
     "MessageTooBig",
     "Room",
     "RouteError",
@@ -26,7 +29,7 @@ NAMES = [
     "WebSocketMessage",
     "WebSocketStateError",
 ]
-FROM_WEBSOCKET = [name for name in NAMES if name not in ("FastWS", "Room", "RouteError")]
+FROM_WEBSOCKET = [name for name in NAMES if name not in ("Event", "FastWS", "Room", "RouteError")]
 UNSET = {"DJANGO_SETTINGS_MODULE": None}
 
 

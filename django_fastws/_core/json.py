@@ -93,4 +93,6 @@ def loads(data: str | bytes, call: str = "json") -> Any:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         text = f"{call}(): the message is not JSON: {error.msg}"
-        raise peers_mistake(json.JSONDecodeError(text, error.doc, error.pos), "the message is not JSON") from None
+        raise peers_mistake(
+            json.JSONDecodeError(text, error.doc, error.pos), 1007, "the message is not JSON"
+        ) from None

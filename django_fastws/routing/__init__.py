@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .activation import Activation
+from .annotations import signature_of
 from .consumer import ConsumerEndpoint
 from .declarations import check_name, checked_tags, checks_options, did_you_mean
 from .endpoint import Endpoint
 from .outbound_decorators import OutboundDecorators
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
 from .routes import OutboundRoute, Problem, Route, registry
-from .signatures import Signature, label_of, place_of, read_signature
+from .signatures import Signature, check_async, label_of, place_of, read_signature, resolved_annotation
 
 __all__ = [
     "Activation",
@@ -21,6 +22,7 @@ __all__ = [
     "Route",
     "Signature",
     "WebSocketRouter",
+    "check_async",
     "check_name",
     "checked_tags",
     "checks_options",
@@ -29,6 +31,8 @@ __all__ = [
     "place_of",
     "read_signature",
     "registry",
+    "resolved_annotation",
     "reverse_ws",
+    "signature_of",
     "websocket_urlpatterns",
 ]

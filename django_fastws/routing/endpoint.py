@@ -41,9 +41,9 @@ class Endpoint:
 
     Returning closes with 1000 (before ``accept()``: denies with 403); ``WebSocketException`` closes with its code
     (before ``accept()``: denies with 403); ``WebSocketDisconnect`` ends quietly; what ``receive*()`` raised for the
-    client's mistake closes with 1011 and says which; any other exception closes with 1011, its traceback in the log
-    (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied`` before ``accept()`` deny with 404 and
-    403. Rooms are left in every case.
+    client's mistake closes with 1003, 1007 or 1008 and says which; any other exception closes with 1011, its
+    traceback in the log (before ``accept()``: denies with 500). ``Http404`` and ``PermissionDenied`` before
+    ``accept()`` deny with 404 and 403. Rooms are left in every case.
 
     Args:
         admission: to the route; without one, everybody is let in.
@@ -144,7 +144,7 @@ class Endpoint:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
             logger.info("%s() on %r: %s", label_of(self.handler), mask_path(ws.scope.get("path")), error)
-            await ws.close(INTERNAL_ERROR.code, mistake)
+            await ws.close(*mistake)
         else:
             logger.error(
                 "%s() failed on %r",

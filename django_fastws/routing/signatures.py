@@ -16,7 +16,15 @@ from ..exceptions import RouteError
 from ..masking import is_masked
 from .annotations import resolve_annotation, signature_of
 
-__all__ = ["Signature", "check_handler", "label_of", "place_of", "read_signature"]
+__all__ = [
+    "Signature",
+    "check_async",
+    "check_handler",
+    "label_of",
+    "place_of",
+    "read_signature",
+    "resolved_annotation",
+]
 
 
 class Signature(NamedTuple):
@@ -70,7 +78,7 @@ def read_signature(handler: Any, caller: Mapping[str, Any], pattern: Path | None
         RouteError: it cannot be a handler.
     """
     label = label_of(handler)
-    _check_async(handler, label)
+    check_async(handler, label)
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     found = list(signature_of(handler).parameters.values())
     if not found or found[0].kind not in (*positional, inspect.Parameter.VAR_POSITIONAL):
@@ -100,7 +108,7 @@ def check_handler(handler: Any, takes: str) -> None:
         RouteError: it cannot be a handler.
     """
     label = label_of(handler)
-    _check_async(handler, label, takes)
+    check_async(handler, label, takes)
     try:
         signature_of(handler).bind(None)
     except TypeError:
@@ -120,7 +128,7 @@ def _read_parameter(
         # Without an annotation, the default tells.
         annotation = type(default) if type(default) in (int, float, bool) else str
     else:
-        annotation = _resolved(annotation, handler, label, name, around)
+        annotation = resolved_annotation(annotation, handler, label, name, around)
     alias = next((hint.alias for hint in unwrap(annotation)[1] if isinstance(hint, Query)), "")
     if alias and name in path:
         raise RouteError(f"{label}(): {name!r} comes from the path, where no Query(alias=...) can rename it")
@@ -146,7 +154,15 @@ def _check_query_names(label: str, parameters: Mapping[str, Parameter], path: Ma
             raise RouteError(f"{label}(): {other!r} and {name!r} are both {spelt!r} in the query string")
 
 
-def _resolved(annotation: Any, handler: Any, label: str, name: str, around: Mapping[str, Any]) -> Any:
+def resolved_annotation(annotation: Any, handler: Any, label: str, name: str, around: Mapping[str, Any]) -> Any:
+    """An annotation of a handler without the strings in it, as ``resolve_annotation``.
+
+    Args:
+        label: of the handler, for the text of the error.
+        name: of the parameter.
+    Raises:
+        RouteError: a name in it cannot be found.
+    """
     try:
         return resolve_annotation(annotation, handler, name, around)
     except Exception as error:
@@ -173,10 +189,21 @@ def place_of(handler: Any) -> str:
         return label
 
 
-def _check_async(handler: Any, label: str, takes: str = "ws, ...") -> None:
+def check_async(handler: Any, label: str, takes: str = "ws, ...", *, may_yield: bool = False) -> None:
+    """Check that a handler is async.
+
+    Args:
+        label: of the handler, for the text of the error.
+        takes: what it is called with, for the text of the error.
+        may_yield: it may be an async generator.
+    Raises:
+        RouteError: it is not.
+    """
     if isinstance(handler, type):
         raise RouteError(f"{label} is a class, but no Channels consumer: decorate a consumer class or an `async def`")
     if inspect.isasyncgenfunction(handler):
+        if may_yield:
+            return
         raise RouteError(f"{label}() has a `yield`: send with `await ws.send(...)` instead", "not-async")
     if not callable(handler) or not iscoroutinefunction(handler):
         name = getattr(handler, "__name__", "handler")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from .._core.connection_state import ClientState
 from .._core.messages import WebSocketMessage
 from ..exceptions import (
+    InvalidMessage,
+    LiveError,
     MessageTooBig,
     WebSocketConnectionError,
     WebSocketDisconnect,
@@ -19,6 +21,8 @@ from .outbound import OutboundWebSocket
 __all__ = [
     "ClientState",
     "InboundWebSocket",
+    "InvalidMessage",
+    "LiveError",
     "MessageTooBig",
     "OutboundWebSocket",
     "WebSocket",

@@ -124,6 +124,7 @@ class WebSocket(OneEndMembers):
         if not isinstance(data, str):
             raise peers_mistake(
                 TypeError("receive_text(): the message is binary; use receive() where both kinds come"),
+                1003,
                 "text is expected",
             )
         return data
@@ -134,6 +135,7 @@ class WebSocket(OneEndMembers):
         if isinstance(data, str):
             raise peers_mistake(
                 TypeError("receive_bytes(): the message is text; use receive() where both kinds come"),
+                1003,
                 "binary is expected",
             )
         return data

@@ -37,14 +37,14 @@ async def in_a_task(ws: WebSocket) -> None:
         group.create_task(receive_json(ws))
 
 
-NOT_JSON = (1011, "the message is not JSON")
+NOT_JSON = (1007, "the message is not JSON")
 MISTAKES: list[tuple[Any, Any, type[Exception], tuple[int, str]]] = [
     (receive_json, "{", ValueError, NOT_JSON),
     (receive_json, "", ValueError, NOT_JSON),
     (receive_json, b"\xff", ValueError, NOT_JSON),
     (message_json, "nonsense", ValueError, NOT_JSON),
-    (receive_text, b"bytes", TypeError, (1011, "text is expected")),
-    (receive_bytes, "text", TypeError, (1011, "binary is expected")),
+    (receive_text, b"bytes", TypeError, (1003, "text is expected")),
+    (receive_bytes, "text", TypeError, (1003, "binary is expected")),
 ]
 IDS = [f"{call.__name__} {sent!r}" for call, sent, _, _ in MISTAKES]
 

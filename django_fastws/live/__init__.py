@@ -1,0 +1,24 @@
+"""Live rooms: rooms that are declared, with typed events and answers, over one socket of a client."""
+
+from __future__ import annotations
+
+from .declaration import RoomPermission, declare_room
+from .declared import find, live_rooms
+from .event import RESERVED, Event
+from .event_handler import RELAYED, EventHandler
+from .hooks import Hook, StateHook
+from .live_room import LiveRoom
+
+__all__ = [
+    "RELAYED",
+    "RESERVED",
+    "Event",
+    "EventHandler",
+    "Hook",
+    "LiveRoom",
+    "RoomPermission",
+    "StateHook",
+    "declare_room",
+    "find",
+    "live_rooms",
+]

@@ -1,0 +1,80 @@
+"""Declaration of live rooms: the options of ``FastWS.room``, checked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from .._core.rates import parse_rate
+from ..exceptions import RouteError
+from ..limits import Access, Limits
+from ..routing import check_name, label_of, signature_of
+from .live_room import LiveRoom
+
+__all__ = ["RoomPermission", "declare_room"]
+
+#: ``app_label.codename``; or a callable, sync or async, that gets the LiveSocket and the parameters of the pattern.
+RoomPermission = str | Callable[..., bool | Awaitable[bool]]
+
+
+def declare_room(
+    pattern: str,
+    *,
+    name: str | None,
+    sends: Iterable[Any],
+    tags: tuple[str, ...],
+    login_required: bool,
+    permission: RoomPermission | Iterable[RoomPermission] | None,
+    rate: str | None,
+    limits: Mapping[str, int | None],
+) -> LiveRoom:
+    """A live room of the options of ``FastWS.room``.
+
+    Raises:
+        RouteError: one of them cannot be.
+    """
+    label = f"room({pattern!r})"
+    check_name(label, name)
+    try:
+        room = LiveRoom(
+            pattern,
+            name=name,
+            tags=tags,
+            access=Access(login_required=login_required, permission=permission),
+            limits=Limits(**limits),
+            rate=None if rate is None else parse_rate(rate),
+            sends=sends,
+            place=_place(),
+        )
+    except RouteError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise RouteError(f"{label}: {error}") from None
+    for check in room.access.permissions:
+        if not isinstance(check, str):
+            _check_permission(room, check)
+    return room
+
+
+def _check_permission(room: LiveRoom, check: Any) -> None:
+    names = room.names.names
+    try:
+        signature_of(check).bind(None, **dict.fromkeys(names))
+    except TypeError:
+        takes = ", ".join(("ws", *names))
+        raise RouteError(f"{room!r}: {label_of(check)}() is called with the parameters ({takes})") from None
+    except ValueError:  # of a callable that tells no signature
+        return
+
+
+def _place() -> str:
+    """Where the room is declared: module, file and line of the first caller outside of this package."""
+    frame = inspect.currentframe()
+    package = __name__.partition(".")[0]
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", "?"))
+        if module.partition(".")[0] != package:
+            return f"{module} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        frame = frame.f_back
+    return "?"

@@ -1,0 +1,121 @@
+"""Pattern of the names of a room's instances: "tickets/{pk:int}", with the converters of paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from django.urls.converters import get_converters
+
+from .._core.paths import Path, parse
+from ..exceptions import RouteError
+
+__all__ = ["Pattern"]
+
+
+class _Converted(NamedTuple):
+    """One parameter with its converter."""
+
+    name: str
+    converter: Any
+    regex: re.Pattern[str]
+
+
+class Pattern:
+    """Pattern of room names.
+
+    Args:
+        text: ``tickets/{pk:int}``; a parameter without a converter is a str without a slash.
+    Raises:
+        RouteError: it is no pattern.
+    """
+
+    def __init__(self, text: str) -> None:
+        label, given = f"room({text!r})", cast("object", text)
+        if not isinstance(given, str) or not given:
+            raise RouteError(f"{label}: a pattern is a str such as 'tickets/{{pk:int}}'")
+        if text.startswith("/"):
+            raise RouteError(f"{label}: a room's name has no slash in front: write {text.lstrip('/')!r}")
+        try:
+            self.path: Path = parse(text)
+        except ValueError as error:
+            raise RouteError(f"{label}: {error}".replace("path ", "pattern ")) from None
+        self.text = text
+        self._params = {param.name: _converted(label, param.name, param.converter) for param in self.path.params}
+        self._regex = re.compile(
+            "".join(
+                re.escape(part)
+                if isinstance(part, str)
+                else f"(?P<{part.name}>{self._params[part.name].regex.pattern})"
+                for part in self.path.parts
+            )
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return tuple(self._params)
+
+    @property
+    def converters(self) -> dict[str, Any]:
+        """Django's converters of the parameters, by name."""
+        return {name: param.converter for name, param in self._params.items()}
+
+    @property
+    def shape(self) -> str:
+        """The pattern without its parameters' names: those of one shape match the same names."""
+        return self.path.shape({})
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The parameters of a name, converted; None if the pattern does not match it."""
+        found = self._regex.fullmatch(name)
+        if found is None:
+            return None
+        try:
+            return {name: param.converter.to_python(found[name]) for name, param in self._params.items()}
+        except ValueError:
+            return None
+
+    def fill(self, params: Mapping[str, Any]) -> str:
+        """The name for these parameters.
+
+        Raises:
+            TypeError: one is missing, unknown or of a wrong value; the text says which.
+        """
+        for name in params:
+            if name not in self._params:
+                raise TypeError(f"room {self.text!r} has no parameter {name!r}; {self._taken()}")
+        texts = {}
+        for name, param in self._params.items():
+            if name not in params:
+                raise TypeError(f"room {self.text!r} needs the parameter {name!r}; {self._taken()}")
+            texts[name] = self._text(param, params[name])
+        filled = "".join(part if isinstance(part, str) else texts[part.name] for part in self.path.parts)
+        found = self._regex.fullmatch(filled)
+        if found is None or any(found[name] != text for name, text in texts.items()):
+            raise TypeError(f"room {self.text!r}: {filled!r} would be read as other parameters than {dict(params)!r}")
+        return filled
+
+    def _text(self, param: _Converted, value: Any) -> str:
+        try:
+            text = str(param.converter.to_url(value))
+            if value is not None and param.regex.fullmatch(text):
+                param.converter.to_python(text)
+                return text
+        except (ValueError, TypeError, AttributeError):
+            pass
+        raise TypeError(f"room {self.text!r}: {param.name}={value!r} does not fit the pattern")
+
+    def _taken(self) -> str:
+        return f"it takes {', '.join(self._params)}" if self._params else "it takes none"
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+
+def _converted(label: str, name: str, converter: str | None) -> _Converted:
+    known = get_converters()
+    if (found := known.get(converter or "str")) is None:
+        raise RouteError(f"{label}: no path converter is called {converter!r}; there are {', '.join(sorted(known))}")
+    return _Converted(name, found, re.compile(found.regex))

@@ -1,0 +1,94 @@
+"""Encoding of what handlers and state functions return, by their annotation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NoReturn, get_args
+
+from django.db.models import Manager, Model, QuerySet
+from pydantic import TypeAdapter
+
+from ..encoding import json_bytes
+from ..exceptions import RouteError
+from .signature import EMPTY
+
+__all__ = ["ResultEncoder"]
+
+_ORM = (Model, QuerySet, Manager)
+_REMEDY = (
+    "return what is to be sent: a pydantic model (`Said.model_validate(message, from_attributes=True)`), a dict, or "
+    "a list of such (`[... async for message in messages]`)"
+)
+
+
+class ResultEncoder:
+    """Encoder of the results of one function.
+
+    Args:
+        label: of the function, for the text of errors.
+        annotation: of what it returns; EMPTY encodes as ``send_json()`` does.
+    Raises:
+        RouteError: pydantic cannot encode what is annotated.
+    """
+
+    def __init__(self, label: str, annotation: Any) -> None:
+        self._label = label
+        self.type: Any = Any if annotation is EMPTY else annotation
+        self._adapter: TypeAdapter[Any] | None = None
+        if self.type is Any or self.type is object:
+            return
+        if any(isinstance(one, type) and issubclass(one, _ORM) for one in _types_in(self.type)):
+            raise RouteError(f"{label}() returns {_shown(self.type)}, which is of the database: {_REMEDY}")
+        try:
+            self._adapter = TypeAdapter(self.type)
+        except Exception as error:
+            raise RouteError(f"{label}() returns {_shown(self.type)}, which cannot be encoded: {error}") from None
+
+    def encode(self, result: Any) -> bytes:
+        """A result as JSON.
+
+        Raises:
+            TypeError: it has no JSON form, or is not of the type that is annotated.
+        """
+        if isinstance(result, _ORM):
+            self._refuse(result)
+        try:
+            if self._adapter is None:
+                return json_bytes(result)
+            return self._adapter.dump_json(result, by_alias=True, warnings="error")
+        except (TypeError, ValueError) as error:
+            if (found := _orm_in(result)) is not None:
+                self._refuse(found)
+            if self._adapter is None:
+                raise TypeError(f"{self._label}() has returned what has no JSON form: {error}") from error
+            raise TypeError(f"{self._label}() has returned what is not {_shown(self.type)}: {error}") from error
+
+    def _refuse(self, found: Any) -> NoReturn:
+        kind = f"the {type(found).__name__} of Django" if not isinstance(found, Model) else "a model of Django's"
+        shown = f"{kind}, {type(found).__name__}" if isinstance(found, Model) else kind
+        raise TypeError(f"{self._label}() has returned {shown}: {_REMEDY}") from None
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    """An annotation, and all that is in its brackets."""
+    found = [annotation]
+    for argument in get_args(annotation):
+        found += _types_in(argument)
+    return found
+
+
+def _orm_in(value: Any, depth: int = 8) -> Any:
+    """The first model, queryset or manager of Django's within a value; None if there is none."""
+    if isinstance(value, _ORM):
+        return value
+    if depth == 0 or isinstance(value, (str, bytes)):
+        return None
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = vars(value)
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple, set)) else ()
+    return next((found for one in inner if (found := _orm_in(one, depth - 1)) is not None), None)
+
+
+def _shown(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation)  # type: ignore[return-value]

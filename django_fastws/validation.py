@@ -1,0 +1,85 @@
+"""Validation of JSON by types, through pydantic: adapters, and the texts of what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from .exceptions import InvalidMessage, peers_mistake
+
+__all__ = ["adapter", "error_fields", "error_summary", "read_message"]
+
+_NOT_JSON, _DOES_NOT_FIT = 1007, 1008
+_MAX_REASON_BYTES = 123  # of a close frame
+
+
+def adapter(type_: Any) -> TypeAdapter[Any]:
+    """Adapter of a type, made once for each; pydantic says which types there are.
+
+    Raises:
+        TypeError, pydantic's errors: there is no adapter for it.
+    """
+    try:
+        return _adapter(type_)
+    except TypeError:  # metadata that has no hash
+        return TypeAdapter(type_)
+
+
+@lru_cache(maxsize=1024)
+def _adapter(type_: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
+def read_message(type_: Any, data: str | bytes, call: str) -> Any:
+    """Validate a message, text or binary, that holds JSON.
+
+    Args:
+        call: what the caller called, for the text of the error.
+    Raises:
+        InvalidMessage: it is not JSON, or does not fit; marked as the peer's mistake.
+    """
+    try:
+        return adapter(type_).validate_json(data)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False)
+        if errors[0]["type"] == "json_invalid":
+            code, summary = _NOT_JSON, f"the message is not JSON: {errors[0]['msg']}"
+            reason = "the message is not JSON"
+        else:
+            code, summary = _DOES_NOT_FIT, error_summary(error)
+            reason = _cut(summary)
+        invalid = InvalidMessage(f"{call}(): {summary}", errors, error_fields(error))
+        raise peers_mistake(invalid, code, reason) from None
+
+
+def error_fields(error: ValidationError) -> dict[str, list[str]]:
+    """Messages of a validation error by dotted path; "" for the value as a whole."""
+    fields: dict[str, list[str]] = {}
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        fields.setdefault(_path(one["loc"]), []).append(one["msg"])
+    return fields
+
+
+def error_summary(error: ValidationError) -> str:
+    """The first message of a validation error with its path, and how many more there are, in one line."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path, more = _path(first["loc"]), error.error_count() - 1
+    summary = f"{path}: {first['msg']}" if path else first["msg"]
+    # A path may hold keys that the peer has chosen.
+    summary = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in summary)
+    return f"{summary} (and {more} more)" if more else summary
+
+
+def _path(location: Sequence[int | str]) -> str:
+    return ".".join(map(str, location))
+
+
+def _cut(text: str) -> str:
+    """A text as long as a close frame takes it (RFC 6455 section 5.5.1)."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= _MAX_REASON_BYTES:
+        return raw.decode()
+    return raw[: _MAX_REASON_BYTES - 3].decode("utf-8", "ignore") + "…"
