@@ -39,6 +39,9 @@ def _default(value: Any) -> Any:
             return plain(value)
     if isinstance(value, PurePath):
         return str(value)
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and hasattr(type(value), "__pydantic_serializer__"):  # pydantic is not imported for this
+        return dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return _django.default(value)

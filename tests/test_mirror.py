@@ -36,6 +36,7 @@ ACROSS = {
     "server/test_senders.py": "several tasks that send, over HTTP and on WebSockets",
     "transports/test_fast_paths.py": "what a message costs on its way through the floors, and the files on it",
     "transports/test_wrapped.py": "applications inside of middleware that hides the server",
+    "rooms/test_event_rooms.py": "both kinds of members of a room, and kicks of them",
     "routing/test_reverse.py": "reverse_ws() of the router, with the paths of routes",
     "test_bench.py": "the benchmarks, which are no part of the package",
     "test_database_setup.py": "the settings FASTWS_DB_SETUP and FASTWS_DB_RESET, on real databases",

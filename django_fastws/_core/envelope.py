@@ -41,6 +41,10 @@ class Envelope(NamedTuple):
         exclude: the id of a member that does not get it; None for nobody.
         sender, number: who has sent it, and one more than the number of its last, where the broker may send it twice.
         fields: what a control message says.
+        is_json: whether the text of a broadcast is JSON, and not a text of the caller's.
+        event: the name of a broadcast's event; None for the default one.
+        is_volatile: whether it is never stored, and the first to be dropped.
+        author: the key of the member whose event is relayed; None where the server has sent it.
     """
 
     kind: str
@@ -50,13 +54,29 @@ class Envelope(NamedTuple):
     sender: str | None = None
     number: str | None = None
     fields: Mapping[str, str | bytes] = _NO_FIELDS
+    is_json: bool = False
+    event: str | None = None
+    is_volatile: bool = False
+    author: str | None = None
 
     @classmethod
-    def broadcast(cls, room: str, payload: Payload, exclude: str | None = None) -> Envelope:
+    def broadcast(
+        cls,
+        room: str,
+        payload: Payload,
+        exclude: str | None = None,
+        *,
+        is_json: bool = False,
+        event: str | None = None,
+        is_volatile: bool = False,
+        author: str | None = None,
+    ) -> Envelope:
         """Make the envelope of one broadcast."""
         data = payload.raw if payload.binary else payload.text
         # As cls(...) does, but in half of the time.
-        return _new(cls, (BROADCAST, room, data, exclude, None, None, _NO_FIELDS))
+        return _new(
+            cls, (BROADCAST, room, data, exclude, None, None, _NO_FIELDS, is_json, event, is_volatile, author)
+        )
 
     @classmethod
     def control(cls, room: str, fields: Mapping[str, str | bytes]) -> Envelope:
@@ -65,13 +85,19 @@ class Envelope(NamedTuple):
 
     def encode(self, sender: str | None = None, number: str | None = None) -> EncodedEnvelope:
         """Encode it, with these for ``sender`` and ``number``."""
-        kind, room, data, exclude, _, _, fields = self  # faster than its attributes
+        kind, room, data, exclude, _, _, fields, is_json, event, is_volatile, author = self  # faster than attributes
         encoded: EncodedEnvelope
         if kind == BROADCAST:
-            key = "text" if isinstance(data, str) else "bytes"
+            key = "json" if is_json else "text" if isinstance(data, str) else "bytes"
             encoded = {"type": kind, "v": VERSION, "room": room, key: data}
             if exclude is not None:
                 encoded["exclude"] = exclude
+            if event is not None:
+                encoded["event"] = event
+            if is_volatile:
+                encoded["volatile"] = "1"
+            if author is not None:
+                encoded["author"] = author
         else:
             encoded = {"type": kind, "v": VERSION, **fields}
         if sender is not None and number is not None:
@@ -96,8 +122,12 @@ def decode(message: Mapping[str, Any]) -> Envelope | None:
     room = message.get("room")
     if room is None:
         return None
-    data, exclude = message.get("bytes"), message.get("exclude")
-    if data is None:
+    get = message.get
+    data, exclude, event, author = get("json"), get("exclude"), get("event"), get("author")
+    is_json = data is not None
+    if is_json:
+        is_message = isinstance(data, str)
+    elif (data := get("bytes")) is None:
         data = message["text"]
         is_message = isinstance(data, str)
     else:
@@ -105,8 +135,25 @@ def decode(message: Mapping[str, Any]) -> Envelope | None:
     # Messages that wait are batched, and what is none would take the others with it.
     if not (is_message and isinstance(room, str) and (exclude is None or isinstance(exclude, str))):
         raise TypeError(f"a broadcast of {type(data)} to {type(room)} that excludes {type(exclude)}")
+    if not ((event is None or isinstance(event, str)) and (author is None or isinstance(author, str))):
+        raise TypeError(f"a broadcast of the event {type(event)} by {type(author)}")
     # As Envelope(...) does, but in half of the time.
-    return _new(Envelope, (BROADCAST, room, data, exclude, message.get("by"), message.get("nr"), _NO_FIELDS))
+    return _new(
+        Envelope,
+        (
+            BROADCAST,
+            room,
+            data,
+            exclude,
+            get("by"),
+            get("nr"),
+            _NO_FIELDS,
+            is_json,
+            event,
+            "volatile" in message,
+            author,
+        ),
+    )
 
 
 _new = tuple.__new__

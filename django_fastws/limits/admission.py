@@ -11,7 +11,7 @@ from .._core.rates import Bucket
 from ..threads import threads
 from ..transports import ASGITransport
 from ..users import Identity, current_users, is_loaded, load_session
-from ..websocket import ClientState, WebSocket
+from ..websocket import ClientState, InboundWebSocket, WebSocket
 from .access import Access
 from .denials import Denial
 from .limited_connection import LimitedConnection
@@ -85,7 +85,7 @@ class Admission:
                 or await self._ended(connection)
             )
             if denial is None and not ws.closed:
-                return self._opened(connection, transport)
+                return self._opened(ws, connection, transport)
         except BaseException:
             self.leave(connection)
             raise
@@ -137,7 +137,11 @@ class Admission:
             return None
         return Denial("disconnect", 403, event["reason"], f"{user} was disconnected meanwhile")
 
-    def _opened(self, connection: LimitedConnection, transport: ASGITransport) -> LimitedConnection | None:
+    def _opened(
+        self, ws: WebSocket, connection: LimitedConnection, transport: ASGITransport
+    ) -> LimitedConnection | None:
+        if isinstance(ws, InboundWebSocket):  # what a consumer is in cannot be joined
+            ws.close_from_outside = connection.end
         get = self.limits.get
         idle, rate, max_bytes = get(IDLE_TIMEOUT), get(MESSAGE_RATE), get(MAX_MESSAGE_BYTES)
         connection.start(idle, get(MAX_LIFETIME))

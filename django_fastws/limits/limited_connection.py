@@ -178,7 +178,7 @@ class LimitedConnection:
         Nothing happens if it is closed, or its handler closes it just now.
 
         Args:
-            kind: of what it is counted as: the limit that it is over, "disconnect", or "session".
+            kind: of what it is counted as: the limit that it is over, "disconnect", "kick" or "session".
         """
         state = self._transport.state
         if self.is_ended or state.is_over or state.is_closed:

@@ -84,7 +84,7 @@ class Statistics:
         connections: WebSockets that are being served, from the handshake to the end of the handler.
         users: users who are logged in on one of them.
         denied: handshakes that a limit or a rule has denied, by its name.
-        closed: sockets that were closed because of a limit, by ``disconnect()``, or with their session, by its name.
+        closed: sockets closed because of a limit, a ``disconnect()``, a kick, or their session, by its name.
         dropped: broadcasts that were dropped because they came from Redis faster than they could be sent.
         cut_off: how often Redis has closed the connection of the subscriptions because it was not read fast enough.
     """

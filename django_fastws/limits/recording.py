@@ -42,6 +42,7 @@ _REASONS = {
     "error": _Reason(_handshake_logger, logging.ERROR, is_rule=False),
     "handler": _Reason(_handshake_logger, logging.INFO, is_rule=False),
     "host": _Reason(_handshake_logger, logging.WARNING),
+    "kick": _Reason(_users_logger, logging.INFO),
     "login_required": _Reason(_access_logger, logging.WARNING),
     "malformed": _Reason(_handshake_logger, logging.INFO, is_rule=False),
     "not_accepted": _Reason(_handshake_logger, logging.WARNING, is_rule=False),
@@ -66,7 +67,7 @@ def record_close(reason: str, scope: Scope, code: int, text: str) -> None:
     """Count a socket that was closed from outside its handler, and log it likewise.
 
     Args:
-        reason: the name of the limit; "disconnect", or "session".
+        reason: the name of the limit; "disconnect", "kick" or "session".
         code, text: of the close frame.
     """
     metrics.forced_closes.add(1, reason)

@@ -12,10 +12,11 @@ from .. import metrics
 from .._core.envelope import BROADCAST, Envelope
 from .._core.groups import group_name
 from .._core.ids import Ids
+from .._core.kicks import decode_kick
 from .._core.messages import Payload
-from ..exceptions import WebSocketConnectionError
+from ..exceptions import WebSocketConnectionError, check_close
 from ..loops import PerLoop
-from .local_room import LocalRoom, Member
+from .local_room import LocalEventRoom, LocalRoom, Member
 from .scheduler import FanOutScheduler
 from .subscriptions import Subscriptions
 
@@ -31,10 +32,12 @@ class Hub:
     """The rooms of one event loop that have members there."""
 
     def __init__(self) -> None:
+        #: By group: the members that get broadcasts as they are, and those that get them as events.
         self._rooms: dict[str, LocalRoom] = {}
+        self._event_rooms: dict[str, LocalEventRoom] = {}
         self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger)
         self._scheduler = FanOutScheduler(self._subscriptions)
-        self._has_failed = False
+        self._has_failed = self._has_failed_binary = False
 
     async def join(self, member: Member, name: str) -> None:
         """Add a member; returns when it cannot miss a broadcast any more. Joining twice is joining once.
@@ -43,9 +46,7 @@ class Hub:
             WebSocketConnectionError: the layer cannot be reached; the member is not in the room.
         """
         group, join = group_name(name), object()
-        room = self._rooms.get(group)
-        if room is None:
-            room = self._rooms[group] = LocalRoom(group)
+        room = self._room_for(member, group, name)
         is_new = member not in room.members
         room.add(member, join)
         try:
@@ -59,14 +60,33 @@ class Hub:
         if is_new:
             metrics.joins.add()
 
+    def _room_for(self, member: Member, group: str, name: str) -> LocalRoom:
+        room = self._find(member, group)
+        if room is not None:
+            return room
+        if member.takes_events:
+            room = self._event_rooms[group] = LocalEventRoom(group, name)
+        else:
+            room = self._rooms[group] = LocalRoom(group)
+        return room
+
+    def _find(self, member: Member, group: str) -> LocalRoom | None:
+        return (self._event_rooms if member.takes_events else self._rooms).get(group)
+
     def has(self, member: Member, name: str) -> bool:
         """Whether it is in a room, or about to be."""
-        room = self._rooms.get(group_name(name))
+        room = self._find(member, group_name(name))
         return room is not None and member in room.members
+
+    def repost(self, member: Member, name: str) -> None:
+        """Ask a member for its ``post`` again: what is sent from now on goes there."""
+        room = self._find(member, group_name(name))
+        if room is not None:
+            room.repost(member)
 
     async def leave(self, member: Member, name: str) -> None:
         """Remove a member; returns when the room's subscription, if it was the last one, is given back."""
-        room = self._rooms.get(group_name(name))
+        room = self._find(member, group_name(name))
         if room is not None and member in room.members:
             room.remove(member)
             if self._is_over(room):
@@ -78,18 +98,20 @@ class Hub:
     def drop(self, member: Member, names: set[str]) -> None:
         """Remove a member from these rooms at once; subscriptions are given back soon. Never raises."""
         for name in names:
-            room = self._rooms.get(group_name(name))
+            room = self._find(member, group_name(name))
             if room is not None:
                 room.remove(member)
                 if self._is_over(room):
                     self._subscriptions.release(room.group)
 
     def _is_over(self, room: LocalRoom) -> bool:
-        """Whether a room has just lost its last member; then it is removed."""
-        if room.members or self._rooms.get(room.group) is not room:
+        """Whether a room has just lost its last member of either kind; a local room without members is removed."""
+        group = room.group
+        rooms: dict[str, Any] = self._event_rooms if isinstance(room, LocalEventRoom) else self._rooms
+        if room.members or rooms.get(group) is not room:
             return False
-        del self._rooms[room.group]
-        return True
+        del rooms[group]
+        return group not in self._rooms and group not in self._event_rooms
 
     async def settled(self) -> None:
         """Wait until every subscription that is not needed any more is given back."""
@@ -97,16 +119,39 @@ class Hub:
 
     def deliver(self, envelope: Envelope) -> None:
         """Queue a broadcast for the members here. Never raises: this is called by the broker."""
-        room = self._rooms.get(envelope.room)
-        if room is None or envelope.kind != BROADCAST:
-            return
+        group = envelope.room
+        room = self._rooms.get(group)
         try:
-            self._scheduler.add(room, Payload(envelope.data), envelope.exclude)
+            if envelope.kind != BROADCAST:
+                self._kick(envelope)
+                return
+            if room is not None:
+                self._scheduler.add(room, Payload(envelope.data), envelope.exclude)
+            if self._event_rooms and (event_room := self._event_rooms.get(group)) is not None:
+                self._deliver_event(event_room, envelope)
         except Exception as error:
             # Any publisher of the layer can send anything: it is said once, and no traceback helps.
             if not self._has_failed:
                 self._has_failed = True
                 logger.warning("Ignoring broadcasts that are none: %s: %s", type(error).__name__, str(error)[:200])
+
+    def _kick(self, envelope: Envelope) -> None:
+        kick = decode_kick(envelope)
+        if kick is None:
+            return
+        check_close(kick.code, kick.reason)
+        for room in (self._rooms.get(envelope.room), self._event_rooms.get(envelope.room)):
+            for member in list(room.members) if room is not None else ():
+                if member.matches(kick.user, kick.client):
+                    member.kick(kick.code, kick.reason)
+
+    def _deliver_event(self, room: LocalEventRoom, envelope: Envelope) -> None:
+        payload = room.payload(envelope)
+        if payload is not None:
+            self._scheduler.add(room, payload, envelope.exclude)
+        elif not self._has_failed_binary:
+            self._has_failed_binary = True
+            logger.warning("Live members do not get broadcasts of bytes, which have no JSON; sockets that joined do")
 
 
 _hubs = PerLoop(Hub)

@@ -1,4 +1,7 @@
-"""The part of a room that is in this process and event loop: its members, and the broadcasts that wait for them."""
+"""Local room: the members of a room in this process and event loop, and the broadcasts that wait for them.
+
+A room has up to two, one of the members that get its broadcasts as they are, one of those that get them as events.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,25 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .. import metrics
+from .._core.envelope import Envelope
 from .._core.fanout import Broadcast, FanOut, Post
+from .._core.json import dumps
 from .._core.pacing import Pacing
+from .._core.room_events import DEFAULT_EVENT, EventPayload
 
-__all__ = ["LocalRoom", "Member"]
+__all__ = ["LocalEventRoom", "LocalRoom", "Member"]
 
 
 class Member(Protocol):
     """Member of a room: what the room needs of a WebSocket.
 
     A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
+
+    Attributes:
+        takes_events: whether it gets each broadcast as an event (``EventPayload``), or else as it is.
     """
+
+    takes_events: bool
 
     @property
     def id(self) -> str: ...
@@ -25,6 +36,12 @@ class Member(Protocol):
     @property
     def post(self) -> Post:
         """The function that sends to the member without waiting and without raising."""
+
+    def matches(self, user: str, client: str) -> bool:
+        """Whether it is of a user, by the ``user_key``, or of a client, by its id; "" is nobody's."""
+
+    def kick(self, code: int, reason: str) -> None:
+        """Remove it from the room, soon: its socket is closed, or told that it has left."""
 
 
 class LocalRoom:
@@ -72,6 +89,11 @@ class LocalRoom:
         elif member in self.joining:
             self.joining[member].add(join)
 
+    def repost(self, member: Member) -> None:
+        """Ask a member for its ``post`` again, if it is in the room."""
+        if member in self.members:
+            self.members[member] = member.post
+
     def has_joined(self, member: Member, join: object) -> None:
         """A join has returned: whatever becomes of others that go on, the member is in."""
         if join in self.joining.get(member, ()):
@@ -114,3 +136,45 @@ class LocalRoom:
         """Forget a fan-out that has failed: what it had taken up is lost, what has arrived since is not."""
         self.fan_out, self.took = None, 0.0
         self.bytes = sum([len(payload) for payload, _ in self.arrived])
+
+
+class LocalEventRoom(LocalRoom):
+    """Members of one room in one event loop that get its broadcasts as events.
+
+    Args:
+        name: of the room.
+    """
+
+    __slots__ = ("_by_id", "_name")
+
+    def __init__(self, group: str, name: str) -> None:
+        super().__init__(group)
+        self._name = dumps(name)
+        #: Members by each of the ids under which a broadcast can exclude them.
+        self._by_id: dict[str, Member] = {}
+        self.find = self._by_id.get
+
+    def add(self, member: Member, join: object) -> None:
+        super().add(member, join)
+        self.find = self._by_id.get
+        self._by_id.update(dict.fromkeys(_ids(member), member))
+
+    def remove(self, member: Member) -> None:
+        super().remove(member)
+        for member_id in _ids(member):
+            if self._by_id.get(member_id) is member:
+                del self._by_id[member_id]
+
+    def payload(self, envelope: Envelope) -> EventPayload | None:
+        """The event of a broadcast; None for bytes, which have no JSON."""
+        data = envelope.data
+        if isinstance(data, bytes):
+            return None
+        encoded = data.encode() if envelope.is_json else dumps(data)
+        return EventPayload(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author)
+
+
+def _ids(member: Member) -> tuple[str, ...]:
+    """Ids of a member, under which a broadcast can exclude it."""
+    client_id = getattr(member, "client_id", "")
+    return (member.id, client_id) if client_id else (member.id,)

@@ -8,9 +8,12 @@ from typing import Any
 from .. import metrics
 from .._core.envelope import Envelope
 from .._core.groups import group_name
+from .._core.kicks import Kick, encode_kick
 from ..encoding import encode
+from ..exceptions import check_close
 from ..layer import get_broker
 from ..types import Data
+from ..user_keys import key_of
 from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
 
@@ -36,7 +39,15 @@ class Room:
         self._group = group_name(name)
         self.name = name
 
-    def broadcast(self, data: Data, *, exclude: Member | str | None = None, on_commit: bool = True) -> None:
+    def broadcast(
+        self,
+        data: Data,
+        event: str | None = None,
+        *,
+        exclude: Member | str | None = None,
+        volatile: bool = False,
+        on_commit: bool = True,
+    ) -> None:
         """Send one message to every member of the room, in every process, from sync code.
 
         Inside ``transaction.atomic()`` it goes out once the transaction commits, and not at all if it is rolled
@@ -44,7 +55,9 @@ class Room:
 
         Args:
             data: str or bytes for a text or binary frame; anything else is sent as JSON.
-            exclude: a WebSocket, or its id, that does not get it.
+            event: its name for live members; None is an ``Event``'s own, else "message".
+            exclude: a WebSocket or LiveSocket, or its id, that does not get it.
+            volatile: whether it is the first to be dropped, and never stored.
             on_commit: False sends at once, whatever becomes of the transaction.
         Raises:
             WebSocketStateError: this thread runs an event loop, which would be blocked; await abroadcast() there.
@@ -53,11 +66,18 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
-        envelope = self._envelope(data, exclude)
+        envelope = self._envelope(data, event, exclude, is_volatile=volatile)
         publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
         metrics.broadcasts.add()
 
-    async def abroadcast(self, data: Data, *, exclude: Member | str | None = None) -> None:
+    async def abroadcast(
+        self,
+        data: Data,
+        event: str | None = None,
+        *,
+        exclude: Member | str | None = None,
+        volatile: bool = False,
+    ) -> None:
         """Send one message to every member of the room, in every process.
 
         At most once: a process that is cut off from Redis misses it. Members get the broadcasts of one sender to
@@ -65,18 +85,71 @@ class Room:
 
         Args:
             data: str or bytes for a text or binary frame; anything else is sent as JSON, encoded once.
-            exclude: a WebSocket, or its id, that does not get it.
+            event: its name for live members; None is an ``Event``'s own, else "message".
+            exclude: a WebSocket or LiveSocket, or its id, that does not get it.
+            volatile: whether it is the first to be dropped, and never stored.
         Raises:
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
             TypeError: the data has no JSON form.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        envelope = self._envelope(data, exclude)
+        envelope = self._envelope(data, event, exclude, is_volatile=volatile)
         await get_broker().apublish(envelope)
         metrics.broadcasts.add()
 
-    def _envelope(self, data: Data, exclude: Member | str | None) -> Envelope:
-        return Envelope.broadcast(self._group, encode(data), _member_id(exclude))
+    def kick(
+        self,
+        *,
+        user: Any = None,
+        client: str | None = None,
+        code: int = 4403,
+        reason: str = "",
+        on_commit: bool = True,
+    ) -> None:
+        """Remove a user, or one client, from the room, in every process, from sync code.
+
+        Live members are told that they have left; sockets that joined are closed. It is no ban: who is kicked may
+        come back at once, unless the room's rules or handlers refuse it. It does not wait for anything to be closed.
+
+        Args:
+            user: a user, or a primary key: all members of that user.
+            client: the ``client_id`` of a live member, or the ``id`` of a socket.
+            code, reason: as ``WebSocket.close`` takes them.
+            on_commit: False kicks at once, whatever becomes of the transaction.
+        Raises:
+            TypeError, ValueError: neither or both are given, it is no user, or the code or reason cannot be sent.
+            WebSocketStateError: this thread runs an event loop, which would be blocked; await akick() there.
+            WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
+        """
+        check_no_loop("Room.kick()", "room.akick(...)")
+        envelope = self._kick(user, client, code, reason)
+        publish_sync(envelope, f"Kicking from room {self.name!r}", logger, on_commit=on_commit)
+
+    async def akick(self, *, user: Any = None, client: str | None = None, code: int = 4403, reason: str = "") -> None:
+        """Remove a user, or one client, from the room, in every process; see ``kick()``.
+
+        It does not wait for open transactions.
+        """
+        await get_broker().apublish(self._kick(user, client, code, reason))
+
+    def _kick(self, user: Any, client: Any, code: int, reason: str) -> Envelope:
+        if (user is None) == (client is None):
+            raise TypeError("kick() takes user= or client=, and one of them")
+        if client is not None and (not isinstance(client, str) or not client):
+            raise TypeError(f"kick(client={client!r}): that is no id of a client")
+        check_close(code, reason)
+        key = "" if user is None else key_of(user, "kick")
+        return encode_kick(self._group, Kick(key, client or "", code, reason))
+
+    def _envelope(
+        self, data: Data, event: str | None, exclude: Member | str | None, *, is_volatile: bool
+    ) -> Envelope:
+        is_json = not isinstance(data, (str, bytes, bytearray, memoryview))
+        if is_json and event is None:
+            event = getattr(data, "__fastws_event__", None)
+        return Envelope.broadcast(
+            self._group, encode(data), _member_id(exclude), is_json=is_json, event=event, is_volatile=is_volatile
+        )
 
     def __repr__(self) -> str:
         return f"Room({self.name!r})"
@@ -91,7 +164,8 @@ class Room:
 def _member_id(exclude: Any) -> str | None:
     if exclude is None or isinstance(exclude, str):
         return exclude
-    member_id = getattr(exclude, "id", None)
+    # The page of a live socket, which may have reconnected meanwhile; else the socket.
+    member_id = getattr(exclude, "client_id", None) or getattr(exclude, "id", None)
     if not isinstance(member_id, str):
         raise TypeError(f"exclude takes a WebSocket or its id, not {type(exclude).__name__}")
     return member_id

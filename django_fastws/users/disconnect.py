@@ -6,9 +6,6 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from django.apps import apps
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 
 from .._core.control import CloseRequest, encode
@@ -16,10 +13,10 @@ from .._core.envelope import Envelope
 from ..exceptions import check_close
 from ..layer import get_broker
 from ..rooms import check_no_loop, publish_sync
+from ..user_keys import key_of
 from .background import publisher
-from .identity import user_key, user_model
 
-__all__ = ["adisconnect", "close_after_commit", "close_in_background", "disconnect", "key_of"]
+__all__ = ["adisconnect", "close_after_commit", "close_in_background", "disconnect"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -63,32 +60,6 @@ def _envelope(key: str, code: int, reason: str) -> Envelope:
     check_close(code, reason)
     ((envelope, _),) = encode([CloseRequest(key, int(code), reason)])
     return envelope
-
-
-def key_of(user: Any) -> str:
-    """The ``user_key`` of a user or of a primary key.
-
-    Raises:
-        TypeError, ValueError: it is no user, and no primary key of one.
-        ImproperlyConfigured: it is a primary key, and there are no users.
-    """
-    if hasattr(user, "pk"):
-        key = user_key(user)
-        if not key:
-            raise ValueError(f"disconnect(user={user!r}): this user has no primary key, by which sockets are found")
-        return key
-    if user is None or isinstance(user, bool):
-        raise TypeError(f"disconnect() takes a user or a primary key, not {user!r}")
-    if not apps.is_installed("django.contrib.auth"):
-        raise ImproperlyConfigured(
-            f"disconnect(user={user!r}): without 'django.contrib.auth' in INSTALLED_APPS there are no users to have "
-            "this primary key; pass an object that has it as its pk"
-        )
-    try:
-        pk = user_model()._meta.pk.to_python(user)
-    except (ValidationError, TypeError, ValueError, OverflowError):
-        raise ValueError(f"disconnect(user={user!r}): that is no primary key of {settings.AUTH_USER_MODEL}") from None
-    return f"{settings.AUTH_USER_MODEL.lower()}:{pk}"
 
 
 # For receivers of signals

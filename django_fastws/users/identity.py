@@ -6,50 +6,16 @@ import hashlib
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieSession
 from django.core.exceptions import ValidationError
 
 from ..types import Scope
+from ..user_keys import is_of_the_user_model, user_key, user_model
 from .authentication import is_loaded
 
-__all__ = [
-    "Identity",
-    "hash_of_key",
-    "is_of_the_user_model",
-    "session_hash",
-    "user_key",
-    "user_model",
-]
-
-
-def user_key(user: Any) -> str:
-    """Key of a user: the model and the primary key; "" for nobody, and for a user without one."""
-    pk = getattr(user, "pk", None)
-    return "" if pk is None or not getattr(user, "is_authenticated", True) else f"{_label_of(user)}:{pk}"
-
-
-def _label_of(user: Any) -> str:
-    # Proxies and children of the user model stand for the same user.
-    if is_of_the_user_model(user):
-        return settings.AUTH_USER_MODEL.lower()
-    meta = getattr(user, "_meta", None)
-    if meta is not None:
-        return str(meta.concrete_model._meta.label_lower)
-    cls = user.__class__
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def user_model() -> Any:
-    """The model of ``AUTH_USER_MODEL``."""
-    return apps.get_model(settings.AUTH_USER_MODEL, require_ready=False)
-
-
-def is_of_the_user_model(user: Any) -> bool:
-    """Whether there are users, and this is one."""
-    return apps.is_installed("django.contrib.auth") and isinstance(user, user_model())
+__all__ = ["Identity", "hash_of_key", "session_hash"]
 
 
 def session_hash(session: Any) -> str:

@@ -14,8 +14,9 @@ from django.db.models.signals import post_delete, post_init, post_save, pre_save
 
 from .._core.control import CloseRequest
 from ..conf import conf
-from .disconnect import close_after_commit, close_in_background, key_of
-from .identity import session_hash, user_key
+from ..user_keys import key_of, user_key
+from .disconnect import close_after_commit, close_in_background
+from .identity import session_hash
 from .rechecks import CODE
 from .sessions import LOGGED_OUT, note_announced, watched
 from .verification import ACCOUNT_DELETED, ACCOUNT_INACTIVE, PASSWORD_CHANGED

@@ -16,7 +16,8 @@ from django.db import router
 
 from .._core.control import CloseRequest
 from ..conf import conf
-from .disconnect import close_after_commit, close_in_background, key_of
+from ..user_keys import key_of
+from .disconnect import close_after_commit, close_in_background
 from .identity import session_hash
 from .rechecks import CODE
 from .verification import SESSION_ENDED

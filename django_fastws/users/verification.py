@@ -20,8 +20,9 @@ from django.db import router
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from ..user_keys import user_model
 from .authentication import cache_of
-from .identity import Identity, user_model
+from .identity import Identity
 
 __all__ = ["ACCOUNT_DELETED", "ACCOUNT_INACTIVE", "PASSWORD_CHANGED", "SESSION_ENDED", "verify"]
 

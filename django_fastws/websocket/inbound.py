@@ -15,6 +15,7 @@ from ..masking import mask_path
 from ..rooms import Room, current_hub, ids
 from ..transports import InboundTransport
 from ..types import Address, Data, Headers, Scope
+from ..user_keys import user_key
 from .base import WebSocket
 
 __all__ = ["InboundWebSocket"]
@@ -28,7 +29,9 @@ class InboundWebSocket(WebSocket):
         tags: of the route.
     """
 
-    __slots__ = ("_params", "_query", "_rooms")
+    __slots__ = ("_params", "_query", "_rooms", "close_from_outside")
+
+    takes_events = False  # as a member of rooms
 
     _transport: InboundTransport
 
@@ -39,6 +42,8 @@ class InboundWebSocket(WebSocket):
         self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
         self._query: QueryDict | None = None
         self._rooms: set[str] | tuple[()] = ()
+        #: Closes it while its handler does something else, and counts why; the admission sets it.
+        self.close_from_outside: Callable[[str, int, str], None] | None = None
 
     # The handshake
 
@@ -95,6 +100,15 @@ class InboundWebSocket(WebSocket):
         return self._transport.post
 
     _find = ids.find  # a socket by its id; for the hub
+
+    def matches(self, user: str, client: str) -> bool:
+        """Whether it is of a user, by the ``user_key``, or has an id; "" is nobody's. For the hub."""
+        return bool(client and client == self._id) or bool(user and user == user_key(self.scope.get("user")))
+
+    def kick(self, code: int, reason: str) -> None:
+        """Close the connection, for it is not wanted in a room; for the hub."""
+        if self.close_from_outside is not None:
+            self.close_from_outside("kick", code, reason)
 
     @property
     def dropped(self) -> int:

@@ -38,14 +38,29 @@ def test_a_control_message_is_decoded_as_it_was_encoded():
             {"type": "fastws.broadcast", "v": "1", "room": "fastws.n.lobby", "bytes": b"\x00", "exclude": "id"},
         ),
         (
+            Envelope.broadcast(
+                "fastws.n.lobby", Payload('{"a":1}'), is_json=True, event="said", is_volatile=True, author="5"
+            ),
+            {
+                "type": "fastws.broadcast",
+                "v": "1",
+                "room": "fastws.n.lobby",
+                "json": '{"a":1}',
+                "event": "said",
+                "volatile": "1",
+                "author": "5",
+            },
+        ),
+        (
             Envelope.control("fastws.c.users", {"do": "disconnect", "user": "u"}),
             {"type": "fastws.control", "v": "1", "do": "disconnect", "user": "u"},
         ),
     ],
-    ids=["text", "bytes", "control"],
+    ids=["text", "bytes", "event", "control"],
 )
 def test_the_encoding_of_version_1(envelope, encoded):
     assert envelope.encode() == encoded
+    assert decode(encoded) == envelope._replace(room=encoded.get("room", ""))
     assert envelope.encode("sender", "5") == {**encoded, "by": "sender", "nr": "5"}
 
 
@@ -86,6 +101,9 @@ def test_another_version_is_refused_and_named_in_short(kind, version):
         {"bytes": "text"},
         {"exclude": ["1"]},
         {"room": ["fastws.n.lobby"]},
+        {"json": b"{}"},
+        {"event": 5},
+        {"author": b"5"},
     ],
     ids=lambda change: next(iter(change)) + " " + type(next(iter(change.values()))).__name__,
 )

@@ -10,6 +10,8 @@ from django_fastws._core.messages import Payload
 
 
 class Member:
+    takes_events = False
+
     def __init__(self, name="member", fails_with=None):
         self.id = name
         self.got = []

@@ -12,7 +12,7 @@ from django.utils.functional import SimpleLazyObject
 from django_fastws import FastWS, WebSocketDisconnect, WebSocketStateError, adisconnect, disconnect
 from django_fastws.limits import statistics
 from django_fastws.testing import connect
-from django_fastws.users.identity import user_key
+from django_fastws.user_keys import user_key
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.hubs import hub_state
 from tests.support.ids import shown

@@ -1,4 +1,4 @@
-"""Identities of connections: the keys of users, the hashes of sessions, and what a session says."""
+"""Identities of connections: the hashes of sessions, and what a session says."""
 
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -6,31 +6,9 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.cache import SessionStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 
-from django_fastws.users.identity import Identity, hash_of_key, session_hash, user_key
+from django_fastws.users.identity import Identity, hash_of_key, session_hash
 
 KEY = "key-of-a-session"
-
-
-class Visitor:
-    """A user of a project that has none in the database."""
-
-    def __init__(self, pk):
-        self.pk = pk
-
-
-@pytest.mark.parametrize(
-    ("user", "key"),
-    [
-        (None, ""),
-        (AnonymousUser(), ""),
-        (User(username="unsaved"), ""),
-        (User(pk=5), "auth.user:5"),
-        (Visitor(5), f"{__name__}.Visitor:5"),
-    ],
-    ids=["none", "anonymous", "unsaved", "user", "no model"],
-)
-def test_the_key_of_a_user_is_the_model_and_the_primary_key(user, key):
-    assert user_key(user) == key
 
 
 def test_the_hash_of_a_session_is_that_of_its_key_and_does_not_show_it():

@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django_fastws import adisconnect
 from django_fastws._core.control import GROUP
 from django_fastws.testing import connect
-from django_fastws.users.identity import session_hash, user_key
+from django_fastws.user_keys import user_key
+from django_fastws.users.identity import session_hash
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.brokers import fake_broker
 from tests.users.closing import BOB, all_published, closed, is_open, logged_in, rolled_back

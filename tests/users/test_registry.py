@@ -9,8 +9,8 @@ from django_fastws._core.control import GROUP
 from django_fastws._core.envelope import Envelope
 from django_fastws.layer import get_broker
 from django_fastws.testing import connect
+from django_fastws.user_keys import user_key
 from django_fastws.users import registry as users
-from django_fastws.users.identity import user_key
 from django_fastws.users.registry import current_users
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.users.closing import ADA, BOB, closed, is_open

@@ -1,0 +1,43 @@
+"""Keys of users: the model and the primary key."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+
+from django_fastws.user_keys import key_of, user_key
+
+
+class Visitor:
+    """A user of a project that has none in the database."""
+
+    def __init__(self, pk):
+        self.pk = pk
+
+
+@pytest.mark.parametrize(
+    ("user", "key"),
+    [
+        (None, ""),
+        (AnonymousUser(), ""),
+        (User(username="unsaved"), ""),
+        (User(pk=5), "auth.user:5"),
+        (Visitor(5), f"{__name__}.Visitor:5"),
+    ],
+    ids=["none", "anonymous", "unsaved", "user", "no model"],
+)
+def test_the_key_of_a_user_is_the_model_and_the_primary_key(user, key):
+    assert user_key(user) == key
+
+
+@pytest.mark.parametrize("user", [User(pk=5), 5, "5"], ids=["user", "int", "str"])
+def test_a_primary_key_stands_for_its_user(user):
+    assert key_of(user) == "auth.user:5"
+
+
+@pytest.mark.parametrize(
+    ("user", "error"),
+    [(None, TypeError), (True, TypeError), ("nobody", ValueError), (AnonymousUser(), ValueError), ([], ValueError)],
+    ids=["none", "bool", "no number", "anonymous", "list"],
+)
+def test_what_is_no_user_is_said_with_the_call(user, error):
+    with pytest.raises(error, match=r"kick\("):
+        key_of(user, "kick")
