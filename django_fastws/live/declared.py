@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+from ..rooms import register_finder
 from ..routing import registry
 from .live_room import LiveRoom
 
@@ -41,6 +43,15 @@ class _Table:
 
 
 _table = _Table()
+
+
+@lru_cache(maxsize=4096)
+def _declared(name: str, version: int) -> LiveRoom | None:
+    found = _table.find(name)
+    return None if found is None else found[0]
+
+
+register_finder(lambda name: _declared(name, registry.version))
 
 
 def find(name: str) -> tuple[LiveRoom, dict[str, Any]] | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
+from django.conf import settings
+from django.core import mail
+
 from .._core.rates import Rate, parse_rate
+from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import RouteError
 from ..limits import Access, Limits
 from ..rooms import Room
@@ -17,6 +22,8 @@ from .hooks import Hook, StateHook
 from .pattern import Pattern
 
 __all__ = ["LiveRoom"]
+
+logger = logging.getLogger("django_fastws.rooms")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -67,6 +74,7 @@ class LiveRoom:
         self.events: dict[str, EventHandler] = {}
         self.join_hook: Hook | None = None
         self.leave_hook: Hook | None = None
+        self._told: set[str] = set()
         self.state_hook: StateHook | None = None
 
     def __call__(self, **params: Any) -> Room:
@@ -80,6 +88,32 @@ class LiveRoom:
     def match(self, name: str) -> dict[str, Any] | None:
         """The parameters of a room's name, converted; None if it is no room of this kind."""
         return self.names.match(name)
+
+    def check_broadcast(self, room: str, event: str | None, data: Any) -> None:
+        """Check what is broadcast in such a room: it has a JSON form, and is one of ``sends``, if it has any.
+
+        Where ``DEBUG`` is on, and in tests, anything else is refused; elsewhere it is sent, and said once in the log.
+
+        Raises:
+            TypeError: it cannot be broadcast there.
+        """
+        label = f"a broadcast to {room!r}, a room of {self!r}"
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"{label}, is JSON: bytes have no JSON form")
+        if not self.sends:
+            return
+        if event is None and isinstance(data, self.sends):
+            return
+        events = {one.__fastws_event__: one for one in self.sends}
+        given = event or str(getattr(data, "__fastws_event__", DEFAULT_EVENT))
+        if given in events and isinstance(data, events[given]):
+            return
+        text = f"{label}, has sends={sorted(events)}, and this is {given!r} with {type(data).__name__}"
+        if settings.DEBUG or hasattr(mail, "outbox"):  # which Django's test environment has
+            raise TypeError(text)
+        if given not in self._told:
+            self._told.add(given)
+            logger.warning("%s; it is sent", text)
 
     def on(
         self, event: str, *, rate: str | None = None, concurrent: bool = False, timeout: float | None = None

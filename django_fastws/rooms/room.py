@@ -14,6 +14,8 @@ from ..exceptions import check_close
 from ..layer import get_broker
 from ..types import Data
 from ..user_keys import key_of
+from .declared import check_broadcast
+from .listener import LISTENER_EVENTS, RoomListener
 from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
 
@@ -97,6 +99,28 @@ class Room:
         await get_broker().apublish(envelope)
         metrics.broadcasts.add()
 
+    def listen(self, *, limit: int = LISTENER_EVENTS) -> RoomListener:
+        """Listen to the room from server code that is no socket.
+
+            async with Room("tickets/5").listen() as events:
+                async for event in events:
+                    print(event.event, event.data)
+
+        What is broadcast once the block is entered is heard, at most once, in order, with the event's name and the
+        data as JSON has it; bytes, which have no JSON, are not. The oldest is dropped when too much waits:
+        ``events.dropped`` counts.
+
+        Args:
+            limit: how many events may wait, at least 1.
+        Raises:
+            TypeError, ValueError: the limit is no number of events.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int):
+            raise TypeError(f"listen(limit={limit!r}): the limit is a number of events")
+        if limit < 1:
+            raise ValueError(f"listen(limit={limit}): the limit is at least 1")
+        return RoomListener(self.name, limit)
+
     def kick(
         self,
         *,
@@ -144,6 +168,7 @@ class Room:
     def _envelope(
         self, data: Data, event: str | None, exclude: Member | str | None, *, is_volatile: bool
     ) -> Envelope:
+        check_broadcast(self.name, event, data)
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))
         if is_json and event is None:
             event = getattr(data, "__fastws_event__", None)

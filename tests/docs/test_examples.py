@@ -249,6 +249,17 @@ async def test_a_view_broadcasts(example):
         assert await ws.receive_json() == {"type": "news", "text": "hello"}
 
 
+async def test_a_view_passes_on_what_a_room_is_told(example):
+    response = await example("listening").ticket_events(RequestFactory().get("/"), 5)
+    stream = aiter(response)
+    first = asyncio.ensure_future(anext(stream))
+    while not first.done():  # nothing tells that it listens
+        await Room("tickets/5").abroadcast({"text": "hi"}, "said")
+        await asyncio.sleep(0)
+    assert await first == b'event: said\ndata: {"text":"hi"}\n\n'
+    await stream.aclose()
+
+
 async def test_an_async_view_broadcasts(example):
     module = example("broadcasting")
     async with _member("news") as ws:
