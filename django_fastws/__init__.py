@@ -34,7 +34,7 @@ from .websocket import ClientState, WebSocket, WebSocketMessage
 if _typing.TYPE_CHECKING:
     from httpx2 import Response
 
-    from .live import Event
+    from .live import Event, LiveSocket
 
 __all__ = [
     "ClientState",
@@ -42,6 +42,7 @@ __all__ = [
     "FastWS",
     "InvalidMessage",
     "LiveError",
+    "LiveSocket",
     "MessageTooBig",
     "Query",
     "Reconnect",
@@ -61,7 +62,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LIVE = frozenset({"Event"})
+_LIVE = frozenset({"Event", "LiveSocket"})
 
 
 def __getattr__(name: str) -> _typing.Any:

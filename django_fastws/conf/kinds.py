@@ -18,6 +18,7 @@ __all__ = [
     "DURATION",
     "FRACTION",
     "FUNCTION",
+    "FUNCTION_OF_TOKENS",
     "MODULE",
     "NUMBER",
     "ORIGINS",
@@ -164,6 +165,9 @@ URL_PATH: ValueKind[str | None] = ValueKind(
 )
 FUNCTION: ValueKind[Any] = ValueKind(
     "None or the dotted path of a function that takes the scope", _is_function, lambda value: value
+)
+FUNCTION_OF_TOKENS: ValueKind[Any] = ValueKind(
+    "None or the dotted path of an async function that takes a token and the scope", _is_function, lambda value: value
 )
 WORDS: ValueKind[tuple[str, ...]] = ValueKind("a list of words of letters and digits", _is_words, _read_words)
 ORIGINS: ValueKind[list[str] | None] = ValueKind(

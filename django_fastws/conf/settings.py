@@ -122,6 +122,38 @@ class Conf:
         "other threads of a process together.",
     )
 
+    # Live rooms
+
+    live_path = Setting(
+        kinds.URL_PATH,
+        "/ws/live",
+        "The path at which clients reach every live room, over one socket. There is a route for it if a live room is "
+        "declared. `None` serves none.",
+    )
+    live_max_bytes = Setting(
+        kinds.count_of("bytes"),
+        64 * 1024,
+        "The largest frame that a client may send on a live socket. More is answered with the error `too_big`.",
+    )
+    live_pending = Setting(
+        kinds.count_of("events"),
+        64,
+        "How many events, joins and leaves of one live socket may be under way or waiting. Then the socket is not "
+        "read until some have ended.",
+    )
+    live_ping_seconds = Setting(
+        kinds.SECONDS,
+        25,
+        'After how many seconds without a frame of its own a live socket is sent `{"ping":1}`, so that its client '
+        "notices a connection that is dead.",
+    )
+    live_authenticate = Setting(
+        kinds.FUNCTION_OF_TOKENS,
+        None,
+        "The dotted path of an async function that takes a token and the scope, and returns the user: for clients "
+        "without cookies, which send the token in their `hello`.",
+    )
+
     # The server
 
     drain_seconds = Setting(

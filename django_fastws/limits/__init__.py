@@ -8,14 +8,26 @@ from .allowed_hosts import host_problem
 from .allowed_origins import OriginCheck
 from .denials import Denial, deny_handshake
 from .limited_connection import LimitedConnection
-from .process import Statistics, process_limits, statistics
+from .process import Statistics, counted_address, process_limits, statistics
 from .recording import record_denial
-from .table import FROM_SETTINGS, LIMITS, MAX_CONNECTIONS_PER_USER, OPTIONS, FromSettings, Limit, Limits
+from .table import (
+    FROM_SETTINGS,
+    LIMITS,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_CONNECTIONS_PER_USER,
+    OPTIONS,
+    FromSettings,
+    Limit,
+    Limits,
+)
 
 __all__ = [
     "FROM_SETTINGS",
     "HANDSHAKE_TIME",
     "LIMITS",
+    "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_PER_ADDRESS",
     "MAX_CONNECTIONS_PER_USER",
     "OPTIONS",
     "Access",
@@ -29,6 +41,7 @@ __all__ = [
     "OriginCheck",
     "Permission",
     "Statistics",
+    "counted_address",
     "deny_handshake",
     "host_problem",
     "process_limits",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.core.exceptions import PermissionDenied
@@ -14,6 +15,7 @@ from django.http import Http404
 from ..exceptions import WebSocketException
 from ..masking import mask_path
 from ..threads import threads
+from ..types import Scope
 from .denials import Denial
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ logger = logging.getLogger("django_fastws.access")
 
 #: ``app_label.codename``; or a callable, sync or async, that gets the WebSocket and says whether it may connect.
 Permission = str | Callable[["WebSocket"], bool | Awaitable[bool]]
+
+_NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+
+
+class HasScope(Protocol):
+    """Socket of any kind, as far as access rules look at it themselves."""
+
+    @property
+    def scope(self) -> Scope: ...
 
 
 class Access:
@@ -53,8 +64,13 @@ class Access:
         """Names of the permissions, of those that are no callable."""
         return [permission for permission in self.permissions if isinstance(permission, str)]
 
-    async def denial(self, ws: WebSocket) -> Denial | None:
-        """The denial of the first rule that does not let the client in; None if all do."""
+    async def denial(self, ws: HasScope, params: Mapping[str, Any] = _NO_PARAMS) -> Denial | None:
+        """The denial of the first rule that does not let the client in; None if all do.
+
+        Args:
+            ws: the WebSocket, or the LiveSocket that joins a room.
+            params: of the room; a callable gets them behind the socket.
+        """
         if not self.login_required and not self.permissions:
             return None
         user: Any = ws.scope.get("user")
@@ -70,7 +86,7 @@ class Access:
             return Denial("login_required", 401, "log in first")
         with threads.assigned(ws.scope):
             for permission in self.permissions:
-                asking = _look_up(permission, user) if isinstance(permission, str) else _ask(permission, ws)
+                asking = _look_up(permission, user) if isinstance(permission, str) else _ask(permission, ws, params)
                 if (denial := await asking) is not None:
                     return denial
         return None
@@ -97,13 +113,13 @@ async def _look_up(permission: str, user: Any) -> Denial | None:
     return Denial("permission", 403, "permission denied", f"user {user.pk} does not have {permission!r}")
 
 
-async def _ask(check: Callable[[WebSocket], Any], ws: WebSocket) -> Denial | None:
+async def _ask(check: Callable[..., Any], ws: HasScope, params: Mapping[str, Any]) -> Denial | None:
     name = getattr(check, "__qualname__", repr(check))
     try:
         if iscoroutinefunction(check) or iscoroutinefunction(getattr(check, "__call__", None)):  # noqa: B004
-            answer = await check(ws)
+            answer = await check(ws, **params)
         else:
-            answer = await sync_to_async(check)(ws)
+            answer = await sync_to_async(check)(ws, **params)
             if isawaitable(answer):  # a lambda around an async function
                 answer = await answer
     except (PermissionDenied, WebSocketException) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from .._core.counts import Counts
 from .._core.rates import Bucket
@@ -97,6 +98,42 @@ class Admission:
             else:  # a rule has accepted it
                 await ws.close(1008, "denied")
         raise ConnectionDenied
+
+    async def admit_user(
+        self, transport: ASGITransport, close: Callable[[int, str], Awaitable[None]], user: Any, *, began: float
+    ) -> LimitedConnection:
+        """Admit the user of an open connection, who is known only now, by a token; the scope has that user then.
+
+        As for one who is known by a session: the connections are counted, and ``disconnect()`` closes this one.
+
+        Args:
+            close: closes the connection from outside its handler.
+            began: the loop's time at which the look-up of the user began; who was disconnected after that is denied.
+        Returns:
+            What is to be left when the connection is over.
+        Raises:
+            ConnectionDenied: the user has too many connections, or was disconnected meanwhile; the text says which.
+        """
+        scope, former = transport.scope, transport.scope.get("user")
+        scope["user"] = user
+        connection = LimitedConnection(transport, close, identity=Identity.of(scope), began=began)
+        connection.start(None, None)
+        is_admitted = False
+        try:
+            current_users().add(connection)
+            denial = self._for_the_user(connection)
+            if denial is not None:
+                raise ConnectionDenied(denial.text)
+            if await current_users().admitted(connection) is not None:
+                raise ConnectionDenied("the user was disconnected meanwhile")
+            is_admitted = True
+        finally:
+            if not is_admitted:
+                scope["user"] = former
+                self.leave(connection)
+        if not connection.has_inbox:
+            transport.wrap_receive(lambda receive: ReceiveLimiter(connection, receive, None, None).receive)
+        return connection
 
     def leave(self, connection: LimitedConnection | None) -> None:
         """The connection is over, or was not let in."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from .declaration import RoomPermission, declare_room
 from .declared import find, live_rooms
+from .endpoint import live_routes
 from .event import RESERVED, Event
 from .event_handler import RELAYED, EventHandler
 from .hooks import Hook, StateHook
 from .live_room import LiveRoom
+from .socket import LiveSocket
 
 __all__ = [
     "RELAYED",
@@ -16,9 +18,11 @@ __all__ = [
     "EventHandler",
     "Hook",
     "LiveRoom",
+    "LiveSocket",
     "RoomPermission",
     "StateHook",
     "declare_room",
     "find",
     "live_rooms",
+    "live_routes",
 ]

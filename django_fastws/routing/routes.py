@@ -147,6 +147,8 @@ class Registry:
 
     def __init__(self) -> None:
         self.apps: list[Any] = []
+        #: What makes routes of something else that is declared, such as live rooms.
+        self.sources: list[Callable[[], list[Route]]] = []
         self.problems: list[Problem] = []
         #: Grows with every change, so that what was made of the routes is made anew.
         self.version = 0
@@ -157,8 +159,9 @@ class Registry:
 
     @property
     def routes(self) -> list[Route]:
-        """Every route, in the order of declaration within each FastWS."""
-        return [route for app in self.apps for route in app.routes]
+        """Every route, in the order of declaration within each FastWS; behind them those of other sources."""
+        declared = [route for app in self.apps for route in app.routes]
+        return declared + [route for source in self.sources for route in source()]
 
     @property
     def outbound(self) -> list[OutboundRoute]:

@@ -102,6 +102,10 @@ class InboundTransport(Transport, Protocol):
     def scope(self) -> Scope:
         """ASGI scope of the connection."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a message could be sent now, as far as the transport knows; there may be some to receive."""
+
     async def accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
         """Accept the handshake.
 

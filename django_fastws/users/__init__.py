@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .authentication import is_loaded, load_session
 from .disconnect import adisconnect, disconnect
-from .identity import Identity
+from .identity import Identity, session_hash
 from .middleware import AuthMiddleware, SessionLoadingMiddleware, SessionMiddleware
 from .registry import count_users, current_users
 
@@ -19,4 +19,5 @@ __all__ = [
     "disconnect",
     "is_loaded",
     "load_session",
+    "session_hash",
 ]

@@ -65,35 +65,39 @@ class WebSocket(OneEndMembers):
             raise TypeError(
                 f"send() takes str, bytes, dict or list, not {type(data).__name__}; use send_json() for other JSON"
             )
-        if not self._try_send(payload, "send"):
-            await self._send_waiting(payload, "send")
+        if not self.try_send(payload, "send"):
+            await self.send_payload(payload, "send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message."""
         if not isinstance(data, str):
             raise TypeError(f"send_text() takes str, not {type(data).__name__}")
         payload = encode_text(data)
-        if not self._try_send(payload, "send_text"):
-            await self._send_waiting(payload, "send_text")
+        if not self.try_send(payload, "send_text"):
+            await self.send_payload(payload, "send_text")
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"send_bytes() takes bytes, not {type(data).__name__}")
         payload = encode_bytes(data)
-        if not self._try_send(payload, "send_bytes"):
-            await self._send_waiting(payload, "send_bytes")
+        if not self.try_send(payload, "send_bytes"):
+            await self.send_payload(payload, "send_bytes")
 
     async def send_json(self, data: Any) -> None:
         """Send any value as JSON, in a text message, compact and with Django's types."""
         payload = encode_json(data)
-        if not self._try_send(payload, "send_json"):
-            await self._send_waiting(payload, "send_json")
+        if not self.try_send(payload, "send_json"):
+            await self.send_payload(payload, "send_json")
 
     send_str = send_text
 
-    def _try_send(self, payload: Payload, call: str) -> bool:
-        """Send a message at once, if that is possible. No coroutine: nearly every message goes this way."""
+    def try_send(self, payload: Payload, call: str) -> bool:
+        """Send an encoded message at once, if that is possible; for this package. Nearly every one goes this way.
+
+        Args:
+            call: what the handler called, for the error.
+        """
         if self._state.client_state is not ClientState.CONNECTED:
             self._state.send(call)  # raises what fits
         if not self._transport.try_send(payload):
@@ -103,7 +107,8 @@ class WebSocket(OneEndMembers):
         traffic.bytes_sent += len(payload.raw)
         return True
 
-    async def _send_waiting(self, payload: Payload, call: str) -> None:
+    async def send_payload(self, payload: Payload, call: str) -> None:
+        """Send an encoded message in its turn, where ``try_send()`` could not; for this package."""
         await self._transport.send_payload(payload, call)
         traffic = self._traffic
         traffic.messages_sent += 1

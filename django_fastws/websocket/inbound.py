@@ -99,6 +99,11 @@ class InboundWebSocket(WebSocket):
         """The function that sends without waiting and without raising, and nothing once it is closed; for the hub."""
         return self._transport.post
 
+    @property
+    def transport(self) -> InboundTransport:
+        """The transport; for live sessions."""
+        return self._transport
+
     _find = ids.find  # a socket by its id; for the hub
 
     def matches(self, user: str, client: str) -> bool:

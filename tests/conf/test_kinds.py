@@ -21,6 +21,7 @@ VALUES = [
     ("MODULE", ["consumers", "ws.consumers"], ["", "a b", "ws.", None, 5]),
     ("URL_PATH", [None, "/healthz"], ["healthz", "", 5]),
     ("FUNCTION", [None, "project.tenants.enter", len], ["", "no path", 5]),
+    ("FUNCTION_OF_TOKENS", [None, "accounts.tokens.user_of", len], ["", "no path", 5]),
     ("WORDS", [[], ["token", "Key2"]], ["token", None, ["a b"], [5]]),
     ("ORIGINS", [None, [], ["*", "null", "https://*.example.com"]], ["https://example.com", 5, [5], [""]]),
     ("DB_RESET", [None, True, False, "close", "discard"], ["drop", 1.5]),

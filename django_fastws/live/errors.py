@@ -1,0 +1,62 @@
+"""Errors of live rooms: what an exception of a handler or a hook is to the client, and the frame that says it."""
+
+from __future__ import annotations
+
+import logging
+
+import pydantic
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+from django.http import Http404
+
+from .._core import live_frames
+from .._core.exception_groups import significant
+from .._core.live_frames import Id
+from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
+from ..validation import error_fields, error_summary
+
+__all__ = ["FAILED", "as_live_error", "error_frame", "logger", "significant_error"]
+
+logger = logging.getLogger("django_fastws.live")
+
+FAILED = LiveError("failed", "the server failed")
+_UNAVAILABLE = "the server cannot reach what it needs; try again later"
+
+
+def as_live_error(error: BaseException) -> LiveError | None:
+    """The error that the client is told of; None for one that is the server's own, of which it is told nothing."""
+    if isinstance(error, LiveError):
+        return error
+    if isinstance(error, PermissionDenied):
+        return LiveError("forbidden", str(error) or "permission denied")
+    if isinstance(error, Http404):
+        return LiveError("not_found", str(error) or "not found")
+    if isinstance(error, ValidationError):
+        return _invalid(error)
+    if isinstance(error, pydantic.ValidationError):
+        return LiveError("invalid", error_summary(error), fields=error_fields(error))
+    if isinstance(error, WebSocketConnectionError):
+        return LiveError("unavailable", _UNAVAILABLE)
+    return None
+
+
+def _invalid(error: ValidationError) -> LiveError:
+    """Django's validation error, with its messages by field; those of no field are under ""."""
+    found = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
+    fields = {"" if name == NON_FIELD_ERRORS else name: list(map(str, texts)) for name, texts in found.items()}
+    name, texts = next(iter(fields.items()), ("", []))
+    first = texts[0] if texts else "invalid"
+    return LiveError("invalid", f"{name}: {first}" if name else first, fields=fields)
+
+
+def significant_error(error: BaseException) -> BaseException:
+    """Of a group of exceptions, as a ``TaskGroup`` raises it, the one that says what the client is told."""
+    return significant(error, WebSocketDisconnect, _is_asked_for)
+
+
+def _is_asked_for(error: BaseException) -> bool:
+    return isinstance(error, WebSocketException) or as_live_error(error) is not None
+
+
+def error_frame(id_: Id | None, error: LiveError) -> bytes:
+    """The frame that answers with an error."""
+    return live_frames.error(id_, error.code, error.message, error.fields, error.retry_after)

@@ -1,0 +1,150 @@
+"""Introduction of a client: what it tells of itself in a ``hello``, its own id and the token of its user."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.core.exceptions import PermissionDenied
+from django.utils.module_loading import import_string
+
+from .._core.live_frames import HelloFrame
+from ..conf import conf
+from ..exceptions import LiveError, WebSocketDisconnect
+from ..limits import Admission, ConnectionDenied, LimitedConnection
+from ..user_keys import user_key
+from ..users import current_users, session_hash
+from .client_ids import client_ids
+from .errors import FAILED, as_live_error, logger
+
+if TYPE_CHECKING:
+    from .session import LiveSession
+
+__all__ = ["Introduction"]
+
+
+class Introduction:
+    """Introduction of the client of one live socket; until it says anything, its user is that of the handshake.
+
+    Args:
+        admission: of the route, which counts and registers a user who is known only by a token.
+
+    Attributes:
+        client_id: the client's own; "" before it has said one.
+    """
+
+    __slots__ = ("_admission", "_connection", "client_id")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._connection: LimitedConnection | None = None
+        self.client_id = ""
+
+    async def hello(self, session: LiveSession, frame: HelloFrame) -> bytes:
+        """Take up a hello; returns the value of the answer.
+
+        Raises:
+            LiveError: the token is not valid or another user's, or the client id is somebody else's.
+        """
+        if frame.token is not None:
+            await self._authenticate(session, frame.token)
+        if frame.client is not None:
+            self._take_id(session, frame.client)
+        return _greeting()
+
+    # Its id
+
+    def _take_id(self, session: LiveSession, client_id: str) -> None:
+        if self.client_id == client_id:
+            return
+        if self.client_id or session.memberships:
+            raise LiveError("bad_request", "the client id is said once, before the first join")
+        if not client_ids.take(client_id, _owner(session)):
+            raise LiveError("forbidden", "another client has this id; take a new one")
+        self.client_id = client_id
+
+    # Its user
+
+    async def _authenticate(self, session: LiveSession, token: str) -> None:
+        users, began = current_users(), asyncio.get_running_loop().time()
+        users.expect()  # a log-out after the look-up is heard of, one before it is seen
+        try:
+            await users.wait_until_subscribed()
+            user = await _user_of(token, session.ws.scope)
+            await self._admit(session, user, began)
+        finally:
+            users.unexpect()
+
+    async def _admit(self, session: LiveSession, user: Any, began: float) -> None:
+        scope = session.ws.scope
+        key, former = user_key(user), session.user_key
+        if not key:
+            raise LiveError("unauthenticated", "the token is not valid")
+        if former and former != key:
+            raise LiveError("forbidden", "the token is another user's: connect again")
+        if former:
+            scope["user"] = user
+            return
+        transport: Any = session.ws.transport
+        try:
+            connection = await self._admission.admit_user(transport, session.ws.close, user, began=began)
+        except ConnectionDenied as error:
+            raise LiveError("forbidden", str(error)) from None
+        self._connection = connection
+        if self.client_id:  # it has said that before
+            client_id, self.client_id = self.client_id, ""
+            client_ids.give(client_id)
+            if not client_ids.take(client_id, key):
+                raise LiveError("forbidden", "another client has this id; take a new one")
+            self.client_id = client_id
+
+    def over(self) -> None:
+        """The connection is over."""
+        if self.client_id:
+            client_ids.give(self.client_id)
+        connection, self._connection = self._connection, None
+        self._admission.leave(connection)
+
+
+def _owner(session: LiveSession) -> str:
+    scope = session.ws.scope
+    return session.user_key or session_hash(scope.get("session"))
+
+
+async def _user_of(token: str, scope: Any) -> Any:
+    """The user of a token.
+
+    Raises:
+        LiveError: there is none, or it could not be found out.
+    """
+    authenticate = conf.live_authenticate
+    if authenticate is None:
+        raise LiveError("unauthenticated", "no tokens are taken here")
+    try:
+        function = import_string(authenticate) if isinstance(authenticate, str) else authenticate
+        return await function(token, scope)
+    except PermissionDenied as error:
+        raise LiveError("unauthenticated", str(error) or "the token is not valid") from None
+    except WebSocketDisconnect:
+        raise
+    except Exception as error:
+        known = as_live_error(error)
+        if known is None:
+            logger.error("FASTWS_LIVE_AUTHENTICATE failed", exc_info=error)
+        raise known or FAILED from None
+
+
+def _greeting() -> bytes:
+    seconds = conf.live_ping_seconds
+    return orjson.dumps({"ping": int(seconds) if seconds == int(seconds) else seconds, "version": _version()})
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    try:
+        return version("django-fastws")
+    except PackageNotFoundError:  # a checkout on the path
+        return ""

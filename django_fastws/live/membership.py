@@ -1,0 +1,301 @@
+"""Membership of a live socket in one room: joining with its rules, state and hold, events, leaving, and its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .. import metrics
+from .._core import live_frames
+from .._core.counts import Counts
+from .._core.envelope import Envelope
+from .._core.groups import group_name
+from .._core.messages import Batch, Payload
+from .._core.rates import Bucket, Rate
+from ..conf import conf
+from ..exceptions import LiveError
+from ..layer import get_broker
+from ..rooms import Room, current_hub
+from ..tasks import BackgroundTasks
+from .calls import CallQueue
+from .errors import logger
+from .event_handler import EventHandler
+from .join_rules import check_access, count_join
+from .live_room import LiveRoom
+from .shared_states import current_states
+
+if TYPE_CHECKING:
+    from .session import LiveSession
+
+__all__ = ["Membership"]
+
+_leaving = BackgroundTasks(logger)
+_ATTEMPTS = 2  # to make a state before so much was broadcast meanwhile that it cannot be held
+
+
+class Membership(CallQueue):
+    """Membership of one live socket in one room; the hub's member.
+
+    It begins with the first join that is wanted, and ends when it is not joined and nothing waits in its FIFO. While
+    the state is made, what is broadcast is held, and sent behind the answer of the join.
+
+    Attributes:
+        name: of the room.
+        live_room, params: its declaration, and the parameters in its name.
+        is_joined: events of the client are handled.
+    """
+
+    __slots__ = (
+        "_buckets",
+        "_counted",
+        "_held",
+        "_leaving",
+        "_left_with",
+        "_room",
+        "has_entered",
+        "is_joined",
+        "is_member",
+        "live_room",
+        "name",
+        "params",
+    )
+
+    #: For the hub: it gets frames with the room and the event.
+    takes_events = True
+
+    def __init__(self, session: LiveSession, name: str, live_room: LiveRoom, params: Mapping[str, Any]) -> None:
+        super().__init__(session)
+        self.name = name
+        self.live_room = live_room
+        self.params = params
+        self.is_joined = False
+        #: It is in the hub's room.
+        self.is_member = False
+        #: Its on_join has run, and its on_leave has not.
+        self.has_entered = False
+        self._room: Room | None = None
+        self._held: _Held | None = None
+        self._counted: tuple[tuple[Counts, str], ...] = ()
+        self._buckets: dict[str, Bucket] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        #: With which code and reason others have ended it during its join.
+        self._left_with: tuple[int, str] | None = None
+
+    @property
+    def room(self) -> Room:
+        """The room."""
+        if self._room is None:
+            self._room = Room(self.name)
+        return self._room
+
+    @property
+    def _is_settled(self) -> bool:
+        return self.is_joined
+
+    # What the hub needs
+
+    @property
+    def id(self) -> str:
+        """The id of the socket."""
+        return self.session.ws.id
+
+    @property
+    def client_id(self) -> str:
+        """The id of the client."""
+        return self.session.client_id
+
+    @property
+    def post(self) -> Any:
+        """The function that sends without waiting; held while it joins."""
+        return self.session.ws.post if self._held is None else self._hold
+
+    def matches(self, user: str, client: str) -> bool:
+        """Whether it is of a user, by the ``user_key``, or of a client, by its id or that of its socket."""
+        session = self.session
+        return bool((user and session.user_key == user) or (client and client in (session.client_id, self.id)))
+
+    def kick(self, code: int, reason: str) -> None:
+        """End the membership from outside, at once; the client is told, by the answer of a join that goes on."""
+        if self.is_member:
+            self._left_with = (code, reason)
+            if self.is_joined:
+                self.session.post(live_frames.left(self.name, code, reason))
+            self.leave()
+
+    def _hold(self, batch: Payload | Batch) -> bool | None:
+        """Hold what is broadcast while the member joins; what arrives on this way behind that is sent."""
+        if self._held is None:
+            return self.session.ws.post(batch)
+        self._held.add(batch)
+        return False
+
+    # Joining
+
+    async def join(self) -> bytes:
+        """Join the room, or join it again; returns the value of the answer.
+
+        From now on broadcasts are held until ``go_live()``. A join that fails leaves nothing behind.
+        """
+        try:
+            await self.left()  # an on_leave that still runs
+            self._left_with = None
+            await check_access(self)
+            if not self._counted:
+                self._counted = count_join(self)
+            await self._subscribe()
+            hook = self.live_room.join_hook
+            if hook is not None:
+                await hook.call(self.session.socket, self.room, self.params)
+            self._check_not_left()
+            self.has_entered = True
+            state = await self._state()
+            self._check_not_left()
+            answer = self.session.checked(live_frames.joined(self.name, state))
+        except BaseException:
+            self.leave()
+            await self.left()
+            raise
+        self.is_joined = True
+        return answer
+
+    async def _subscribe(self) -> None:
+        hub = current_hub()
+        self._held = _Held()
+        if self.is_member:
+            hub.repost(self, self.name)
+            return
+        self.is_member = True
+        await hub.join(self, self.name)
+
+    def _check_not_left(self) -> None:
+        if not self.is_member:
+            raise LiveError("forbidden", (self._left_with or (0, ""))[1] or "removed from the room")
+
+    async def _state(self) -> bytes | None:
+        """The state as JSON; None where there is no function for it.
+
+        Raises:
+            LiveError: more was broadcast meanwhile than can be held.
+        """
+        hook = self.live_room.state_hook
+        for _ in range(_ATTEMPTS):
+            state: bytes | None = None
+            if hook is not None and hook.shared:
+                state = await current_states().get(self.name, self._make_shared_state)
+            elif hook is not None:
+                state = hook.encode(await hook.call(self.session.socket, self.room, self.params))
+            held = self._held
+            if held is None or not held.is_over:
+                return state
+            self._held = _Held()  # what was dropped is in a state that is made from now on
+        raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
+
+    async def _make_shared_state(self) -> bytes:
+        hook = self.live_room.state_hook
+        assert hook is not None
+        return hook.encode(await hook.call(None, self.room, self.params))
+
+    def go_live(self) -> None:
+        """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
+        held, self._held = self._held, None
+        if held is None or not self.is_joined:
+            return
+        for batch in held.batches:
+            self.session.ws.post(batch)
+        current_hub().repost(self, self.name)
+
+    # Events
+
+    def over_rate(self, handler: EventHandler) -> float:
+        """Seconds until an event is within the rates of the room and of the event; 0 if it is now, and counted."""
+        wait = 0.0
+        for key, rate in (("", self.live_room.rate), (handler.event, handler.rate)):
+            if rate is not None and not wait:
+                wait = self._take(key, rate)
+        return wait
+
+    def _take(self, key: str, rate: Rate) -> float:
+        now = time.monotonic()
+        buckets = self._buckets
+        if buckets is None:
+            buckets = self._buckets = {}
+        bucket = buckets.get(key)
+        if bucket is None:
+            bucket = buckets[key] = Bucket(now)
+        return bucket.take(rate, now)
+
+    async def relay(self, event: str, data: bytes) -> None:
+        """Pass an event of the client to the other members."""
+        payload = Payload(self.session.checked(data), is_text=True)
+        group, author = group_name(self.name), self.session.key
+        await get_broker().apublish(
+            Envelope.broadcast(
+                group, payload, self.client_id, is_json=True, event=event, is_volatile=True, author=author
+            )
+        )
+        metrics.broadcasts.add()
+
+    # Leaving
+
+    def leave(self) -> None:
+        """The member is out, at once, whatever of its joins goes on; its on_leave runs, once. Idempotent."""
+        self._held = None
+        self.is_joined = False
+        if self.is_member:
+            self.is_member = False
+            current_hub().drop(self, {self.name})
+        counted, self._counted = self._counted, ()
+        for counts, key in counted:
+            counts.give(key)
+        if self.has_entered:
+            self.has_entered = False
+            if self.live_room.leave_hook is not None:
+                self._leaving = _leaving.start(self._run_leave_hook())
+        if self.is_idle:
+            self._became_idle()
+
+    async def _run_leave_hook(self) -> None:
+        hook = self.live_room.leave_hook
+        assert hook is not None
+        try:
+            await hook.call(self.session.socket, self.room, self.params)
+        except Exception as error:
+            logger.error("on_leave failed in room %.200r", self.name, exc_info=error)
+        finally:
+            self._leaving = None
+            if self.is_idle:
+                self._became_idle()
+
+    async def left(self) -> None:
+        """Wait until on_leave, if it runs, has ended; it goes on if this is cancelled."""
+        if self._leaving is not None:
+            await asyncio.wait([self._leaving])
+
+    def _became_idle(self) -> None:
+        if not self.is_member and self._leaving is None:
+            self.session.forget(self)
+
+
+class _Held:
+    """Broadcasts that are held during a join, up to the bound of what may wait for one client.
+
+    Attributes:
+        is_over: there were more, and they are dropped.
+    """
+
+    __slots__ = ("_size", "batches", "is_over")
+
+    def __init__(self) -> None:
+        self.batches: list[Payload | Batch] = []
+        self._size = 0
+        self.is_over = False
+
+    def add(self, batch: Payload | Batch) -> None:
+        self._size += len(batch.frame)
+        if self._size > conf.send_buffer_bytes:
+            self.is_over = True
+            self.batches.clear()
+        if not self.is_over:
+            self.batches.append(batch)

@@ -1,0 +1,234 @@
+"""Reading of a live socket: which task reads, what is run where it was read, and how much may be pending."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from .._core.live_frames import CallFrame, Frame, HelloFrame, JoinFrame, LeaveFrame, parse
+from ..conf import conf
+from ..exceptions import WebSocketDisconnect
+from ..websocket import InboundWebSocket
+from .inline_work import InlineWork
+
+__all__ = ["FrameReader", "Taken"]
+
+Taken = bytes | Coroutine[Any, Any, None] | None
+"""What has become of a frame: an answer, what runs it, or nothing for now."""
+
+
+class FrameReader:
+    """Reader of the frames of one live socket, and the tasks that run what they ask for.
+
+    One task at a time reads, and runs inline what it has read. If that has to wait, another task reads on, and the
+    former ends with its work; but for the task of the socket, which is parked until it is to read again or all is
+    over. So an idle socket has no task but its own, and a call that waits for nothing costs none.
+
+    Args:
+        ws: the socket, accepted.
+
+    Attributes:
+        is_over: the connection is closed, and nothing can be sent.
+        pending: how many frames are under way or waiting. From ``FASTWS_LIVE_PENDING`` on, nothing is read.
+    """
+
+    __slots__ = (
+        "_below",
+        "_failure",
+        "_is_main_cancelled",
+        "_is_reclaimed",
+        "_is_replying",
+        "_main",
+        "_parked",
+        "_reader",
+        "_tasks",
+        "is_over",
+        "pending",
+        "ws",
+    )
+
+    def __init__(self, ws: InboundWebSocket) -> None:
+        self.ws = ws
+        self.is_over = False
+        self.pending = 0
+        #: Done when fewer are pending; there is one while nothing is read because of that.
+        self._below: asyncio.Future[None] | None = None
+        #: The task of the socket, the one that reads, and those beside the first, while there are any.
+        self._main: asyncio.Task[Any] | None = None
+        self._reader: asyncio.Task[Any] | None = None
+        self._tasks: set[asyncio.Task[None]] | None = None
+        #: Done when the task of the socket is to read again, or all is over; there is one while it does not read.
+        self._parked: asyncio.Future[None] | None = None
+        self._is_main_cancelled = self._is_reclaimed = self._is_replying = False
+        self._failure: Exception | None = None
+
+    # For the session to say
+
+    def take(self, frame: Frame) -> Taken:
+        """Take a frame up: returns what it is answered with at once, or what runs it, if it need not wait."""
+        raise NotImplementedError
+
+    async def hello(self, frame: HelloFrame) -> bytes:
+        """The answer to a hello. Nothing is read before that, for the client may be somebody else then."""
+        raise NotImplementedError
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame in its turn."""
+        raise NotImplementedError
+
+    def over(self) -> None:
+        """The connection is over; called in the task that has found out. Idempotent."""
+        raise NotImplementedError
+
+    # Reading
+
+    async def read_all(self) -> None:
+        """Read until the connection is closed, by either end and however. Called in the task of the socket.
+
+        Raises:
+            Exception: that of the server's ``receive``.
+        """
+        main = self._main = asyncio.current_task()
+        assert main is not None
+        try:
+            while not self.is_over:
+                await self._read()
+                if not self.is_over:
+                    self._parked = asyncio.get_running_loop().create_future()
+                    await self._parked
+                    self._parked = None
+        except asyncio.CancelledError:
+            if not self._is_main_cancelled or main.cancelling() > 1:
+                raise  # by the server
+        finally:
+            if self._is_main_cancelled:
+                main.uncancel()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read(self) -> None:
+        """Read frames, until the connection is closed or another task reads."""
+        reader = self._reader = asyncio.current_task()
+        try:
+            async for message in self.ws:
+                frame = parse(message.data, conf.live_max_bytes)
+                if self.pending >= conf.live_pending and isinstance(frame, (CallFrame, JoinFrame, LeaveFrame)):
+                    await self._wait_until_below()
+                taken = self.take(frame) if type(frame) is not HelloFrame else await self._taken_hello(frame)
+                if taken is None:
+                    continue
+                if type(taken) is bytes:
+                    await self._reply(taken)
+                    continue
+                await InlineWork(taken, self._read_elsewhere)  # type: ignore[arg-type]
+                if self._reader is not reader:
+                    return
+        except WebSocketDisconnect:
+            pass
+        self.over()
+
+    def _read_elsewhere(self) -> None:
+        """What this task has read has to wait: another task reads on."""
+        if not self.is_over:
+            self._reader = self.start_task(self._read_in_task())
+
+    async def _read_in_task(self) -> None:
+        try:
+            await self._read()
+        except asyncio.CancelledError:
+            if not self._is_reclaimed or self._parked is None:
+                raise
+            self._is_reclaimed = False
+            if not self._parked.done():
+                self._parked.set_result(None)
+        except Exception as error:
+            self._failure = error
+            self.over()
+
+    async def _taken_hello(self, frame: HelloFrame) -> bytes:
+        self._is_replying = True
+        try:
+            return await self.hello(frame)
+        finally:
+            self._is_replying = False
+
+    async def _reply(self, frame: bytes) -> None:
+        """Answer a frame at once; nothing is read meanwhile, so a client that does not read is not read from."""
+        self._is_replying = True
+        try:
+            await self.send(frame)
+        finally:
+            self._is_replying = False
+
+    # The bound
+
+    def count_ended(self) -> None:
+        """A frame that was pending is answered."""
+        self.pending -= 1
+        below = self._below
+        if below is not None and not below.done() and self.pending <= conf.live_pending // 2:
+            below.set_result(None)
+
+    async def _wait_until_below(self) -> None:
+        """Wait until half of what may be pending has ended.
+
+        Raises:
+            WebSocketDisconnect: the connection is lost.
+        """
+        self._below = asyncio.get_running_loop().create_future()
+        try:
+            await self._below
+        finally:
+            self._below = None
+
+    def look_after(self) -> None:
+        """Find out that a connection is lost which is not read, and have the socket's own task read an idle one."""
+        below = self._below
+        if below is not None and not below.done():
+            if not self.ws.transport.is_open:
+                below.set_exception(WebSocketDisconnect(1006))  # which would be received only behind what waits
+        elif self._parked is not None and not self.pending and not self._is_replying and self._reader is not None:
+            self._is_reclaimed = True
+            self._reader.cancel()
+
+    # Tasks
+
+    def start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task of this socket, which ends with it."""
+        task = asyncio.get_running_loop().create_task(work)
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if self._tasks is not None:
+            self._tasks.discard(task)
+            if not self._tasks:
+                self._tasks = None
+
+    def stop_tasks(self) -> None:
+        """Cancel all tasks but the one that calls this; what the socket's own runs is cancelled, too."""
+        current = asyncio.current_task()
+        for task in self._tasks or ():
+            if task is not current:
+                task.cancel()
+        main = self._main
+        if self._parked is not None:
+            if not self._parked.done():
+                self._parked.set_result(None)
+        elif main is not None and main is not current:
+            self._is_main_cancelled = True
+            main.cancel()
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether there are tasks besides that of the socket."""
+        return self._tasks is not None
+
+    async def tasks_ended(self) -> None:
+        """Wait until there are no tasks besides that of the socket."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)

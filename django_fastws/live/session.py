@@ -1,0 +1,321 @@
+"""Session of a live socket: reads the frames of ``fastws.v1``, runs what they ask for, and answers each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from .._core import live_frames
+from .._core.live_frames import (
+    AnswerFrame,
+    BadFrame,
+    CallFrame,
+    CancelFrame,
+    Frame,
+    HelloFrame,
+    Id,
+    JoinFrame,
+    LeaveFrame,
+)
+from .._core.messages import Payload
+from ..conf import conf
+from ..exceptions import LiveError, MessageTooBig
+from ..tasks import BackgroundTasks
+from ..user_keys import user_key
+from ..websocket import InboundWebSocket
+from .asks import Asks
+from .calls import Call, EventCall, JoinCall, LeaveCall
+from .declared import find
+from .errors import error_frame, logger
+from .heartbeat import current_heartbeat
+from .introduction import Introduction
+from .membership import Membership
+from .reading import FrameReader, Taken
+from .socket import LiveSocket
+
+__all__ = ["LiveSession"]
+
+_PING = Payload(live_frames.PING, is_text=True)
+_ending = BackgroundTasks(logger)
+
+
+class LiveSession(FrameReader):
+    """Session of one live socket, from the accepted handshake to the last on_leave.
+
+    Args:
+        ws: the socket, accepted.
+        introduction: who the client is; a ``hello`` tells more of that.
+
+    Attributes:
+        was_in: the rooms that it was in when it was closed.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_asks",
+        "_calls",
+        "_has_spoken",
+        "_memberships",
+        "_socket",
+        "introduction",
+        "was_in",
+    )
+
+    def __init__(self, ws: InboundWebSocket, introduction: Introduction) -> None:
+        super().__init__(ws)
+        self.introduction = introduction
+        self.was_in: frozenset[str] = frozenset()
+        self._memberships: dict[str, Membership] = {}
+        self._has_spoken = False
+        # Made when they are needed, which on an idle socket they are not.
+        self._calls: dict[Id, Call] | None = None
+        self._socket: LiveSocket | None = None
+        self._asks: Asks | None = None
+
+    # Who
+
+    @property
+    def socket(self) -> LiveSocket:
+        """The socket as handlers and hooks hold it."""
+        if self._socket is None:
+            self._socket = LiveSocket(self)
+        return self._socket
+
+    @property
+    def user_key(self) -> str:
+        """Key of the user; "" where nobody is logged in."""
+        return user_key(self.ws.scope.get("user"))
+
+    @property
+    def client_id(self) -> str:
+        """The client's own id, else that of the socket."""
+        return self.introduction.client_id or self.ws.id
+
+    @property
+    def key(self) -> str:
+        """Key of the client in presence and in relayed events: the user's primary key, else the client id."""
+        return str(self.ws.scope["user"].pk) if self.user_key else self.client_id
+
+    # Frames
+
+    async def run(self) -> None:
+        """Serve the client until the connection is closed, by either end and however; then all rooms are left."""
+        current_heartbeat().add(self)
+        try:
+            await self.read_all()
+        finally:
+            await self._end()
+
+    def take(self, frame: Frame) -> Taken:
+        """Take a frame up: returns what it is answered with at once, or what runs it, if it does not wait."""
+        kind = type(frame)
+        if kind is CallFrame:
+            return self._event(frame)  # type: ignore[arg-type]
+        take: Callable[[Any], Taken] = self._TAKERS[kind].__get__(self)
+        return take(frame)
+
+    def _event(self, frame: CallFrame) -> Taken:
+        id_ = frame.id
+        membership = self._memberships.get(frame.room)
+        if membership is None:
+            if find(frame.room) is None:
+                return _refused(id_, "unknown_room", f"no room is called {frame.room[:100]!r}")
+            return _refused(id_, "not_joined", "join the room first")
+        handler = membership.live_room.events.get(frame.event)
+        if handler is None:
+            return _refused(id_, "unknown_event", f"the room has no event {frame.event[:100]!r}")
+        if id_ is not None and self._calls is not None and id_ in self._calls:
+            return _in_use(id_)
+        if wait := membership.over_rate(handler):
+            return _refused(id_, "rate_limited", "too many events", retry_after=wait)
+        return self._start(EventCall(id_, membership, handler, frame.data))
+
+    def _join(self, frame: JoinFrame) -> Taken:
+        membership = self._memberships.get(frame.room)
+        if self._calls is not None and frame.id in self._calls:
+            return _in_use(frame.id)
+        if membership is None:
+            found = find(frame.room)
+            if found is None:
+                return _refused(frame.id, "unknown_room", f"no room is called {frame.room[:100]!r}")
+            membership = self._memberships[frame.room] = Membership(self, frame.room, *found)
+        return self._start(JoinCall(frame.id, membership))
+
+    def _leave(self, frame: LeaveFrame) -> Taken:
+        membership = self._memberships.get(frame.room)
+        if self._calls is not None and frame.id in self._calls:
+            return _in_use(frame.id)
+        if membership is None:
+            return live_frames.answer(frame.id, b"null")
+        return self._start(LeaveCall(frame.id, membership))
+
+    def _cancel(self, frame: CancelFrame) -> bytes | None:
+        """Cancel a call; one that is not under way has been answered, or never was one."""
+        call = self._calls.get(frame.id) if self._calls is not None else None
+        if call is None or call.is_cancelled or not call.is_cancellable:
+            return None
+        call.is_cancelled = True
+        if call.membership.withdraw(call):
+            self.ends(call)
+            self.ended(call)
+            return _refused(frame.id, "cancelled", "the call was cancelled")
+        if call.task is not None:
+            call.task.cancel()
+        return None
+
+    def _answer(self, frame: AnswerFrame) -> bytes | None:
+        if self._asks is not None:
+            self._asks.answer(frame)
+        return None
+
+    @staticmethod
+    def _bad(frame: BadFrame) -> bytes | None:
+        return live_frames.error(*frame)
+
+    async def hello(self, frame: HelloFrame) -> bytes:
+        """The answer to a hello."""
+        try:
+            return live_frames.answer(frame.id, await self.introduction.hello(self, frame))
+        except LiveError as error:
+            return error_frame(frame.id, error)
+
+    _TAKERS: ClassVar[dict[type, Any]] = {
+        JoinFrame: _join,
+        LeaveFrame: _leave,
+        CancelFrame: _cancel,
+        AnswerFrame: _answer,
+        BadFrame: _bad,
+    }
+
+    # What is under way
+
+    def _start(self, call: Call) -> Coroutine[Any, Any, None] | None:
+        """Have a call run in its turn; returns what runs it, if it need not wait for its turn."""
+        self.pending += 1
+        if call.id is not None:
+            if self._calls is None:
+                self._calls = {}
+            self._calls[call.id] = call
+        return call.membership.add(call)
+
+    def start_concurrent(self, call: Call) -> None:
+        """Run a call beside all others."""
+        self.start_task(call.run(self))
+
+    def ends(self, call: Call) -> None:
+        """A call is about to be answered: it cannot be cancelled any more, and its id is free."""
+        if call.id is not None and self._calls is not None:
+            self._calls.pop(call.id, None)
+            if not self._calls:
+                self._calls = None
+
+    def ended(self, call: Call) -> None:
+        """A call has been answered."""
+        self.count_ended()
+
+    def forget(self, membership: Membership) -> None:
+        """A membership is over."""
+        if self._memberships.get(membership.name) is membership and not self.is_over:
+            del self._memberships[membership.name]
+
+    @property
+    def memberships(self) -> dict[str, Membership]:
+        """The memberships, by the names of the rooms; also those that begin or end just now."""
+        return self._memberships
+
+    # Writing
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame in its turn; waits while the client does not read.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed.
+        """
+        payload = Payload(frame, is_text=True)
+        self._has_spoken = True
+        if not self.ws.try_send(payload, "send"):
+            await self.ws.send_payload(payload, "send")
+
+    def post(self, frame: bytes) -> None:
+        """Send a frame without waiting, as broadcasts are."""
+        self._has_spoken = True
+        self.ws.post(Payload(frame, is_text=True))
+
+    def checked(self, value: bytes) -> bytes:
+        """What is to be sent, if it is not too big.
+
+        Raises:
+            MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
+        """
+        limit = conf.max_message_bytes
+        if len(value) > limit:
+            raise MessageTooBig(len(value), limit)
+        return value
+
+    def beat(self) -> None:
+        """Half of the time between pings is over: ping if nothing was said in it."""
+        if self._has_spoken:
+            self._has_spoken = False
+        else:
+            self._has_spoken = True
+            self.ws.post(_PING)
+        self.look_after()
+
+    # Asking the client
+
+    @property
+    def asks(self) -> Asks:
+        """What the client was asked."""
+        if self._asks is None:
+            self._asks = Asks(self)
+        return self._asks
+
+    # The end
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        await self.ws.close(code, reason)
+
+    def over(self) -> None:
+        """The connection is over: nothing more is read, and what is under way is cancelled. Idempotent."""
+        if self.is_over:
+            return
+        self.is_over = True
+        current_heartbeat().discard(self)
+        self.introduction.over()
+        if self._asks is not None:
+            self._asks.over()
+        self.was_in = frozenset(name for name, one in self._memberships.items() if one.is_member)
+        for one in self._memberships.values():
+            one.clear()
+        self.stop_tasks()
+
+    async def _end(self) -> None:
+        """Wait for what was cancelled, then leave every room."""
+        self.over()
+        if self.has_tasks or any(one.live_room.leave_hook is not None for one in self._memberships.values()):
+            await asyncio.shield(_ending.start(self._leave_in_order()))
+        else:
+            self._leave_all()
+
+    async def _leave_in_order(self) -> None:
+        await self.tasks_ended()
+        memberships = list(self._memberships.values())
+        self._leave_all()
+        for one in memberships:
+            await one.left()
+
+    def _leave_all(self) -> None:
+        for one in list(self._memberships.values()):
+            one.leave()
+        self._memberships = {}
+
+
+def _refused(id_: Id | None, code: str, message: str, retry_after: float | None = None) -> bytes | None:
+    """The error that answers a frame at once; nothing for one without an id."""
+    return None if id_ is None else live_frames.error(id_, code, message, retry_after=retry_after)
+
+
+def _in_use(id_: Id) -> bytes | None:
+    return _refused(id_, "bad_request", "the id is that of a call which is under way")

@@ -1,0 +1,137 @@
+"""LiveSocket: the socket of a client of live rooms, as handlers and hooks hold it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._core import live_frames
+from ..encoding import json_bytes
+from ..rooms import Room
+from ..types import Address, Scope
+
+if TYPE_CHECKING:
+    from .session import LiveSession
+
+__all__ = ["LiveSocket"]
+
+_TIMEOUT = 10.0
+
+
+class LiveSocket:
+    """Socket of one client, which is in any number of live rooms. Handlers and hooks of all of them get the same one.
+
+    It is hashable and compares by identity. Its methods are for the event loop of the connection.
+    """
+
+    __slots__ = ("__weakref__", "_session")
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+
+    # Who
+
+    @property
+    def user(self) -> Any:
+        """The user: of Django's session, or whom ``FASTWS_LIVE_AUTHENTICATE`` has named; else an AnonymousUser."""
+        return self._session.ws.user
+
+    @property
+    def session(self) -> Any:
+        """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
+        return self._session.ws.session
+
+    @property
+    def scope(self) -> Scope:
+        """The ASGI scope, with what the middleware put there."""
+        return self._session.ws.scope
+
+    @property
+    def id(self) -> str:
+        """A str of its own for this connection, unique in the whole cluster; for ``exclude=``."""
+        return self._session.ws.id
+
+    @property
+    def client_id(self) -> str:
+        """Id of the page, which survives a reconnect; of a client that has said none, the same as ``id``.
+
+        It is public, and chosen by the client: what depends on it must depend on the user as well.
+        """
+        return self._session.client_id
+
+    @property
+    def remote_address(self) -> Address | None:
+        """The address of the client; None where the server has none to tell."""
+        return self._session.ws.remote_address
+
+    # Rooms
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that the socket is in; once it is closed, of those that it was in."""
+        session = self._session
+        if session.is_over:
+            return session.was_in
+        return frozenset(name for name, one in session.memberships.items() if one.is_member)
+
+    async def leave(self, room: str | Room) -> None:
+        """Take the socket out of a room; the client is told, with 1000. Returns when on_leave has run.
+
+        Nothing happens if it is not in the room.
+        """
+        name = room.name if isinstance(room, Room) else room
+        membership = self._session.memberships.get(name)
+        if membership is not None:
+            membership.kick(1000, "")
+            await membership.left()
+
+    # To this client
+
+    async def emit(self, event: Any, data: Any = None) -> None:
+        """Send an event to this client alone, in no room.
+
+        Args:
+            event: its name, or an ``Event``, which has its name and data.
+            data: anything that has JSON.
+        Raises:
+            TypeError: the data has no JSON form.
+            MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
+            WebSocketDisconnect: the connection is closed.
+        """
+        name, encoded = _encoded(event, data)
+        await self._session.send(self._session.checked(live_frames.emitted(name, encoded)))
+
+    async def ask(self, event: Any, data: Any = None, *, timeout: float | None = _TIMEOUT) -> Any:
+        """Ask this client, and wait for its answer.
+
+        Args:
+            event: what is asked: a name, or an ``Event``.
+            data: anything that has JSON.
+            timeout: seconds for the answer; None waits as long as the connection lasts.
+        Returns:
+            The answer, decoded. It comes from a client: check it.
+        Raises:
+            TimeoutError: there is no answer in time.
+            LiveError: the client has answered with an error.
+            WebSocketDisconnect: the connection is closed.
+            TypeError: the data has no JSON form.
+            MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
+        """
+        name, encoded = _encoded(event, data)
+        return await self._session.asks.ask(name, self._session.checked(encoded), timeout)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection, with all its rooms. As ``WebSocket.close``."""
+        await self._session.close(code, reason)
+
+    def __repr__(self) -> str:
+        return f"<LiveSocket {self._session.ws.scope.get('path')!r} {'closed' if self._session.is_over else 'open'}>"
+
+
+def _encoded(event: Any, data: Any) -> tuple[str, bytes]:
+    """The name and the JSON of what is sent to one client."""
+    name = event if isinstance(event, str) else getattr(event, "__fastws_event__", None)
+    if name is None:
+        raise TypeError(f"an event is a str or an Event, not {type(event).__name__}")
+    if isinstance(event, str):
+        return name, json_bytes(data)
+    return name, event.__fastws_json__()
