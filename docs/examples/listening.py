@@ -1,7 +1,6 @@
 """Server-sent events: a view that passes on what a room is told."""
 
 from django.http import StreamingHttpResponse
-
 from django_fastws import Room
 
 
