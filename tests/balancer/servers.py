@@ -24,6 +24,8 @@ class RunwsServer(Process):
         settings: FASTWS_ settings.
     """
 
+    is_forked = True
+
     def __init__(self, redis: RedisServer, *options: str, settings: dict[str, Any] | None = None) -> None:
         port = free_port()
         layer = {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": {"hosts": [redis.url], "prefix": "lb"}}

@@ -94,6 +94,8 @@ class Process:
     #: Where the command runs, and as which user; None for the user of the tests.
     cwd: Path = ROOT
     user: str | None = None
+    #: Whether it is Python in one process, which may be forked from one that has imported most of it.
+    is_forked = False
 
     def __init__(self, command: list[str], port: int, environment: Mapping[str, str] | None = None) -> None:
         self.command = command
@@ -114,8 +116,22 @@ class Process:
         except BaseException:
             self.stop(signal.SIGKILL)
             raise
+        # A server listens a moment before it ends in order at a signal.
+        while self.is_forked and self.process.poll() is None and self._dies_of(signal.SIGTERM):
+            time.sleep(0.01)
+
+    def _dies_of(self, signum: int) -> bool:
+        assert self.process is not None
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+        except OSError:  # it has ended, or there is no such thing here
+            return False
+        return "SigCgt:" in status and not int(status.partition("SigCgt:")[2].split()[0], 16) >> signum - 1 & 1
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        server = fork_server() if self.is_forked and sys.platform == "linux" else None
+        if server is not None and not self.pass_fds and server.can_fork(self.environment, str(self.cwd)):
+            return server.fork(self.command[1:], self.environment, log)
         return subprocess.Popen(
             self.command,
             cwd=self.cwd,
@@ -193,26 +209,7 @@ class ASGIServer(Process):
         command = [part.format(port=port, app=app) for part in COMMANDS[kind]]
         super().__init__([sys.executable, *command, *options], port, variables)
         self.kind = kind
-
-    def start(self) -> None:
-        """Start it and wait until it listens and ends in order at a signal: it listens a moment before that."""
-        super().start()
-        while self.kind in FORKED and self._dies_of(signal.SIGTERM):
-            time.sleep(0.01)
-
-    def _dies_of(self, signum: int) -> bool:
-        assert self.process is not None
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text()
-        except OSError:  # it has ended, or there is no such thing here
-            return False
-        return "SigCgt:" in status and not int(status.partition("SigCgt:")[2].split()[0], 16) >> signum - 1 & 1
-
-    def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        server = fork_server() if self.kind in FORKED and sys.platform == "linux" else None
-        if server is None or self.pass_fds or not server.can_fork(self.environment, str(self.cwd)):
-            return super()._start(log)
-        return server.fork(self.command[1:], self.environment, log)
+        self.is_forked = kind in FORKED
 
     def url(self, path: str) -> str:
         return f"ws://{HOST}:{self.port}{path}"
