@@ -19,6 +19,7 @@ import pytest
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import redis_binary
+from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts
 
@@ -37,7 +38,20 @@ def pytest_configure(config: pytest.Config) -> None:
             rewrite_asserts(config, ROOT / "tests")
 
 
+@pytest.hookimpl(trylast=True)  # when whatever is left out has gone, and the rest has its order
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _skip_what_needs_missing_programs(items)
+    long: dict[Path, list[pytest.Item]] = {}
+    others = []
+    for item in items:
+        if item.get_closest_marker("long"):
+            long.setdefault(item.path, []).append(item)
+        else:
+            others.append(item)
+    items[:] = longest_first([*long.values()], others, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _skip_what_needs_missing_programs(items: list[pytest.Item]) -> None:
     missing = {
         "redis": None if redis_binary.find() else "no redis-server: run `python -m tests.support.redis_binary`",
         "postgres": None if find_postgres() else "no PostgreSQL server: with Debian, `apt install postgresql`",

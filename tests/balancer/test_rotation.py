@@ -22,7 +22,7 @@ from tests.balancer.servers import RunwsServer
 from tests.site.client import until
 from tests.support.processes import HOST, ROOT, RedisServer
 
-pytestmark = [pytest.mark.server, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.redis, pytest.mark.slow, pytest.mark.long]
 
 CLIENTS = 500
 DRAIN_SECONDS = 4

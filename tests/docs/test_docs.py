@@ -349,6 +349,7 @@ def test_a_page_is_plain_markdown(page):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not all(map(find_spec, ("sphinx", "furo", "myst_parser"))), reason="no Sphinx: `make docs`")
 def test_sphinx_builds_without_a_warning(tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", tmp_path / "trees"]

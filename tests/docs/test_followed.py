@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 # The README
 
 
+@pytest.mark.long
 @pytest.mark.redis
 async def test_readme_quick_start_and_production(reader):
     reader.follow(section(README, "Quick start"))
@@ -55,6 +56,7 @@ def test_readme_names_the_commands_of_the_makefile():
 # The tutorial
 
 
+@pytest.mark.long
 @pytest.mark.redis
 async def test_tutorial(reader):
     first, room, names, django, tests, processes = TUTORIAL
@@ -103,6 +105,7 @@ async def test_tutorial(reader):
             await heard(ws, {"type": "message", "name": "Shell", "text": "hello"})
 
 
+@pytest.mark.long
 def test_how_to_test(reader, tutorial_project):
     shutil.copytree(tutorial_project, reader.directory, dirs_exist_ok=True)
     followed = [block for block in page(DOCS / "howto" / "test.md") if block.file or block.language == "console"]

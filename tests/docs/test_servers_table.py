@@ -228,6 +228,7 @@ async def _lifespan(kind: str, serve: Any) -> str:
     return "yes" if answer.json().get("state") == {"started": ["once"]} else "no"
 
 
+DEAD = "a client that writes and never reads is noticed"
 HANDLERS: dict[str, Fact] = {
     "denials with a status and a text": _denials,
     "every close code and reason, both ways": _closes,
@@ -239,7 +240,7 @@ HANDLERS: dict[str, Fact] = {
     "a bound on broadcasts that wait for a slow reader": _broadcasts_are_bounded,
     "a bound on what is read for a busy handler": _reading_is_bounded,
     "a message over the limit closes with": _too_big,
-    "a client that writes and never reads is noticed": _dead_are_noticed,
+    DEAD: _dead_are_noticed,
     "SIGTERM closes sockets with": _stop_code,
     "they are closed": _stop_spread,
     "after SIGTERM, handlers run to their end": _stop_finishes,
@@ -341,7 +342,9 @@ def test_every_row_of_the_tables_is_tested(heading, facts):
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-@pytest.mark.parametrize("row", HANDLERS)
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, marks=[pytest.mark.long] if row == DEAD else []) for row in HANDLERS]
+)
 async def test_a_server_gives_to_handlers_what_the_table_says(row, kind, serve):
     assert await HANDLERS[row](kind, serve) == table("## What each")[row][kind]
 

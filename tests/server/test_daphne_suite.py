@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.long]
 
 VERSION = version("daphne")
 LIMIT = 240  # seconds; it takes about 15
