@@ -44,6 +44,22 @@ def test_messages_without_bytes_are_bounded_too():
     assert len(queue) <= 100
 
 
+def test_what_just_fits_is_kept():
+    queue = ChannelQueue(2 * (OVERHEAD + 10))
+    assert [queue.push(channel, b"x" * 10) for channel in (b"a", b"b")] == [0, 0]
+    assert queue.push(b"a", b"") > 0
+
+
+def test_a_queue_that_was_cleared_is_as_new():
+    queue = ChannelQueue(4 * OVERHEAD)
+    for channel in (b"a", b"b"):
+        queue.push(channel, b"")
+    queue.clear()
+    assert (len(queue), queue.size, everything(queue)) == (0, 0, [])
+    assert sum(queue.push(b"c", b"%d" % number) for number in range(4)) > 0
+    assert everything(queue)[-1] == (b"c", b"3")
+
+
 def test_a_message_over_the_bound_is_kept_until_the_next():
     queue = ChannelQueue(1000)
     assert queue.push(b"a", b"x" * 5000) == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers
+from django_fastws._core.headers import HANDSHAKE_HEADERS, HeaderMap, encode_headers, header_pairs
 from tests.support.ids import shown
 
 RAW = [
@@ -169,8 +169,9 @@ def test_a_header_that_cannot_be_sent_is_refused(headers, error, words):
 
 @pytest.mark.parametrize("headers", [5, "X-A: 1", b"X-A: 1", True])
 def test_what_is_no_headers_at_all_raises_type_error(headers):
-    with pytest.raises(TypeError):
-        encode_headers(headers)
+    for check in (encode_headers, header_pairs):
+        with pytest.raises(TypeError, match=f"a mapping or pairs of name and value, not {type(headers).__name__}"):
+            check(headers)
 
 
 @given(st.lists(st.tuples(st.one_of(st.text(), st.binary()), st.one_of(st.text(), st.binary()))))
@@ -185,3 +186,40 @@ def test_what_is_encoded_can_neither_break_a_line_nor_the_handshake(headers):
         assert name
         assert not set(name) & set(b"\r\n\0: ")
         assert not set(value) & set(b"\r\n\0")
+
+
+PAIRS = [
+    (None, []),
+    ({}, []),
+    ({"X-A": "1", b"X-B": b"gr\xf6\xdfe"}, [("X-A", "1"), ("X-B", "größe")]),
+    ([("X-A", 5), ["X-A", ""]], [("X-A", "5"), ("X-A", "")]),
+    (iter([iter(("X-A", "1"))]), [("X-A", "1")]),
+]
+
+
+@pytest.mark.parametrize(("headers", "pairs"), PAIRS, ids=["none", "empty", "mapping", "pairs", "iterators"])
+def test_the_headers_of_a_request_that_goes_out(headers, pairs):
+    assert header_pairs(headers) == pairs
+
+
+NO_PAIRS = [
+    (["ab"], TypeError, "are a mapping or pairs"),
+    ([b"ab"], TypeError, "are a mapping or pairs"),
+    ([("X-A",)], TypeError, "are a mapping or pairs"),
+    ([("X-A", "secret", "2")], TypeError, "are a mapping or pairs"),
+    ([5], TypeError, "are a mapping or pairs"),
+    ({5: "secret"}, TypeError, "is a str, not int"),
+    ({"X-A": True}, TypeError, "'X-A' is a str, not bool"),
+    ({"X-A": None}, TypeError, "'X-A' is a str, not NoneType"),
+    ({"X A": "secret"}, ValueError, "'X A' is not a header name"),
+    ({"X-A": "secret ✓"}, ValueError, "'X-A' has characters outside latin-1"),
+    ({"X-A": "secret\n"}, ValueError, "'X-A' holds control characters"),
+]
+
+
+@pytest.mark.parametrize(("headers", "error", "words"), NO_PAIRS, ids=shown)
+def test_a_header_that_cannot_go_out_is_refused_without_its_value(headers, error, words):
+    with pytest.raises(error) as raised:
+        header_pairs(headers)
+    assert words in str(raised.value)
+    assert "secret" not in str(raised.value)

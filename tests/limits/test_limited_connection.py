@@ -529,3 +529,34 @@ async def test_the_first_status_that_is_known_before_admission_is_that_of_the_en
     assert (ws.closed, ws.close_code, sent) == (False, None, [])
     await ws.close()
     assert (ws.close_code, ws.close_reason) == (4404, "bye")
+
+
+async def test_a_client_that_does_not_take_its_close_frame_is_cut_off_after_a_second(monkeypatch):
+    cut, clock = [], Clock()
+    monkeypatch.setattr(ASGITransport, "abort", lambda transport: cut.append(transport))
+    ws, connection, _, sent = held_back()
+    connection.start(None, None)
+    await ws.accept()
+    ending = asyncio.create_task(connection.aend("session", 4401, "log in again"))
+    await clock.advance(0.9)
+    assert (ending.done(), cut) == (False, [])
+    await clock.advance(0.2)
+    async with asyncio.timeout(1):
+        await ending
+    assert len(cut) == 1
+    assert [message["type"] for message in sent] == ["websocket.accept"]
+    assert (ws.close_code, ws.close_reason) == (4401, "log in again")
+
+
+async def test_a_handler_that_waits_is_told_before_the_client_has_answered():
+    ws, connection, gate, _ = held_back()
+    gate.set()
+    connection.start(None, None)
+    await ws.accept()
+    waiting = asyncio.create_task(ws.receive())
+    await asyncio.sleep(0)
+    await connection.aend("session", 4401, "log in again")
+    async with asyncio.timeout(1):
+        with pytest.raises(WebSocketDisconnect) as raised:
+            await waiting
+    assert (raised.value.code, raised.value.reason) == (4401, "log in again")

@@ -6,8 +6,12 @@ import contextlib
 import pytest
 
 from django_fastws import WebSocketDisconnect
+from django_fastws.asgi import get_asgi_application
 from django_fastws.limits import statistics
+from django_fastws.limits.limited_connection import LimitedConnection
+from django_fastws.limits.receive_limiter import ReceiveLimiter
 from django_fastws.testing import connect
+from django_fastws.transports import ASGITransport
 from tests.limits.serving import EVERY_KIND, AsyncEcho, echo, serve
 from tests.support.clock import Clock
 
@@ -172,3 +176,121 @@ async def test_a_message_has_so_many_bytes(handler, message, fits):
         elif not fits:
             assert await ws.wait_closed() == 1009
             assert ws.close_reason == "over 10 bytes"
+
+
+# On servers of which the queue of received messages cannot be seen
+
+
+def without_inbox():
+    """All routes, on such a server."""
+    inner = get_asgi_application()
+
+    async def server(scope, receive, send):
+        async def hidden():
+            return await receive()
+
+        await inner(scope, hidden, send)
+
+    return server
+
+
+@EVERY_KIND
+async def test_who_sends_too_much_is_closed_on_any_server(handler):
+    serve(handler, rate="1/h burst 3")
+    async with connect("/x", application=without_inbox()) as ws:
+        for text in "123":
+            await ws.send(text)
+            assert await ws.receive_text() == text
+        await ws.send("4")
+        assert await ws.wait_closed() == 1008
+
+
+async def test_a_receive_that_is_given_up_loses_nothing_and_does_not_end_the_connection():
+    async def impatient(ws):
+        await ws.accept()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ws.receive(), 0.01)
+        await ws.send("nothing yet")
+        await ws.send((await ws.receive()).data)
+
+    serve(impatient, rate="100/s")
+    async with connect("/x", application=without_inbox()) as ws:
+        assert await ws.receive_text() == "nothing yet"
+        await ws.send("hi")
+        assert await ws.receive_text() == "hi"
+
+
+async def test_a_handler_that_waits_is_told_of_the_end_at_once():
+    clock, told = Clock(), []
+
+    async def waiting(ws):
+        await ws.accept()
+        try:
+            await ws.receive()
+        except WebSocketDisconnect as end:
+            told.append((end.code, end.reason, asyncio.current_task().cancelling()))
+            raise
+
+    serve(waiting, max_lifetime=10)
+    async with connect("/x", application=without_inbox()) as ws:
+        await clock.advance(9)
+        assert told == []
+        await clock.advance(2)
+        assert await ws.wait_closed() == 1013
+    assert told == [(1013, "the lifetime is over, connect again", 0)]
+
+
+def unseen(when_cancelled=None):
+    """A limiter of nothing, on such a server from which nothing comes, or this if its ``receive`` is cancelled."""
+
+    async def receive():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if when_cancelled is None:
+                raise
+        return when_cancelled
+
+    async def send(message):
+        pass
+
+    transport = ASGITransport({"type": "websocket", "path": "/x", "headers": []}, receive, send)
+    return ReceiveLimiter(LimitedConnection(transport, transport.close), receive, None, None)
+
+
+async def test_who_waits_stands_still_between_interrupt_and_resume():
+    limiter = unseen()
+    await limiter.interrupt()  # nobody waits yet
+    waiting = asyncio.create_task(limiter.receive())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await limiter.interrupt()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    limiter.resume()
+    assert (await waiting)["type"] == "websocket.disconnect"
+
+
+async def test_who_is_cancelled_by_others_too_is_cancelled():
+    limiter = unseen()
+    waiting = asyncio.create_task(limiter.receive())
+    await asyncio.sleep(0)
+    interrupting = asyncio.create_task(limiter.interrupt())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    async with asyncio.timeout(1):
+        await interrupting
+        limiter.resume()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_server_that_ends_a_cancelled_receive_by_itself_holds_up_nobody():
+    event = {"type": "websocket.disconnect", "code": 1005}
+    limiter = unseen(event)
+    waiting = asyncio.create_task(limiter.receive())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await limiter.interrupt()
+        assert await waiting == event
