@@ -12,14 +12,14 @@ import pytest
 
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws.layer import RedisChannelLayer, check_layer
+from django_fastws.layer.errors import OutputBufferLimitError
+from django_fastws.layer.outages import Outage, outage_of
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import connect as connect_inside
 from tests.conftest import layer_config
 from tests.layer.inside import BACK, LOST, Inside, is_lost, is_reachable, texts
 from tests.site.client import until
 from tests.support.scripts import run
-
-pytestmark = [pytest.mark.faults, pytest.mark.redis]
 
 
 class Told(list[Any]):
@@ -60,6 +60,8 @@ class Told(list[Any]):
         return len(self) >= count
 
 
+@pytest.mark.redis
+@pytest.mark.faults
 async def test_receivers_are_told_once_from_a_loop(inside, own_redis, caplog):
     ada = await inside.member("r")
     await check_layer()
@@ -85,6 +87,8 @@ async def test_receivers_are_told_once_from_a_loop(inside, own_redis, caplog):
     assert sorted(await texts(ada, 7)) == ["we are back", *["x"] * 6]
 
 
+@pytest.mark.redis
+@pytest.mark.faults
 def test_receivers_are_told_once_from_threads(settings, own_redis, caplog):
     Inside(settings, own_redis.url)
     room = Room("r")
@@ -106,6 +110,8 @@ def test_receivers_are_told_once_from_threads(settings, own_redis, caplog):
     assert [text[: len(LOST)] for text in logged] == [LOST, BACK[: len(LOST)]]
 
 
+@pytest.mark.redis
+@pytest.mark.faults
 async def test_a_failure_in_a_thread_is_over_when_the_loop_hears_redis(inside, own_redis, settings, quick):
     """Nobody broadcasts any more in that thread."""
     await inside.member("r")
@@ -118,6 +124,8 @@ async def test_a_failure_in_a_thread_is_over_when_the_loop_hears_redis(inside, o
     await until(is_reachable, "the return", 5)
 
 
+@pytest.mark.redis
+@pytest.mark.faults
 async def test_another_layers_outage_is_told_too(settings, own_redis):
     settings.CHANNEL_LAYERS = {"default": layer_config("core", own_redis)}
     with Told() as told:
@@ -156,3 +164,101 @@ async def test_a_child_does_not_inherit_the_outage_of_its_parent(own_redis):
         FASTWS_PUBLISH_RETRY_SECONDS=0,
     )
     assert out == "False\nTrue\n"
+
+
+# Without a Redis
+
+
+class Layer:
+    """The sender of the signals."""
+
+
+@pytest.fixture
+def signals():
+    """What was sent for ``Layer``: "lost" or "restored", and what came with it."""
+    sent = []
+
+    def lost(sender, error, **more):
+        sent.append(("lost", error))
+
+    def restored(sender, error, seconds, **more):
+        assert seconds >= 0
+        sent.append(("restored", error))
+
+    layer_lost.connect(lost, sender=Layer)
+    layer_restored.connect(restored, sender=Layer)
+    yield sent
+    layer_lost.disconnect(lost, sender=Layer)
+    layer_restored.disconnect(restored, sender=Layer)
+
+
+FIRST, SECOND = ConnectionError("first"), ConnectionError("second")
+
+
+def test_an_outage_begins_with_the_first_loss_and_ends_with_the_last_return(signals, caplog):
+    outage = Outage(Layer)
+    one, two = outage.server("one"), outage.server("two")
+    assert (outage.status.is_reachable, outage.status.seconds, outage.status.error) == (True, 0.0, "")
+    one.report_restored("a")  # it was never lost
+    assert (one.is_lost, one.error, one.outages) == (False, None, 0)
+
+    one.report_lost("a", FIRST)
+    one.report_lost("b", SECOND)
+    two.report_lost("a", SECOND)
+    assert (one.is_lost, two.is_lost, one.outages, two.outages) == (True, True, 1, 1)
+    assert [one.is_lost_for(user) for user in "abc"] == [True, True, False]
+    assert (one.error, two.error) == (FIRST, SECOND)
+    assert (outage.status.is_reachable, outage.status.error) == (False, "first")
+    assert 0 < outage.status.seconds < 60
+
+    one.report_restored("a", "c")
+    assert (one.is_lost, one.is_lost_for("a"), one.error) == (True, False, SECOND)
+    one.report_restored("b")
+    assert (one.is_lost, one.error, two.is_lost, outage.status.is_reachable) == (False, None, True, False)
+    assert signals == [("lost", FIRST)]
+    two.report_restored("a")
+    two.report_restored("a")
+    assert (two.is_lost, outage.status.is_reachable) == (False, True)
+    assert signals == [("lost", FIRST), ("restored", FIRST)]
+
+    two.report_lost("a", SECOND)
+    assert (two.outages, outage.status.error) == (2, "second")
+    assert [record.getMessage()[:22] for record in caplog.records] == [
+        "Lost the channel layer",
+        "The channel layer is b",
+        "Lost the channel layer",
+    ]
+
+
+def test_a_process_that_fell_behind_is_not_told_that_it_has_lost_the_layer(caplog):
+    Outage(Layer).server().report_lost("a", OutputBufferLimitError("too slow"))
+    assert caplog.messages == ["Fell behind the channel layer, and keep trying: too slow"]
+
+
+async def test_in_a_loop_the_news_comes_later_and_in_order(signals):
+    server, go_on = Outage(Layer).server(), asyncio.Event()
+
+    async def slow(sender, **more):
+        await go_on.wait()
+
+    layer_lost.connect(slow, sender=Layer)
+    try:
+        server.report_lost("a", FIRST)
+        server.report_restored("a")
+        assert signals == []
+        async with asyncio.timeout(5):
+            while not signals:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            assert signals == [("lost", FIRST)]
+            go_on.set()
+            while len(signals) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    finally:
+        layer_lost.disconnect(slow, sender=Layer)
+    assert signals == [("lost", FIRST), ("restored", FIRST)]
+
+
+def test_every_layer_has_one_outage():
+    one, two = Layer(), Layer()
+    assert outage_of(one) is outage_of(one)
+    assert outage_of(one) is not outage_of(two)
