@@ -22,7 +22,6 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test import SimpleTestCase, override_settings
 
 from django_fastws import FastWS
-from django_fastws import threads as threads_module
 from django_fastws.asgi import get_asgi_application
 from django_fastws.checks import check_settings
 from django_fastws.testing import HandshakeDenied, connect
@@ -30,6 +29,7 @@ from django_fastws.threads import Threads, threads
 from tests.site import client
 from tests.site.tenants import tenant_of
 from tests.support.ids import shown
+from tests.support.pools import look_often
 from tests.support.processes import ASGIServer, PostgresServer
 
 Serve = Callable[..., ASGIServer]
@@ -43,7 +43,7 @@ local = Local()
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     calls.clear()
-    monkeypatch.setattr(threads_module, "_SECONDS", 0.05)
+    look_often(monkeypatch)
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("django-fastws-"):

@@ -11,6 +11,7 @@ from django_fastws._core.messages import Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.testing import HandshakeDenied, connect
 from django_fastws.transports.asgi import ASGITransport
+from tests.transports.fakes import turns
 
 SHOWN = ";token=***"
 
@@ -77,7 +78,7 @@ async def test_so_it_is_where_a_servers_send_fails(caplog):
     transport = ASGITransport({"type": "websocket", "path": "/x;token=S3CRET"}, None, send)
     transport.state.is_answered = True
     transport.post(Payload("hi"))
-    await transport.outbox._writer
+    await turns()
     assert any("send failed" in text and SHOWN in text for text in caplog.messages)
     assert "S3CRET" not in caplog.text
 

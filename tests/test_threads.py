@@ -29,6 +29,7 @@ from django_fastws.routing import websocket_urlpatterns
 from django_fastws.testing import connect
 from django_fastws.threads import Threads, threads
 from django_fastws.users import middleware as user_middleware
+from tests.support.pools import loads, look_often
 from tests.support.subprocesses import run
 
 LIMIT = 10  # seconds that any one thing may take
@@ -58,13 +59,13 @@ async def until(condition: Callable[[], Any]) -> None:
 def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All end when nobody has them any more: each test sees to it that nobody has, and this waits for it."""
     assert running() == set()
-    monkeypatch.setattr(module, "_SECONDS", 0.05)
+    look_often(monkeypatch)
     yield
     for thread in threading.enumerate():
         if is_ours(thread.name):
             thread.join(LIMIT)
     assert running() == set()
-    assert all(thread.users == 0 for _, thread in threads._threads)
+    assert all(load.users == 0 for load in loads(threads))
 
 
 class Block:
@@ -160,13 +161,13 @@ async def test_a_busy_thread_is_avoided_though_it_has_fewer_handlers():
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
             group.create_task(idle())
-        await until(lambda: [thread.users for _, thread in pool._threads] == [2, 2])
+        await until(lambda: [load.users for load in loads(pool)] == [2, 2])
         async with blocked(pool, block := Block()) as slow:
             with pool.assigned():
                 others = [await sync_to_async(name_of_thread)()]
             for _ in range(3):
                 group.create_task(idle())
-            await until(lambda: sum(thread.users for _, thread in pool._threads) == 8)
+            await until(lambda: sum(load.users for load in loads(pool)) == 8)
             with pool.assigned():
                 others.append(await sync_to_async(name_of_thread)())
             block.end()
@@ -195,7 +196,7 @@ async def test_a_thread_with_fewer_handlers_is_taken_before_one_with_more():
         for end, name in zip(ends, list(names), strict=True):
             if name == first:
                 end.set()
-        await until(lambda: pool._threads[int(first[-1])][1].users == 0)
+        await until(lambda: loads(pool)[int(first[-1])].users == 0)
         for _ in range(2):
             ends.append(asyncio.Event())
             group.create_task(handler(ends[-1]))
@@ -274,9 +275,9 @@ async def test_blocks_within_blocks_are_one():
         name = await sync_to_async(name_of_thread)()
         with pool.assigned(), other.assigned():
             assert await sync_to_async(name_of_thread)() == name
-        assert [thread.users for _, thread in pool._threads] == [1, 0, 0, 0]
-        assert other._threads == []
-    assert [thread.users for _, thread in pool._threads] == [0, 0, 0, 0]
+        assert [load.users for load in loads(pool)] == [1, 0, 0, 0]
+        assert loads(other) == []
+    assert [load.users for load in loads(pool)] == [0, 0, 0, 0]
     assert not is_ours(await sync_to_async(name_of_thread)())
 
 
@@ -345,7 +346,7 @@ async def test_a_handler_that_is_cancelled_in_the_middle_ends_at_once_and_its_th
     task.cancel()
     async with asyncio.timeout(LIMIT):
         await done.wait()
-    assert pool._threads[0][1].jobs == 1
+    assert loads(pool)[0].jobs == 1
     block.end()
     with pool.assigned():
         assert is_ours(await sync_to_async(name_of_thread)())
@@ -361,7 +362,7 @@ async def test_what_was_cancelled_while_it_waited_is_not_called():
                 await sync_to_async(called.append)(1)
 
         task = asyncio.create_task(handler())
-        await until(lambda: pool._threads[0][1].jobs == 2)
+        await until(lambda: loads(pool)[0].jobs == 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -378,9 +379,9 @@ async def test_a_coroutine_that_is_thrown_away_gives_its_thread_back():
 
     coroutine = handler()
     contextvars.copy_context().run(coroutine.send, None)
-    assert pool._threads[0][1].users == 1
+    assert loads(pool)[0].users == 1
     coroutine.close()  # in another context than the one it ran in
-    assert pool._threads[0][1].users == 0
+    assert loads(pool)[0].users == 0
 
 
 # The end
@@ -643,7 +644,7 @@ class InATestCase(SimpleTestCase):
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_transaction_that_is_held_over_an_await_keeps_its_connection(monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS", 0.0)  # whatever is too old is closed before every call
+    look_often(monkeypatch, 0.0)  # whatever is too old is closed before every call
     looked: list[bool] = []
     block = transaction.atomic()
 

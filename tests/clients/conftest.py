@@ -14,6 +14,7 @@ import pytest
 from django_fastws import FastWS
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.routing.routes import OutboundRoute
+from tests.support.transports import transport_of
 
 from .certificates import Certificates
 from .handlers import once
@@ -169,7 +170,7 @@ def seen(app):
 @pytest.fixture
 def look(seen):
     async def handler(ws):
-        seen.append(type(ws._transport.connection))
+        seen.append(type(transport_of(ws).connection))
         await once(ws)
 
     return handler

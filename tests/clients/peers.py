@@ -115,7 +115,7 @@ class Peer:
         self.errors: list[BaseException] = []
         self.port = 0
         self._behave = behave
-        self._refuse = list(refuse)
+        self.refuse = list(refuse)
         self._options = {"ping_interval": None, "close_timeout": 5, "open_timeout": PATIENCE, **options}
         self._server: Server | None = None
 
@@ -156,9 +156,9 @@ class Peer:
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         self.asked.append((time.monotonic(), request.path))
-        if not self._refuse:
+        if not self.refuse:
             return None
-        status, headers = self._refuse.pop(0)
+        status, headers = self.refuse.pop(0)
         response = connection.respond(status, "no\n")
         response.headers.update(headers)
         return response

@@ -38,11 +38,11 @@ class Proxy:
         finally:
             back.close()
 
-    @staticmethod
-    async def _copy(reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.write_eof()
+
+async def _copy(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.write_eof()
 
 
 class Socks:
@@ -61,6 +61,6 @@ class Socks:
         writer.write(b"\x05\x00\x00\x01" + bytes(6))
         there, back = await asyncio.open_connection(*self.asked[-1])
         try:
-            await asyncio.gather(Proxy._copy(reader, back), Proxy._copy(there, writer))
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
         finally:
             back.close()

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.support.transports import transport_of
+
 from .conftest import running
 from .peers import frame, read_frame, shake_hands, soon
 
@@ -18,7 +20,7 @@ def numbered_pings(count):
 
 async def fill(ws):
     """Send until the transport takes no more."""
-    while not ws._transport.connection.is_full:
+    while not transport_of(ws).connection.is_full:
         await ws.send("x" * 10_000)
 
 
@@ -62,7 +64,7 @@ async def test_a_peer_that_pings_and_reads_nothing_is_owed_one_pong(app, raw_pee
     @app.ws(server.url, ping_interval=None, close_timeout=0.5)
     async def feed(ws):
         await fill(ws)
-        transport = ws._transport.connection.transport
+        transport = transport_of(ws).connection.transport
         sizes.append(transport.get_write_buffer_size())
         full.set()
         await ws.receive_text()  # everything before was read, though the peer reads nothing

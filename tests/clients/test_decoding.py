@@ -14,6 +14,7 @@ from django_fastws.clients import connecting as opening
 from django_fastws.clients import decoding
 from django_fastws.clients.decoding import DecodingConnection, is_possible
 from tests.clients.handlers import once
+from tests.support.transports import transport_of
 
 from .conftest import run, running
 from .peers import frame, listen, read_close, read_frame, shake_hands, soon
@@ -228,7 +229,7 @@ async def test_a_flood_of_small_messages_is_held_back(app, raw_peer):
         while len(counts) < 5 or counts[-1] != counts[-5]:
             counts.append(len(sent))
             await asyncio.sleep(0.05)
-        connection = ws._transport.connection
+        connection = transport_of(ws).connection
         if isinstance(connection, DecodingConnection):
             seen.append(sum(map(len, connection.messages)))
 
@@ -278,7 +279,7 @@ async def test_a_socket_is_open_until_what_the_peer_has_left_is_received(app, ra
 
     @app.ws(server.url)
     async def read(ws):
-        await ws._transport.connection.wait_closed()
+        await transport_of(ws).connection.wait_closed()
         while not ws.closed:
             seen.append((await ws.recv()).text)
         seen.append(ws.close_code)
@@ -313,7 +314,7 @@ async def test_then_the_library_reads_everything(app, peer, monkeypatch):
 
     @app.ws(server.url)
     async def look(ws):
-        seen.append(type(ws._transport.connection))
+        seen.append(type(transport_of(ws).connection))
         await once(ws)
 
     assert await run(app)

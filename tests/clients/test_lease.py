@@ -10,10 +10,12 @@ from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
 from django_fastws import WebSocketDisconnect
 from django_fastws.checks import check_eviction
+from django_fastws.clients import lease as lease_module
 from django_fastws.clients.lease import Lease, LeaseLost
 from django_fastws.clients.lease_clock import now
 from tests.clients.handlers import by_async_for
@@ -52,6 +54,43 @@ def key(request):
 def names(key):
     """What Redis has of it: who holds the lease, and the token."""
     return f"asgi:lease:{{{key}}}", f"asgi:lease:{{{key}}}:token"
+
+
+class Holder:
+    """The Redis of one process, which is in its way.
+
+    Attributes:
+        name: by which the process holds a lease, once it has asked for one.
+        is_cut: whether nothing gets to Redis.
+        loses: how many answers are lost on their way.
+    """
+
+    def __init__(self, redis):
+        self._redis = redis
+        self.name = None
+        self.is_cut = False
+        self.loses = 0
+
+    async def eval(self, script, count, *values):
+        self.name = values[count]
+        if self.is_cut:
+            raise RedisConnectionError("cut")
+        answer = await self._redis.eval(script, count, *values)
+        if self.loses:
+            self.loses -= 1
+            raise RedisConnectionError("lost")
+        return answer
+
+
+@pytest.fixture
+async def holder(redis):
+    return Holder(redis)
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Set the clock of leases forward: ``ahead(60)``."""
+    return lambda seconds: monkeypatch.setattr(lease_module, "now", lambda: now() + seconds)
 
 
 @pytest.fixture
@@ -123,10 +162,10 @@ async def test_acquiring_what_one_has_changes_nothing(lease):
     assert one.token == token
 
 
-async def test_it_expires_when_nobody_renews_it(lease):
-    one, two = lease(), lease()
+async def test_it_expires_when_nobody_renews_it(lease, holder):
+    one, two = lease(client=holder), lease()
     await one.acquire()
-    await one._stop_renewing()
+    holder.is_cut = True
     await asyncio.wait_for(two.acquire(), SECONDS + 5)
     assert not one.is_valid()
     with pytest.raises(LeaseLost) as lost:
@@ -135,21 +174,22 @@ async def test_it_expires_when_nobody_renews_it(lease):
     assert str(lost.value) == "the connection is closed (1006 the lease was lost)"
 
 
-async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis, names):
-    one = lease(60)
-    await redis.set(names[0], one._holder)  # or a Redis that has just started would give none
+async def test_its_holder_stops_believing_in_it_before_redis_gives_it_to_another(lease, redis, names, holder, ahead):
+    one = lease(60, holder)
+    await one.release()
+    await redis.set(names[0], holder.name)  # or a Redis that has just started would give none
     await one.acquire()
-    left = one._valid_until - now()
-    assert left + 1 < await redis.pttl(names[0]) / 1000
-    one._valid_until = now()
+    assert one.is_valid()
+    ahead(await redis.pttl(names[0]) / 1000 - 1)
     assert not one.is_valid()
 
 
-async def test_who_has_lost_it_does_not_give_back_anothers(lease):
-    one, two = lease(), lease()
+async def test_who_has_lost_it_does_not_give_back_anothers(lease, holder):
+    one, two = lease(client=holder), lease()
     await one.acquire()
-    await one._stop_renewing()
+    holder.is_cut = True
     await asyncio.wait_for(two.acquire(), SECONDS + 5)
+    holder.is_cut = False
     await one.release()
     await asyncio.sleep(0)
     assert two.is_valid()
@@ -157,39 +197,43 @@ async def test_who_has_lost_it_does_not_give_back_anothers(lease):
         await asyncio.wait_for(lease().acquire(), SECONDS / 2)
 
 
-async def test_an_answer_that_is_lost_costs_no_waiting(lease, redis, names):
+async def test_an_answer_that_is_lost_costs_no_waiting(lease, redis, names, holder):
     """Redis has given the lease, and the holder has not heard of it: it asks again, and has it."""
-    one = lease()
-    await redis.set(names[0], one._holder, px=60_000)
+    one, holder.loses = lease(client=holder), 1
     await asyncio.wait_for(one.acquire(), 5)
-    assert one.is_valid()
+    assert (one.is_valid(), holder.loses) == (True, 0)
+    assert (await redis.get(names[0])).decode() == holder.name
 
 
-async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis, names):
-    one = lease(60)
-    await redis.set(names[0], one._holder, px=60_000)  # the answer was on its way
+async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis, names, holder):
+    one, holder.loses = lease(client=holder), 1000
+    asking = asyncio.create_task(one.acquire())
+    async with asyncio.timeout(5):
+        while not await redis.exists(names[0]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait([asking])
     await one.release()
     assert not await redis.exists(names[0])
 
 
-async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis, names):
-    one = lease()
+async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis, names, holder):
+    one = lease(client=holder)
     await one.acquire()
     await redis.delete(names[0])
     await asyncio.sleep(SECONDS / 2)
     assert one.is_valid()
-    assert (await redis.get(names[0])).decode() == one._holder
+    assert (await redis.get(names[0])).decode() == holder.name
 
 
-async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_its_time(lease, redis, names):
+async def test_a_lease_that_redis_has_forgotten_is_not_given_to_another_before_its_time(lease, redis, names, holder):
     """Its holder cannot renew it: nobody knows whether it lives."""
-    one, two = lease(), lease()
+    one, two = lease(client=holder), lease()
     await one.acquire()
-    await one._stop_renewing()
-    ends = one._valid_until
+    holder.is_cut = True
     await redis.delete(names[0])
     await asyncio.wait_for(two.acquire(), SECONDS + 5)
-    assert now() > ends
+    assert not one.is_valid()
 
 
 async def test_a_redis_that_has_forgotten_all_gives_no_lease_whose_holder_lives(lease, redis, names):
@@ -423,7 +467,7 @@ async def test_a_route_without_a_lease_has_no_token(app, peer, leasing):
 
 
 @pytest.mark.parametrize("call", ["send", "recv", "ping", "pong", "close", "return"])
-async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, call):
+async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, call, ahead):
     """A process that was suspended goes on in the middle of its handler: whatever it does next, it is cut off."""
     server = await peer(closing(None))
     raised = []
@@ -433,8 +477,7 @@ async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, c
         if raised:
             await by_async_for(ws)
             return
-        lease = ws._transport._guard.__self__
-        lease._valid_until = 0.0
+        ahead(3600)
         calls = {"send": lambda: ws.send("x"), "recv": ws.recv, "ping": ws.ping, "pong": ws.pong}
         raised.append(None)
         if call in calls:
@@ -446,6 +489,7 @@ async def test_a_socket_whose_lease_is_over_is_not_touched(app, peer, leasing, c
 
     async with running(app):
         visit = await (await server.visit()).ended()
+        ahead(0)
         await soon(lambda: len(server.visits) == 2)
     assert (visit.received, visit.close_code) == ([], 1006)
     assert raised in ([None, 1006], [None])

@@ -15,6 +15,7 @@ from django_fastws.clients.parser import ParsingConnection
 from django_fastws.clients.picows_connection import PicowsConnection
 from tests.clients.handlers import once
 from tests.clients.proxies import Proxy
+from tests.support.transports import transport_of
 
 from .conftest import run, running
 from .peers import HOST, closing, frame, read_close, read_request, shake_hands, silence, soon
@@ -64,7 +65,7 @@ async def test_a_redirect_and_from_then_on_without_asking_picows(app, peer, seen
 
     @app.ws(here.url, reconnect=True, max_retries=5)
     async def read(ws):
-        seen.append(type(ws._transport.connection))
+        seen.append(type(transport_of(ws).connection))
         if ws.attempt == 2:
             return
         async for _ in ws:
@@ -82,7 +83,7 @@ async def test_another_url_is_for_picows_again(app, peer, seen):
 
     @app.ws(lambda: next(urls), reconnect=True, max_retries=5)
     async def read(ws):
-        seen.append(type(ws._transport.connection))
+        seen.append(type(transport_of(ws).connection))
         if ws.attempt == 1:
             return
         async for _ in ws:
@@ -107,7 +108,7 @@ async def test_an_answer_that_is_right_and_unusual(app, raw_peer, seen):
 
     @app.ws(server.url)
     async def read(ws):
-        seen.extend([type(ws._transport.connection), await ws.recv_str()])
+        seen.extend([type(transport_of(ws).connection), await ws.recv_str()])
 
     assert await run(app)
     assert seen == [ParsingConnection, "hello"]

@@ -43,7 +43,7 @@ async def test_no_secret_follows_a_redirect_of_a_socket_to_another_origin(app, p
 
 async def test_secrets_stay_behind_also_when_it_leads_back(app, peer, redirecting):
     other, first = await peer(), await peer()
-    first._refuse, other._refuse = redirecting(other.url), redirecting(f"{first.url}/back")[:1]
+    first.refuse, other.refuse = redirecting(other.url), redirecting(f"{first.url}/back")[:1]
     app.ws(first.url, headers=SECRETS)(once)
     assert await run(app)
     assert "opensesame" not in str(first.visits[0].headers)

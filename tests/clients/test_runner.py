@@ -10,6 +10,7 @@ import pytest
 
 from django_fastws import RouteError
 from tests.clients.handlers import by_async_for, by_ping, by_recv, by_recv_caught, by_send, by_send_caught, once
+from tests.support.transports import transport_of
 
 from .conftest import run, running
 from .peers import closing, frame, read_frame, shake_hands, soon
@@ -24,12 +25,12 @@ async def by_closed(ws):
 
 async def by_nothing(ws):
     """Busy elsewhere, and never looks at the socket again."""
-    await soon(lambda: not ws._transport.is_open)
+    await soon(lambda: not transport_of(ws).is_open)
 
 
 async def by_receiving_late(ws):
     """Busy elsewhere, and receives what came meanwhile."""
-    await soon(lambda: not ws._transport.is_open)
+    await soon(lambda: not transport_of(ws).is_open)
     assert (await ws.recv()).text.startswith("hello")
     await ws.recv()
 

@@ -24,6 +24,7 @@ from django_fastws import (
 )
 from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.testing import connect
+from tests.support.transports import transport_of
 
 from .conftest import run, running
 from .peers import closing, frame, listen, read_close, read_frame, shake_hands, soon
@@ -471,7 +472,7 @@ async def test_closing_after_an_unnoticed_close_of_the_peer_keeps_the_peers_code
 
     @app.ws(server.url)
     async def late(ws):
-        await ws._transport.connection.wait_closed()  # unlike ws.receive(), this tells the socket nothing
+        await transport_of(ws).connection.wait_closed()  # unlike ws.receive(), this tells the socket nothing
         await ws.close(1000)
         seen.append((ws.close_code, ws.close_reason))
 
@@ -566,10 +567,10 @@ async def test_after_a_reset_nothing_more_goes_out(app, raw_peer):
 
     @app.ws(server.url, ping_interval=None, compression=None)
     async def feed(ws):
-        connection = ws._transport.connection
+        connection = transport_of(ws).connection
         while not connection.transport.get_write_buffer_size():  # first the system's buffers are filled
             await ws.send("x" * 10_000)
-        ws._transport.reset()
+        transport_of(ws).reset()
         is_reset.set()
         await soon(lambda: ends)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_fastws._core.sequences import Sender, Sequences
+from tests.support.memory import memory_of
 
 
 def take(sequences, messages):
@@ -52,16 +53,18 @@ def test_a_name_that_is_longer_than_any_senders_is_refused_and_not_kept():
         with pytest.raises(ValueError, match="a sender's name of 100000 characters"):
             sequences.is_next("x" * 100_000, number)
     assert not sequences.is_next("x" * 64, "1")
-    assert len(sequences._recent) + len(sequences._older) == 1
+    assert memory_of(sequences) < 10_000
 
 
 def test_of_too_many_senders_those_that_are_idle_for_longest_are_forgotten():
     sequences = Sequences(most=10)
-    for sender in range(100):
-        assert sequences.is_next(str(sender), "1")
-    assert not sequences.is_next("99", "1")
-    assert sequences.is_next("0", "1")
-    assert len(sequences._recent) + len(sequences._older) <= 20
+    for sender in range(1000):
+        assert sequences.is_next(f"{sender:04}", "1")
+        if sender == 19:
+            full = memory_of(sequences)
+    assert not sequences.is_next("0999", "1")
+    assert sequences.is_next("0000", "1")
+    assert memory_of(sequences) <= 2 * full
 
 
 def test_as_many_senders_as_there_is_room_for_are_remembered():

@@ -17,6 +17,7 @@ from django_fastws.transports import ASGITransport
 from django_fastws.websocket import InboundWebSocket
 from tests.limits.serving import ADA, BOB, EVERY_KIND, AsyncEcho, application, denial, echo, outcome, serve
 from tests.support.clock import Clock
+from tests.support.transports import transport_of
 
 # Consumers look after old database connections at every event, and other tests may have left some.
 pytestmark = pytest.mark.usefixtures("routes", "db", "fresh")
@@ -450,7 +451,7 @@ async def test_a_route_without_limits_has_nothing_between_it_and_the_server():
 
     async def handler(ws):
         await ws.accept()
-        seen.append(type(ws._transport._receive.__self__))
+        seen.append(type(transport_of(ws)._receive.__self__))
 
     serve(handler)
     serve(handler, path="/limited", rate="5/s")

@@ -19,7 +19,7 @@ class HubState(NamedTuple):
         rooms: how many members each room has, by its group.
         is_open: whether it uses the layer.
         tasks: how many go on in the background.
-        due: how many rooms have something to send in the next turn of the loop.
+        due: how many rooms have something to send, in the next turn of the loop or after their pause.
         waiting: how many broadcasts, and how many bytes, the scheduler counts that it has not taken up.
         waiting_in_rooms: the same as the rooms count it.
     """
@@ -44,7 +44,7 @@ def hub_state(hub: Hub | None = None) -> HubState:
         {group: len(room.members) for group, room in rooms.items()},
         subscriptions.is_open,
         len(subscriptions._tasks),
-        len(scheduler._due),
+        len({*scheduler._due, *(room for room in rooms.values() if room.is_due)}),
         (scheduler._count, scheduler._bytes),
         (sum(len(room.arrived) for room in rooms.values()), sum(room.bytes for room in rooms.values())),
     )

@@ -43,7 +43,7 @@ async def test_a_transport_that_has_sent_all_holds_no_backlog(server, transport)
     server.gate.set()
     await first
     await turns()
-    assert not transport._outbox
+    assert waiting(transport) == (0, 0)
     assert not transport.is_sending
 
 

@@ -10,6 +10,7 @@ from django_fastws._core.messages import Payload
 from django_fastws.routing.endpoint import Endpoint
 from django_fastws.routing.signatures import read_signature
 from django_fastws.websocket import InboundWebSocket
+from tests.support.transports import transport_of
 from tests.transports.fakes import limits, start, turns
 
 # What the handler's socket tells of it
@@ -144,7 +145,7 @@ async def test_what_cannot_be_sent_raises_and_nothing_goes_out(ws, server, metho
 
 
 async def test_messages_and_bytes_are_counted_both_ways(ws, server):
-    traffic = metrics.traffic(ws._transport.name)
+    traffic = metrics.traffic(transport_of(ws).name)
     before = (traffic.messages_sent, traffic.bytes_sent, traffic.messages_received, traffic.bytes_received)
     await ws.send("grün")
     server.inbox.put_nowait({"type": "websocket.receive", "bytes": b"123"})
@@ -214,4 +215,4 @@ async def test_a_socket_that_is_let_go_of_while_it_is_open_is_closed_with_1006(w
 
 async def test_every_socket_has_an_id_of_its_own_that_stays(ws):
     assert ws.id == ws.id
-    assert ws.id != InboundWebSocket(ws._transport).id
+    assert ws.id != InboundWebSocket(transport_of(ws)).id

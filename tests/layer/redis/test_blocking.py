@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
+import redis
 from channels.layers import get_channel_layer
 
 from django_fastws import Room
@@ -15,18 +17,26 @@ from tests.support.scripts import run
 pytestmark = pytest.mark.redis
 
 
-def test_threads_keep_their_connections_and_give_them_back(layer, redis_server):
+def test_threads_keep_their_connections_and_give_them_back(settings, own_redis):
+    settings.CHANNEL_LAYERS = {"default": layer_config("ours", own_redis)}
     room, blocking = Room(token()), get_channel_layer().blocking
     threads = [threading.Thread(target=lambda: [room.broadcast("x") for _ in range(50)]) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    (idle,) = blocking._idle
-    assert 1 <= len(idle) <= 6
+    with redis.Redis.from_url(own_redis.url) as client:
+
+        def connections() -> int:
+            return len(client.client_list()) - 1
+
+        assert 1 <= connections() <= 6
+        blocking.close()
+        while connections():
+            time.sleep(0.01)
+        room.broadcast("and again")
+        assert connections() == 1
     blocking.close()
-    assert not idle
-    room.broadcast("and again")
 
 
 @pytest.mark.redis

@@ -16,10 +16,15 @@ class Server:
 
 
 @pytest.fixture
-async def waiting(settings):
+def server():
+    return Server()
+
+
+@pytest.fixture
+async def waiting(settings, server):
     settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 60
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 60
-    return Deadlines("broadcast", Server())
+    return Deadlines("broadcast", server)
 
 
 async def test_one_that_is_not_answered_is_told_what_it_did_and_for_how_long(waiting, settings):
@@ -37,10 +42,10 @@ async def test_one_that_is_answered_in_time_has_its_answer(waiting, settings):
     assert await future == 7
 
 
-async def test_who_waits_when_the_server_is_lost_waits_no_longer_than_for_a_lost_one(waiting, settings):
+async def test_who_waits_when_the_server_is_lost_waits_no_longer_than_for_a_lost_one(waiting, settings, server):
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0
     futures = [waiting.add(), waiting.add()]
-    waiting._server.is_lost = True
+    server.is_lost = True
     waiting.check()
     for future in futures:
         assert "refused" in str(future.exception())
@@ -48,13 +53,13 @@ async def test_who_waits_when_the_server_is_lost_waits_no_longer_than_for_a_lost
         waiting.add().result()
 
 
-async def test_who_waits_when_the_server_is_back_waits_for_its_answer(waiting, settings):
-    waiting._server.is_lost = True
+async def test_who_waits_when_the_server_is_back_waits_for_its_answer(waiting, settings, server):
+    server.is_lost = True
     future = waiting.add()
     settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 0
     waiting.check()
     assert not future.done()
-    waiting._server.is_lost = False
+    server.is_lost = False
     waiting.check()
     assert "within" in str(future.exception())
 

@@ -13,6 +13,7 @@ from channels.layers import get_channel_layer
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws._core.groups import group_name
 from django_fastws.layer import check_layer, get_broker
+from django_fastws.layer.redis.compatibility import shard_index
 from tests.layer.inside import Inside, is_lost, is_reachable, texts
 from tests.layer.redis.groups import Group
 from tests.site.client import token, until
@@ -56,10 +57,8 @@ async def test_one_host_of_two_is_away(settings, own_redis, redis_server):
     inside = Inside(settings, redis_server.url, own_redis.url, prefix=token())
     rooms = [f"r{number}" for number in range(12)]
     listeners = {room: await inside.member(room) for room in rooms}
-    layer = get_channel_layer().for_loop()
-    away = {
-        room for room in rooms if layer._get_shard(f"{layer.prefix}__group__{group_name(room)}") is layer._shards[1]
-    }
+    prefix = get_channel_layer().for_loop().prefix
+    away = {room for room in rooms if shard_index(f"{prefix}__group__{group_name(room)}", 2) == 1}
     assert 0 < len(away) < len(rooms)
     own_redis.stop(signal.SIGKILL)
     await until(is_lost, "the loss", 1)
