@@ -157,6 +157,8 @@ class Lease:
 
     async def _ask(self, script: str, *arguments: int) -> int | None:
         """Run a script in Redis for this holder; None if it cannot be reached in time, or refuses."""
+        task, answer = asyncio.current_task(), None
+        cancellations = task.cancelling() if task is not None else 0
         try:
             async with asyncio.timeout(max(0.05, self._seconds / 3)):
                 answer = int(await self._redis.eval(script, 2, *self._keys, self._holder, *arguments))
@@ -166,8 +168,10 @@ class Lease:
             if not self._troubled:
                 self._troubled = True
                 logger.warning("A lease cannot be kept, for %s", _cause(error))
-            return None
-        self._troubled = False
+        else:
+            self._troubled = False
+        if task is not None and task.cancelling() > cancellations:
+            raise asyncio.CancelledError  # which has got lost in the client, be there an answer or an error
         return answer
 
     def _abort(self) -> None:

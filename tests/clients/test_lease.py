@@ -63,6 +63,8 @@ class Holder:
         name: by which the process holds a lease, once it has asked for one.
         is_cut: whether nothing gets to Redis.
         loses: how many answers are lost on their way.
+        hides: whether a call that is cancelled fails instead, as happens inside of redis-py under load.
+        asks: set at each call.
     """
 
     def __init__(self, redis):
@@ -70,9 +72,17 @@ class Holder:
         self.name = None
         self.is_cut = False
         self.loses = 0
+        self.hides = False
+        self.asks = asyncio.Event()
 
     async def eval(self, script, count, *values):
         self.name = values[count]
+        self.asks.set()
+        if self.hides:
+            try:
+                await asyncio.sleep(SECONDS / 4)
+            except asyncio.CancelledError:
+                raise RedisConnectionError("hidden") from None
         if self.is_cut:
             raise RedisConnectionError("cut")
         answer = await self._redis.eval(script, count, *values)
@@ -215,6 +225,25 @@ async def test_giving_up_while_asking_leaves_no_lease_behind(lease, redis, names
     await asyncio.wait([asking])
     await one.release()
     assert not await redis.exists(names[0])
+
+
+@pytest.mark.parametrize("is_renewed", [False, True], ids=["acquire", "renew"])
+async def test_a_cancellation_that_the_client_hides_ends_what_is_asked_for(lease, holder, is_renewed):
+    one = lease(client=holder)
+    if is_renewed:
+        await one.acquire()
+    holder.hides = True
+    holder.asks.clear()
+    asking = None if is_renewed else asyncio.create_task(one.acquire())
+    await asyncio.wait_for(holder.asks.wait(), 5)
+    if asking is None:
+        asking = asyncio.create_task(one.release())
+    else:
+        asking.cancel()
+    done, _ = await asyncio.wait([asking], timeout=5)
+    holder.hides = False
+    assert done
+    assert asking.cancelled() is not is_renewed
 
 
 async def test_a_lease_that_redis_has_forgotten_is_kept_by_its_holder(lease, redis, names, holder):
