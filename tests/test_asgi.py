@@ -20,6 +20,7 @@ from django_fastws import FastWS, Room, WebSocketException
 from django_fastws.asgi import AuthMiddleware, Handshake, OriginCheck, get_asgi_application
 from django_fastws.routing import WebSocketRouter, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
+from tests.support.handshakes import echo, serve, status_of
 from tests.support.subprocesses import Project
 
 pytestmark = pytest.mark.usefixtures("routes")
@@ -31,29 +32,9 @@ def _set_up_once(monkeypatch):
     monkeypatch.setattr("django.setup", lambda **kwargs: None)
 
 
-async def echo(ws):
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message.data)
-
-
 async def whoami(ws):
     await ws.accept()
     await ws.send_json({"user": str(ws.user), "anonymous": ws.user.is_anonymous, "session": dict(ws.session.items())})
-
-
-def serve(handler, path="/x"):
-    FastWS().websocket(path)(handler)
-    return handler
-
-
-async def outcome(path="/x", application=None, **kwargs):
-    """101 where the handshake is accepted, else the status of the denial."""
-    try:
-        async with connect(path, application=application or get_asgi_application(), **kwargs):
-            return 101
-    except HandshakeDenied as denied:
-        return denied.status
 
 
 # Other protocols
@@ -104,7 +85,7 @@ async def test_a_lifespan_is_answered():
 )
 async def test_a_malformed_handshake_is_denied_with_400_and_no_traceback(kwargs, caplog):
     serve(echo)
-    assert await outcome(**kwargs) == 400
+    assert await status_of(**kwargs) == 400
     assert all(record.exc_info is None for record in caplog.records)
 
 
@@ -308,7 +289,7 @@ async def test_middleware_may_deny():
             await send({"type": "websocket.close"})
 
     serve(echo)
-    assert await outcome(application=get_asgi_application(websocket_middleware=[Bouncer])) == 403
+    assert await status_of(application=get_asgi_application(websocket_middleware=[Bouncer])) == 403
 
 
 def failing(at):
@@ -327,7 +308,7 @@ def failing(at):
 
 async def test_middleware_that_fails_before_the_handshake_denies_it_and_is_logged(caplog):
     serve(echo)
-    assert await outcome(application=get_asgi_application(websocket_middleware=[failing("before")])) == 500
+    assert await status_of(application=get_asgi_application(websocket_middleware=[failing("before")])) == 500
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["on purpose"]
 
 
@@ -534,7 +515,7 @@ async def test_by_hand_with_channels_own_pieces():
     await sync_to_async(client.force_login)(ada)
     async with connect("/x", application=application, cookies=client.cookies, origin="http://testserver") as ws:
         assert (await ws.receive_json())["user"] == "ada"
-    assert await outcome(application=application, origin="http://evil.example") == 403
+    assert await status_of(application=application, origin="http://evil.example") == 403
 
 
 async def test_by_hand_with_the_packages_pieces():
@@ -543,13 +524,13 @@ async def test_by_hand_with_the_packages_pieces():
     async with connect("/x", application=application, origin="http://testserver") as ws:
         await ws.send("hello")
         assert await ws.receive_text() == "hello"
-    assert await outcome(application=application, origin="http://evil.example") == 403
-    assert await outcome("/nope", application=application) == 404
+    assert await status_of(application=application, origin="http://evil.example") == 403
+    assert await status_of("/nope", application=application) == 404
 
 
 async def test_by_hand_without_the_handshake_query_strings_are_checked_all_the_same():
     serve(echo)
-    assert await outcome("/x?q=%ff", application=URLRouter(websocket_urlpatterns())) == 400
+    assert await status_of("/x?q=%ff", application=URLRouter(websocket_urlpatterns())) == 400
 
 
 async def test_the_packages_auth_middleware_needs_channels_sessions():

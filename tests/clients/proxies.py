@@ -34,7 +34,7 @@ class Proxy:
         host, _, port = request.split()[1].rpartition(":")
         there, back = await asyncio.open_connection(host, int(port))
         try:
-            await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
         finally:
             back.close()
 

@@ -9,6 +9,7 @@ import pytest
 from tests.support.transports import transport_of
 
 from .conftest import running
+from .handlers import by_async_for
 from .peers import frame, read_frame, shake_hands, soon
 
 PING, PONG, CONTINUATION = 9, 10, 0
@@ -88,11 +89,7 @@ async def test_a_few_pings_are_answered_one_by_one(app, raw_peer):
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url, close_timeout=0.5)
-    async def feed(ws):
-        async for _ in ws:
-            pass
-
+    app.ws(server.url, close_timeout=0.5)(by_async_for)
     async with running(app) as it:
         assert await it.ended()
 

@@ -9,17 +9,7 @@ import pytest
 
 from .conftest import run
 from .peers import HOST, RawPeer, read_request
-from .web import Answer, Web
-
-SECRETS = {
-    "Authorization": "Bearer opensesame",
-    "Cookie": "sessionid=opensesame",
-    "Proxy-Authorization": "Basic opensesame",
-    "X-Api-Key": "opensesame",
-    "x-amz-security-token": "opensesame",
-    "Private-Token": "opensesame",
-}
-HARMLESS = {"User-Agent": "feed/1", "Accept-Language": "eo"}
+from .web import HARMLESS, SECRETS, Answer, Web
 
 
 async def take(response):

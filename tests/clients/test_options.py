@@ -12,6 +12,7 @@ from django_fastws import WebSocketDisconnect
 from tests.clients.handlers import KINDS, Feed, once
 
 from .conftest import run, running
+from .handlers import by_async_for
 from .peers import (
     closing,
     echo,
@@ -326,11 +327,7 @@ async def test_a_peer_that_says_goodbye_and_does_not_go_is_left(app, raw_peer, l
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url, close_timeout=0.05, ping_interval=0.05)
-    async def read(ws):
-        async for _ in ws:
-            pass
-
+    app.ws(server.url, close_timeout=0.05, ping_interval=0.05)(by_async_for)
     await run(app)
     assert log.endings == ["4000 bye"]
 

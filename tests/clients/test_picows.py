@@ -18,6 +18,7 @@ from tests.clients.proxies import Proxy
 from tests.support.transports import transport_of
 
 from .conftest import run, running
+from .handlers import by_async_for
 from .peers import HOST, closing, frame, read_close, read_request, shake_hands, silence, soon
 
 LIBRARIES = ("picows",)
@@ -224,11 +225,7 @@ async def test_a_peer_that_breaks_the_protocol_leaves_nothing_that_asyncio_compl
 
     server = await raw_peer(behave)
 
-    @app.ws(server.url, max_size=1000, close_timeout=0.2)
-    async def read(ws):
-        async for _ in ws:
-            pass
-
+    app.ws(server.url, max_size=1000, close_timeout=0.2)(by_async_for)
     await run(app)
     gc.collect()
     await asyncio.sleep(0)

@@ -11,16 +11,7 @@ from tests.support.ids import shown
 
 from .conftest import run
 from .peers import HOST, read_request
-
-SECRETS = {
-    "Authorization": "Bearer opensesame",
-    "Cookie": "sessionid=opensesame",
-    "Proxy-Authorization": "Basic opensesame",
-    "X-Api-Key": "opensesame",
-    "x-amz-security-token": "opensesame",
-    "Private-Token": "opensesame",
-}
-HARMLESS = {"User-Agent": "feed/1", "Accept-Language": "eo"}
+from .web import HARMLESS, SECRETS
 
 
 @pytest.fixture

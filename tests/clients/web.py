@@ -10,6 +10,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .peers import RawPeer
 
+#: Headers that must not get to another origin, and such as may.
+SECRETS = {
+    "Authorization": "Bearer opensesame",
+    "Cookie": "sessionid=opensesame",
+    "Proxy-Authorization": "Basic opensesame",
+    "X-Api-Key": "opensesame",
+    "x-amz-security-token": "opensesame",
+    "Private-Token": "opensesame",
+}
+HARMLESS = {"User-Agent": "feed/1", "Accept-Language": "eo"}
+
 
 class Request(NamedTuple):
     """What came."""

@@ -5,42 +5,22 @@ import functools
 import logging
 
 import pytest
-from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from django_fastws import FastWS, RouteError, WebSocket, WebSocketException, metrics
+from django_fastws import RouteError, WebSocket, WebSocketException, metrics
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.limits import recording, statistics
 from django_fastws.testing import HandshakeDenied, connect
+from tests.limits.serving import ADA, EVERY_KIND, AsyncEcho, echo, serve
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
 from tests.support.ids import shown
 
 pytestmark = pytest.mark.usefixtures("routes", "db")
 
-ADA = User(pk=1, username="ada")
 NOBODY = AnonymousUser()
-
-
-async def echo(ws):
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message.data)
-
-
-class AsyncEcho(AsyncWebsocketConsumer):
-    async def receive(self, text_data=None, bytes_data=None):
-        await self.send(text_data, bytes_data)
-
-
-class SyncEcho(WebsocketConsumer):
-    def receive(self, text_data=None, bytes_data=None):
-        self.send(text_data, bytes_data)
-
-
-EVERY_KIND = pytest.mark.parametrize("handler", [echo, AsyncEcho, SyncEcho], ids=["function", "async", "sync"])
 
 
 class Member:
@@ -54,11 +34,6 @@ class Member:
 
     def has_perm(self, permission):
         return permission in self.permissions
-
-
-def serve(handler=echo, path="/x", **rules):
-    FastWS().websocket(path, **rules)(handler)
-    return handler
 
 
 async def outcome(path="/x", **options):

@@ -5,9 +5,7 @@ import logging
 import pytest
 from django.test import override_settings
 
-from django_fastws import FastWS
-from django_fastws.asgi import get_asgi_application
-from django_fastws.testing import HandshakeDenied, connect
+from tests.support.handshakes import echo, serve, status_of
 
 pytestmark = pytest.mark.usefixtures("routes")
 
@@ -16,26 +14,6 @@ pytestmark = pytest.mark.usefixtures("routes")
 def _set_up_once(monkeypatch):
     """Django is set up. Doing it again, as get_asgi_application() does, would take the root logger from caplog."""
     monkeypatch.setattr("django.setup", lambda **kwargs: None)
-
-
-async def echo(ws):
-    await ws.accept()
-    async for message in ws:
-        await ws.send(message.data)
-
-
-def serve(handler, path="/x"):
-    FastWS().websocket(path)(handler)
-    return handler
-
-
-async def outcome(path="/x", application=None, **kwargs):
-    """101 where the handshake is accepted, else the status of the denial."""
-    try:
-        async with connect(path, application=application or get_asgi_application(), **kwargs):
-            return 101
-    except HandshakeDenied as denied:
-        return denied.status
 
 
 # Origins
@@ -79,7 +57,7 @@ async def outcome(path="/x", application=None, **kwargs):
 async def test_which_origins_are_let_in(hosts, debug, origins, origin, status):
     serve(echo)
     with override_settings(ALLOWED_HOSTS=hosts, DEBUG=debug, FASTWS_ALLOWED_ORIGINS=origins):
-        assert await outcome(origin=origin) == status
+        assert await status_of(origin=origin) == status
 
 
 @pytest.mark.parametrize(
@@ -95,7 +73,7 @@ async def test_with_every_host_allowed_the_origin_is_the_host_that_the_proxy_was
     serve(echo)
     headers = {"Host": "inner.example", "X-Forwarded-Host": "example.com"}
     with override_settings(ALLOWED_HOSTS=["*"], USE_X_FORWARDED_HOST=is_used):
-        assert await outcome(headers=headers, origin=origin) == status
+        assert await status_of(headers=headers, origin=origin) == status
 
 
 @pytest.mark.parametrize(
@@ -114,14 +92,14 @@ async def test_with_every_host_allowed_the_origin_is_the_host_that_the_proxy_was
 )
 async def test_a_malformed_origin_is_a_denial_and_no_traceback(origin, caplog):
     serve(echo)
-    assert await outcome(headers=[("origin", origin)]) == 403
+    assert await status_of(headers=[("origin", origin)]) == 403
     assert all(record.exc_info is None for record in caplog.records)
 
 
 async def test_two_origins_are_denied():
     serve(echo)
     headers = [("origin", "http://testserver"), ("origin", "http://testserver")]
-    assert await outcome(headers=headers) == 403
+    assert await status_of(headers=headers) == 403
 
 
 @pytest.mark.parametrize(
@@ -130,7 +108,7 @@ async def test_two_origins_are_denied():
 async def test_a_denied_origin_is_logged_with_the_setting_that_decides(origins, setting, caplog):
     serve(echo)
     with override_settings(FASTWS_ALLOWED_ORIGINS=origins), caplog.at_level(logging.WARNING):
-        await outcome(origin="https://evil.example")
+        await status_of(origin="https://evil.example")
     (record,) = [record for record in caplog.records if record.name == "django_fastws.handshake"]
     assert "https://evil.example" in record.getMessage()
     assert "'/x'" in record.getMessage()
@@ -139,7 +117,7 @@ async def test_a_denied_origin_is_logged_with_the_setting_that_decides(origins, 
 
 async def test_a_long_origin_is_not_logged_whole(caplog):
     serve(echo)
-    await outcome(origin="https://" + "x" * 5000)
+    await status_of(origin="https://" + "x" * 5000)
     assert all(len(record.getMessage()) < 1000 for record in caplog.records)
 
 
@@ -150,5 +128,5 @@ async def test_a_denied_origin_does_not_reach_the_handler():
         ran.append(ws)
 
     serve(handler)
-    assert await outcome(origin="https://evil.example") == 403
+    assert await status_of(origin="https://evil.example") == 403
     assert ran == []

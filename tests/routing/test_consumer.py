@@ -18,19 +18,10 @@ from django_fastws import FastWS, Room
 from django_fastws.routing import reverse_ws, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
+from tests.support.handshakes import AsyncEcho, SyncEcho
 
 # Channels looks after old database connections at every event, and other tests may have left some.
 pytestmark = pytest.mark.usefixtures("routes", "db")
-
-
-class AsyncEcho(AsyncWebsocketConsumer):
-    async def receive(self, text_data=None, bytes_data=None):
-        await self.send(text_data, bytes_data)
-
-
-class SyncEcho(WebsocketConsumer):
-    def receive(self, text_data=None, bytes_data=None):
-        self.send(text_data, bytes_data)
 
 
 class AsyncJson(AsyncJsonWebsocketConsumer):

@@ -31,6 +31,7 @@ __all__ = [
     "make_frame",
     "memory_kb",
     "scripted",
+    "spools",
     "told",
 ]
 
@@ -64,6 +65,11 @@ def _fetch(server: ASGIServer, path: str, method: str, headers: dict[str, str]) 
         return Answer(response.status, names, response.read())
     finally:
         connection.close()
+
+
+async def spools(server: ASGIServer) -> int:
+    """The number of temporary files in which the server keeps bodies of requests."""
+    return int((await fetch(server, "/spools/")).json()["files"])
 
 
 async def told(server: ASGIServer, name: str) -> Any:

@@ -6,8 +6,7 @@ import hashlib
 
 import pytest
 
-from tests.server.client import MEGABYTE, Connection, chunk, fetch, memory_kb
-from tests.support.processes import ASGIServer
+from tests.server.client import MEGABYTE, Connection, chunk, fetch, memory_kb, spools
 
 pytestmark = pytest.mark.server
 
@@ -15,10 +14,6 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def server(plain):
     return plain()
-
-
-async def spools(server: ASGIServer) -> int:
-    return (await fetch(server, "/spools/")).json()["files"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 131_072, 1_000_000])

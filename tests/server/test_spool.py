@@ -6,9 +6,8 @@ import contextlib
 
 import pytest
 
-from tests.server.client import LIMITED, Connection, fetch, told
+from tests.server.client import LIMITED, Connection, fetch, spools, told
 from tests.site.client import token, until
-from tests.support.processes import ASGIServer
 
 pytestmark = pytest.mark.server
 
@@ -16,10 +15,6 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def server(plain):
     return plain()
-
-
-async def spools(server: ASGIServer) -> int:
-    return (await fetch(server, "/spools/")).json()["files"]
 
 
 async def test_unfinished_uploads_do_not_fill_the_disk_and_free_it_when_they_end(limited):
