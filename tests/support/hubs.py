@@ -16,7 +16,7 @@ class HubState(NamedTuple):
     """A hub at one moment.
 
     Attributes:
-        rooms: how many members each room has, by its group.
+        rooms: how many members of either kind each room has, by its group.
         is_open: whether it uses the layer.
         tasks: how many go on in the background.
         due: how many rooms have something to send, in the next turn of the loop or after their pause.
@@ -40,8 +40,9 @@ def hub_state(hub: Hub | None = None) -> HubState:
     """What is inside a hub; that of the running loop if none is named."""
     hub = hub or current_hub()
     rooms, scheduler, subscriptions = hub._rooms, hub._scheduler, hub._subscriptions
+    kinds = (rooms, hub._event_rooms)
     return HubState(
-        {group: len(room.members) for group, room in rooms.items()},
+        {group: sum(len(kind[group].members) for kind in kinds if group in kind) for group in {*kinds[0], *kinds[1]}},
         subscriptions.is_open,
         len(subscriptions._tasks),
         len({*scheduler._due, *(room for room in rooms.values() if room.is_due)}),
