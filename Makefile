@@ -72,13 +72,15 @@ test-faults: install-test ## Only what kills, pauses, floods, cuts and never rea
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) -m faults $(ARGS)
 
-check: install-lint ## Look for mistakes: ruff, mypy, import-linter, the code in the pages
+check: install-lint install-npm ## Look for mistakes: ruff, mypy, import-linter, TypeScript, eslint, the code in the pages
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PY) docs/include_code.py --check
 	$(PY) docs/reference_pages.py --check
+	$(PY) -m tests.support.client_size
+	$(PY) -m tests.support.node npm --prefix tests/js --silent run check
 
 format: install-lint ## Format the code, mend what can be mended, write the pages' code into them
 	$(PY) -m ruff check --fix
@@ -120,7 +122,7 @@ bench-quick: install-bench ## The same in under two minutes, with less of everyt
 	$(PY) -m bench --quick $(ARGS)
 
 clean: ## Remove the environments, caches and whatever was built
-	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build
+	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build tests/js/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -169,6 +171,11 @@ $(VENV)/.stamp-venv:
 $(VENV)/.stamp-package: $(VENV)/.stamp-venv pyproject.toml
 	echo "$(VENV): installing the package"
 	$(PIP) install --quiet --editable . $(FURTHER)
+	touch $@
+
+$(VENV)/.stamp-npm: $(VENV)/.stamp-lint tests/js/package.json tests/js/package-lock.json
+	echo "tests/js/node_modules: installing what checks the browser client"
+	$(PY) -m tests.support.node npm --prefix tests/js ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
 $(VENV)/.stamp-%: $(VENV)/.stamp-package

@@ -39,6 +39,7 @@ ACROSS = {
     "rooms/test_event_rooms.py": "both kinds of members of a room, and kicks of them",
     "routing/test_reverse.py": "reverse_ws() of the router, with the paths of routes",
     "test_bench.py": "the benchmarks, which are no part of the package",
+    "test_browser_client.py": "the client in JavaScript, whose own tests are in tests/js/",
     "test_database_setup.py": "the settings FASTWS_DB_SETUP and FASTWS_DB_RESET, on real databases",
     "test_mirror.py": "this",
     "test_other_systems.py": "the package where there are no forks",
