@@ -60,14 +60,18 @@ async def test_off_does_not_ask():
 @pytest.mark.parametrize("mode", ["auto", "on"])
 async def test_an_application_that_could_not_start_is_not_served(mode, caplog):
     assert not await Lifespan(_application("startup.failed"), mode).startup()
-    assert caplog.messages == ["The application could not start: on purpose"]
+    (record,) = caplog.records
+    assert "could not start" in record.getMessage()
+    assert "on purpose" in record.getMessage()
 
 
 async def test_a_shutdown_that_fails_is_logged(caplog):
     lifespan = Lifespan(_application("startup.complete", "shutdown.failed"))
     await lifespan.startup()
     await lifespan.shutdown(1)
-    assert caplog.messages == ["The application could not stop: on purpose"]
+    (record,) = caplog.records
+    assert "could not stop" in record.getMessage()
+    assert "on purpose" in record.getMessage()
 
 
 async def test_a_shutdown_that_never_ends_is_given_up(caplog):
@@ -80,7 +84,8 @@ async def test_a_shutdown_that_never_ends_is_given_up(caplog):
     lifespan = Lifespan(application)
     await lifespan.startup()
     await lifespan.shutdown(0.1)
-    assert caplog.messages == ["The application's lifespan did not end within 0.1 seconds"]
+    (record,) = caplog.records
+    assert "within 0.1 seconds" in record.getMessage()
 
 
 async def test_an_application_that_dies_meanwhile_does_not_hold_up_the_end():

@@ -19,26 +19,35 @@ def test_these_are_all_there_are():
     assert declared == {"accept", *CAME_IN, *CAME_IN_CALLS, *WENT_OUT}
 
 
-async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_went_out():
-    ws = OutboundWebSocket(OutgoingTransport())
-    for name in CAME_IN:
-        with pytest.raises(WebSocketStateError) as raised:
-            getattr(ws, name)
-        assert str(raised.value) == f"{name} is for sockets that come in, and this one went out"
-    for name, arguments in CAME_IN_CALLS.items():
-        with pytest.raises(WebSocketStateError) as raised:
-            await getattr(ws, name)(*arguments)
-        assert str(raised.value) == f"{name}() is for sockets that come in, and this one went out"
-    with pytest.raises(WebSocketStateError, match=r"cannot call accept\(\): the connection is open already"):
-        await ws.accept()
-    assert not ws.closed
+@pytest.fixture
+def went_out():
+    return OutboundWebSocket(OutgoingTransport())
 
 
-async def test_names_of_sockets_that_go_out_raise_a_clear_error_on_one_that_came_in(ws):
-    for name in WENT_OUT:
-        with pytest.raises(WebSocketStateError) as raised:
-            getattr(ws, name)
-        assert str(raised.value) == f"{name} is for sockets that go out, and this one came in"
+@pytest.mark.parametrize("name", CAME_IN)
+async def test_names_of_sockets_that_come_in_raise_a_clear_error_on_one_that_went_out(went_out, name):
+    with pytest.raises(WebSocketStateError, match=f"^{name} is for sockets that come in, .* went out$"):
+        getattr(went_out, name)
+    assert not went_out.closed
+
+
+@pytest.mark.parametrize("name", CAME_IN_CALLS)
+async def test_calls_of_sockets_that_come_in_raise_a_clear_error_on_one_that_went_out(went_out, name):
+    with pytest.raises(WebSocketStateError, match=rf"^{name}\(\) is for sockets that come in, .* went out$"):
+        await getattr(went_out, name)(*CAME_IN_CALLS[name])
+    assert not went_out.closed
+
+
+async def test_a_socket_that_went_out_is_open_without_accept(went_out):
+    with pytest.raises(WebSocketStateError, match=r"cannot call accept\(\): .* open already"):
+        await went_out.accept()
+    assert not went_out.closed
+
+
+@pytest.mark.parametrize("name", WENT_OUT)
+async def test_names_of_sockets_that_go_out_raise_a_clear_error_on_one_that_came_in(ws, name):
+    with pytest.raises(WebSocketStateError, match=f"^{name} is for sockets that go out, .* came in$"):
+        getattr(ws, name)
     assert not ws.closed
 
 
