@@ -31,7 +31,7 @@ from .twisted import tcp_below, unsent_bytes, until_drained
 __all__ = ["DaphneTransport"]
 
 # What the transport calls or reads on the protocol object; daphne's or autobahn's next release may change any of it.
-_NEEDED = (
+NEEDED = (
     "STATE_CLOSED",
     "STATE_CONNECTING",
     "STATE_OPEN",
@@ -56,7 +56,7 @@ _NEEDED = (
     "wasClean",
 )
 # Likewise on Twisted's transport; without one of these, frames go through autobahn, and without a bound.
-_NEEDED_BELOW = (
+NEEDED_BELOW = (
     "TLS",
     "_tempDataBuffer",
     "_tempDataLen",
@@ -78,7 +78,7 @@ _CLOSE_SECONDS = 10  # for a client to take what was sent before the close, and 
 
 def _is_known(tcp: Any) -> bool:
     """Whether a transport of Twisted's has inside what is relied on here."""
-    if tcp is None or not all(hasattr(tcp, name) for name in _NEEDED_BELOW) or tcp.TLS:
+    if tcp is None or not all(hasattr(tcp, name) for name in NEEDED_BELOW) or tcp.TLS:
         return False
     return isinstance(tcp.dataBuffer, bytes) and callable(getattr(getattr(tcp, "socket", None), "send", None))
 
@@ -121,7 +121,7 @@ class DaphneTransport(FramingTransport):
         if not is_daphnes(send):
             return None
         protocol = send.args[0]  # type: ignore[attr-defined]
-        if not all(hasattr(protocol, name) for name in _NEEDED) or protocol.STATE_OPEN != _OPEN:
+        if not all(hasattr(protocol, name) for name in NEEDED) or protocol.STATE_OPEN != _OPEN:
             return None
         return cls(scope, receive, send, protocol)
 

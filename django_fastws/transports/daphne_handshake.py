@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 # What daphne and autobahn read until the connection is open, and never again.
-_HANDSHAKE = frozenset(
+HANDSHAKE = frozenset(
     {
         "_raw_query_string",
         "_wskey",
@@ -156,7 +156,7 @@ def accept_with_headers(protocol: Any, message: Message) -> bool:
 
 def forget_handshake(protocol: Any) -> None:
     """Let go of what daphne and autobahn keep of the handshake: 5 kB for as long as the connection is open."""
-    kept = {name: value for name, value in vars(protocol).items() if name not in _HANDSHAKE}
+    kept = {name: value for name, value in vars(protocol).items() if name not in HANDSHAKE}
     if hasattr(protocol.request, "path"):
         kept["request"] = _HandshakeRequest(protocol.request.path)
     protocol.__dict__ = kept  # a new dictionary, because one that has shrunk takes as much memory as before

@@ -22,7 +22,7 @@ __all__ = ["LegacyUvicornTransport", "UvicornTransport"]
 
 _PACKAGE = "uvicorn.protocols.websockets."
 # What the transports read or call; uvicorn's next release may change any of it.
-_NEEDED_BELOW = (
+NEEDED_BELOW = (
     "abort",
     "get_write_buffer_size",
     "is_closing",
@@ -68,7 +68,7 @@ class UvicornTransport(FramingTransport):
         if not type(protocol).__module__.startswith(_PACKAGE):
             return None
         tcp = getattr(protocol, "transport", None)
-        if not all(hasattr(tcp, name) for name in _NEEDED_BELOW):
+        if not all(hasattr(tcp, name) for name in NEEDED_BELOW):
             return None
         for kind in (UvicornTransport, LegacyUvicornTransport):
             if all(hasattr(protocol, name) for name in kind.needed):

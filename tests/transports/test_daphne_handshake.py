@@ -151,7 +151,7 @@ async def test_a_denial_may_have_no_length_and_come_in_pieces(kind):
 async def test_an_open_connection_has_nothing_left_of_its_handshake(kind):
     async with connected(kind) as connection:
         left = vars(connection.protocol)
-        assert left.keys() & daphne_handshake._HANDSHAKE == set()
+        assert left.keys() & daphne_handshake.HANDSHAKE == set()
         assert vars(connection.protocol) is left
         assert not hasattr(left["request"], "headers")
         assert left["request"].path == "/x"  # for the log
@@ -160,8 +160,8 @@ async def test_an_open_connection_has_nothing_left_of_its_handshake(kind):
 @on(*DAPHNE)
 async def test_what_is_let_go_of_is_there_before(kind):
     async with connected(kind, accepts=False) as connection:
-        known = {name for name in daphne_handshake._HANDSHAKE if hasattr(connection.protocol, name)}
-        assert known >= daphne_handshake._HANDSHAKE - {"is_open", "http_response_data"}
+        known = {name for name in daphne_handshake.HANDSHAKE if hasattr(connection.protocol, name)}
+        assert known >= daphne_handshake.HANDSHAKE - {"is_open", "http_response_data"}
 
 
 @on(*DAPHNE)

@@ -162,7 +162,7 @@ class Protocol:
 
 
 def daphne_member(receive: Any = None) -> tuple[Any, Transport]:
-    protocol = Protocol(daphne_module._NEEDED)
+    protocol = Protocol(daphne_module.NEEDED)
 
     async def handle_reply(protocol: Any, event: Any) -> None:
         await protocol.send(event)
@@ -510,7 +510,7 @@ async def test_an_idle_socket_holds_no_frames_of_middleware_and_no_backlog(kind,
         assert transport._outbox is None  # an empty one takes memory, which nothing else shows
         assert not transport.is_sending
         if kind.server == "daphne":
-            assert vars(transport._protocol).keys() & daphne_handshake._HANDSHAKE == set()
+            assert vars(transport._protocol).keys() & daphne_handshake.HANDSHAKE == set()
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def with_transport(name):
 PLAIN_KINDS = [kind for kind in KINDS if kind.loop == "asyncio" and not kind.tls]
 LEGACY, SANSIO, WSPROTO = (Kind(name) for name in ("websockets", "websockets-sansio", "wsproto"))
 NEEDED = [
-    *((DAPHNE[0], name) for name in daphne_module._NEEDED),
+    *((DAPHNE[0], name) for name in daphne_module.NEEDED),
     *((kind, name) for kind in (SANSIO, WSPROTO) for name in UvicornTransport.needed),
     *((LEGACY, name) for name in LegacyUvicornTransport.needed),
     *((kind, "transport") for kind in (SANSIO, WSPROTO, LEGACY)),
@@ -233,14 +233,14 @@ async def test_a_send_that_is_not_daphnes_has_the_plain_transport(kind):
         await delivers(connection, reason="")
 
 
-@pairs([(kind, name) for kind in (SANSIO, WSPROTO, LEGACY) for name in uvicorn_module._NEEDED_BELOW])
+@pairs([(kind, name) for kind in (SANSIO, WSPROTO, LEGACY) for name in uvicorn_module.NEEDED_BELOW])
 async def test_a_uvicorn_whose_transport_lacks_something_has_the_plain_transport(kind, name):
     async with connected(kind, alter=with_transport(name)) as connection:
         assert type(connection.transport) is ASGITransport
         await delivers(connection)
 
 
-@pairs([(kind, name) for kind in DAPHNE for name in (*daphne_module._NEEDED_BELOW, "socket")])
+@pairs([(kind, name) for kind in DAPHNE for name in (*daphne_module.NEEDED_BELOW, "socket")])
 async def test_a_daphne_on_another_twisted_writes_through_autobahn(kind, name):
     async with connected(kind, alter=with_transport(name)) as connection:
         assert type(connection.transport) is DaphneTransport
@@ -335,11 +335,11 @@ async def test_a_transport_uses_nothing_that_it_has_not_looked_for(kind, compres
     touched, below = set(), set()
     await use(kind, touched, below, socket_bytes=65_536, compression=compression)
     if kind.server == "daphne":
-        known = {*daphne_module._NEEDED, *OPTIONAL}
-        known_below = {*daphne_module._NEEDED_BELOW, "socket"}
+        known = {*daphne_module.NEEDED, *OPTIONAL}
+        known_below = {*daphne_module.NEEDED_BELOW, "socket"}
     else:
         known = {*UvicornTransport.needed, "transport"}
-        known_below = set(uvicorn_module._NEEDED_BELOW)
+        known_below = set(uvicorn_module.NEEDED_BELOW)
     if kind.server == "websockets":
         # It is asked whether it has what the others have, and at last, whether it has a handshake_complete.
         known |= {*LegacyUvicornTransport.needed}
