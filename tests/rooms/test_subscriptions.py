@@ -280,3 +280,45 @@ async def test_while_the_subscription_is_made_again_it_is_waited_for_but_not_for
     await group.wait(GROUP)  # it has been away for longer than that, and holds up nobody
     group.release(GROUP)
     await group.settled()
+
+
+async def test_a_kept_group_that_could_not_be_refreshed_is_retried(clients, monkeypatch, caplog):
+    clock = Clock()
+    monkeypatch.setattr(FakeClient, "refresh_seconds", 1000)
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    clients[0].fails["subscribe"] = [WebSocketConnectionError("away")] * 2
+    await clock.advance(1001)
+    assert not group.is_subscribed(GROUP)
+    for _ in range(3):
+        await clock.advance(31)
+    assert group.is_subscribed(GROUP)
+    assert clients[0].short == ["+fastws.c.test"] * 4
+    assert caplog.text.count("Not subscribed to disconnect()") == 1
+    assert caplog.text.count("Subscribed to disconnect() again") == 1
+    group.release(GROUP)
+    await group.settled()
+
+
+async def test_what_nobody_has_subscribed_to_is_given_back_and_waited_for_without_asking_the_layer(clients):
+    group = kept()
+    async with asyncio.timeout(1):
+        await group.unsubscribe(GROUP)
+        await group.wait(GROUP)
+        group.release(GROUP)
+        await group.settled()
+    assert (clients, group.is_open) == ([], False)
+
+
+async def test_a_mistake_in_giving_back_is_logged_with_its_traceback(clients, caplog):
+    group = kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    clients[0].fails["unsubscribe"] = [ValueError("on purpose")]
+    group.release(GROUP)
+    await group.settled()
+    assert clients[0].closed
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == ("ERROR", "Could not unsubscribe from disconnect()")
+    assert str(record.exc_info[1]) == "on purpose"
