@@ -10,7 +10,7 @@ from .. import metrics
 from .._core.close_codes import INTERNAL_ERROR
 from .._core.exception_groups import significant
 from .._core.urls import mask_secrets, mask_url
-from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException
+from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException, mistake_in
 from ..routing import OutboundRoute
 from ..tasks import is_being_cancelled
 from ..websocket import OutboundWebSocket, WebSocket
@@ -50,6 +50,7 @@ async def _call(
 ) -> tuple[Outcome, str, float | None]:
     """Call the handler, then close; returns the outcome, why where codes do not tell, and the delay it asked for."""
     outcome, why, retry_after = Outcome.RETURNED, "", None
+    failure: tuple[int, str] = INTERNAL_ERROR
     try:
         await route.handler(ws)
     except asyncio.CancelledError:
@@ -67,11 +68,12 @@ async def _call(
         elif not isinstance(error, ConnectionError):
             logger.error("%s() failed on %s", route.handler_name, mask_url(transport.url), exc_info=error)
             outcome, why = Outcome.HANDLER_FAILED, f"{type(error).__name__}: {error}"
+            failure = mistake_in(significant(error, ConnectionError, _is_peers_mistake)) or INTERNAL_ERROR
         elif transport.is_open or not isinstance(error, WebSocketDisconnect):
             # Of another connection that the handler uses, such as that of the channel layer.
             outcome, why = Outcome.LOST if transport.is_open else Outcome.RETURNED, f"{type(error).__name__}: {error}"
     if outcome not in (Outcome.RETURNED, Outcome.RECONNECT):
-        await ws.close(*INTERNAL_ERROR)
+        await ws.close(*failure)
     was_open = transport.is_open
     await ws.close()
     await transport.close(1000, "")  # in case that the handler gave up closing
@@ -85,3 +87,8 @@ async def _call(
 def _is_asked_for(error: BaseException) -> bool:
     """Whether an exception says itself how the connection is closed."""
     return isinstance(error, WebSocketException)
+
+
+def _is_peers_mistake(error: BaseException) -> bool:
+    """Whether the peer has sent what the handler does not take; that fails the route, as any error does."""
+    return mistake_in(error) is not None

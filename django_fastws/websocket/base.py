@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from .. import metrics
 from .._core.connection_state import ClientState, Closing
@@ -16,8 +16,11 @@ from ..rooms import ids
 from ..transports import Transport
 from ..types import Address
 from .one_end import OneEndMembers
+from .typed_messages import TypedMessages
 
 __all__ = ["WebSocket"]
+
+T = TypeVar("T")
 
 
 class WebSocket(OneEndMembers):
@@ -31,8 +34,9 @@ class WebSocket(OneEndMembers):
 
     Every ``send*`` raises ``WebSocketStateError`` before ``accept()``, ``WebSocketDisconnect`` once the connection is
     closed, and ``MessageTooBig`` over ``FASTWS_MAX_MESSAGE_BYTES``; every ``receive*`` likewise the first two. A
-    message of the wrong kind raises ``TypeError`` and bad JSON ``ValueError``; that message is gone, and the socket
-    stays usable. A handler that lets these out closes it with 1011 and says why, without a traceback.
+    message of the wrong kind raises ``TypeError``, bad JSON ``ValueError``, and what does not fit the type in
+    ``receive_as()`` ``InvalidMessage``; that message is gone, and the socket stays usable. A handler that lets these
+    out closes it with 1003, 1007 or 1008 and says why, without a traceback.
     """
 
     __slots__ = ("__weakref__", "_headers", "_id", "_state", "_tags", "_traffic", "_transport", "subprotocol")
@@ -148,6 +152,38 @@ class WebSocket(OneEndMembers):
     async def receive_json(self) -> Any:
         """Wait for the next message, text or binary, and decode it as JSON."""
         return loads(await self._receive("receive_json"), "receive_json")
+
+    @overload
+    async def receive_as(self, type_: type[T]) -> T: ...
+
+    @overload
+    async def receive_as(self, type_: Any) -> Any: ...
+
+    async def receive_as(self, type_: Any) -> Any:
+        """Wait for the next message, text or binary, and validate its JSON as a type, by pydantic.
+
+        Args:
+            type_: what pydantic takes: a model, a dataclass, a TypedDict, ``list[Model]``, a union with a
+                discriminator.
+        Raises:
+            InvalidMessage: (a ValueError) it is not JSON, or does not fit.
+        """
+        from ..validation import read_message  # only those who use it import pydantic
+
+        return read_message(type_, await self._receive("receive_as"), "receive_as")
+
+    @overload
+    def iter_as(self, type_: type[T]) -> TypedMessages[T]: ...
+
+    @overload
+    def iter_as(self, type_: Any) -> TypedMessages[Any]: ...
+
+    def iter_as(self, type_: Any) -> TypedMessages[Any]:
+        """Yield messages as ``receive_as()`` gives them, until the connection is closed, by either end and however.
+
+        One that does not fit raises ``InvalidMessage``, which ends an ``async for``; the next one goes on.
+        """
+        return TypedMessages(self, type_)
 
     recv = receive
     recv_str = receive_text
