@@ -5,6 +5,7 @@ from __future__ import annotations
 from .channel_layer import check_channel_layer, check_eviction
 from .declared_routes import check_access, check_outbound_routes, check_routes
 from .installation import check_asgi_application, check_installed_apps
+from .live_rooms import check_live_rooms
 from .registering import Check, all_checks
 from .setting_values import check_origins, check_settings
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_eviction",
     "check_installed_apps",
     "check_origins",
+    "check_live_rooms",
     "check_outbound_routes",
     "check_routes",
     "check_settings",

@@ -83,13 +83,17 @@ def check_outbound_routes() -> Iterator[CheckMessage]:
 
 @system_check
 def check_access() -> Iterator[CheckMessage]:
-    """E040: a route that asks for users where there are none. W041: a permission of an app that is not installed."""
-    for route in registry:
-        access, limits = route.admission.access, route.admission.limits
+    """E040: a route or a live room that asks for users where there are none.
+
+    W041: a permission of an app that is not installed.
+    """
+    guarded = [(route.place, route.admission.access, route.admission.limits) for route in registry]
+    guarded += [(room.place, room.access, room.limits) for app in registry.apps for room in app.rooms]
+    for place, access, limits in guarded:
         counts = limits.is_own(MAX_CONNECTIONS_PER_USER) and limits.get(MAX_CONNECTIONS_PER_USER) is not None
         if (access.login_required or access.names or counts) and not apps.is_installed("django.contrib.auth"):
             yield Error(
-                f"{route.place} asks who is logged in, and 'django.contrib.auth' is not in INSTALLED_APPS.",
+                f"{place} asks who is logged in, and 'django.contrib.auth' is not in INSTALLED_APPS.",
                 hint="Add 'django.contrib.auth' and 'django.contrib.sessions' to INSTALLED_APPS; or silence this if "
                 "middleware of your own sets the user.",
                 id="fastws.E040",
@@ -98,7 +102,7 @@ def check_access() -> Iterator[CheckMessage]:
         for name in access.names:
             if name.partition(".")[0] not in labels:
                 yield Warning(
-                    f"{route.place} asks for the permission {name!r}, and no installed app has that label.",
+                    f"{place} asks for the permission {name!r}, and no installed app has that label.",
                     hint=f"The labels are {', '.join(sorted(labels))}. Nobody but superusers has such a permission.",
                     id="fastws.W041",
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .conflicts import Conflict, conflicts
 from .declaration import RoomPermission, declare_room
 from .declared import find, live_rooms
 from .endpoint import live_routes
@@ -14,6 +15,7 @@ from .socket import LiveSocket
 __all__ = [
     "RELAYED",
     "RESERVED",
+    "Conflict",
     "Event",
     "EventHandler",
     "Hook",
@@ -21,6 +23,7 @@ __all__ = [
     "LiveSocket",
     "RoomPermission",
     "StateHook",
+    "conflicts",
     "declare_room",
     "find",
     "live_rooms",

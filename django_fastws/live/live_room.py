@@ -142,6 +142,7 @@ class LiveRoom:
 
         def decorate(function: Function) -> Function:
             around = _caller()
+            self._check_new(event)
             self.events[event] = EventHandler(
                 event, self.names, function=function, around=around, concurrent=concurrent, **options
             )
@@ -217,14 +218,17 @@ class LiveRoom:
     def _options(self, event: Any, rate: str | None, timeout: float | None) -> dict[str, Any]:
         label = f"{self!r}, event {event!r}"
         check_event_name(event, repr(self))
-        if (former := self.events.get(event)) is not None:
-            raise RouteError(f"{label}: it is declared already, by {former.place}")
+        self._check_new(event)
         if timeout is not None and not (_is_number(timeout) and 0 < timeout < float("inf")):
             raise RouteError(f"{label}: timeout={timeout!r} is neither a positive number of seconds nor None")
         try:
             return {"rate": None if rate is None else parse_rate(rate), "timeout": timeout}
         except (TypeError, ValueError) as error:
             raise RouteError(f"{label}: {error}") from None
+
+    def _check_new(self, event: str) -> None:
+        if (former := self.events.get(event)) is not None:
+            raise RouteError(f"{self!r}, event {event!r}: it is declared already, by {former.place}")
 
     def _check_first(self, former: Hook | None, call: str) -> None:
         if former is not None:

@@ -58,9 +58,9 @@ class Pattern:
         return tuple(self._params)
 
     @property
-    def converters(self) -> dict[str, Any]:
-        """Django's converters of the parameters, by name."""
-        return {name: param.converter for name, param in self._params.items()}
+    def regexes(self) -> dict[str, re.Pattern[str]]:
+        """What each parameter's converter matches, by name."""
+        return {name: param.regex for name, param in self._params.items()}
 
     @property
     def shape(self) -> str:

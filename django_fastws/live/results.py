@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
 from django.db.models import Manager, Model, QuerySet
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from ..encoding import json_bytes
 from ..exceptions import RouteError
+from ..validation import error_summary
 from .signature import EMPTY
 
 __all__ = ["ResultEncoder"]
 
-_ORM = (Model, QuerySet, Manager)
+_LAZY = (QuerySet, Manager)
+_ORM = (Model, *_LAZY)
 _REMEDY = (
     "return what is to be sent: a pydantic model (`Said.model_validate(message, from_attributes=True)`), a dict, or "
     "a list of such (`[... async for message in messages]`)"
@@ -24,6 +26,10 @@ _REMEDY = (
 
 class ResultEncoder:
     """Encoder of the results of one function.
+
+    They are validated as what is annotated and then written, so that a client gets nothing else: pydantic alone would
+    write an object of any class by the attributes that it happens to have. A model that reads attributes
+    (``from_attributes``) takes a model of Django's.
 
     Args:
         label: of the function, for the text of errors.
@@ -51,23 +57,25 @@ class ResultEncoder:
         Raises:
             TypeError: it has no JSON form, or is not of the type that is annotated.
         """
-        if isinstance(result, _ORM):
+        if isinstance(result, _LAZY):
             self._refuse(result)
         try:
             if self._adapter is None:
                 return json_bytes(result)
-            return self._adapter.dump_json(result, by_alias=True, warnings="error")
+            value = self._adapter.validate_python(result, by_alias=True, by_name=True)
+            return self._adapter.dump_json(value, by_alias=True, warnings="error")
         except (TypeError, ValueError) as error:
             if (found := _orm_in(result)) is not None:
                 self._refuse(found)
-            if self._adapter is None:
-                raise TypeError(f"{self._label}() has returned what has no JSON form: {error}") from error
-            raise TypeError(f"{self._label}() has returned what is not {_shown(self.type)}: {error}") from error
+            why = error_summary(error) if isinstance(error, ValidationError) else str(error)
+            wrong = "has no JSON form" if self._adapter is None else f"is not {_shown(self.type)}"
+            raise TypeError(f"{self._label}() has returned what {wrong}: {why}") from error
 
     def _refuse(self, found: Any) -> NoReturn:
-        kind = f"the {type(found).__name__} of Django" if not isinstance(found, Model) else "a model of Django's"
-        shown = f"{kind}, {type(found).__name__}" if isinstance(found, Model) else kind
-        raise TypeError(f"{self._label}() has returned {shown}: {_REMEDY}") from None
+        kind = "a model" if isinstance(found, Model) else "a queryset" if isinstance(found, QuerySet) else "a manager"
+        raise TypeError(
+            f"{self._label}() has returned {kind} of the database ({type(found).__name__}): {_REMEDY}"
+        ) from None
 
 
 def _types_in(annotation: Any) -> list[Any]:
@@ -91,4 +99,4 @@ def _orm_in(value: Any, depth: int = 8) -> Any:
 
 
 def _shown(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) if isinstance(annotation, type) else str(annotation)  # type: ignore[return-value]
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

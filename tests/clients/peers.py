@@ -94,6 +94,16 @@ def closing(*codes: int | None, reason: str = "", greet: bool = True) -> Behavio
     return behave
 
 
+def sending(message: str | bytes) -> Behaviour:
+    """Send one message and stay."""
+
+    async def behave(ws: ServerConnection, visit: Visit) -> None:
+        await ws.send(message)
+        await listen(ws, visit)
+
+    return behave
+
+
 class Peer:
     """A WebSocket server built on the library websockets.
 

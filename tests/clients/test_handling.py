@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from pydantic import BaseModel
 
 from django_fastws import Reconnect, RouteError, WebSocketDisconnect, WebSocketException
 from tests.clients.handlers import by_async_for, by_recv, once
 
 from .conftest import run, running
-from .peers import closing, shake_hands, soon
+from .peers import closing, sending, shake_hands, soon
 
 
 async def test_a_handler_that_returns_ends_its_route_and_a_warning_says_so(app, peer, log):
@@ -166,6 +167,58 @@ async def test_an_error_of_the_handler_fails_its_route_and_no_other(app, peer, l
     assert "Traceback" in log.text
     assert 'raise ValueError("no price")' in log.text
     assert log.starting("Route ") == ["Route broken has failed: 1011 internal error: ValueError: no price"]
+
+
+class Price(BaseModel):
+    price: int
+
+
+async def as_a_price(ws):
+    await ws.receive_as(Price)
+
+
+async def as_json(ws):
+    await ws.receive_json()
+
+
+async def as_bytes(ws):
+    await ws.receive_bytes()
+
+
+async def in_a_task(ws):
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(as_json(ws))
+
+
+@pytest.mark.parametrize(
+    ("handler", "sent", "end"),
+    [
+        (as_json, "{", (1007, "the message is not JSON")),
+        (in_a_task, "{", (1007, "the message is not JSON")),
+        (as_bytes, "text", (1003, "binary is expected")),
+        (as_a_price, "{}", (1008, "price: Field required")),
+    ],
+)
+async def test_what_the_peer_got_wrong_fails_the_route_and_is_told_to_the_peer(app, peer, log, handler, sent, end):
+    server = await peer(sending(sent))
+    app.ws(server.url, reconnect=True, max_retries=-1, name="feed")(handler)
+    assert not await run(app)
+    visit = await server.visits[0].ended()
+    assert (visit.close_code, visit.close_reason) == end
+    (line,) = log.starting("Route ")
+    assert line.startswith(f"Route feed has failed: {end[0]} {end[1]}: ")
+
+
+async def test_a_typed_message_of_a_peer(app, peer, log):
+    server = await peer(sending('{"price":7}'))
+    seen = []
+
+    @app.ws(server.url)
+    async def feed(ws):
+        seen.append(await ws.receive_as(Price))
+
+    assert await run(app)
+    assert seen == [Price(price=7)]
 
 
 async def test_an_error_after_the_peer_has_left_is_no_connection_error(app, peer, log):

@@ -215,6 +215,30 @@ async def test_messages_of_either_kind(example):
         assert await ws.receive_json() == {"kind": "text", "text": "not JSON"}
 
 
+async def test_typed_messages(example):
+    example("typed_messages")
+    async with connect("/orders") as ws:
+        await ws.send_json({"side": "buy"})
+        assert await ws.receive_json() == {"errors": {"count": ["Field required"]}}
+        await ws.send_json({"side": "buy", "count": 3})
+        assert await ws.receive_json() == {"done": "buy 3"}
+
+
+async def test_a_live_room(example):
+    module = example("live_room")
+    room, params = find("tickets/5")
+    assert (room, params) == (module.tickets, {"pk": 5})
+    ws, say, name = SimpleNamespace(user=SimpleNamespace(username="ada")), room.events["say"], room(pk=5)
+    async with name.listen() as events:
+        assert await say.call(ws, name, params, say.read({"text": "hi"})) == 1
+        assert (await anext(events)).data == {"who": "ada", "text": "hi"}
+    assert room.state_hook.encode(await room.state_hook.call(ws, name, params)) == b'[{"who":"ada","text":"hi"}]'
+    with pytest.raises(LiveError, match="at most 2000 characters"):
+        say.read({"text": "x" * 2001})
+    with pytest.raises(PermissionDenied):
+        await room.join_hook.call(ws, room(pk=0), {"pk": 0})
+
+
 async def test_the_test_client(example):
     example("receiving")
     await example("client").echoes()

@@ -1,21 +1,28 @@
-"""Command ``manage.py ws_routes``: every route as a table."""
+"""Command ``manage.py ws_routes``: every route and live room as a table."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from django_fastws.routing import OutboundRoute, Route, registry
 
+if TYPE_CHECKING:
+    from django_fastws.live import LiveRoom
+
 COLUMNS = ("direction", "path", "name", "handler", "module", "tags")
 
 
 class Command(BaseCommand):
-    """Command that lists the routes."""
+    """Command that lists the routes and the live rooms."""
 
-    help = "Lists every WebSocket route: direction, path or URL, name, handler, module and tags."
+    help = (
+        "Lists every WebSocket route and live room: direction, path, URL or pattern, name, handler, module and tags; "
+        "of a room its hooks, too, the events that it takes and those that it sends."
+    )
     # A list is wanted most when something is wrong with the routes.
     requires_system_checks = ()
 
@@ -24,6 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = [*map(_inbound, registry.routes), *map(_outbound, registry.outbound)]
+        rows += [row for app in registry.apps for room in app.rooms for row in _of_room(room)]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
         elif rows:
@@ -52,6 +60,33 @@ def _outbound(route: OutboundRoute) -> dict[str, Any]:
         "module": route.handler.__module__,
         "tags": list(route.tags),
     }
+
+
+def _of_room(room: LiveRoom) -> Iterator[dict[str, Any]]:
+    """Rows of a live room: itself, its hooks, the events of its members and those that it sends."""
+
+    def row(direction: str, name: str, handler: Any, module: str = "") -> dict[str, Any]:
+        return {
+            "direction": direction,
+            "path": room.pattern,
+            "name": name,
+            "handler": getattr(handler, "__qualname__", str(handler)),
+            "module": module or getattr(handler, "__module__", ""),
+            "tags": list(room.tags),
+        }
+
+    yield row("room", room.name, "", room.place.partition(" ")[0])
+    for direction, hook in (("join", room.join_hook), ("leave", room.leave_hook), ("state", room.state_hook)):
+        if hook is not None:
+            yield row(direction, "", hook.function)
+    for event in room.events.values():
+        yield row(
+            "relay" if event.is_relay else "event",
+            event.event,
+            event.payload_type if event.is_relay else event.function,
+        )
+    for sent in room.sends:
+        yield row("sends", sent.__fastws_event__, sent)
 
 
 def _inbound(route: Route) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.core.management import call_command
 
-from django_fastws import FastWS, RouteError
+from django_fastws import Event, FastWS, RouteError
 from django_fastws.routing.routes import Problem
 
 
@@ -46,6 +46,32 @@ def test_the_routes_as_a_table(some_routes):
     for title, cell in (("PATH", "/ws/chat"), ("NAME", "größe"), ("HANDLER", "chat  "), ("MODULE", "tests.")):
         assert lines[0].index(title) == lines[1].index(cell)
     assert all(line == line.rstrip() for line in lines)
+
+
+class Said(Event):
+    text: str
+
+
+async def say(ws, text: str): ...
+async def enter(ws): ...
+
+
+def test_live_rooms_are_behind_the_routes_with_their_hooks_and_events(routes):
+    room = FastWS(tags=["desk"]).room("tickets/{pk:int}", sends=[Said])
+    room.on("say")(say)
+    room.relay("typing", Said)
+    room.on_join(enter)
+    rows = json.loads(listed("--json")[0])
+    here = "tests.management.commands.test_ws_routes"
+    assert {(row["path"], row["module"], *row["tags"]) for row in rows} == {("tickets/{pk:int}", here, "desk")}
+    assert [(row["direction"], row["name"], row["handler"]) for row in rows] == [
+        ("room", "tickets", ""),
+        ("join", "", "enter"),
+        ("event", "say", "say"),
+        ("relay", "typing", "Said"),
+        ("sends", "said", "Said"),
+    ]
+    assert [line.split()[0] for line in listed()[0].splitlines()[1:]] == ["room", "join", "event", "relay", "sends"]
 
 
 def test_the_routes_as_json(some_routes):

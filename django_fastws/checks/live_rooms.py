@@ -1,0 +1,38 @@
+"""System checks of live rooms: patterns, names and where they are served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from django.core.checks import CheckMessage, Error
+
+from ..routing import registry
+from .registering import system_check
+
+__all__ = ["check_live_rooms"]
+
+
+@system_check
+def check_live_rooms() -> Iterator[CheckMessage]:
+    """E050: two patterns match one name. E051: two rooms of one name."""
+    if not any(app.rooms for app in registry.apps):
+        return  # and pydantic is not imported
+    from ..live import conflicts, live_rooms
+
+    for conflict in conflicts():
+        yield Error(
+            f"Two live rooms match {conflict.name!r}: {conflict.one.pattern!r} in {conflict.one.place} and "
+            f"{conflict.other.pattern!r} in {conflict.other.place}.",
+            hint="Begin one of the patterns with a word of its own, or name a narrower converter.",
+            id="fastws.E050",
+        )
+    named = sorted((room for room in live_rooms() if room.is_named), key=lambda room: room.name)
+    for name, group in groupby(named, key=lambda room: room.name):
+        places = [room.place for room in group]
+        if len(places) > 1:
+            yield Error(
+                f"Several live rooms are named {name!r}: {' and '.join(places)}.",
+                hint="Give each a name of its own.",
+                id="fastws.E051",
+            )

@@ -1,0 +1,111 @@
+"""Patterns of room names: what they match, and what they make of parameters."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from django.urls.converters import REGISTERED_CONVERTERS, get_converters, register_converter
+
+from django_fastws import RouteError
+from django_fastws.live.pattern import Pattern
+
+ID = "12345678-1234-5678-1234-567812345678"
+
+MATCHES = [
+    ("lobby", "lobby", {}),
+    ("lobby", "lobby2", None),
+    ("tickets/{pk:int}", "tickets/5", {"pk": 5}),
+    ("tickets/<int:pk>", "tickets/05", {"pk": 5}),
+    ("tickets/{pk:int}", "tickets/x", None),
+    ("tickets/{pk:int}", "tickets/5/", None),
+    ("tickets/{pk:int}", "/tickets/5", None),
+    ("tickets/{pk:int}", "tickets/٥", None),
+    ("{area}/{pk:int}", "größe/7", {"area": "größe", "pk": 7}),
+    ("{area}", "a/b", None),
+    ("{rest:path}", "a/b", {"rest": "a/b"}),
+    ("u/{id:uuid}", f"u/{ID}", {"id": UUID(ID)}),
+    ("a.c", "abc", None),
+    ("a.c", "a.c\n", None),
+]
+
+
+@pytest.mark.parametrize(("pattern", "name", "params"), MATCHES)
+def test_what_a_pattern_matches(pattern, name, params):
+    assert Pattern(pattern).match(name) == params
+
+
+FILLED = [
+    ("lobby", {}, "lobby"),
+    ("tickets/{pk:int}", {"pk": 5}, "tickets/5"),
+    ("tickets/{pk:int}", {"pk": "5"}, "tickets/5"),
+    ("{area}/{pk:int}", {"pk": 7, "area": "größe"}, "größe/7"),
+    ("u/{id:uuid}", {"id": UUID(ID)}, f"u/{ID}"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "params", "name"), FILLED)
+def test_the_name_for_parameters(pattern, params, name):
+    assert Pattern(pattern).fill(params) == name
+
+
+WRONG = [
+    ("lobby", {"pk": 5}, "no parameter 'pk'; it takes none"),
+    ("tickets/{pk:int}", {}, "needs the parameter 'pk'; it takes pk"),
+    ("tickets/{pk:int}", {"pk": 5, "x": 1}, "no parameter 'x'"),
+    ("tickets/{pk:int}", {"pk": "x"}, "pk='x' does not fit"),
+    ("tickets/{pk:int}", {"pk": -5}, "pk=-5 does not fit"),
+    ("tickets/{pk:int}", {"pk": True}, "pk=True does not fit"),
+    ("{slug}", {"slug": None}, "slug=None does not fit"),
+    ("{slug}", {"slug": "a/b"}, "slug='a/b' does not fit"),
+    ("{slug}", {"slug": ""}, "slug='' does not fit"),
+    ("{a}-{b}", {"a": "x", "b": "y-z"}, "read as other parameters"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "params", "text"), WRONG)
+def test_a_wrong_parameter_is_a_type_error_that_says_which(pattern, params, text):
+    with pytest.raises(TypeError, match=text):
+        Pattern(pattern).fill(params)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("", "a pattern is a str"),
+        (5, "a pattern is a str"),
+        ("/tickets", "no slash in front: write 'tickets'"),
+        ("{pk:nothing}", "no path converter is called 'nothing'"),
+        ("{pk", "stray '{'"),
+        ("{a}/{a}", "two parameters called 'a'"),
+    ],
+)
+def test_what_is_no_pattern_is_a_mistake(pattern, text):
+    with pytest.raises(RouteError, match=text):
+        Pattern(pattern)
+
+
+@pytest.fixture
+def even():
+    class Even:
+        regex = "[0-9]+"
+
+        def to_python(self, text):
+            if int(text) % 2:
+                raise ValueError
+            return int(text)
+
+        def to_url(self, value):
+            return str(value)
+
+    register_converter(Even, "even")
+    yield
+    del REGISTERED_CONVERTERS["even"]
+    get_converters.cache_clear()
+
+
+def test_a_converter_of_the_project_may_refuse(even):
+    pattern = Pattern("rows/{n:even}")
+    assert (pattern.match("rows/4"), pattern.match("rows/3")) == ({"n": 4}, None)
+    with pytest.raises(TypeError, match="n=3 does not fit"):
+        pattern.fill({"n": 3})
