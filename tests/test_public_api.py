@@ -220,6 +220,58 @@ def test_routes_are_declared_before_django_is_set_up_and_read_no_settings():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_pydantic_is_imported_by_who_declares_a_live_room_or_an_event_and_nobody_else():
+    done = run(
+        """
+        import sys
+        from django_fastws import FastWS, InvalidMessage, LiveError, Room, WebSocket, asgi, layer, testing
+        import django_fastws.routing
+
+        app = FastWS(prefix="/ws")
+
+        @app.websocket("/chat/{room}")
+        async def chat(ws: WebSocket, room: str) -> None: ...
+
+        from django.core.management import call_command
+        import django
+        django.setup()
+        call_command("check")
+        assert "pydantic" not in sys.modules
+
+        room = app.room("tickets/{pk:int}")
+        assert "pydantic" in sys.modules
+        from django_fastws import Event
+        """,
+        {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+    )
+    assert (done.returncode, "Error" in done.stderr) == (0, False), done.stderr
+
+
+def test_live_rooms_are_declared_before_django_is_set_up_and_read_no_settings():
+    done = run(
+        """
+        from django_fastws import Event, FastWS, Room
+
+        class Said(Event):
+            text: str
+
+        tickets = FastWS().room("tickets/{pk:int}", sends=[Said], rate="5/s", max_connections_per_user=1)
+
+        @tickets.on("say")
+        async def say(ws, room: Room, pk: int, text: str) -> list[Said]: ...
+
+        @tickets.state
+        async def state(ws, pk: int) -> list[Said]: ...
+
+        repr(tickets), tickets(pk=5), Said(text="x")
+        from django.conf import settings
+        assert not settings.configured
+        """,
+        UNSET,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_asgi_and_testing_import_before_django_is_set_up():
     done = run(
         """

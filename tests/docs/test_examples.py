@@ -12,18 +12,21 @@ import sys
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 from urllib.parse import quote
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.backends.db import SessionStore
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 
-from django_fastws import Room, WebSocketConnectionError, WebSocketStateError
+from django_fastws import LiveError, Room, WebSocketConnectionError, WebSocketStateError
 from django_fastws.asgi import get_asgi_application
+from django_fastws.live import find
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import HandshakeDenied, connect
 from tests.docs import examples
@@ -228,11 +231,11 @@ async def test_a_live_room(example):
     module = example("live_room")
     room, params = find("tickets/5")
     assert (room, params) == (module.tickets, {"pk": 5})
-    ws, say, name = SimpleNamespace(user=SimpleNamespace(username="ada")), room.events["say"], room(pk=5)
-    async with name.listen() as events:
-        assert await say.call(ws, name, params, say.read({"text": "hi"})) == 1
-        assert (await anext(events)).data == {"who": "ada", "text": "hi"}
-    assert room.state_hook.encode(await room.state_hook.call(ws, name, params)) == b'[{"who":"ada","text":"hi"}]'
+    ws, say, state = SimpleNamespace(user=SimpleNamespace(username="ada")), room.events["say"], room.state_hook
+    here = SimpleNamespace(abroadcast=AsyncMock())
+    assert await say.call(ws, here, params, say.read({"text": "hi"})) == 1
+    here.abroadcast.assert_awaited_once_with(module.Said(who="ada", text="hi"))
+    assert state.encode(await state.call(ws, room(pk=5), params)) == b'[{"who":"ada","text":"hi"}]'
     with pytest.raises(LiveError, match="at most 2000 characters"):
         say.read({"text": "x" * 2001})
     with pytest.raises(PermissionDenied):
