@@ -20,8 +20,6 @@ from django_fastws.routing.routes import Problem
 from tests.clients.peers import closing, echo, listen, silence, soon
 from tests.clients.web import Web
 
-pytestmark = pytest.mark.slow
-
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
 SELECTABLE = """
@@ -43,6 +41,7 @@ async def health(resp):
 """
 
 
+@pytest.mark.slow
 async def test_tag_and_route_select_what_runs(project, peer):
     server = await peer()
     project.consumers(SELECTABLE, URL=server.url)
@@ -53,6 +52,7 @@ async def test_tag_and_route_select_what_runs(project, peer):
     assert "opensesame" not in output
 
 
+@pytest.mark.slow
 async def test_the_exit_status_is_1_when_a_route_has_failed_and_the_others_go_on(project, peer):
     """And the ✔ of the log is no obstacle where the terminal knows only ASCII."""
     server = await peer(closing(None))
@@ -222,6 +222,7 @@ async def deaf(ws):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", STOPS)
 async def test_a_signal_stops_in_order(project, peer, raw_peer, signum):
     server, down, deaf = await peer(listen), await peer(), await raw_peer(silence)
@@ -255,6 +256,7 @@ async def test_a_signal_stops_in_order(project, peer, raw_peer, signum):
     assert "\x1b" not in command.output
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_at_once(project, peer):
     server = await peer()
     project.consumers(
@@ -279,6 +281,7 @@ async def test_a_second_signal_ends_at_once(project, peer):
     assert await command.ended() == -signal.SIGINT
 
 
+@pytest.mark.slow
 async def test_what_does_not_end_within_the_drain_time_is_left_behind(project, peer):
     """A handler that swallows its cancellation, a thread that is busy for an hour: systemd would have to kill it."""
     server = await peer()
@@ -311,6 +314,7 @@ async def test_what_does_not_end_within_the_drain_time_is_left_behind(project, p
     assert "Some code did not end within the drain time" in command.output
 
 
+@pytest.mark.slow
 async def test_sync_code_that_blocks_the_loop_does_not_keep_signals_away(project, peer):
     server = await peer()
     project.consumers(
@@ -335,6 +339,7 @@ async def test_sync_code_that_blocks_the_loop_does_not_keep_signals_away(project
 # Output
 
 
+@pytest.mark.slow
 async def test_the_projects_logging_wins(project, peer):
     server = await peer()
     project.settings(
@@ -412,6 +417,7 @@ def ticks(project):
     return read
 
 
+@pytest.mark.slow
 async def test_handlers_use_the_orm(project, ticks, peer):
     async with Web() as web:
         server = await peer(closing(None))
@@ -448,6 +454,7 @@ async def sync(ws):
     assert "ResourceWarning" not in output
 
 
+@pytest.mark.slow
 async def test_old_connections_of_the_database_are_closed_also_while_a_thread_is_busy(project, ticks, peer):
     server = await peer(echo)
     project.settings(
@@ -515,6 +522,7 @@ def rewrites(write):
     return rewrite
 
 
+@pytest.mark.slow
 async def test_reload_starts_anew_on_a_change_and_peers_see_1001(project, peer):
     server = await peer(listen)
 
