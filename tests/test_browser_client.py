@@ -22,7 +22,7 @@ STATIC = CLIENT.parent
 
 
 def test_there_are_tests_in_javascript():
-    assert TESTS
+    assert len(TESTS) > 2
 
 
 @pytest.mark.node

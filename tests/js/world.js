@@ -2,7 +2,7 @@
  * What the client sees of its surroundings, under the control of a test: clock, chance, page and sockets.
  */
 
-import { after, beforeEach } from "node:test";
+import { after, afterEach, beforeEach } from "node:test";
 
 import { connect } from "../../django_fastws/static/django_fastws/fastws.js";
 
@@ -106,11 +106,12 @@ class World {
     const end = this.now + ms;
     for (;;) {
       await this.settle();
-      const due = [...this.#timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
-      if (!due) break;
-      this.now = Math.max(this.now, due[1].at);
-      this.#timers.delete(due[0]);
-      due[1].fn();
+      const next = Math.min(...[...this.#timers.values()].map(({ at }) => at));
+      if (!(next <= end)) break;
+      this.now = Math.max(this.now, next);
+      for (const [timer, { fn, at }] of this.#timers) {
+        if (at <= this.now && this.#timers.delete(timer)) fn();
+      }
     }
     this.now = end;
   }
@@ -148,6 +149,7 @@ export function useWorld() {
     world = new World();
     world.install();
   });
+  afterEach(() => new Promise((resolve) => setImmediate(resolve))); // a rejection that nobody takes is this test's
   after(() => {
     Date.now = real.now;
     Math.random = real.random;
@@ -185,6 +187,11 @@ export function listen(room, ...events) {
   const heard = [];
   for (const event of events) room.on(event, (detail) => heard.push([event, detail]));
   return heard;
+}
+
+/** A promise whose end is of no interest. */
+export function ignored(promise) {
+  promise.catch(() => {});
 }
 
 /** How a promise stands: "pending", its value, or its error's code. */
