@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
+from ..conf import conf
 from ..routing import registry
 from .registering import system_check
 
@@ -15,11 +16,18 @@ __all__ = ["check_live_rooms"]
 
 @system_check
 def check_live_rooms() -> Iterator[CheckMessage]:
-    """E050: two patterns match one name. E051: two rooms of one name."""
+    """E050: two patterns match one name. E051: two rooms of one name. W052: no path to them."""
     if not any(app.rooms for app in registry.apps):
         return  # and pydantic is not imported
     from ..live import conflicts, live_rooms
 
+    if conf.live_path is None:
+        yield Warning(
+            f"Live rooms are declared, as {live_rooms()[0].pattern!r} in {live_rooms()[0].place}, and no client can "
+            "join them: FASTWS_LIVE_PATH is None.",
+            hint="Leave FASTWS_LIVE_PATH out, or set it to a path such as '/ws/live'.",
+            id="fastws.W052",
+        )
     for conflict in conflicts():
         yield Error(
             f"Two live rooms match {conflict.name!r}: {conflict.one.pattern!r} in {conflict.one.place} and "

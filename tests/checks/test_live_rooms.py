@@ -41,6 +41,24 @@ def test_names_that_are_not_given_may_be_shared():
     assert found() == {}
 
 
+def test_rooms_that_no_client_can_join():
+    assert found(FASTWS_LIVE_PATH=None) == {}
+    FastWS().room("tickets/{pk:int}")
+    assert list(found(FASTWS_LIVE_PATH=None)) == ["fastws.W052"]
+    assert found(FASTWS_LIVE_PATH="/live") == {}
+
+
+def test_a_route_on_the_path_of_live_sockets():
+    app = FastWS()
+    app.room("tickets/{pk:int}")
+
+    @app.websocket("/ws/live")
+    async def live(ws): ...
+
+    message = found()["fastws.E010"]
+    assert "FASTWS_LIVE_PATH" in message.msg
+
+
 @pytest.mark.parametrize(
     ("options", "id_"),
     [({"login_required": True}, "fastws.E040"), ({"max_connections_per_user": 1}, "fastws.E040"), ({}, None)],
