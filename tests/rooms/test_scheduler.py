@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from django_fastws import Room
 from django_fastws._core import pacing
 from django_fastws._core.envelope import Envelope
@@ -48,6 +50,23 @@ async def test_messages_without_bytes_are_bounded_too(hub, clients, monkeypatch)
     await settle()
     assert clients[0].short == ["+lobby", "hold", "resume"]
     assert member.got == 12 * [""]
+
+
+@pytest.mark.parametrize(
+    ("bound", "texts"), [("_MOST_BYTES", ["123456"]), ("_MOST_BROADCASTS", [""] * 6)], ids=["bytes", "broadcasts"]
+)
+async def test_a_link_that_is_held_is_resumed_at_half_of_the_bound(
+    hub, clients, step_by_step, monkeypatch, bound, texts
+):
+    monkeypatch.setattr(scheduler, bound, 10)
+    for name in ("one", "two"):
+        await hub.join(Member(), name)
+        deliver(hub, name, *texts)
+    held = []
+    for _ in range(3):
+        held.append(clients[0].short[-1])
+        hub._scheduler._send()  # one room's turn
+    assert held == ["hold", "hold", "resume"]
 
 
 async def test_a_link_that_is_held_is_resumed_when_the_last_member_leaves(hub, clients, monkeypatch):
