@@ -59,34 +59,38 @@ class Payload:
     Args:
         data: ``str`` for a text message, ``bytes`` for a binary one, or, with ``is_text``, a text message's UTF-8.
         is_text: whether ``bytes`` are the UTF-8 of a text message.
+
+    Attributes:
+        binary: whether it is a binary message.
+        known_text: the text of a text message, if it was not made of bytes that are still to be decoded; else None.
     """
 
-    __slots__ = ("_frame", "_raw", "_text", "binary")
+    __slots__ = ("_frame", "_raw", "binary", "known_text")
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         # One is made for each message: nothing is assigned twice.
         self._frame: bytes | None = None
-        self._text: str | None
+        self.known_text: str | None
         self._raw: bytes | None
         if isinstance(data, str):
-            self._text, self._raw, self.binary = data, None, False
+            self.known_text, self._raw, self.binary = data, None, False
         else:
-            self._text, self._raw, self.binary = None, data, not is_text
+            self.known_text, self._raw, self.binary = None, data, not is_text
 
     @property
     def raw(self) -> bytes:
         """Data of the frame: the bytes, or the text in UTF-8."""
         raw = self._raw
         if raw is None:
-            raw = self._raw = (self._text or "").encode()
+            raw = self._raw = (self.known_text or "").encode()
         return raw
 
     @property
     def text(self) -> str:
         """The text of a text message."""
-        text = self._text
+        text = self.known_text
         if text is None:
-            text = self._text = (self._raw or b"").decode()
+            text = self.known_text = (self._raw or b"").decode()
         return text
 
     @property

@@ -11,18 +11,18 @@ _LONGEST = 64  # characters of a sender's name, four times as many as ours have:
 
 
 class Sender:
-    """Source of sequence numbers: one connection, under a name that no other has."""
+    """Sender of numbered envelopes: one connection.
 
-    __slots__ = ("_last", "_name")
+    Attributes:
+        name: that no other has.
+        last: the number of its last envelope; the next one has one more.
+    """
 
-    def __init__(self) -> None:
-        self._name = uuid.uuid4().hex[:16]
-        self._last = 0
+    __slots__ = ("last", "name")
 
-    def next(self) -> tuple[str, str]:
-        """The sender's name, and one more than the last number."""
-        self._last += 1
-        return self._name, str(self._last)
+    def __init__(self, name: str = "", last: int = 0) -> None:
+        self.name = name or uuid.uuid4().hex[:16]
+        self.last = last
 
 
 class Sequences:

@@ -23,6 +23,8 @@ __all__ = ["Room"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
+_make_envelope = Envelope.broadcast  # bound once, not for each broadcast
+
 
 class Room:
     """A handle on a room, by its name. It costs nothing and holds nothing: the members are those who joined.
@@ -172,7 +174,7 @@ class Room:
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))
         if is_json and event is None:
             event = getattr(data, "__fastws_event__", None)
-        return Envelope.broadcast(
+        return _make_envelope(
             self._group, encode(data), _member_id(exclude), is_json=is_json, event=event, is_volatile=is_volatile
         )
 

@@ -14,11 +14,15 @@ def take(sequences, messages):
 
 
 def test_what_is_sent_again_is_passed_over():
-    sender, other, sequences = Sender(), Sender(), Sequences()
-    sent = [sender.next() for _ in range(12)]
+    sequences = Sequences()
+    sent = [("ada", str(number)) for number in range(1, 13)]
     assert take(sequences, sent[:10]) == list(range(10))
     assert take(sequences, sent[8:] + sent) == [2, 3]
-    assert take(sequences, [other.next()]) == [0]
+    assert take(sequences, [("bob", "1")]) == [0]
+
+
+def test_no_two_senders_have_one_name():
+    assert len({Sender().name for _ in range(100)}) == 100
 
 
 def test_what_has_no_number_passes():

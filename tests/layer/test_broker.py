@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from typing import Any
 
@@ -137,7 +138,7 @@ async def test_what_a_thread_publishes_arrives_in_its_order_and_as_it_was(broker
     async with asyncio.timeout(LIMIT):
         while len(envelopes) < len(sent):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-    plain = [envelope._replace(sender=None, number=None) for envelope in envelopes]
+    plain = [dataclasses.replace(envelope, sender=None, number=None) for envelope in envelopes]
     assert plain[:12] == sent[:12]
     assert [envelope.fields for envelope in plain[12:]] == [envelope.fields for envelope in sent[12:]]
     await client.unsubscribe(group)

@@ -78,7 +78,7 @@ class BlockingPublisher:
         except IndexError:
             connection = _BlockingConnection(self._pool(shard), self._servers[shard])
         try:
-            data = publish_command(channel.encode(), serialize(envelope.encode(*connection.sender.next())))
+            data = publish_command(channel.encode(), serialize(envelope.encode(connection.sender)))
             reply = self._send(connection, data)
         finally:
             if connection.is_open and len(idle) < self._MOST_IDLE:

@@ -60,7 +60,7 @@ class RedisShard:
         if publisher.may_be_full:
             await publisher.wait_for_space()
         # From here to the queue nobody else has a turn, so the numbers are in order there.
-        data = serialize(envelope.encode(*self._sender.next()))
+        data = serialize(envelope.encode(self._sender))
         await publisher.send(publish_command(channel.encode(), data))
 
     async def check(self) -> None:

@@ -57,7 +57,11 @@ GARBAGE = st.one_of(
 @settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(GARBAGE, max_size=8))
 @example(
-    [b"\x91" * 2000, b"\xdd\xff\xff\xff\xff", msgpack.packb(Envelope(BROADCAST, "a", "hi").encode("x", "9" * 5000))]
+    [
+        b"\x91" * 2000,
+        b"\xdd\xff\xff\xff\xff",
+        msgpack.packb(Envelope(BROADCAST, "a", "hi").encode() | {"by": "x", "nr": "9" * 5000}),
+    ]
 )
 async def test_whatever_bytes_come_are_said_once_and_stand_in_nobodys_way(caplog, garbage):
     caplog.clear()
