@@ -27,18 +27,18 @@ Post = Callable[[Payload | Batch], bool | None]
 """Sends to one member without waiting; True if that is left to a task, which was started for it."""
 
 
-def take_batch(waiting: list[Broadcast]) -> list[Broadcast]:
-    """Remove a batch from the front: at least one."""
+def take_batch(waiting: list[Broadcast]) -> tuple[list[Broadcast], int]:
+    """Remove a batch from the front: at least one. Returns it, and the bytes of its messages."""
     size = 0
     for count, (payload, _) in enumerate(waiting):
-        size += len(payload)
+        size += (added := len(payload.raw))
         if (size > BATCH_BYTES and count) or count == BATCH_MESSAGES:
             taken = waiting[:count]
             del waiting[:count]
-            return taken
+            return taken, size - added
     taken = waiting[:]
     waiting.clear()
-    return taken
+    return taken, size
 
 
 class FanOut:
@@ -51,10 +51,11 @@ class FanOut:
         members: of the room, each with an ``id``, and how to send to it.
         find: the one that has an id, whether it is a member or not; None looks through the members. With it, an id
             that no member has costs next to nothing, however many members there are.
+        size: of the messages, in bytes.
 
     Attributes:
         count: of the broadcasts that are batched in it.
-        size: of their messages, in bytes.
+        size: as above.
         deliveries: how many messages it comes to, over all members.
         delivered_bytes: of their frames; what a member is excluded from is counted, too.
         started: how many tasks the last slice has started.
@@ -82,6 +83,7 @@ class FanOut:
         broadcasts: Sequence[Broadcast],
         members: Mapping[Any, Post],
         find: Callable[[str], Any] | None = None,
+        size: int = 0,
     ) -> None:
         payloads = [payload for payload, _ in broadcasts]
         self._batch: Payload | Batch = payloads[0] if len(payloads) == 1 else Batch(payloads)
@@ -94,7 +96,7 @@ class FanOut:
         frame_bytes, self.count = len(self._batch.frame), len(payloads)
         most = min(_STEP_BYTES // max(1, frame_bytes), _STEP_MESSAGES // len(payloads))
         self._step = max(1, min(_STEP, most))
-        self.size = sum([len(payload) for payload in payloads])
+        self.size = size
         self.delivered_bytes = len(members) * frame_bytes
         self.deliveries = len(members) * len(payloads)
         if excluded:
@@ -110,7 +112,8 @@ class FanOut:
         is_over: Callable[[], bool],
     ) -> FanOut:
         """Make a fan-out of a batch of what has arrived, which is removed there, and post its first slice."""
-        fan_out = cls(take_batch(arrived), members, find)
+        broadcasts, size = take_batch(arrived)
+        fan_out = cls(broadcasts, members, find, size)
         fan_out.run(members, is_over)
         return fan_out
 

@@ -98,7 +98,7 @@ class LocalBroker(Broker):
 
     def add(self, group: str, client: LocalBrokerClient, loop: asyncio.AbstractEventLoop) -> None:
         """Deliver a group to a client of a loop, from now on."""
-        self.expect_members()
+        self._expects_members = True
         with self._lock:
             self._clients.setdefault(group, {})[client] = loop
 

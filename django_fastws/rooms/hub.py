@@ -45,18 +45,21 @@ class Hub:
         Raises:
             WebSocketConnectionError: the layer cannot be reached; the member is not in the room.
         """
-        group, join = group_name(name), object()
+        group = group_name(name)
         room = self._room_for(member, group, name)
-        is_new = member not in room.members
-        room.add(member, join)
-        try:
-            await self._subscriptions.subscribe(group)
-        except BaseException:
-            room.has_not_joined(member, join)
-            if self._is_over(room):
-                self._subscriptions.release(group)
-            raise
-        room.has_joined(member, join)
+        if self._subscriptions.is_ready(group):
+            is_new = room.add(member)
+        else:
+            join = object()
+            is_new = room.add(member, join)
+            try:
+                await self._subscriptions.subscribe(group)
+            except BaseException:
+                room.has_not_joined(member, join)
+                if self._is_over(room):
+                    self._subscriptions.release(group)
+                raise
+            room.has_joined(member, join)
         if is_new:
             metrics.joins.add()
 
@@ -89,7 +92,7 @@ class Hub:
         room = self._find(member, group_name(name))
         if room is not None and member in room.members:
             room.remove(member)
-            if self._is_over(room):
+            if not room.members and self._is_over(room):
                 try:
                     await self._subscriptions.unsubscribe(room.group)
                 except WebSocketConnectionError as error:
@@ -101,7 +104,7 @@ class Hub:
             room = self._find(member, group_name(name))
             if room is not None:
                 room.remove(member)
-                if self._is_over(room):
+                if not room.members and self._is_over(room):
                     self._subscriptions.release(room.group)
 
     def _is_over(self, room: LocalRoom) -> bool:

@@ -79,15 +79,21 @@ class LocalRoom:
         #: Whether the scheduler has it.
         self.is_due = False
 
-    def add(self, member: Member, join: object) -> None:
-        """Add a member, under a name for this join."""
-        if member not in self.members:
+    def add(self, member: Member, join: object | None = None) -> bool:
+        """Add a member, under a name for this join, or for good; returns whether it is new."""
+        members = self.members
+        if member not in members:
             find = getattr(member, "_find", None)
-            self.find = find if not self.members or find == self.find else None
-            self.members[member] = member.post
-            self.joining[member] = {join}
+            self.find = find if not members or find == self.find else None
+            members[member] = member.post
+            if join is not None:
+                self.joining[member] = {join}
+            return True
+        if join is None:
+            self.joining.pop(member, None)
         elif member in self.joining:
             self.joining[member].add(join)
+        return False
 
     def repost(self, member: Member) -> None:
         """Ask a member for its ``post`` again, if it is in the room."""

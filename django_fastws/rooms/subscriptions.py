@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 from .._core.backoff import delays
 from ..exceptions import WebSocketConnectionError
@@ -124,8 +125,18 @@ class Subscriptions:
 
     # At once
 
-    async def subscribe(self, group: str) -> None:
-        """Subscribe; returns when nothing that is published from now on is missed.
+    def is_ready(self, group: str) -> bool:
+        """Whether ``subscribe()`` has nothing to do, nor to wait for. It is asked for every join."""
+        subscription = self._groups.get(group)
+        return (
+            subscription is not None
+            and subscription.is_wanted
+            and not subscription.lock.locked()
+            and self._stands(subscription)
+        )
+
+    def subscribe(self, group: str) -> Coroutine[Any, Any, None]:
+        """Subscribe; when awaited, returns when nothing that is published from now on is missed.
 
         A caller which finds that nobody wants the group, because this has failed or was cancelled, calls
         ``release()``: the layer may have the subscription all the same.
@@ -133,9 +144,7 @@ class Subscriptions:
         Raises:
             WebSocketConnectionError: the layer cannot be reached.
         """
-        subscription = self._wanted(group)
-        if subscription.lock.locked() or not self._stands(subscription):
-            await self._settle(subscription)
+        return self._settle(self._wanted(group))  # not awaited here: one coroutine less for each room
 
     async def unsubscribe(self, group: str) -> None:
         """Unsubscribe; returns when the layer has confirmed it. A call that is cancelled goes on in the background.
@@ -211,14 +220,16 @@ class Subscriptions:
 
     async def _settle(self, subscription: _Subscription) -> None:
         """Make what the layer has agree with what is wanted."""
+        await subscription.lock.acquire()  # not by `async with`, which takes two coroutines more for each room
         try:
-            async with subscription.lock:
-                if subscription.is_wanted:
-                    await self._make(subscription)
-                if not subscription.is_wanted:
-                    await self._give_back(subscription)
+            if subscription.is_wanted:
+                await self._make(subscription)
+            if not subscription.is_wanted:
+                await self._give_back(subscription)
         finally:
-            await self._close_if_idle()
+            subscription.lock.release()
+            if not self._groups:
+                await self._close_if_idle()
 
     async def _make(self, subscription: _Subscription) -> None:
         if self._client is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import QueryDict, parse_cookie
 
+from .. import metrics
 from .._core.headers import HANDSHAKE_HEADERS, encode_headers
 from .._core.messages import Batch, Payload
 from .._core.query import parse_query
@@ -38,7 +39,7 @@ class InboundWebSocket(WebSocket):
     def __init__(
         self, transport: InboundTransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
     ) -> None:
-        super().__init__(transport, tags=tags)
+        super().__init__(transport, metrics.traffic(transport.name), tags=tags)
         self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
         self._query: QueryDict | None = None
         self._rooms: set[str] | tuple[()] = ()
@@ -70,7 +71,7 @@ class InboundWebSocket(WebSocket):
     # Rooms
 
     async def join(self, room: str | Room) -> None:
-        name = _room(room).name
+        name = room if isinstance(room, str) else _room(room).name
         self._state.send("join")
         rooms = self._rooms = self._rooms or set()
         rooms.add(name)
@@ -82,7 +83,7 @@ class InboundWebSocket(WebSocket):
             raise
 
     async def leave(self, room: str | Room) -> None:
-        name = _room(room).name
+        name = room if isinstance(room, str) else _room(room).name
         if self._rooms and name in self._rooms:
             self._rooms.discard(name)
             await current_hub().leave(self, name)

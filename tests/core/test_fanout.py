@@ -65,7 +65,7 @@ def always():
 def test_what_is_taken_to_be_joined(sizes, taken):
     broadcasts = [(Payload("x" * size), None) for size in sizes]
     waiting = broadcasts[:]
-    assert take_batch(waiting) == broadcasts[:taken]
+    assert take_batch(waiting) == (broadcasts[:taken], sum(sizes[:taken]))
     assert waiting == broadcasts[taken:]
 
 
@@ -74,7 +74,7 @@ def test_taking_again_and_again_takes_everything_in_order_and_as_little_often_as
     broadcasts = [(Payload(b"x" * size), None) for size in sizes]
     waiting, parts = broadcasts[:], []
     while waiting:
-        parts.append(take_batch(waiting))
+        parts.append(take_batch(waiting)[0])
     assert [broadcast for part in parts for broadcast in part] == broadcasts
     for part in parts:
         assert len(part) == 1 or sum(len(payload) for payload, _ in part) <= BATCH_BYTES
