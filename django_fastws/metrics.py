@@ -8,7 +8,7 @@ join, handshake or connection, and never for each message or for each member of 
 kept by each thread for itself, without a lock: messages in ``Traffic``, one addition for each; fan-outs by
 ``count_fan_out()``, once for however many members and messages.
 
-Threads: all of it may be called from any thread; a ``Traffic`` belongs to the thread that asked for it.
+Threads: all of it may be called from any thread; a ``Traffic`` belongs to the thread whose connections count in it.
 Forks: a child begins with zeros.
 """
 
@@ -31,6 +31,7 @@ __all__ = [
     "Labels",
     "Metric",
     "Traffic",
+    "add_route",
     "broadcast_drops",
     "broadcasts",
     "bytes_received",
@@ -42,6 +43,7 @@ __all__ = [
     "deliveries",
     "denials",
     "all_metrics",
+    "end_route",
     "fan_out_seconds",
     "forced_closes",
     "joins",
@@ -76,8 +78,9 @@ def row(metric: M) -> M:
 
 
 class Traffic:
-    """Messages and bytes of the connections that share their labels and their thread: plain ints, no lock.
+    """Messages and bytes of connections of one thread: plain ints, no lock.
 
+    It is that of all connections which share their labels, or one route's own, for who wants to know of that route.
     A connection asks for it once, and adds to it with every message: ``traffic.messages_received += 1``.
     """
 
@@ -93,6 +96,9 @@ class Traffic:
 
 # By thread, for an addition is not atomic. A thread that has ended gives its number, and these with it, to another.
 _traffics: dict[tuple[int, Labels], Traffic] = {}
+#: The traffic of each route that has its own.
+_routes: dict[Traffic, str] = {}
+_lock = threading.RLock()
 
 
 def traffic(transport: str) -> Traffic:
@@ -102,6 +108,20 @@ def traffic(transport: str) -> Traffic:
     if found is None:
         found = _traffics[key] = Traffic()
     return found
+
+
+def add_route(mine: Traffic, transport: str) -> None:
+    """Count a route's own traffic with that of its transport, until ``end_route()``."""
+    with _lock:
+        _routes[mine] = transport
+
+
+def end_route(mine: Traffic) -> None:
+    """Keep what a route's own traffic came to, and let go of it; in the thread of its connections."""
+    with _lock:  # so that nobody counts it twice, or not at all
+        every = traffic(_routes.pop(mine))
+        for name in Traffic.__slots__:
+            setattr(every, name, getattr(every, name) + getattr(mine, name))
 
 
 class _FanOuts:
@@ -167,8 +187,12 @@ class _TrafficCounter(Counter):
     @property
     def values(self) -> Mapping[Labels, float]:
         found = dict(super().values)
-        for (_, labels), counted in list(_traffics.items()):
-            if value := getattr(counted, self.name):
+        with _lock:
+            every = [(labels, one) for (_, labels), one in list(_traffics.items())]
+            every += [((transport,), one) for one, transport in _routes.items()]
+            values = [(labels, getattr(one, self.name)) for labels, one in every]
+        for labels, value in values:
+            if value:
                 found[labels] = found.get(labels, 0) + value
         return MappingProxyType(found)
 
@@ -180,9 +204,11 @@ def all_metrics() -> list[Metric]:
 
 def reset() -> None:
     """Begin with zeros: what a forked child does, and a test may."""
-    every: list[Traffic | _FanOuts] = [*_traffics.values(), *_fan_outs.values()]
-    for counted in every:  # connections and loops have them still
-        counted.reset()
+    global _lock
+    _lock = threading.RLock()  # another thread may have held the parent's
+    every: list[Traffic | _FanOuts] = [*_traffics.values(), *_routes, *_fan_outs.values()]
+    for one in every:  # connections and loops have them still
+        one.reset()
     for metric in all_metrics():
         metric.reset()
 

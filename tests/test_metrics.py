@@ -66,6 +66,22 @@ def test_traffic_belongs_to_a_thread_and_is_summed_over_all():
     assert metrics.messages_sent.values == {}
 
 
+def test_a_routes_own_traffic_is_part_of_the_whole_while_it_runs_and_afterwards():
+    mine, other = Traffic(), Traffic()
+    for one, count in ((mine, 3), (other, 2)):
+        metrics.add_route(one, "outbound")
+        one.messages_received += count
+    traffic("outbound").messages_received += 1
+    assert metrics.messages_received.values == {("outbound",): 6}
+    metrics.end_route(mine)
+    assert metrics.messages_received.values == {("outbound",): 6}
+    metrics.reset()
+    other.messages_received += 1
+    assert metrics.messages_received.values == {("outbound",): 1}
+    metrics.end_route(other)
+    assert (mine.messages_received, metrics.messages_received.total) == (3, 1)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
 def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
@@ -80,7 +96,7 @@ def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     holds, is_over = threading.Event(), threading.Event()
 
     def hold():
-        with metrics.joins._lock:
+        with metrics.users._lock, metrics._lock:
             holds.set()
             is_over.wait(10)
 
@@ -90,8 +106,8 @@ def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     pid = os.fork()
     if not pid:
         was = totals()
-        metrics.joins.add()  # would wait without end for the thread, which is not in this process
-        os._exit(0 if was == (0, 0, 0) and metrics.joins.total == 1 else 1)
+        metrics.users.add(1)  # would wait without end for the thread, which is not in this process
+        os._exit(0 if was == (0, 0, 0) and metrics.users.value == 1 else 1)
     is_over.set()
     holder.join()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

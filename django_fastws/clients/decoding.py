@@ -226,10 +226,10 @@ class DecodingTransport(WebsocketsTransport):
 
     def try_receive(self) -> str | bytes | None:
         connection = self.connection
-        if not connection.messages or (self._guard is not None and not self._is_allowed()):
+        messages = connection.messages
+        if not messages or (self._guard is not None and not self._is_allowed()):
             return None
-        self.messages_in += 1
-        return connection.take()
+        return connection.take() if connection.is_paused else messages.popleft()
 
     async def receive_data(self) -> str | bytes:
         connection = self.connection
@@ -239,15 +239,11 @@ class DecodingTransport(WebsocketsTransport):
                 raise WebSocketDisconnect(*self.status())
             await connection.arrival()
             self._check()
-        self.messages_in += 1
         return connection.take()
 
     def try_send(self, payload: Payload) -> bool:
         self._check()
-        if self.is_turn_over() or not self.connection.send_now(payload):
-            return False
-        self.messages_out += 1
-        return True
+        return not self.is_turn_over() and self.connection.send_now(payload)
 
     @contextmanager
     def _discarding(self) -> Iterator[None]:

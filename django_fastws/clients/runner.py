@@ -45,6 +45,7 @@ class Runner:
         connected_at: when the present connection was opened, in seconds since the epoch; None without one.
         last_error: how the last connection that was not wanted to end did end.
         failed: it has failed for good.
+        traffic: messages and bytes over all connections.
     """
 
     def __init__(self, route: OutboundRoute, threads: Threads, lease: Lease | None = None) -> None:
@@ -55,27 +56,16 @@ class Runner:
         self.connected_at: float | None = None
         self.last_error = ""
         self.failed = False
+        self.traffic = metrics.Traffic()
         self._threads = threads
         self._lease = lease
         self._connector = Connector(route)
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
-        self._transport: WebsocketsTransport | None = None
-        self._counted_in = 0
-        self._counted_out = 0
-
-    @property
-    def messages_in(self) -> int:
-        """Messages received over all connections."""
-        return self._counted_in + (self._transport.messages_in if self._transport else 0)
-
-    @property
-    def messages_out(self) -> int:
-        """Messages sent over all connections."""
-        return self._counted_out + (self._transport.messages_out if self._transport else 0)
 
     async def run(self) -> None:
         """Run to the end; raises nothing but what cancels it."""
+        metrics.add_route(self.traffic, WebsocketsTransport.name)
         try:
             with self._threads.assigned(self.route.scope):
                 await self._run()
@@ -90,6 +80,7 @@ class Runner:
             logger.exception("Route %s failed", self.route.key)
             self._fail("internal error")
         finally:
+            metrics.end_route(self.traffic)
             if self._lease is not None:
                 await self._lease.release()
 
@@ -144,6 +135,7 @@ class Runner:
             connected.connection,
             connected.url,
             self.attempt,
+            traffic=self.traffic,
             guard=lease.check if lease is not None else None,
             token=lease.token if lease is not None else None,
         )
@@ -160,7 +152,6 @@ class Runner:
 
     def _opened(self, transport: WebsocketsTransport) -> None:
         """The connection is open."""
-        self._transport = transport
         self.state, self.connected_at = "connected", time.time()
         metrics.outbound_connections.add(1)
         logger.info("✔ WebSocket connected: %s", self.url)
@@ -171,8 +162,6 @@ class Runner:
         """The connection is closed; returns whether that is because the lease was lost."""
         self.state, self.connected_at = "closed", None
         metrics.outbound_connections.add(-1)
-        self._counted_in, self._counted_out = self.messages_in, self.messages_out
-        self._transport = None
         lost_lease = self._lease is not None and not self._lease.is_valid() and not self._stopping.is_set()
         if lost_lease:
             reason = "1006: the lease was lost; waiting for it again"

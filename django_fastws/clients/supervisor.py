@@ -163,8 +163,8 @@ def _status_row(runner: Runner) -> tuple[str, ...]:
         runner.state,
         str(runner.attempt),
         "" if since is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since)),
-        str(runner.messages_in),
-        str(runner.messages_out),
+        str(runner.traffic.messages_received),
+        str(runner.traffic.messages_sent),
         runner.url,
         runner.last_error,
     )

@@ -12,10 +12,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConcurrencyError, ConnectionClosed
 from websockets.protocol import State
 
+from .. import metrics
 from .._core.connection_state import ClientState, ConnectionState
 from .._core.headers import HeaderMap
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
+from ..metrics import Traffic
 from ..transports import address_of
 from ..types import Address
 
@@ -31,19 +33,21 @@ class WebsocketsTransport:
         connection: open.
         url: what was connected to.
         attempt: 0 for the first connection, else the number of the attempt in a row.
+        traffic: of the route, which the WebSocket counts; None is that of all routes.
         guard: called before the socket is touched; raises if it must not be any more.
         token: the fencing token of the route's lease, or None.
     """
 
     name = "outbound"
 
-    __slots__ = ("_guard", "attempt", "connection", "messages_in", "messages_out", "state", "token", "url")
+    __slots__ = ("_guard", "attempt", "connection", "state", "token", "traffic", "url")
 
     def __init__(
         self,
         connection: ClientConnection,
         url: str,
         attempt: int = 0,
+        traffic: Traffic | None = None,
         guard: Callable[[], None] | None = None,
         token: int | None = None,
     ) -> None:
@@ -52,8 +56,7 @@ class WebsocketsTransport:
         self.url = url
         self.attempt = attempt
         self.token = token
-        self.messages_in = 0
-        self.messages_out = 0
+        self.traffic = metrics.traffic(self.name) if traffic is None else traffic
         self._guard = guard
 
     @property
@@ -97,9 +100,7 @@ class WebsocketsTransport:
                 await self.connection.send(payload.raw, text=True)
         except ConnectionClosed as error:
             raise self.closed_error(call) from error
-        is_turn_over = self.is_turn_over()
-        self.messages_out += 1
-        if is_turn_over:
+        if self.is_turn_over():
             await asyncio.sleep(0)
 
     def is_turn_over(self) -> bool:
@@ -107,7 +108,7 @@ class WebsocketsTransport:
 
         A handler that only sends never waits as long as its peer takes it all.
         """
-        return self.messages_out % _IN_A_ROW == _IN_A_ROW - 1
+        return self.traffic.messages_sent % _IN_A_ROW == _IN_A_ROW - 1
 
     def try_receive(self) -> str | bytes | None:
         return None
@@ -122,7 +123,6 @@ class WebsocketsTransport:
         except ConnectionClosed:
             raise WebSocketDisconnect(*self.status()) from None
         self._check()
-        self.messages_in += 1
         return data
 
     async def close(self, code: int, reason: str) -> None:

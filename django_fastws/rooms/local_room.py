@@ -160,10 +160,11 @@ class LocalEventRoom(LocalRoom):
         self._by_id: dict[str, Member] = {}
         self.find = self._by_id.get
 
-    def add(self, member: Member, join: object) -> None:
-        super().add(member, join)
+    def add(self, member: Member, join: object | None = None) -> bool:
+        is_new = super().add(member, join)
         self.find = self._by_id.get
         self._by_id.update(dict.fromkeys(_ids(member), member))
+        return is_new
 
     def remove(self, member: Member) -> None:
         super().remove(member)

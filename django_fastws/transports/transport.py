@@ -7,6 +7,7 @@ from typing import Protocol
 from .._core.connection_state import ConnectionState
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
+from ..metrics import Traffic
 from ..types import Address, Scope
 
 __all__ = ["InboundTransport", "OutboundTransport", "Transport"]
@@ -133,10 +134,12 @@ class OutboundTransport(Transport, Protocol):
     Attributes:
         attempt: 0 for the first connection, else the number of the attempt in a row.
         token: the fencing token of the route's lease, or None.
+        traffic: where the WebSocket counts messages and bytes.
     """
 
     attempt: int
     token: int | None
+    traffic: Traffic
 
     def try_receive(self) -> str | bytes | None:
         """A message that has come already, or None. It costs no coroutine."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar, overload
 
-from .. import metrics
 from .._core.connection_state import ClientState, Closing
 from .._core.headers import HeaderMap
 from .._core.json import loads
 from .._core.messages import Payload, WebSocketMessage
 from ..encoding import encode_bytes, encode_json, encode_text
 from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
+from ..metrics import Traffic
 from ..rooms import ids
 from ..transports import Transport
 from ..types import Address
@@ -21,6 +21,9 @@ from .typed_messages import TypedMessages
 __all__ = ["WebSocket"]
 
 T = TypeVar("T")
+
+# Looked up for each message: as an attribute of the enum, either takes several times as long.
+_CONNECTED, _CLOSING = ClientState.CONNECTED, ClientState.CLOSING
 
 
 class WebSocket(OneEndMembers):
@@ -41,10 +44,10 @@ class WebSocket(OneEndMembers):
 
     __slots__ = ("__weakref__", "_headers", "_id", "_state", "_tags", "_traffic", "_transport", "subprotocol")
 
-    def __init__(self, transport: Transport, *, tags: Iterable[str] = ()) -> None:
+    def __init__(self, transport: Transport, traffic: Traffic, *, tags: Iterable[str] = ()) -> None:
         self._transport = transport
         self._state = transport.state
-        self._traffic = metrics.traffic(transport.name)
+        self._traffic = traffic
         self._tags = tuple(tags)
         self._id: str | None = None
         self._headers: HeaderMap | None = None
@@ -102,7 +105,7 @@ class WebSocket(OneEndMembers):
         Args:
             call: what the handler called, for the error.
         """
-        if self._state.client_state is not ClientState.CONNECTED:
+        if self._state.client_state is not _CONNECTED:
             self._state.send(call)  # raises what fits
         if not self._transport.try_send(payload):
             return False
@@ -197,9 +200,11 @@ class WebSocket(OneEndMembers):
     async def __anext__(self) -> WebSocketMessage:
         # As _receive() does it; a coroutine less for each message, and for each socket that waits.
         state = self._state
-        if state.client_state >= ClientState.CLOSING:
+        if state.client_state >= _CLOSING:
             raise StopAsyncIteration
-        state.start_receive("async for")
+        if state.client_state is not _CONNECTED or state.is_receiving:
+            state.start_receive("async for")  # raises what fits
+        state.is_receiving = True
         try:
             data = await self._transport.receive_data()
             traffic = self._traffic
@@ -214,7 +219,9 @@ class WebSocket(OneEndMembers):
 
     async def _receive(self, call: str) -> str | bytes:
         state = self._state
-        state.start_receive(call)
+        if state.client_state is not _CONNECTED or state.is_receiving:
+            state.start_receive(call)  # raises what fits
+        state.is_receiving = True
         try:
             data = await self._transport.receive_data()
             traffic = self._traffic

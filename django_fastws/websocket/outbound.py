@@ -14,6 +14,8 @@ from .base import WebSocket
 
 __all__ = ["OutboundWebSocket"]
 
+_CONNECTED = ClientState.CONNECTED
+
 
 class OutboundWebSocket(WebSocket):
     """WebSocket that went out: it is open before anybody holds it, and is in no room."""
@@ -23,32 +25,27 @@ class OutboundWebSocket(WebSocket):
     _transport: OutboundTransport
 
     def __init__(self, transport: OutboundTransport, *, tags: Iterable[str] = ()) -> None:
-        super().__init__(transport, tags=tags)
+        super().__init__(transport, transport.traffic, tags=tags)
 
     async def __anext__(self) -> WebSocketMessage:
         state = self._state
-        if state.client_state is ClientState.CONNECTED and not state.is_receiving:
-            data = self._transport.try_receive()
-            if data is not None:
-                traffic = self._traffic
-                traffic.messages_received += 1
-                traffic.bytes_received += len(data)
-                return WebSocketMessage(data)
-        # As the base class does it, without a coroutine more for each message that is waited for.
-        if state.client_state >= ClientState.CLOSING:
-            raise StopAsyncIteration
-        state.start_receive("async for")
-        try:
-            data = await self._transport.receive_data()
-            traffic = self._traffic
-            traffic.messages_received += 1
-            traffic.bytes_received += len(data)
-            return WebSocketMessage(data)
-        except WebSocketDisconnect as end:
-            self._ended(end)
-        finally:
-            state.is_receiving = False
-        raise StopAsyncIteration
+        if state.client_state is not _CONNECTED or state.is_receiving:
+            return await super().__anext__()  # raises what fits
+        data = self._transport.try_receive()
+        if data is None:
+            # As the base class does it, without a coroutine more for each message that is waited for.
+            state.is_receiving = True
+            try:
+                data = await self._transport.receive_data()
+            except WebSocketDisconnect as end:
+                self._ended(end)
+                raise StopAsyncIteration from None
+            finally:
+                state.is_receiving = False
+        traffic = self._traffic
+        traffic.messages_received += 1
+        traffic.bytes_received += len(data)
+        return WebSocketMessage(data)
 
     @property
     def attempt(self) -> int:

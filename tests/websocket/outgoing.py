@@ -4,6 +4,7 @@ import asyncio
 
 from django_fastws._core.connection_state import ClientState, ConnectionState
 from django_fastws.exceptions import WebSocketDisconnect
+from django_fastws.metrics import Traffic
 
 
 class OutgoingTransport:
@@ -16,6 +17,7 @@ class OutgoingTransport:
     def __init__(self, *came):
         self.state = ConnectionState(ClientState.CONNECTED, is_answered=True)
         self.came = list(came)
+        self.traffic = Traffic()
         self.waited = 0
 
     def try_receive(self):
