@@ -154,11 +154,7 @@ class Handshake:
             if transport.state.is_answered and not transport.state.is_over:
                 await transport.close(1000, "")
         finally:
-            process_limits.leave()
-            if transport.state.is_accepted:
-                metrics.closes.add(1, transport.name, str(transport.state.close_code or 1006))
-            if not transport.state.is_answered:
-                _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
+            _left(transport, began)
         if transport.state.close_error is not None:
             raise transport.state.close_error  # the server ends a connection whose application has failed
 
@@ -176,6 +172,15 @@ def _enter(scope: Scope) -> Denial | None:
     if problem is not None:
         return Denial("host", 400, "Bad Request: this host is not allowed", problem)
     return process_limits.enter(scope)
+
+
+def _left(transport: ASGITransport, began: float) -> None:
+    """Count the end of a connection that ``_enter()`` has let in, and say so if nobody has answered its handshake."""
+    process_limits.leave()
+    if transport.state.is_accepted:
+        metrics.closes.add(1, transport.name, str(transport.state.close_code or 1006))
+    if not transport.state.is_answered:
+        _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
 
 
 async def _failed(transport: ASGITransport, error: Exception) -> None:

@@ -328,18 +328,7 @@ def _scope(
     subprotocols: Iterable[str],
 ) -> dict[str, Any]:
     parts = urlsplit(path)
-    raw = encode_headers(headers)
-    names = {name for name, _ in raw}
-    if b"host" not in names:
-        raw.append((b"host", (parts.netloc or "testserver").encode()))
-    if origin is not None:
-        raw.append((b"origin", origin.encode()))
-    if cookies:
-        jar: SimpleCookie = SimpleCookie()
-        for name, value in cookies.items():
-            jar[name] = getattr(value, "value", value)
-        header = jar.output(header="", sep=";").strip()
-        raw.append((b"cookie", header.encode("latin-1" if header.isascii() else "utf-8")))
+    host = parts.netloc or "testserver"
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -349,10 +338,31 @@ def _scope(
         "raw_path": quote(unquote(parts.path), safe="/!$&'()*+,;=:@~").encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
-        "headers": raw,
+        "headers": _handshake_headers(host, headers, cookies, origin),
         "client": ("127.0.0.1", 50000),
         "server": ("testserver", 80),
         "subprotocols": list(subprotocols),
         "state": {},
         "extensions": {"websocket.http.response": {}, TESTING: {}},
     }
+
+
+def _handshake_headers(
+    host: str,
+    headers: Headers | Iterable[tuple[Any, Any]],
+    cookies: Mapping[str, Any] | None,
+    origin: str | None,
+) -> list[tuple[bytes, bytes]]:
+    """The headers of a handshake as a browser sends them; a Host that is given stays."""
+    raw = encode_headers(headers)
+    if b"host" not in {name for name, _ in raw}:
+        raw.append((b"host", host.encode()))
+    if origin is not None:
+        raw.append((b"origin", origin.encode()))
+    if cookies:
+        jar: SimpleCookie = SimpleCookie()
+        for name, value in cookies.items():
+            jar[name] = getattr(value, "value", value)
+        header = jar.output(header="", sep=";").strip()
+        raw.append((b"cookie", header.encode("latin-1" if header.isascii() else "utf-8")))
+    return raw

@@ -96,7 +96,7 @@ def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     holds, is_over = threading.Event(), threading.Event()
 
     def hold():
-        with metrics.users._lock, metrics._lock:
+        with metrics.outbound_connections._lock, metrics._lock:
             holds.set()
             is_over.wait(10)
 
@@ -106,8 +106,8 @@ def test_a_forked_child_begins_with_zeros_and_with_locks_that_nobody_holds():
     pid = os.fork()
     if not pid:
         was = totals()
-        metrics.users.add(1)  # would wait without end for the thread, which is not in this process
-        os._exit(0 if was == (0, 0, 0) and metrics.users.value == 1 else 1)
+        metrics.outbound_connections.add(1)  # would wait without end for the thread, which is not in this process
+        os._exit(0 if was == (0, 0, 0) and metrics.outbound_connections.value == 1 else 1)
     is_over.set()
     holder.join()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -141,7 +141,8 @@ def decode(message: Mapping[str, Any]) -> Envelope | None:
     if room is None:
         return None
     get = message.get
-    data, exclude, event, author = get("json"), get("exclude"), get("event"), get("author")
+    exclude, event, author = get("exclude"), get("event"), get("author")
+    data: Any = get("json")
     is_json = data is not None
     if is_json:
         is_message = isinstance(data, str)
