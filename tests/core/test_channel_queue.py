@@ -53,8 +53,7 @@ def test_what_just_fits_is_kept():
 
 def test_a_queue_that_was_cleared_is_as_new():
     queue = ChannelQueue(4 * OVERHEAD)
-    for channel in (b"a", b"b"):
-        queue.push(channel, b"")
+    queue.push(b"a", b"x" * 3 * (OVERHEAD - 10))
     queue.clear()
     assert (len(queue), queue.size, everything(queue)) == (0, 0, [])
     assert sum(queue.push(b"c", b"%d" % number) for number in range(4)) > 0
