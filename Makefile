@@ -175,7 +175,7 @@ $(VENV)/.stamp-package: $(VENV)/.stamp-venv pyproject.toml
 
 $(VENV)/.stamp-npm: $(VENV)/.stamp-lint tests/js/package.json tests/js/package-lock.json
 	echo "tests/js/node_modules: installing what checks the browser client"
-	$(PY) -m tests.support.node npm --prefix tests/js ci --silent --no-audit --no-fund --ignore-scripts
+	$(PY) -m tests.support.node npm --prefix tests/js ci --loglevel error --no-audit --no-fund --ignore-scripts
 	touch $@
 
 $(VENV)/.stamp-%: $(VENV)/.stamp-package

