@@ -38,6 +38,7 @@ ACROSS = {
     "transports/test_wrapped.py": "applications inside of middleware that hides the server",
     "rooms/test_event_rooms.py": "both kinds of members of a room, and kicks of them",
     "routing/test_reverse.py": "reverse_ws() of the router, with the paths of routes",
+    "users/test_disconnect_sessions.py": "users/disconnect.py, as it is for sessions",
     "test_bench.py": "the benchmarks, which are no part of the package",
     "test_browser_client.py": "the client in JavaScript, whose own tests are in tests/js/",
     "test_database_setup.py": "the settings FASTWS_DB_SETUP and FASTWS_DB_RESET, on real databases",

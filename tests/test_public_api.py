@@ -159,11 +159,21 @@ def signature(function):
             Room.broadcast,
             [
                 ("data", "POSITIONAL_OR_KEYWORD", "required"),
+                ("event", "POSITIONAL_OR_KEYWORD", None),
                 ("exclude", "KEYWORD_ONLY", None),
+                ("volatile", "KEYWORD_ONLY", False),
                 ("on_commit", "KEYWORD_ONLY", True),
             ],
         ),
-        (Room.abroadcast, [("data", "POSITIONAL_OR_KEYWORD", "required"), ("exclude", "KEYWORD_ONLY", None)]),
+        (
+            Room.abroadcast,
+            [
+                ("data", "POSITIONAL_OR_KEYWORD", "required"),
+                ("event", "POSITIONAL_OR_KEYWORD", None),
+                ("exclude", "KEYWORD_ONLY", None),
+                ("volatile", "KEYWORD_ONLY", False),
+            ],
+        ),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )

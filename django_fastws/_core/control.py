@@ -22,7 +22,7 @@ class CloseRequest:
     """Request to close the sockets of a user, or those of one session.
 
     Attributes:
-        user: the ``user_key``.
+        user: the ``user_key``; "" for the sockets of a session, whoever its user is.
         code, reason: of the close frame.
         session: the ``session_hash`` of a session that has ended, with which nobody comes back; "" for none.
         others: whether the user's other sockets are closed, too. Without a session, all are.

@@ -77,7 +77,7 @@ class Admission:
         began = scope.pop(HANDSHAKE_TIME, None) or asyncio.get_running_loop().time()
         connection = LimitedConnection(transport, close, identity=Identity.of(scope), began=began)
         try:
-            if connection.identity.user:
+            if connection.identity.is_known:
                 current_users().add(connection)
             denial = (
                 self._for_the_route(connection)
@@ -138,7 +138,7 @@ class Admission:
     def leave(self, connection: LimitedConnection | None) -> None:
         """The connection is over, or was not let in."""
         if connection is not None:
-            if connection.identity.user:
+            if connection.identity.is_known:
                 current_users().discard(connection)
             connection.release()
 
@@ -166,13 +166,13 @@ class Admission:
 
     async def _ended(self, connection: LimitedConnection) -> Denial | None:
         user = connection.identity.user
-        status = await current_users().admitted(connection) if user else None
+        status = await current_users().admitted(connection) if connection.identity.is_known else None
         if status is not None:
             connection.end("disconnect", *status)
         event = connection.disconnect_event()
         if event is None:
             return None
-        return Denial("disconnect", 403, event["reason"], f"{user} was disconnected meanwhile")
+        return Denial("disconnect", 403, event["reason"], f"{user or 'the session'} was disconnected meanwhile")
 
     def _opened(
         self, ws: WebSocket, connection: LimitedConnection, transport: ASGITransport

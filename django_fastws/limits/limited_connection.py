@@ -37,7 +37,7 @@ class LimitedConnection:
     Args:
         transport: of the connection.
         close: closes it as its handler would, with a code and a reason.
-        identity: its user and session; None where nobody is logged in.
+        identity: its user and session; None where there is neither.
         began: when the handshake came, in the loop's time.
 
     Attributes:
@@ -142,7 +142,7 @@ class LimitedConnection:
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to do when the connection is over, or to end it before."""
-        return bool(self.identity.user or self._held or self._timer)
+        return bool(self.identity.is_known or self._held or self._timer)
 
     @property
     def scope(self) -> Scope:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from ..rooms import register_finder
+from ..rooms import declarations
 from ..routing import registry
 from .live_room import LiveRoom
 
@@ -46,12 +46,13 @@ _table = _Table()
 
 
 @lru_cache(maxsize=4096)
-def _declared(name: str, version: int) -> LiveRoom | None:
+def _declaration(name: str) -> LiveRoom | None:
     found = _table.find(name)
     return None if found is None else found[0]
 
 
-register_finder(lambda name: _declared(name, registry.version))
+declarations.find = _declaration
+registry.on_change.append(_declaration.cache_clear)
 
 
 def find(name: str) -> tuple[LiveRoom, dict[str, Any]] | None:

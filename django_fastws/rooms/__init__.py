@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .declared import DeclaredRoom, register_finder
+from .declared import DeclaredRoom, declarations
 from .hub import current_hub, ids
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
@@ -17,7 +17,7 @@ __all__ = [
     "Subscriptions",
     "check_no_loop",
     "current_hub",
+    "declarations",
     "ids",
     "publish_sync",
-    "register_finder",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["DeclaredRoom", "check_broadcast", "register_finder"]
+__all__ = ["DeclaredRoom", "declarations"]
 
 
 class DeclaredRoom(Protocol):
@@ -23,20 +23,18 @@ class DeclaredRoom(Protocol):
         """
 
 
-_find: Callable[[str], DeclaredRoom | None] | None = None
+class Declarations:
+    """Finder of declarations, which whoever declares rooms sets.
 
-
-def register_finder(find: Callable[[str], DeclaredRoom | None]) -> None:
-    """Have a function find the declaration of a room by its name; it gives None where there is none."""
-    global _find
-    _find = find
-
-
-def check_broadcast(room: str, event: str | None, data: Any) -> None:
-    """Check a broadcast against the declaration of its room, if there is one.
-
-    Raises:
-        TypeError: it cannot be broadcast there.
+    Attributes:
+        find: the declaration of a room by its name, or None; it is called for every broadcast. None where no room is
+            declared.
     """
-    if _find is not None and (declared := _find(room)) is not None:
-        declared.check_broadcast(room, event, data)
+
+    __slots__ = ("find",)
+
+    def __init__(self) -> None:
+        self.find: Callable[[str], DeclaredRoom | None] | None = None
+
+
+declarations = Declarations()

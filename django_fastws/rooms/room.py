@@ -14,7 +14,7 @@ from ..exceptions import check_close
 from ..layer import get_broker
 from ..types import Data
 from ..user_keys import key_of
-from .declared import check_broadcast
+from .declared import declarations
 from .listener import LISTENER_EVENTS, RoomListener
 from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
@@ -170,7 +170,8 @@ class Room:
     def _envelope(
         self, data: Data, event: str | None, exclude: Member | str | None, *, is_volatile: bool
     ) -> Envelope:
-        check_broadcast(self.name, event, data)
+        if (find := declarations.find) is not None and (declared := find(self.name)) is not None:
+            declared.check_broadcast(self.name, event, data)
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))
         if is_json and event is None:
             event = getattr(data, "__fastws_event__", None)

@@ -152,10 +152,14 @@ class Registry:
         self.problems: list[Problem] = []
         #: Grows with every change, so that what was made of the routes is made anew.
         self.version = 0
+        #: Called with every change.
+        self.on_change: list[Callable[[], None]] = []
 
     def changed(self) -> None:
         """Tell that a FastWS or a route was added."""
         self.version += 1
+        for told in self.on_change:
+            told()
 
     @property
     def routes(self) -> list[Route]:

@@ -1,4 +1,4 @@
-"""Closing the sockets of a user from anywhere: ``disconnect()``, and the same for receivers of signals."""
+"""Closing the sockets of a user or a session from anywhere: ``disconnect()``, and the same for signals' receivers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
 from .._core.control import CloseRequest, encode
@@ -15,6 +16,7 @@ from ..layer import get_broker
 from ..rooms import check_no_loop, publish_sync
 from ..user_keys import key_of
 from .background import publisher
+from .identity import hash_of_key, session_hash
 
 __all__ = ["adisconnect", "close_after_commit", "close_in_background", "disconnect"]
 
@@ -23,42 +25,72 @@ logger = logging.getLogger("django_fastws.users")
 _HOOKS = 20  # of a transaction, among the last of which one of ours is looked for
 
 
-def disconnect(*, user: Any, code: int = 4401, reason: str = "", on_commit: bool = True) -> None:
-    """Close every socket of a user, in every process, from sync code.
+def disconnect(
+    *, user: Any = None, session: Any = None, code: int = 4401, reason: str = "", on_commit: bool = True
+) -> None:
+    """Close every socket of a user, or of a session, in every process, from sync code.
 
     Inside ``transaction.atomic()`` it happens once the transaction commits, and not at all if it is rolled back. It
     does not wait for the sockets to be closed, and does not keep the user from connecting again.
 
     Args:
         user: a user, or a primary key.
+        session: instead of a user: a session, or its key, whether somebody is logged in with it or not. Sessions that
+            are kept in a cookie have no key by which they could be found.
         code, reason: as ``WebSocket.close`` takes them.
         on_commit: False closes at once, whatever becomes of the transaction.
     Raises:
-        TypeError, ValueError: it is no user, or the code or reason cannot be sent.
+        TypeError, ValueError: it is no user or session, both are given, or the code or reason cannot be sent.
         WebSocketStateError: this thread runs an event loop, which would be blocked; await adisconnect() there.
         WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
     """
     check_no_loop("disconnect()", "adisconnect(...)")
-    key = key_of(user)
-    publish_sync(_envelope(key, code, reason), f"Disconnecting {key}", logger, on_commit=on_commit)
+    request = _request(user, session, code, reason)
+    what = f"Disconnecting {request.user or 'a session'}"
+    publish_sync(_envelope(request), what, logger, on_commit=on_commit)
 
 
-async def adisconnect(*, user: Any, code: int = 4401, reason: str = "") -> None:
-    """Close every socket of a user, in every process. It does not wait for open transactions.
+async def adisconnect(*, user: Any = None, session: Any = None, code: int = 4401, reason: str = "") -> None:
+    """Close every socket of a user, or of a session, in every process. It does not wait for open transactions.
 
     Args:
         user: a user, or a primary key.
+        session: instead of a user: a session, or its key.
         code, reason: as ``WebSocket.close`` takes them.
     Raises:
-        TypeError, ValueError: it is no user, or the code or reason cannot be sent.
+        TypeError, ValueError: it is no user or session, both are given, or the code or reason cannot be sent.
         WebSocketConnectionError: the channel layer cannot be reached.
     """
-    await get_broker().apublish(_envelope(key_of(user), code, reason))
+    await get_broker().apublish(_envelope(_request(user, session, code, reason)))
 
 
-def _envelope(key: str, code: int, reason: str) -> Envelope:
+def _request(user: Any, session: Any, code: int, reason: str) -> CloseRequest:
     check_close(code, reason)
-    ((envelope, _),) = encode([CloseRequest(key, int(code), reason)])
+    if session is None:
+        return CloseRequest(key_of(user), int(code), reason)
+    if user is not None:
+        raise TypeError("disconnect() takes user= or session=, not both")
+    return CloseRequest("", int(code), reason, _name_of(session), others=False)
+
+
+def _name_of(session: Any) -> str:
+    """Hash of a session or of the key of one."""
+    if isinstance(session, str):
+        name = hash_of_key(session) if session else ""
+    elif isinstance(session, SessionBase):
+        name = session_hash(session)
+    else:
+        raise TypeError(f"disconnect(session=...) takes a session or its key, not {type(session).__name__}")
+    if not name:
+        raise ValueError(
+            "disconnect(session=...): this session has no key by which its sockets are found; it was never saved, or "
+            "is kept in a cookie"
+        )
+    return name
+
+
+def _envelope(request: CloseRequest) -> Envelope:
+    ((envelope, _),) = encode([request])
     return envelope
 
 

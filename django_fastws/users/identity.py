@@ -59,9 +59,8 @@ class Identity:
     def of(cls, scope: Scope) -> Identity:
         """The identity of a connection; asks no database."""
         user, session = scope.get("user"), scope.get("session")
-        identity = cls(user_key(user))
+        identity = cls(user_key(user), session_hash(session))
         if identity.user:
-            identity.session = session_hash(session)
             if is_of_the_user_model(user) and not user._state.adding:  # type: ignore[union-attr]
                 identity.pk = user.pk  # type: ignore[union-attr]
                 identity.was_active = bool(getattr(user, "is_active", True))
@@ -75,6 +74,11 @@ class Identity:
             return  # middleware has found the user elsewhere, and the session is nobody's or another's
         self.store, self.key, self.named = session.__class__, str(session.session_key), named
         self.backend, self.auth_hash = session.get(BACKEND_SESSION_KEY, ""), session.get(HASH_SESSION_KEY, "")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything by which others can name the connection: a user or a session."""
+        return bool(self.user or self.session)
 
     @property
     def is_stored(self) -> bool:

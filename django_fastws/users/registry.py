@@ -1,4 +1,4 @@
-"""Registry of the connections of users who are logged in, by user and session, and how they are closed.
+"""Registry of the connections that have a user or a session, and how they are closed.
 
 An event loop that has such connections subscribes to one group of the layer, on which ``disconnect()`` publishes. So
 it costs one subscription for each process, however many users there are, and one message to each such process.
@@ -31,9 +31,10 @@ _SPREAD = 5.0  # seconds over which processes ask the database after an outage o
 
 
 class Users:
-    """The sockets of users who are logged in, of one event loop."""
+    """The sockets of one event loop that have a user or a session."""
 
     def __init__(self) -> None:
+        #: By user key; under "" those that have a session and no user.
         self._connections: dict[str, dict[UserConnection, None]] = {}
         self._expected = 0
         #: Close requests of late, by user and session: when, with which code and reason.
@@ -46,7 +47,7 @@ class Users:
 
     def __len__(self) -> int:
         """Number of users."""
-        return len(self._connections)
+        return len(self._connections.keys() - {""})
 
     def _all(self) -> list[UserConnection]:
         return [connection for connections in self._connections.values() for connection in connections]
@@ -110,11 +111,12 @@ class Users:
 
     def _close_status(self, connection: UserConnection) -> tuple[int, str] | None:
         user, session = connection.identity.user, connection.identity.session
-        at, code, reason = self._closed.get((user, ""), (-1.0, 0, ""))
-        if at >= connection.began:
-            return code, reason
+        for key in ((user, ""), ("", session)):
+            at, code, reason = self._closed.get(key, (-1.0, 0, ""))
+            if at >= connection.began:
+                return code, reason
         # A session that has ended never comes back, so a handshake with its cookie was quicker than the log-out.
-        ended = self._closed.get((user, session)) if session else None
+        ended = self._closed.get((user, session)) if user and session else None
         return None if ended is None else ended[1:]
 
     def recheck(self, within: float) -> None:
@@ -144,9 +146,11 @@ class Users:
             self._closed.move_to_end((request.user, session))
         while len(self._closed) > _MEMORY_SIZE or next(iter(self._closed.values()))[0] < now - _MEMORY_SECONDS:
             self._closed.popitem(last=False)
+        # Nothing finds sockets by their session alone: it is rarely asked for, and there are not that many here.
+        candidates = self._connections.get(request.user, ()) if request.user else self._all()
         meant = [
             connection
-            for connection in self._connections.get(request.user, ())
+            for connection in candidates
             if request.others or connection.identity.session == request.session
         ]
         if request.delay and meant:
@@ -170,7 +174,7 @@ def current_users() -> Users:
 
 def count_users() -> int:
     """Number of users who have a socket in this process."""
-    return len({key for _, users in _users.items() for key in list(users._connections)})
+    return len({key for _, users in _users.items() for key in list(users._connections)} - {""})
 
 
 def _recheck_all(**kwargs: Any) -> None:
