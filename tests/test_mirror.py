@@ -17,6 +17,8 @@ LINES = 25  # of code; a module with fewer is a name, a type or a table, and is 
 # Modules that are tested in another's file: their own, and why.
 ELSEWHERE = {
     "clients/lease_scripts.py": ("clients/test_lease.py", "Lua, which only a lease runs, in a real Redis"),
+    "live/asks.py": ("live/test_socket.py", "what LiveSocket.ask() does, with a client that answers"),
+    "live/join_rules.py": ("live/test_membership.py", "the first steps of a join"),
     "clients/picows_connection.py": ("clients/test_decoding.py", "one table for all who read a connection"),
 }
 
@@ -30,6 +32,7 @@ ACROSS = {
     "clients/test_metrics.py": "what runner, handling and transport count",
     "clients/test_rooms.py": "a feed, a room and a server together",
     "clients/test_stopping.py": "the way of a stop through supervisor, runner, handler and transport",
+    "live/test_fuzz.py": "whatever a client may say, over all that serves it",
     "server/test_daphne_suite.py": "daphne's own tests",
     "server/test_frames.py": "the sections of the Autobahn test suite",
     "server/test_log_injection.py": "every place that logs what a client has sent",

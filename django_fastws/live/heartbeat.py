@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
@@ -65,6 +66,10 @@ class Heartbeat:
             self._due[session] = next_time  # the last now
             session.beat()
         self._set_timer()
+
+    def __iter__(self) -> Iterator[Silent]:
+        """The sessions, those that are due first before the others."""
+        return iter(list(self._due))
 
     def __len__(self) -> int:
         """Number of sessions."""

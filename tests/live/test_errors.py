@@ -1,0 +1,33 @@
+"""Errors of live rooms: what an exception is to the client. What handlers raise is in test_calls."""
+
+import pydantic
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from django_fastws import LiveError, WebSocketDisconnect
+from django_fastws.live.errors import as_live_error, significant_error
+
+
+class Model(pydantic.BaseModel):
+    n: int
+
+
+def test_an_error_of_pydantic_names_the_fields():
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Model(n="x")
+    error = as_live_error(caught.value)
+    assert error.code == "invalid"
+    assert list(error.fields) == ["n"]
+    assert error.message.startswith("n: ")
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TimeoutError("x"), OSError("x")])
+def test_any_other_is_the_servers_own(error):
+    assert as_live_error(error) is None
+
+
+def test_of_a_group_failures_come_first_then_what_is_asked_for_then_a_lost_connection():
+    denied, lost, failed = PermissionDenied(), WebSocketDisconnect(), ValueError("x")
+    assert significant_error(ExceptionGroup("", [lost, denied])) is denied
+    assert significant_error(ExceptionGroup("", [lost])) is lost
+    assert as_live_error(significant_error(ExceptionGroup("", [denied, failed, LiveError("a", "b")]))) is None

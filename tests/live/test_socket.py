@@ -1,0 +1,158 @@
+"""LiveSocket: what handlers and hooks do with the client."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from django_fastws import Event, LiveError, MessageTooBig, Room, WebSocketDisconnect
+from tests.live.client import Gate, client, declare
+
+
+class Where(Event):
+    room: int
+
+
+@pytest.fixture
+def room():
+    return declare()
+
+
+async def test_what_a_socket_knows_of_its_client(room):
+    sockets = []
+
+    @room.on("look")
+    async def look(ws) -> bool:
+        sockets.append(ws)
+        return (ws.remote_address.host, ws.scope["path"], ws.rooms) == ("127.0.0.1", "/ws/live", {"room/1"})
+
+    async with client() as one:
+        await one.join("room/1")
+        assert await one.call("room/1", "look") is True
+        await one.join("room/2")
+        assert await one.call("room/2", "look") is False
+    ws, again = sockets
+    assert ws is again
+    assert ws.rooms == {"room/1", "room/2"}
+    assert "closed" in repr(ws)
+
+
+async def test_emit_says_something_to_one_client(room):
+    @room.on("tell")
+    async def tell(ws) -> None:
+        await ws.emit("news", {"a": 1})
+        await ws.emit(Where(room=5))
+        with pytest.raises(TypeError):
+            await ws.emit(5)
+        with pytest.raises(TypeError):
+            await ws.emit("news", object())
+        with pytest.raises(MessageTooBig):
+            await ws.emit("news", "x" * 2_000_000)
+
+    async with client() as one, client() as two:
+        for each in (one, two):
+            await each.join("room/1")
+        await one.say(room="room/1", event="tell", id=1)
+        assert await one.next() == {"event": "news", "data": {"a": 1}}
+        assert await one.next() == {"event": "where", "data": {"room": 5}}
+        assert await one.next() == {"id": 1, "ok": None}
+        assert await two.silent()
+
+
+async def test_ask_waits_for_the_answer_of_the_client(room):
+    @room.on("ask")
+    async def ask(ws) -> str:
+        try:
+            return str(await ws.ask("where", {"room": 5}, timeout=5))
+        except LiveError as error:
+            return f"{error.code}, {error.message}, {error.fields}"
+
+    answers = [
+        ({"ok": [1]}, "[1]"),
+        ({}, "None"),
+        ({"error": {"code": "no", "message": "I am not", "fields": {"a": ["b"]}}}, "no, I am not, {'a': ['b']}"),
+        ({"error": {"code": 5, "message": [], "fields": {"a": 1}}}, "failed, , {'a': ['1']}"),
+        ({"error": {}}, "failed, , {}"),
+    ]
+    async with client() as one:
+        await one.join("room/1")
+        for number, (answer, told) in enumerate(answers, 1):
+            await one.say(room="room/1", event="ask", id="a")
+            assert await one.next() == {"ask": number, "event": "where", "data": {"room": 5}}
+            await one.say(answer=77, ok="nobody asked")
+            await one.say(answer=number, **answer)
+            await one.say(answer=number, ok="too late")
+            assert await one.next() == {"id": "a", "ok": told}
+
+
+async def test_ask_raises_if_there_is_no_answer_in_time(room):
+    @room.on("ask")
+    async def ask(ws) -> str:
+        with pytest.raises(TimeoutError, match="'where'"):
+            await ws.ask("where", timeout=0.01)
+        return "timeout"
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="ask", id="a")
+        assert (await one.next())["ask"] == 1
+        assert await one.next() == {"id": "a", "ok": "timeout"}
+        await one.say(answer=1, ok=1)
+        assert await one.silent()
+
+
+async def test_ask_raises_once_the_connection_is_closed(room):
+    raised, gate = [], Gate()
+
+    @room.on("keep")
+    async def keep(ws) -> None:
+        async def asking():
+            for _ in range(2):
+                try:
+                    gate.came.set()
+                    await ws.ask("where", timeout=None)
+                except WebSocketDisconnect as error:
+                    raised.append(error.code)
+
+        tasks.append(asyncio.ensure_future(asking()))
+
+    tasks = []
+    async with client() as one:
+        await one.join("room/1")
+        await one.call("room/1", "keep")
+        await one.next()
+        await one.ws.close(4000)
+        await asyncio.wait(tasks)
+    assert raised == [4000, 4000]
+
+
+async def test_close_closes_the_connection_and_leaves_its_rooms(room):
+    left = []
+
+    @room.on("bye")
+    async def bye(ws) -> None:
+        await ws.close(4001, "bye")
+
+    @room.on_leave
+    async def leave(ws, pk):
+        left.append(pk)
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="bye", id=1)
+        assert await one.ws.wait_closed() == 4001
+    assert left == [1]
+
+
+async def test_broadcasts_exclude_the_client(room):
+    @room.on("say")
+    async def say(ws, room: Room, text: str) -> None:
+        await room.abroadcast({"text": text}, exclude=ws)
+
+    async with client() as one, client() as two:
+        for each in (one, two):
+            await each.join("room/1")
+        await one.call("room/1", "say", text="hi")
+        assert (await two.next())["data"] == {"text": "hi"}
+        assert await one.silent()
