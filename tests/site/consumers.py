@@ -8,6 +8,7 @@ from . import (  # noqa: F401 (their routes)
     ends,
     identity,
     limited,
+    live,
     members,
     mistakes,
     patterns,

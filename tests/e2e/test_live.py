@@ -1,0 +1,75 @@
+"""Live rooms on real servers: one socket, calls, broadcasts over two processes, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.site.client import abort, connect, token
+
+pytestmark = pytest.mark.server
+
+PATH = "/ws/live"
+
+
+async def say(ws, **frame):
+    await ws.send(json.dumps(frame))
+
+
+async def told(ws):
+    return json.loads(await ws.recv())
+
+
+async def answer(ws, **frame):
+    await say(ws, **frame)
+    return await told(ws)
+
+
+async def joined(ws, name, client):
+    assert "ok" in await answer(ws, hello={"client": client}, id=1)
+    got = await answer(ws, join=f"live/{name}", id=2)
+    assert got == {"id": 2, "ok": {"room": f"live/{name}", "recovered": False, "state": name}}
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+async def test_members_in_two_processes(site, kind):
+    one, two = site(kind, layer="ours"), site(kind, layer="ours", number=2)
+    name = token()
+    room = f"live/{name}"
+    async with connect(one, PATH, subprotocols=["fastws.v1.json"]) as ada, connect(two, PATH) as bob:
+        assert ada.subprotocol == "fastws.v1.json"
+        await joined(ada, name, "ada")
+        await joined(bob, name, "bob")
+        await say(ada, room=room, event="say", data={"text": "hi"}, id=3)
+        got = [await told(ada), await told(ada)]
+        assert {"id": 3, "ok": 2} in got
+        assert {"room": room, "event": "said", "data": {"text": "hi"}} in got
+        assert await told(bob) == {"room": room, "event": "said", "data": {"text": "hi"}}
+        await say(ada, room=room, event="typing", data=True)
+        assert await told(bob) == {"room": room, "event": "typing", "data": True, "from": "ada"}
+        items = [await answer(bob, room=room, event="count", data={"n": 2}, id=4), await told(bob), await told(bob)]
+        assert items == [{"id": 4, "item": 0}, {"id": 4, "item": 1}, {"id": 4, "ok": None}]
+        abort(ada)
+        assert await told(bob) == {"room": room, "event": "gone", "data": {"client": "ada"}}
+
+
+@pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
+async def test_a_flood_of_calls_is_answered_whole(site, kind):
+    name = token()
+    async with connect(site(kind), PATH) as ws:
+        await joined(ws, name, "c")
+
+        async def flood():
+            for n in range(2000):
+                await say(ws, room=f"live/{name}", event="count", data={"n": 1}, id=n + 10)
+
+        flooding = asyncio.ensure_future(flood())
+        answered = set()
+        while len(answered) < 2000:
+            got = await told(ws)
+            if "ok" in got:
+                answered.add(got["id"])
+        await flooding

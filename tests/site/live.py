@@ -1,0 +1,51 @@
+"""Live room for the servers of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+
+from django_fastws import Event, FastWS, LiveSocket, Room
+
+app = FastWS()
+room = app.room("live/{name}")
+room.relay("typing", bool)
+
+
+class Said(Event):
+    """What a member says, all members are told."""
+
+    text: str
+
+
+class Gone(Event):
+    """A member has left."""
+
+    client: str
+
+
+@room.state
+async def state(ws: LiveSocket, name: str) -> str:
+    """The name of the room."""
+    await asyncio.sleep(0)
+    return name
+
+
+@room.on("say")
+async def say(ws: LiveSocket, room: Room, text: str) -> int:
+    """Tells all members."""
+    await room.abroadcast(Said(text=text))
+    return len(text)
+
+
+@room.on("count")
+async def count(ws: LiveSocket, n: int):
+    """Counts."""
+    for number in range(n):
+        yield number
+        await asyncio.sleep(0)
+
+
+@room.on_leave
+async def left(ws: LiveSocket, room: Room) -> None:
+    """Tells the others."""
+    await room.abroadcast(Gone(client=ws.client_id))
