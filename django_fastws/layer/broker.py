@@ -12,10 +12,13 @@ from typing import Any
 
 from .._core.envelope import Envelope
 from .outages import LayerStatus
+from .values import ProcessValues
 
 __all__ = ["Broker", "BrokerClient", "Deliver"]
 
 Deliver = Callable[[Envelope], None]
+
+_values = ProcessValues()
 
 
 class Broker(ABC):
@@ -58,6 +61,30 @@ class Broker(ABC):
         Raises:
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
+
+    async def claim(self, key: str, value: bytes, seconds: float) -> bytes | None:
+        """Keep a value under a key, unless there is one. It must be atomic for all processes of the layer.
+
+        A broker whose layer can keep nothing keeps it in the memory of this process, and for this process only.
+
+        Args:
+            key: any text.
+            value: unlike that of any other claim.
+            seconds: how long it is kept.
+        Returns:
+            The value that is there; None if it is this one, which is kept from now on.
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses; it may be kept all the same.
+        """
+        return _values.claim(key, value, seconds)
+
+    async def store(self, key: str, value: bytes, seconds: float) -> None:
+        """Keep a value under a key, in place of the one that is there; where ``claim()`` keeps it.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses; it may be kept all the same.
+        """
+        _values.store(key, value, seconds)
 
     @abstractmethod
     async def check(self, seconds: float = 2.0) -> None:

@@ -189,6 +189,21 @@ async def test_while_a_client_is_held_nothing_more_is_delivered_and_then_all_in_
 # Whether it is there
 
 
+async def test_a_value_is_claimed_once_and_kept_for_a_while(broker):
+    key, other = token(), token()
+    claims = await asyncio.gather(*(broker.claim(key, b"%d" % number, 60) for number in range(5)))
+    assert claims.count(None) == 1
+    winner = b"%d" % claims.index(None)
+    assert {claim for claim in claims if claim is not None} == {winner}
+    await broker.store(key, "größe".encode(), 60)
+    assert await broker.claim(key, b"late", 60) == "größe".encode()
+    assert await broker.claim(other, b"brief", 0.001) is None
+    async with asyncio.timeout(LIMIT):
+        while await broker.claim(other, b"next", 60) == b"brief":  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert await broker.claim(other, b"third", 60) == b"next"
+
+
 async def test_a_broker_that_is_there_says_so(broker):
     await broker.check()
     await check_layer(1)

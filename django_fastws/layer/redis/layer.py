@@ -132,6 +132,14 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         name = self._get_group_channel_name(envelope.room)
         return self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
 
+    async def execute(self, key: str, *parts: bytes) -> Any:
+        """Send a command to the Redis of a key, and wait for the reply. It may be sent twice.
+
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached in time, or refuses.
+        """
+        return await self._get_shard(key).execute(*parts)
+
     async def listen(self, group: str, deliver: Deliver, queue: DeliveryQueue | None = None) -> None:
         """Call ``deliver`` with every message of a group; returns once Redis has confirmed the subscription.
 

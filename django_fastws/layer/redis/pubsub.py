@@ -15,6 +15,19 @@ from .layer import LoopLayer, RedisChannelLayer
 __all__ = ["RedisBroker", "RedisBrokerClient"]
 
 
+_CLAIM = b"""
+local found = redis.call('GET', KEYS[1])
+if not found then
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end
+return found
+"""
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return b"%d" % max(1, round(seconds * 1000))
+
+
 class RedisBroker(Broker):
     """Broker over the connections that a ``RedisChannelLayer`` has for each event loop, and for threads.
 
@@ -29,6 +42,19 @@ class RedisBroker(Broker):
 
     def publish(self, envelope: Envelope) -> None:
         self._layer.blocking.publish(envelope, self._layer.serialize)
+
+    async def claim(self, key: str, value: bytes, seconds: float) -> bytes | None:
+        found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, _milliseconds(seconds))
+        return None if found is None or found == value else bytes(found)  # sent twice, it finds itself
+
+    async def store(self, key: str, value: bytes, seconds: float) -> None:
+        await self._execute(key, b"SET", self._key(key), value, b"PX", _milliseconds(seconds))
+
+    def _key(self, key: str) -> bytes:
+        return f"{self._layer.prefix}:value:{{{key}}}".encode()
+
+    async def _execute(self, key: str, *parts: bytes) -> Any:
+        return await self._layer.for_loop().execute(key, *parts)
 
     async def check(self, seconds: float = 2.0) -> None:
         async with translated("check the channel layer", seconds):

@@ -63,6 +63,12 @@ class RedisShard:
         data = serialize(envelope.encode(self._sender))
         await publisher.send(publish_command(channel.encode(), data))
 
+    async def execute(self, *parts: bytes) -> Any:
+        """Send a command, and wait for the reply; after a lost connection it is sent again."""
+        if self.publisher.may_be_full:
+            await self.publisher.wait_for_space()
+        return await self.publisher.send(command(*parts))
+
     async def check(self) -> None:
         """Ask whether Redis is there."""
         await self.publisher.send(command(b"PING"))
