@@ -113,7 +113,7 @@ class EventHandler:
         if data is None and not self._takes_null:
             data = {}
         try:
-            value = self._payload.validate_json(dumps(data))
+            value = self._payload.validator.validate_json(dumps(data))
         except ValidationError as error:
             raise LiveError("invalid", error_summary(error), fields=error_fields(error)) from None
         return {self._whole: value} if self._whole else value
