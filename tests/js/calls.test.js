@@ -1,6 +1,7 @@
 /** Calls, streams, events and asks of the connection, errors. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
 
 import { LiveError } from "../../django_fastws/static/django_fastws/fastws.js";
@@ -154,6 +155,7 @@ describe("a call", () => {
     const call = room.call("say", {}, { signal: controller.signal });
     await world.settle();
     socket.answer({ ok: 1 });
+    assert.deepEqual(getEventListeners(controller.signal, "abort"), []);
     controller.abort();
     await world.advance(10_000);
     assert.deepEqual([await outcome(call), socket.sent], [{ value: 1 }, []]);
@@ -316,6 +318,12 @@ for (const [moment, row] of OUTCOMES) {
   }
 }
 
+test("a call that is unavailable may be tried again, and the error says so", async () => {
+  const { room } = await MOMENTS["the connection is lost"]();
+  const { code, retry } = await room.call("say").catch((error) => error);
+  assert.deepEqual([code, retry], ["unavailable", true]);
+});
+
 describe("a call that waits", () => {
   test("is sent after the join, before its listeners make others, in order", async () => {
     const { live } = client();
@@ -329,6 +337,9 @@ describe("a call that waits", () => {
     socket.answer({ ok: { room: NAME, state: 0 } });
     await world.settle();
     assert.deepEqual(calls(socket).map(({ data }) => data.number), [1, 2, 3]);
+    live.join(NAME);
+    socket.take().forEach(({ id, join }) => socket.say({ id, ok: join ? { room: NAME } : null }));
+    assert.deepEqual(calls(socket).map(({ data }) => data.number), [3], "none is sent twice");
   });
 
   test("is one of a hundred: the next is unavailable", async () => {

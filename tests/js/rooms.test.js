@@ -118,6 +118,22 @@ describe("a join that is refused", () => {
       await world.advance(1);
       assert.equal(socket.sent.length, 1);
     }
+    socket.answer({ ok: { room: NAME, at: "e:1" } });
+    socket.say(said("e:3"));
+    socket.answer({ error: { code: "unavailable", retry: true } });
+    await world.advance(250);
+    assert.equal(socket.sent.length, 1, "after a join the waits start anew");
+  });
+
+  test("for now is not tried again when another join is under way, or was", async () => {
+    const { live, socket } = await openClient();
+    live.join(NAME).on("error", () => {});
+    socket.answer({ error: { code: "unavailable", retry: true, retry_after: 1 } });
+    live.join(NAME, { since: "e:1" });
+    assert.equal(socket.sent.length, 1);
+    await world.advance(1_000);
+    socket.answer({ ok: { room: NAME } });
+    assert.deepEqual(socket.sent, []);
   });
 
   for (const [name, end] of Object.entries({
@@ -306,6 +322,16 @@ describe("join, leave, join", () => {
       socket.say(said(undefined, index));
     });
     assert.deepEqual(heard, [["state", 4]]);
+  });
+
+  test("is not ended by an error of the first", async () => {
+    const { live, socket } = await openClient();
+    live.join(NAME).leave();
+    const heard = listen(live.join(NAME), "state", "error");
+    const [first, , second] = socket.take();
+    socket.say({ id: first.id, error: { code: "forbidden" } });
+    socket.say({ id: second.id, ok: { room: NAME, state: 1 } });
+    assert.deepEqual([heard, socket.sent, world.reported], [[["state", 1]], [], []]);
   });
 
   test("without a connection is one join", async () => {

@@ -79,7 +79,8 @@ class World {
       addEventListener: this.page.addEventListener.bind(this.page),
       removeEventListener: this.page.removeEventListener.bind(this.page),
       setTimeout: (fn, ms) => {
-        this.#timers.set(++this.#lastTimer, { fn, at: this.now + ms });
+        const delay = ms > 0x7fff_ffff ? 1 : ms; // as in browsers, and in Node
+        this.#timers.set(++this.#lastTimer, { fn, at: this.now + delay });
         return this.#lastTimer;
       },
       clearTimeout: (timer) => this.#timers.delete(timer),

@@ -203,10 +203,8 @@ const createSubscription = (connection, name, at) => ({
       this.attempt = 0;
       for (const call of this.waiting) call.send();
       this.waiting.clear();
-      if (ok.recovered) {
-        this.at = ok.at;
-        this.live = true;
-      } else this.reset(ok);
+      if (ok.recovered) this.live = true;
+      else this.reset(ok);
       this.update(ok);
     } else if (error && !this.joining) {
       if (!error.retry) return this.end(error, "error");
