@@ -252,7 +252,8 @@ def test_pydantic_is_imported_by_who_declares_a_live_room_or_an_event_and_nobody
         assert "pydantic" in sys.modules
         from django_fastws import Event
         """,
-        {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        # The site of the tests declares a live room.
+        {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_FASTWS": '{"FASTWS_CONSUMERS_MODULE": "none_of_them"}'},
     )
     assert (done.returncode, "Error" in done.stderr) == (0, False), done.stderr
 
