@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from django_fastws import metrics
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
@@ -19,6 +20,37 @@ async def test_what_is_excluded_does_not_get_it(hub):
     await broadcast(hub, "lobby", "hi", exclude="one")
     await broadcast(hub, "lobby", "ho", exclude="stranger")
     assert (one.got, two.got) == (["ho"], ["hi", "ho"])
+
+
+async def test_who_is_excluded_is_found_among_members_of_several_kinds(hub):
+    def kind():
+        known = {}
+
+        class Known(Member):
+            _find = staticmethod(known.get)
+
+        return known, Known
+
+    members = []
+    for name, (known, make) in (("one", kind()), ("two", kind())):
+        members.append(make(name))
+        known[name] = members[-1]
+        await hub.join(members[-1], "lobby")
+    for name in ("one", "two"):
+        await broadcast(hub, "lobby", f"not to {name}", exclude=name)
+    assert [member.got for member in members] == [["not to two"], ["not to one"]]
+
+
+async def test_a_fan_out_is_counted_once_with_its_deliveries_and_how_long_it_took(hub, clients, step_by_step):
+    metrics.reset()
+    await crowd(hub, "lobby", 200)
+    began = time.perf_counter()
+    deliver(hub, "lobby", "größe", "hi")
+    await settle()
+    took = time.perf_counter() - began
+    (value,) = metrics.fan_out_seconds.values.values()
+    assert (value.count, 0 < value.sum < took) == (1, True)
+    assert (metrics.deliveries.total, metrics.delivered_bytes.total) == (400, 200 * (9 + 4))  # frames
 
 
 async def test_all_members_get_one_payload(hub):
