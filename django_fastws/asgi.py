@@ -31,7 +31,7 @@ from .limits import (
 )
 from .logs import reveal_warnings
 from .masking import mask_path
-from .routing import Activation, WebSocketRouter
+from .routing import Activation, Registry, WebSocketRouter, registry
 from .threads import threads
 from .transports import ASGITransport, find_transport, served_scope
 from .types import ASGIApp, Receive, Scope, Send
@@ -57,12 +57,17 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
         ImproperlyConfigured: ``django_fastws`` is not installed, the routes cannot be served as they are, or a
             setting is no limit.
     """
+    return build_application(registry, websocket_middleware)
+
+
+def build_application(served: Registry, websocket_middleware: Iterable[Any] = ()) -> ASGIApp:
+    """The ASGI application of some routes; as ``get_asgi_application``, which serves all of them."""
     http: Any = get_django_application()  # sets Django up, which collects the routes
     if not apps.is_installed("django_fastws"):
         raise ImproperlyConfigured("Add 'django_fastws' to INSTALLED_APPS: without it no consumers.py is found.")
     check_settings()
     check_setup()
-    inner: Any = WebSocketRouter()
+    inner: Any = WebSocketRouter(served)
     for middleware in reversed(list(websocket_middleware)):
         factory = import_string(middleware) if isinstance(middleware, str) else middleware
         inner = factory(inner)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overl
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
 
+from . import standalone
 from ._core.paths import Path, join, parse
 from .exceptions import RouteError
 from .limits import FROM_SETTINGS, OPTIONS, Access, Admission, FromSettings, Limits, Permission
@@ -18,6 +19,7 @@ from .routing import (
     Endpoint,
     OutboundDecorators,
     OutboundRoute,
+    Registry,
     Route,
     Signature,
     check_name,
@@ -197,6 +199,45 @@ class FastWS(OutboundDecorators):
         self.rooms.append(room)
         registry.changed()
         return room
+
+    def run(self, *, settings: Mapping[str, Any] | None = None) -> None:
+        """Run the outbound routes of this FastWS, as ``manage.py runws_clients`` does; the end of a one-file program.
+
+        The HTTP requests first, all together, then the sockets, until they end or SIGINT, SIGTERM or SIGHUP stop them
+        in order. Call it in the main thread, where no event loop runs.
+
+        Where Django is configured, or ``DJANGO_SETTINGS_MODULE`` says how, those settings are used. Else Django is
+        configured without a database, sessions and users, with the in-memory channel layer and a random key.
+
+        Args:
+            settings: that are added to these, or replace some, by their names: ``{"FASTWS_DRAIN_SECONDS": 5}``.
+        Raises:
+            WebSocketStateError: (a RuntimeError) it is called in a running event loop, or in another thread.
+            ImproperlyConfigured: settings are given where Django is configured, or one cannot be what it is.
+            SystemExit: with 1, if a request or a route has failed for good, or there is nothing to run.
+        """
+        standalone.run(Registry([self]), settings)
+
+    def serve(self, host: str = "127.0.0.1", port: int = 8000, *, settings: Mapping[str, Any] | None = None) -> None:
+        """Serve the inbound routes of this FastWS, as ``manage.py runws_server`` does; the end of a one-file program.
+
+        It returns when SIGINT, SIGTERM or SIGHUP have stopped it in order. Call it once in a process, in the main
+        thread, where no event loop runs.
+
+        The settings are those of ``run()``. Without a project, ``ALLOWED_HOSTS`` is what the server is bound to, and
+        browsers are let in from pages of these hosts, on any port; every client is anonymous.
+
+        Args:
+            host: to bind to: an address or a name; "0.0.0.0" is every address of the machine.
+            port: 0 is one that is free, which the log says.
+            settings: as ``run()`` takes them.
+        Raises:
+            WebSocketStateError: (a RuntimeError) it is called in a running event loop, in another thread, or again.
+            ImproperlyConfigured: as of ``run()``; or two routes have one path.
+            TypeError, ValueError: the host or the port cannot be one.
+            SystemExit: with 1, if it cannot listen, or there is nothing to serve.
+        """
+        standalone.serve(Registry([self]), host, port, settings)
 
     def _route(
         self,

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 __all__ = ["OrderlyStop"]
 
@@ -29,6 +30,7 @@ class OrderlyStop:
     ends the process at once; where it is ignored already, as ``nohup`` has it, it stays so.
 
     Whatever still runs when the time is over, because it blocks or ignores its cancellation, ends with the process.
+    After ``uninstall()`` that is only what the process waits for when its main thread has ended: other threads.
 
     Args:
         loop: the event loop of what is stopped.
@@ -53,36 +55,64 @@ class OrderlyStop:
         self._status = status
         self._logger = logger
         self._begun = threading.Event()
+        self._is_begun = False
+        self._over = threading.Event()
+        self._former: dict[int, Any] = {}
         self._signalled_at: float | None = None
 
     def install(self) -> None:
         """Handle the signals from now on; in the main thread."""
         # Not through the loop: code that blocks it would block them too.
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._on_signal)
+        signums: list[int] = [signal.SIGINT, signal.SIGTERM]
         if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
-            signal.signal(_HANGUP, self._on_signal)
+            signums.append(_HANGUP)
+        self._former = {signum: signal.signal(signum, self._on_signal) for signum in signums}
         threading.Thread(target=self._watch, daemon=True, name="watchdog").start()
 
     def begin(self) -> None:
         """Begin the stop; from any thread, or a signal handler."""
+        self._is_begun = True
         self._begun.set()
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             self._loop.call_soon_threadsafe(self._begin)
+
+    def uninstall(self) -> None:
+        """Give the signals back to code that goes on after what was stopped; in the main thread.
+
+        If a signal has stopped it, those that come within a second of that are still the same wish.
+        """
+        self._over.set()
+        self._begun.set()
+        if self._signalled_at is None:
+            self._restore()
+
+    def _restore(self) -> None:
+        for signum, former in self._former.items():
+            signal.signal(signum, signal.SIG_DFL if former is None else former)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._signalled_at is None:
             self._signalled_at = now
             self.begin()
-        elif signum != _HANGUP and now - self._signalled_at >= GRACE_SECONDS:  # somebody insists
+        elif now - self._signalled_at < GRACE_SECONDS:
+            return
+        elif self._over.is_set():
+            self._restore()
+            signal.raise_signal(signum)
+        elif signum != _HANGUP:  # somebody insists
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
             os._exit(128 + signum)  # the first process of a container does not die of a signal
 
     def _watch(self) -> None:
         self._begun.wait()
-        time.sleep(self._seconds())
+        if not self._is_begun:
+            return  # it has ended by itself
+        began, seconds = time.monotonic(), self._seconds()
+        if self._over.wait(seconds):
+            threading.main_thread().join()  # what comes after the stop takes as long as it likes
+            time.sleep(max(GRACE_SECONDS, began + seconds - time.monotonic()))
         self._logger.error(
             "Some code did not end within the drain time: it ignores its cancellation, or blocks. Ending anyway"
         )

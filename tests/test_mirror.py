@@ -19,6 +19,7 @@ ELSEWHERE = {
     "clients/lease_scripts.py": ("clients/test_lease.py", "Lua, which only a lease runs, in a real Redis"),
     "live/asks.py": ("live/test_socket.py", "what LiveSocket.ask() does, with a client that answers"),
     "live/join_rules.py": ("live/test_membership.py", "the first steps of a join"),
+    "clients/process.py": ("management/commands/test_runws_clients.py", "the command runs it, in processes"),
     "clients/picows_connection.py": ("clients/test_decoding.py", "one table for all who read a connection"),
 }
 

@@ -1,4 +1,4 @@
-"""The second signal, where the system does not end a process by it."""
+"""A second signal, where the system does not end a process by it, and signals behind a stop."""
 
 from __future__ import annotations
 
@@ -46,6 +46,42 @@ def test_a_hangup_that_is_ignored_stays_ignored():
     ignoring = PROGRAM.replace("stop.install()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nstop.install()")
     program = f"{fill(ignoring, 'SIGHUP', 0, 0)}\nassert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN"
     assert subprocess.run([sys.executable, "-c", program], timeout=15, check=False).returncode == 0
+
+
+#: A process that goes on when what was stopped has ended.
+GOES_ON = """
+import asyncio, logging, os, signal, threading, time
+from django_fastws.stopping import OrderlyStop
+
+def stopped(*signums):
+    stop = OrderlyStop(
+        asyncio.new_event_loop(), lambda: None, seconds=lambda: 0.2, status=lambda: 7, logger=logging.getLogger("x")
+    )
+    stop.install()
+    for signum in signums:
+        os.kill(os.getpid(), signum)
+    stop.uninstall()
+    for signum in signums:  # from the terminal and from a supervisor
+        os.kill(os.getpid(), signum)
+
+former = signal.getsignal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "status"),
+    [
+        ("stopped(); assert signal.getsignal(signal.SIGINT) is former; time.sleep(1.5)", 0),
+        ("stopped(signal.SIGINT); time.sleep(1.5)", 0),
+        ("stopped(signal.SIGTERM); time.sleep(1.1); os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)", -15),
+        ("stopped(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)", -15),
+        ("stopped(signal.SIGTERM); stopped(signal.SIGTERM)", 0),
+        ("stopped(signal.SIGTERM); threading.Thread(target=time.sleep, args=[60]).start()", 7),
+    ],
+    ids=["ended by itself", "stopped", "another signal later", "a first signal later", "twice", "a thread is left"],
+)
+def test_what_goes_on_after_a_stop_has_its_signals_and_its_time(then, status):
+    assert subprocess.run([sys.executable, "-c", GOES_ON + then], timeout=25, check=False).returncode == status
 
 
 def fill(program: str, name: str, pause: float, rest: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .channel_layer import check_channel_layer, check_eviction
-from .declared_routes import check_access, check_outbound_routes, check_routes
+from .declared_routes import check_access, check_outbound_routes, check_routes, outbound_messages
 from .installation import check_asgi_application, check_installed_apps
 from .live_rooms import check_live_rooms
 from .registering import Check, all_checks
@@ -22,6 +22,7 @@ __all__ = [
     "check_routes",
     "check_settings",
     "deploy_checks",
+    "outbound_messages",
 ]
 
 

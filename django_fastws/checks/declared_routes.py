@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
@@ -10,10 +10,10 @@ from django.core.checks import CheckMessage, Error, Warning
 from ..clients import library
 from ..layer import has_redis
 from ..limits import MAX_CONNECTIONS_PER_USER
-from ..routing import registry
+from ..routing import OutboundRoute, registry
 from .registering import system_check
 
-__all__ = ["check_access", "check_outbound_routes", "check_routes"]
+__all__ = ["check_access", "check_outbound_routes", "check_routes", "outbound_messages"]
 
 
 @system_check
@@ -53,20 +53,25 @@ def check_outbound_routes() -> Iterator[CheckMessage]:
 
     E033: FASTWS_CLIENT_LIBRARY cannot be had.
     """
-    for obstacle in library.obstacles(registry.outbound):
+    yield from outbound_messages(registry.outbound)
+
+
+def outbound_messages(routes: Sequence[OutboundRoute]) -> Iterator[CheckMessage]:
+    """Yield the messages of ``check_outbound_routes`` about some routes."""
+    for obstacle in library.obstacles(routes):
         yield Error(
             f"{obstacle}.",
             hint="pip install 'django-fastws[picows]', or leave FASTWS_CLIENT_LIBRARY out.",
             id="fastws.E033",
         )
-    keys = [route.key for route in registry.outbound if route.lease]
+    keys = [route.key for route in routes if route.lease]
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         yield Error(
             f"{keys.count(key)} outbound routes with lease=True are all called {key!r}: only one of them would run.",
             hint="Give each a name= of its own.",
             id="fastws.E032",
         )
-    for route in registry.outbound:
+    for route in routes:
         if route.reconnect and route.max_retries == 0:
             yield Warning(
                 f"{route.place} has reconnect=True and max_retries=0, and never connects again.",

@@ -9,7 +9,7 @@ from .declarations import check_name, checked_tags, checks_options, did_you_mean
 from .endpoint import Endpoint
 from .outbound_decorators import OutboundDecorators
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
-from .routes import OutboundRoute, Problem, Route, registry
+from .routes import OutboundRoute, Problem, Registry, Route, registry
 from .signatures import Signature, check_async, label_of, place_of, read_signature, resolved_annotation
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "OutboundDecorators",
     "OutboundRoute",
     "Problem",
+    "Registry",
     "Route",
     "Signature",
     "WebSocketRouter",

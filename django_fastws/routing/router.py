@@ -19,7 +19,7 @@ from ..threads import with_thread
 from ..transports import find_transport
 from ..types import Receive, Scope, Send
 from .activation import path_of
-from .routes import Route, registry
+from .routes import Registry, Route, registry
 
 __all__ = ["WebSocketRouter", "reverse_ws", "websocket_urlpatterns"]
 
@@ -37,24 +37,28 @@ def websocket_urlpatterns() -> list[URLPattern]:
         ImproperlyConfigured: two handlers share a path or a given name, a path has a parameter that its handler does
             not take, or a module with routes could not be loaded. The text names the places.
     """
-    problems = start_up_problems()
+    return _url_patterns(registry)
+
+
+def _url_patterns(served: Registry) -> list[URLPattern]:
+    problems = start_up_problems(served)
     if problems:
         raise ImproperlyConfigured("\n".join(problems))
-    return [_url_pattern(route, route.name) for route in registry]
+    return [_url_pattern(route, route.name) for route in served]
 
 
-def start_up_problems() -> list[str]:
+def start_up_problems(served: Registry = registry) -> list[str]:
     """Problems that keep the routes from being served, in words."""
-    problems = [f"{problem.module}: {problem.error}" for problem in registry.problems]
-    for group in registry.duplicates():
+    problems = [f"{problem.module}: {problem.error}" for problem in served.problems]
+    for group in served.duplicates():
         places = " and ".join(f"{route.place} on {route.path!r}" for route in group)
         problems.append(f"Several handlers on one path: {places}")
-    for named in registry.duplicate_names():
+    for named in served.duplicate_names():
         places = " and ".join(route.place for route in named)
         problems.append(f"Several routes are named {named[0].name!r}: {places}")
     problems += [
         f"{route.place} does not take {name!r}, which its path {route.path!r} has"
-        for route in registry
+        for route in served
         for name in route.missing_parameters
     ]
     return problems
@@ -153,9 +157,14 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class WebSocketRouter:
-    """The ASGI application of every route; a route that is added later is served, too."""
+    """The ASGI application of routes; a route that is added later is served, too.
 
-    def __init__(self) -> None:
+    Args:
+        served: whose routes; by default those of every FastWS.
+    """
+
+    def __init__(self, served: Registry = registry) -> None:
+        self._served = served
         self._version = -1
         self._patterns: list[URLPattern] = []
         self._routes: list[Route] = []
@@ -169,8 +178,8 @@ class WebSocketRouter:
             ImproperlyConfigured: as ``websocket_urlpatterns()``.
         """
         version = registry.version
-        self._patterns = websocket_urlpatterns()
-        self._routes = list(registry)
+        self._patterns = _url_patterns(self._served)
+        self._routes = list(self._served)
         self._version = version
 
     def _load_late(self) -> None:
@@ -178,8 +187,8 @@ class WebSocketRouter:
 
         A module that repeats a path must not take the place of what clients are connected to, nor end it.
         """
-        version, routes = registry.version, list(registry)
-        problems = start_up_problems()
+        version, routes = registry.version, list(self._served)
+        problems = start_up_problems(self._served)
         if problems:
             routes = servable(routes, first=self._routes)
             told = [problem for problem in problems if problem not in self._told]

@@ -12,7 +12,7 @@ from ..limits import Admission
 from .signatures import Signature, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["OutboundRoute", "Problem", "Registry", "Route", "registry"]
 
@@ -143,10 +143,14 @@ class Problem(NamedTuple):
 
 
 class Registry:
-    """Registry of the routes of every FastWS, in import order."""
+    """Registry of the routes of every FastWS, in import order; or of some of them.
 
-    def __init__(self) -> None:
-        self.apps: list[Any] = []
+    Args:
+        apps: those it has from the beginning.
+    """
+
+    def __init__(self, apps: Iterable[Any] = ()) -> None:
+        self.apps: list[Any] = list(apps)
         #: What makes routes of something else that is declared, such as live rooms.
         self.sources: list[Callable[[], list[Route]]] = []
         self.problems: list[Problem] = []
@@ -192,4 +196,5 @@ def _groups(routes: list[AnyRoute], key: Callable[[AnyRoute], str]) -> list[list
     return [group for group in found.values() if len(group) > 1]
 
 
+#: Of every FastWS there is. Its ``version`` tells of changes in any other, too.
 registry = Registry()

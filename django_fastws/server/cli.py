@@ -33,6 +33,7 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        self._application: ASGIApp | None = None
         for action in self.parser._actions:
             if action.dest == "application":
                 action.nargs, action.default = "?", None
@@ -47,7 +48,9 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
         add_options(self.parser)
 
     def load_asgi_app(self, asgi_app_path: str | None) -> ASGIApp:
-        """The application at a path like ``module:name`` or ``module.name``."""
+        """The application that is given, or the one at a path like ``module:name`` or ``module.name``."""
+        if self._application is not None:
+            return self._application
         path = asgi_app_path or getattr(settings, "ASGI_APPLICATION", None)
         if not path:
             raise OptionError("there is no application: set ASGI_APPLICATION, or name one")
@@ -57,9 +60,12 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             application = import_string(path)
         return application
 
-    def start(self, options: argparse.Namespace) -> None:
+    def start(self, options: argparse.Namespace, application: ASGIApp | None = None) -> None:
         """Serve until told to stop.
 
+        Args:
+            application: to serve, in a script that may go on behind this; None for the one that the options or
+                ``ASGI_APPLICATION`` name, in a process that ends with it.
         Raises:
             OptionError: the options contradict each other, or there is no application.
             SystemExit: it could not listen, or the application could not start.
@@ -74,7 +80,9 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             lifespan=options.lifespan,
             per_message_deflate=options.per_message_deflate,
             drain_seconds=options.drain_seconds,
+            keeps_signals=application is None,
         )
+        self._application = application
         if options.unix_socket:
             options.unix_socket = _quoted(options.unix_socket)
         _log_once()

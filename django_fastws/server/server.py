@@ -64,6 +64,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         lifespan: "auto", "on" or "off".
         per_message_deflate: whether to agree to compression.
         drain_seconds: how long the graceful shutdown may take; None for ``FASTWS_DRAIN_SECONDS``.
+        keeps_signals: whether signals are still handled when it has stopped, for a process that ends behind it;
+            False gives them back.
         websocket_max_message_size, websocket_max_frame_size: None for ``FASTWS_MAX_MESSAGE_BYTES``.
     """
 
@@ -83,6 +85,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         lifespan: str = "off",
         per_message_deflate: bool = False,
         drain_seconds: float | None = None,
+        keeps_signals: bool = True,
         websocket_max_message_size: int | None = None,
         websocket_max_frame_size: int | None = None,
         **options: Any,
@@ -112,6 +115,8 @@ class Server(DaphneServer):  # type: ignore[misc]
         self._connections = ServerConnections(self)
         self._claims = contextlib.ExitStack()
         self._tasks = BackgroundTasks(logger)
+        self._stop: OrderlyStop | None = None
+        self._keeps_signals = keeps_signals
         self._when_ready: Callable[[], None] | None = self.ready_callable
         self.ready_callable = self._ready
 
@@ -134,6 +139,8 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.abort_start = True
         finally:
             loop.run_until_complete(self._finish())
+            if self._stop is not None and not self._keeps_signals:
+                self._stop.uninstall()
 
     def _ready(self) -> None:
         """Set up the factories; daphne calls this when it has made them, and before it serves."""
@@ -156,13 +163,14 @@ class Server(DaphneServer):  # type: ignore[misc]
             listening.addErrback(self.listen_error)
         if self.signal_handlers:
             self.signal_handlers = False  # Twisted's cut every connection
-            OrderlyStop(
+            self._stop = OrderlyStop(
                 reactor._asyncioEventloop,
                 self.drain,
                 seconds=lambda: self.drain_seconds + _FINISH_SECONDS + _GRACE_SECONDS,
                 status=lambda: 0,
                 logger=logger,
-            ).install()
+            )
+            self._stop.install()
         reactor.callWhenRunning(self._spawn, announce_layer)
         if self._when_ready is not None:
             self._when_ready()

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.checks import check_eviction
 from django_fastws.clients import library, reloader
-from django_fastws.clients.lease_clock import LeaseSelector, new_loop
+from django_fastws.clients.process import run_routes
 from django_fastws.clients.selection import SelectionError, parse_shard, select
-from django_fastws.clients.supervisor import Supervisor
-from django_fastws.conf import conf
-from django_fastws.layer import announce_layer
 from django_fastws.logs import log_to_stderr
 from django_fastws.routing import OutboundRoute, registry
-from django_fastws.stopping import OrderlyStop
-from django_fastws.tasks import cancel_and_wait
 
 logger = logging.getLogger("django_fastws.clients")
-
-_WATCHDOG_SECONDS = 2.0  # after the drain time
 
 
 class Command(BaseCommand):
@@ -69,9 +59,7 @@ class Command(BaseCommand):
         log_to_stderr()
         if options["reload"] and not reloader.is_child():
             sys.exit(reloader.run_child())
-        selector = LeaseSelector()
-        with asyncio.Runner(loop_factory=lambda: new_loop(selector)) as runner:
-            status = runner.run(_run(routes, options["drain_seconds"], selector, reload=options["reload"]))
+        status = run_routes(routes, options["drain_seconds"], reload=options["reload"])
         if status:
             sys.exit(status)
 
@@ -80,39 +68,3 @@ class Command(BaseCommand):
         widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
         for row in rows:
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-async def _run(
-    routes: list[OutboundRoute], drain_seconds: float | None, selector: LeaseSelector, *, reload: bool
-) -> int:
-    """Run routes until they end, or a signal or a change of the code stops them; returns the exit status."""
-    loop = asyncio.get_running_loop()
-    supervisor = Supervisor(routes, drain_seconds)
-    changed: list[Path] = []
-
-    def status() -> int:
-        return reloader.CHANGED if changed else int(supervisor.has_failed)
-
-    def limit() -> float:
-        return (conf.drain_seconds if drain_seconds is None else drain_seconds) + _WATCHDOG_SECONDS
-
-    stop = OrderlyStop(loop, supervisor.stop, seconds=limit, status=status, logger=logger)
-
-    def on_change(file_path: Path) -> None:
-        logger.info("%s has changed, starting anew", file_path)
-        changed.append(file_path)
-        stop.begin()
-
-    stop.install()
-    selector.check = supervisor.enforce_leases
-    # Not through the loop: it might serve a socket before SIGCONT.
-    signal.signal(signal.SIGCONT, lambda *_: supervisor.enforce_leases())
-    loop.add_signal_handler(signal.SIGUSR1, lambda: logger.info("Routes:\n%s", supervisor.status()))
-    if reload:
-        reloader.watch(on_change)
-    announcing = asyncio.create_task(announce_layer())
-    try:
-        await supervisor.run()
-    finally:
-        await cancel_and_wait(announcing)
-    return status()
