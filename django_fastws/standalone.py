@@ -26,7 +26,7 @@ from .types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["run", "serve"]
 
-logger = logging.getLogger("django_fastws.standalone")
+logger = logging.getLogger("django_fastws.clients")
 
 #: Pages of a program without a project: none.
 urlpatterns: list[Any] = []

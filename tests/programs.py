@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.support.processes import HOST, ROOT, Process
+
 ECHO = """
 from django_fastws import FastWS
 
@@ -181,3 +187,31 @@ if __name__ == "__main__":
 def filled(program: str, host: str, port: int) -> str:
     """The text of a program for an address."""
     return program.replace("{host}", host).replace("{port}", str(port))
+
+
+class Program(Process):
+    """A file in an empty directory, run by Python."""
+
+    def __init__(self, directory: Path, text: str, host: str = HOST, *, port: int, module: str = "") -> None:
+        name = f"{module.replace('.', '/')}.py" if module else "main.py"
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(filled(text, host, port))
+        super().__init__([sys.executable, *(["-m", module] if module else [name])], port)
+        self.cwd = directory
+        self.environment["PYTHONPATH"] = str(ROOT)
+        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
+
+    def url(self, path: str) -> str:
+        return f"ws://{HOST}:{self.port}{path}"
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself, or by a signal; returns its exit status."""
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, 30)
+
+    async def run(self) -> int:
+        """Run it to its end."""
+        with self.log_path.open("ab") as log:
+            self.process = self._start(log)
+        return await self.ended()

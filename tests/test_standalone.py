@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,41 +17,14 @@ from websockets.http11 import Request, Response
 from django_fastws.standalone import hosts_of
 from tests import programs
 from tests.conftest import tracebacks
+from tests.programs import Program
 from tests.site.client import until
-from tests.support.processes import HOST, ROOT, Process, free_port
+from tests.support.processes import HOST, free_port
 from tests.support.subprocesses import run
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 NO_PROJECT = {"DJANGO_SETTINGS_MODULE": None}
-
-
-class Program(Process):
-    """A file in an empty directory, run by Python."""
-
-    def __init__(self, directory: Path, text: str, host: str = HOST, *, port: int, module: str = "") -> None:
-        name = f"{module.replace('.', '/')}.py" if module else "main.py"
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(programs.filled(text, host, port))
-        super().__init__([sys.executable, *(["-m", module] if module else [name])], port)
-        self.cwd = directory
-        self.environment["PYTHONPATH"] = str(ROOT)
-        self.environment.pop("DJANGO_SETTINGS_MODULE", None)
-
-    def url(self, path: str) -> str:
-        return f"ws://{HOST}:{self.port}{path}"
-
-    async def ended(self) -> int:
-        """Wait until it has ended by itself, or by a signal; returns its exit status."""
-        assert self.process is not None
-        return await asyncio.to_thread(self.process.wait, 30)
-
-    async def run(self) -> int:
-        """Run it to its end."""
-        with self.log_path.open("ab") as log:
-            self.process = self._start(log)
-        return await self.ended()
 
 
 @pytest.fixture

@@ -71,6 +71,8 @@ RUN_ELSEWHERE = {
     "catching_up": "test_nothing_is_missed",
     "catching_up_models": "test_nothing_is_missed",
     "htmx": "test_htmx",
+    "one_file": "test_one_file",
+    "one_file_client": "test_one_file",
     "live_tests": "test_live_tests",
     "sentry": "test_sentry",
     "tracing": "test_opentelemetry",

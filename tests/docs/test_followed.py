@@ -9,9 +9,10 @@ import shutil
 import pytest
 from websockets.asyncio.client import connect as ws_connect
 
-from tests.docs.blocks import DOCS, README, TUTORIAL, blocks_of, example_block, page, section
+from tests.docs.blocks import DOCS, EXAMPLES, README, TUTORIAL, blocks_of, example_block, page, section
 from tests.docs.client import LIMIT, chatting, heard, join, until
-from tests.support.processes import HOST, ROOT
+from tests.programs import Program
+from tests.support.processes import HOST, ROOT, free_port
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -147,6 +148,22 @@ async def test_a_broadcast_from_a_script_and_the_shell(project):
         await heard(ws, {"type": "news", "text": "The shop is closed."})
         await asyncio.to_thread(project.do, run_shell)
         await heard(ws, "hello")
+
+
+# Files that need no project
+
+
+async def test_one_file(tmp_path):
+    port = free_port()
+    server, client = (
+        Program(tmp_path, (EXAMPLES / f"{name}.py").read_text().replace("8000", str(port)), port=port, module=name)
+        for name in ("one_file", "one_file_client")
+    )
+    with server, client.directory:
+        assert await client.run() == 0
+        assert "{'name': 'robot', 'text': 'hello'}" in client.log()
+        assert '{"status":"ready"}' in client.log()
+        assert server.stop() == 0
 
 
 # Examples that need a project
