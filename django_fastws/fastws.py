@@ -19,7 +19,6 @@ from .routing import (
     Endpoint,
     OutboundDecorators,
     OutboundRoute,
-    Registry,
     Route,
     Signature,
     check_name,
@@ -216,7 +215,7 @@ class FastWS(OutboundDecorators):
             ImproperlyConfigured: settings are given where Django is configured, or one cannot be what it is.
             SystemExit: with 1, if a request or a route has failed for good, or there is nothing to run.
         """
-        standalone.run(Registry([self]), settings)
+        standalone.run(registry.part(self), settings)
 
     def serve(self, host: str = "127.0.0.1", port: int = 8000, *, settings: Mapping[str, Any] | None = None) -> None:
         """Serve the inbound routes of this FastWS, as ``manage.py runws_server`` does; the end of a one-file program.
@@ -237,7 +236,7 @@ class FastWS(OutboundDecorators):
             TypeError, ValueError: the host or the port cannot be one.
             SystemExit: with 1, if it cannot listen, or there is nothing to serve.
         """
-        standalone.serve(Registry([self]), host, port, settings)
+        standalone.serve(registry.part(self), host, port, settings)
 
     def _route(
         self,

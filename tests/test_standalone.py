@@ -171,6 +171,28 @@ app.serve(port={port})
     assert await denied(site.url("/theirs/x")) == 404
 
 
+async def test_live_rooms_alone_can_be_served(program):
+    site = program(
+        """
+from django_fastws import FastWS
+
+app = FastWS()
+tables = app.room("tables/{pk:int}")
+
+@tables.on("order")
+async def order(ws, pk: int, dish: str) -> str:
+    return f"{dish} for {pk}"
+
+app.serve(port={port})
+"""
+    )
+    async with connect(site.url("/ws/live"), proxy=None) as ws:
+        await ws.send('{"join": "tables/5", "id": 1}')
+        assert "ok" in await received(ws)
+        await ws.send('{"room": "tables/5", "event": "order", "data": {"dish": "soup"}, "id": 2}')
+        assert await received(ws) == {"id": 2, "ok": "soup for 5"}
+
+
 async def test_rooms_reach_the_members_and_what_needs_a_database_says_so(program):
     site = program(
         """

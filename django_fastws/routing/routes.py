@@ -159,6 +159,13 @@ class Registry:
         #: Called with every change.
         self.on_change: list[Callable[[], None]] = []
 
+    def part(self, app: Any) -> Registry:
+        """The routes of one FastWS; with those of other sources if it declares live rooms."""
+        part = Registry([app])
+        if app.rooms:
+            part.sources = self.sources
+        return part
+
     def changed(self) -> None:
         """Tell that a FastWS or a route was added."""
         self.version += 1
