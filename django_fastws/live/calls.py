@@ -241,7 +241,7 @@ class CallQueue:
     def _is_free(self) -> bool:
         """Whether a concurrent event need not wait: nothing before it decides about the membership."""
         return not self._is_busy or (
-            self._is_settled and not any(type(call) is not EventCall for call in self._waiting or ())
+            self._is_settled and not any(not isinstance(call, EventCall) for call in self._waiting or ())
         )
 
     @property

@@ -23,7 +23,7 @@ from .errors import FAILED, as_live_error, logger
 if TYPE_CHECKING:
     from .session import LiveSession
 
-__all__ = ["Introduction"]
+__all__ = ["Introduction", "owner_of"]
 
 
 class Introduction:
@@ -62,7 +62,7 @@ class Introduction:
             return
         if self.client_id or session.memberships:
             raise LiveError("bad_request", "the client id is said once, before the first join")
-        if not client_ids.take(client_id, _owner(session)):
+        if not client_ids.take(client_id, owner_of(session)):
             raise LiveError("forbidden", "another client has this id; take a new one")
         self.client_id = client_id
 
@@ -109,7 +109,8 @@ class Introduction:
         self._admission.leave(connection)
 
 
-def _owner(session: LiveSession) -> str:
+def owner_of(session: LiveSession) -> str:
+    """Owner of what a client id stands for: the user, else the session, else ""."""
     scope = session.ws.scope
     return session.user_key or session_hash(scope.get("session"))
 

@@ -31,6 +31,7 @@ from .errors import error_frame, logger
 from .heartbeat import current_heartbeat
 from .introduction import Introduction
 from .membership import Membership
+from .once import OnceCall
 from .reading import FrameReader, Taken
 from .socket import LiveSocket
 
@@ -129,7 +130,9 @@ class LiveSession(FrameReader):
             return _in_use(id_)
         if wait := membership.over_rate(handler):
             return _refused(id_, "rate_limited", "too many events", retry_after=wait)
-        return self._start(EventCall(id_, membership, handler, frame.data))
+        # An id that clients of a kind would make alike, such as a number, says nothing after a reconnect.
+        call = OnceCall if frame.once and type(id_) is str else EventCall
+        return self._start(call(id_, membership, handler, frame.data))
 
     def _join(self, frame: JoinFrame) -> Taken:
         membership = self._memberships.get(frame.room)

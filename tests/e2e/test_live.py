@@ -56,6 +56,23 @@ async def test_members_in_two_processes(site, kind):
         assert await told(bob) == {"room": room, "event": "gone", "data": {"client": "ada"}}
 
 
+@pytest.mark.redis
+async def test_a_call_that_is_done_once_is_not_done_by_another_process_again(site):
+    one, two = site("daphne", layer="ours"), site("daphne", layer="ours", number=2)
+    name, call = token(), {"event": "pay", "id": "call-1", "once": True, "data": {"amount": 5}}
+    headers = {"Cookie": "sessionid=one-session-of-a-browser-00000"}
+    async with connect(one, PATH, additional_headers=headers) as ws:
+        await joined(ws, name, "c-1")
+        await say(ws, room=f"live/{name}", **call)
+        assert (await answer(ws, join=f"live/{token()}", id=9))["id"] == 9  # so the call before it has been read
+        abort(ws)
+    async with connect(two, PATH, additional_headers=headers) as ws:
+        await joined(ws, name, "c-1")
+        assert await answer(ws, room=f"live/{name}", **call) == {"id": "call-1", "ok": [5]}
+        # This process was not paid.
+        assert (await answer(ws, room=f"live/{name}", **{**call, "once": False}))["ok"] == [5]
+
+
 @pytest.mark.parametrize("kind", ["daphne", "uvicorn"])
 async def test_a_flood_of_calls_is_answered_whole(site, kind):
     name = token()

@@ -37,6 +37,17 @@ async def say(ws: LiveSocket, room: Room, text: str) -> int:
     return len(text)
 
 
+_paid: list[int] = []
+
+
+@room.on("pay")
+async def pay(ws: LiveSocket, amount: int) -> list[int]:
+    """What this process was paid, slowly."""
+    _paid.append(amount)
+    await asyncio.sleep(0.2)
+    return _paid
+
+
 @room.on("count")
 async def count(ws: LiveSocket, n: int):
     """Counts."""

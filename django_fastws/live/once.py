@@ -1,0 +1,124 @@
+"""Calls that are done once in the cluster: their answer is kept for a while, for the client that asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ..exceptions import LiveError, WebSocketConnectionError
+from ..layer import Broker, get_broker
+from ..tasks import BackgroundTasks
+from .calls import EventCall
+from .errors import FAILED, as_live_error, logger, significant_error
+from .introduction import owner_of
+
+if TYPE_CHECKING:
+    from .session import LiveSession
+
+__all__ = ["OnceCall"]
+
+_KEPT_SECONDS = 60.0
+_FORGOTTEN_SECONDS = 0.001
+_MOST_WAITING = 30.0  # seconds for the answer of a call that another process has under way
+_PAUSES = (0.02, 0.05, 0.1, 0.25)  # between two looks; the last is repeated
+
+# The first byte of what is kept: a call under way, with a name of its own; an answer; an error.
+_UNDER_WAY, _ANSWER, _ERROR = b"?", b"=", b"!"
+
+_running = BackgroundTasks(logger)
+
+
+class OnceCall(EventCall):
+    """Call with a client-made id that is done once, however often and in whatever process it is asked for.
+
+    Who asks again, within a minute, gets the answer of the first time, or the error it ended with. It counts for one
+    client of one user, else of one session. The loss of the connection does not end it, as it ends other calls: the
+    client comes back for the answer. At most once: where nobody can know whether a call was done, because its process
+    has died or the layer was away, the answer is ``unavailable`` as long as that is kept in mind.
+    """
+
+    __slots__ = ()
+
+    async def perform(self, session: LiveSession) -> bytes:
+        if not self.membership.is_joined:
+            raise LiveError("not_joined", "join the room first")
+        if self.handler.is_generator:
+            raise LiveError("bad_request", "an event that answers with items cannot be called once")
+        broker, key, claim = get_broker(), _key(session, self), _UNDER_WAY + uuid.uuid4().bytes
+        kept = await broker.claim(key, claim, _KEPT_SECONDS)
+        if kept is not None:
+            return await _kept_answer(broker, key, kept)
+        work = asyncio.ensure_future(super().perform(session))
+        done = _running.start(self._finish(broker, key, claim, work))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if self.is_cancelled:  # by the client
+                work.cancel()
+                await asyncio.wait([done])
+            else:  # by the end of the connection: it goes on
+                work.add_done_callback(self._ended_alone)
+            raise
+
+    def _ended_alone(self, work: asyncio.Future[bytes]) -> None:
+        """Log how it failed, as nobody waits for it any more."""
+        problem = None if work.cancelled() else work.exception()
+        if problem is not None and as_live_error(significant_error(problem)) is None:
+            self._failed(problem)
+
+    async def _finish(self, broker: Broker, key: str, claim: bytes, work: asyncio.Future[bytes]) -> None:
+        """Keep the claim while the call is under way, and what it has come to afterwards."""
+        is_over = False
+        while not is_over:
+            await asyncio.wait([work], timeout=_KEPT_SECONDS / 3)
+            is_over = work.done()
+            value = self._outcome(work) if is_over else claim
+            try:
+                await broker.store(key, value or claim, _KEPT_SECONDS if value else _FORGOTTEN_SECONDS)
+            except WebSocketConnectionError as error:
+                logger.warning("What becomes of a call that is done once cannot be kept: %s", error)
+
+    def _outcome(self, work: asyncio.Future[bytes]) -> bytes:
+        """What is kept of a call; b"" for one that has not begun."""
+        if work.cancelled():
+            return _error(LiveError("cancelled", "the call was cancelled"))
+        problem = work.exception()
+        if problem is None:
+            return _ANSWER + work.result()
+        error = as_live_error(significant_error(problem)) or FAILED
+        return b"" if error.code == "not_joined" else _error(error)
+
+
+def _key(session: LiveSession, call: EventCall) -> str:
+    named = [owner_of(session), session.client_id, call.membership.name, call.handler.event, call.id]
+    return f"once:{hashlib.sha256(orjson.dumps(named)).hexdigest()}"
+
+
+async def _kept_answer(broker: Broker, key: str, kept: bytes) -> bytes:
+    """The answer of a call that was asked for before; waits for it if it is under way.
+
+    Raises:
+        LiveError: the one that it has ended with, or that it is not known whether it was done.
+    """
+    ends, looks = asyncio.get_running_loop().time() + _MOST_WAITING, 0
+    while kept.startswith(_UNDER_WAY):
+        if asyncio.get_running_loop().time() >= ends:
+            raise LiveError("unavailable", "it is not known yet whether this call was done")
+        await asyncio.sleep(_PAUSES[min(looks, len(_PAUSES) - 1)])
+        looks += 1
+        found = await broker.claim(key, _UNDER_WAY + uuid.uuid4().bytes, _KEPT_SECONDS)
+        if found is None:  # nobody has kept it in mind for a minute, and it stays unknown for the next one
+            raise LiveError("unavailable", "it is not known whether this call was done")
+        kept = found
+    if kept.startswith(_ANSWER):
+        return kept[1:]
+    code, message, fields, retry_after = orjson.loads(kept[1:])
+    raise LiveError(code, message, fields=fields, retry_after=retry_after)
+
+
+def _error(error: LiveError) -> bytes:
+    return _ERROR + orjson.dumps([error.code, error.message, error.fields, error.retry_after])
