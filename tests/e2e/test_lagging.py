@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.redis]
 
 
 class Member:
+    takes_events = False
+
     def __init__(self, name="member", seconds=0.0):
         self.id = name
         self.got = []

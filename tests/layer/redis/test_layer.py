@@ -25,6 +25,8 @@ COMMANDS = ["-@all", "+@pubsub", "+@connection"]
 
 
 class Member:
+    takes_events = False
+
     id = "member"
 
     def __init__(self):
