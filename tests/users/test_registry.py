@@ -72,6 +72,17 @@ async def test_no_room_has_the_groups_name(ends):
         assert await is_open(ws)
 
 
+async def test_it_is_subscribed_for_as_long_as_somebody_is_expected():
+    registry = users.Users()
+    registry.expect()
+    registry.expect()
+    await registry.wait_until_subscribed()
+    for is_left in (True, False):
+        registry.unexpect()
+        await registry.settled()
+        assert registry.is_subscribed is is_left
+
+
 async def test_the_memory_of_those_who_were_closed_has_a_bound(ends, monkeypatch):
     monkeypatch.setattr(users, "_MEMORY_SIZE", 10)
     async with connect("/x", user=BOB):

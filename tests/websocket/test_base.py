@@ -170,6 +170,21 @@ async def test_a_message_of_the_wrong_kind_is_gone_and_the_next_is_received(ws, 
     assert await getattr(ws, method)() in ("1", b"1", 1)
 
 
+async def test_what_a_transport_sends_at_once_is_counted_too(ws, monkeypatch):
+    metrics.reset()
+    monkeypatch.setattr(type(transport_of(ws)), "try_send", lambda transport, payload: True)
+    await ws.send("größe")
+    await ws.send_bytes(b"x")
+    assert (metrics.messages_sent.total, metrics.bytes_sent.total) == (2, 8)
+
+
+@pytest.mark.parametrize("call", ["ping", "pong"])
+async def test_a_socket_that_is_closed_cannot_ping(ws, call):
+    await ws.close()
+    with pytest.raises(WebSocketDisconnect, match=rf"{call}\(\)"):
+        await getattr(ws, call)()
+
+
 async def test_only_one_task_may_receive(ws):
     first = start(ws.receive())
     await turns()
@@ -194,7 +209,7 @@ async def test_async_for_ends_with_the_connection_and_receive_raises_its_code(ws
 async def test_closing_twice_is_closing_once(ws, server):
     await ws.close(4000, "bye")
     await ws.close(4001)
-    assert server.sent == [4000]
+    assert [(event["code"], event["reason"]) for event in server.events] == [(4000, "bye")]
     assert (ws.close_code, ws.close_reason) == (4000, "bye")
 
 
