@@ -229,6 +229,19 @@ describe("waiting", () => {
     assert.deepEqual(waits, [250, 500, 1_000, 2_000, 4_000]);
   });
 
+  test("grows while a server is down, after a connection that was stable", async () => {
+    const { live, states } = await openClient();
+    await world.advance(6_000);
+    for (let turn = 0; turn < 4; turn++) {
+      world.socket.drop();
+      live.join(`lobby/${turn}`);
+      await world.advance(20_000);
+    }
+    const waits = states.filter(({ state }) => state === "waiting").map(({ retryIn }) => retryIn);
+    assert.deepEqual(waits, [250, 500, 1_000, 2_000]);
+    assert.equal((await world.open()).sent.length, 4);
+  });
+
   test("starts anew after a connection that was open for more than five seconds", async () => {
     const { states } = client();
     for (let turn = 0; turn < 3; turn++) {
@@ -259,6 +272,15 @@ describe("waiting", () => {
       const { length } = world.sockets;
       await world.advance(8_000);
       assert.equal(world.sockets.length, length + 1, "the former wait starts nothing");
+    });
+
+    test(`that ${event} has ended starts no second connection`, async () => {
+      const { live } = await openClient();
+      world.socket.drop();
+      await world.happen(event);
+      await world.open();
+      await world.advance(20_000);
+      assert.deepEqual([live.status.state, world.sockets.length], ["open", 2]);
     });
   }
 

@@ -146,7 +146,9 @@ describe("a join that is refused", () => {
       const room = live.join(NAME);
       room.on("error", () => {});
       socket.answer({ error: { code: "unavailable", retry: true, retry_after: 0.1 } });
+      assert.equal(world.timers, 2);
       end({ live, room });
+      assert.ok(world.timers <= 1, "that of the connection is left");
       await world.advance(200);
       assert.deepEqual(socket.sent.filter(({ join }) => join), []);
     });

@@ -279,12 +279,10 @@ const createSubscription = (connection, name, at) => ({
   lose() {
     clearTimeout(this.timer);
     this.joined = this.live = false;
-    this.joining = 0;
   },
 
   fail(error) {
     for (const call of this.waiting) call.fail(error);
-    this.waiting.clear();
   },
 
   end(error, event, detail = error) {
