@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["ASGIApp", "Address", "Data", "Headers", "Message", "Receive", "Scope", "Send"]
+from typing_extensions import TypeVar
+
+__all__ = ["ASGIApp", "Address", "Data", "Headers", "Message", "Receive", "Scope", "Send", "SocketUser", "UserT"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,3 +27,38 @@ class Address(NamedTuple):
 
     host: str
     port: int
+
+
+class SocketUser(Protocol):
+    """User of a socket, as type checkers see one: what Django's users and its ``AnonymousUser`` have.
+
+    For a project's own user model, the annotation names it: ``ws: WebSocket[Member]``.
+    """
+
+    pk: Any
+    username: str
+    is_active: bool
+    is_staff: bool
+    is_superuser: bool
+
+    @property
+    def is_authenticated(self) -> bool: ...
+
+    @property
+    def is_anonymous(self) -> bool: ...
+
+    def get_username(self) -> str: ...
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool: ...
+
+    def has_perms(self, perm_list: Iterable[str], obj: Any = None) -> bool: ...
+
+    def has_module_perms(self, module: str) -> bool: ...
+
+    async def ahas_perm(self, perm: str, obj: Any = None) -> bool: ...
+
+    async def ahas_perms(self, perm_list: Iterable[str], obj: Any = None) -> bool: ...
+
+
+#: The class of ``ws.user``, for type checkers alone.
+UserT = TypeVar("UserT", default=SocketUser, covariant=True)

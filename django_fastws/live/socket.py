@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+from django.contrib.sessions.backends.base import SessionBase
 
 from .._core import live_frames
 from ..encoding import json_bytes
 from ..rooms import Room
-from ..types import Address, Scope
+from ..types import Address, Scope, UserT
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -17,8 +19,10 @@ __all__ = ["LiveSocket"]
 _TIMEOUT = 10.0
 
 
-class LiveSocket:
+class LiveSocket(Generic[UserT]):
     """Socket of one client, which is in any number of live rooms. Handlers and hooks of all of them get the same one.
+
+    Type checkers see ``ws.user`` as any of Django's users; ``ws: LiveSocket[Member]`` says which model it is.
 
     It is hashable and compares by identity. Its methods are for the event loop of the connection.
     """
@@ -31,12 +35,13 @@ class LiveSocket:
     # Who
 
     @property
-    def user(self) -> Any:
+    def user(self) -> UserT:
         """The user: of Django's session, or whom ``FASTWS_LIVE_AUTHENTICATE`` has named; else an AnonymousUser."""
-        return self._session.ws.user
+        user: Any = self._session.ws.user
+        return cast("UserT", user)
 
     @property
-    def session(self) -> Any:
+    def session(self) -> SessionBase:
         """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
         return self._session.ws.session
 

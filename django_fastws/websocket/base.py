@@ -14,7 +14,7 @@ from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
 from ..metrics import Traffic
 from ..rooms import ids
 from ..transports import Transport
-from ..types import Address
+from ..types import Address, UserT
 from .one_end import OneEndMembers
 from .typed_messages import TypedMessages
 
@@ -26,8 +26,10 @@ T = TypeVar("T")
 _CONNECTED, _CLOSING = ClientState.CONNECTED, ClientState.CLOSING
 
 
-class WebSocket(OneEndMembers):
+class WebSocket(OneEndMembers[UserT]):
     """One WebSocket connection, at either end.
+
+    Type checkers see ``ws.user`` as any of Django's users; ``ws: WebSocket[Member]`` says which model it is.
 
     Handlers hold an ``InboundWebSocket``, of a client that has connected to this server, or an ``OutboundWebSocket``.
     What only the other of them has raises ``WebSocketStateError``.
@@ -193,7 +195,7 @@ class WebSocket(OneEndMembers):
     recv_bytes = receive_bytes
     recv_json = receive_json
 
-    def __aiter__(self) -> WebSocket:
+    def __aiter__(self) -> WebSocket[UserT]:
         """Yield messages until the connection is closed, by either end and however; ``close_code`` says how."""
         return self
 

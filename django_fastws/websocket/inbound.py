@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import QueryDict, parse_cookie
 
 from .. import metrics
@@ -15,14 +16,14 @@ from ..exceptions import WebSocketDisconnect, WebSocketStateError
 from ..masking import mask_path
 from ..rooms import Room, current_hub, ids
 from ..transports import InboundTransport
-from ..types import Address, Data, Headers, Scope
+from ..types import Address, Data, Headers, Scope, UserT
 from ..user_keys import user_key
 from .base import WebSocket
 
 __all__ = ["InboundWebSocket"]
 
 
-class InboundWebSocket(WebSocket):
+class InboundWebSocket(WebSocket[UserT]):
     """WebSocket that came in: it is accepted or denied, has a scope and a user, and joins rooms.
 
     Args:
@@ -154,12 +155,14 @@ class InboundWebSocket(WebSocket):
         return parse_cookie(self.headers.get("cookie", "")) if cookies is None else cookies
 
     @property
-    def user(self) -> Any:
-        return self._from_scope("user", "django.contrib.auth")
+    def user(self) -> UserT:
+        user: UserT = self._from_scope("user", "django.contrib.auth")
+        return user
 
     @property
-    def session(self) -> Any:
-        return self._from_scope("session", "django.contrib.sessions")
+    def session(self) -> SessionBase:
+        session: SessionBase = self._from_scope("session", "django.contrib.sessions")
+        return session
 
     def _from_scope(self, name: str, app: str) -> Any:
         try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar, cast
 
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import QueryDict
 
 from ..exceptions import WebSocketStateError
 from ..rooms import Room
-from ..types import Address, Data, Headers, Scope
+from ..types import Address, Data, Headers, Scope, UserT
 
 __all__ = ["OneEndMembers"]
 
@@ -45,7 +46,7 @@ def _of_one_end(declared: Declared, why: str) -> Declared:
     return cast("Declared", call if iscoroutinefunction(declared) else value)
 
 
-class OneEndMembers:
+class OneEndMembers(Generic[UserT]):
     """Interface of what one kind of WebSocket has and the other has not, with its documentation and types.
 
     The one kind overrides a member, in the other it raises a ``WebSocketStateError`` that says so.
@@ -127,12 +128,12 @@ class OneEndMembers:
 
     @property
     @came_in
-    def user(self) -> Any:
+    def user(self) -> UserT:
         """The user of Django's session, resolved before the handler runs, or an AnonymousUser."""
 
     @property
     @came_in
-    def session(self) -> Any:
+    def session(self) -> SessionBase:
         """Django's session. Await its ``asave()`` after a change; nothing saves it by itself."""
 
     @property

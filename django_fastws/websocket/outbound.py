@@ -10,6 +10,7 @@ from .._core.messages import WebSocketMessage
 from .._core.urls import mask_url
 from ..exceptions import WebSocketDisconnect
 from ..transports import OutboundTransport
+from ..types import UserT
 from .base import WebSocket
 
 __all__ = ["OutboundWebSocket"]
@@ -17,7 +18,7 @@ __all__ = ["OutboundWebSocket"]
 _CONNECTED = ClientState.CONNECTED
 
 
-class OutboundWebSocket(WebSocket):
+class OutboundWebSocket(WebSocket[UserT]):
     """WebSocket that went out: it is open before anybody holds it, and is in no room."""
 
     __slots__ = ()

@@ -20,7 +20,7 @@ class TypedMessages(Generic[T]):
 
     __slots__ = ("_type", "_ws")
 
-    def __init__(self, ws: WebSocket, type_: Any) -> None:
+    def __init__(self, ws: WebSocket[Any], type_: Any) -> None:
         self._ws = ws
         self._type = type_
 
