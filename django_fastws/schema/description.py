@@ -1,0 +1,254 @@
+"""Description of live rooms for those who are no Python: names, schemas, examples, limits and rules."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
+from .definitions import Schema, SchemaType, schemas_of, without_definition
+from .examples import example_of
+
+__all__ = ["CallSchema", "Description", "EventSchema", "Parameter", "RoomSchema", "describe"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Parameter of a room's name.
+
+    Attributes:
+        converter: the path converter; "str" where none is written.
+        regex: what it matches, in Python's syntax.
+        is_number: it is written in digits.
+    """
+
+    name: str
+    converter: str
+    regex: str
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class CallSchema:
+    """Event that members send.
+
+    Attributes:
+        kind: "call" has an answer, "stream" has items, "relay" passes its data to the other members.
+        data: the schema of the payload.
+        result: of the answer, or of each item.
+        example: of the payload; None where none was found that fits.
+        rate: such as "5/s"; "" without one.
+        timeout: seconds; None without one.
+    """
+
+    event: str
+    kind: str
+    description: str
+    data: Schema
+    result: Schema
+    example: Any
+    rate: str = ""
+    timeout: float | None = None
+    concurrent: bool = False
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether there is something that the payload must have."""
+        return self.data.get("type") != "object" or bool(self.data.get("required"))
+
+
+@dataclass(frozen=True)
+class EventSchema:
+    """Event that members get: broadcast by the server, or relayed from another member."""
+
+    event: str
+    data: Schema
+    example: Any
+    is_relayed: bool = False
+
+
+@dataclass(frozen=True)
+class RoomSchema:
+    """Kind of rooms.
+
+    Attributes:
+        parts: the pattern, as literal text and parameters.
+        state: None where there is none.
+        events: by name; ``is_open`` says that others may come, for the room does not say which it ``sends``.
+        rules: who may join, in words.
+        rate: of one socket's events there; "" without one.
+    """
+
+    pattern: str
+    name: str
+    tags: tuple[str, ...]
+    parts: tuple[str | Parameter, ...]
+    state: Schema | None
+    calls: tuple[CallSchema, ...]
+    events: tuple[EventSchema, ...]
+    is_open: bool
+    rules: tuple[str, ...] = ()
+    rate: str = ""
+    join_description: str = ""
+    state_description: str = ""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Parameter))
+
+
+@dataclass(frozen=True)
+class Description:
+    """Description of all live rooms, with the definitions that their schemas share, by name."""
+
+    rooms: tuple[RoomSchema, ...]
+    definitions: dict[str, Schema] = field(default_factory=dict)
+
+
+def describe(rooms: Iterable[LiveRoom]) -> Description:
+    """Describe live rooms, in their order."""
+    rooms = list(rooms)
+    types: dict[Hashable, SchemaType] = {}
+    for room in rooms:
+        types |= _types_of(room)
+    schemas, definitions = schemas_of(types) if types else ({}, {})
+    for room in rooms:
+        for handler in room.events.values():
+            if _is_of_parameters(handler):
+                key = (room, handler.event, "data")
+                schemas[key] = _payload(handler, without_definition(schemas[key], definitions))
+    return Description(tuple(_Describer(room, schemas, definitions).room() for room in rooms), definitions)
+
+
+def _types_of(room: LiveRoom) -> dict[Hashable, SchemaType]:
+    types: dict[Hashable, SchemaType] = {}
+    for event, handler in room.events.items():
+        types[room, event, "data"] = SchemaType(handler.payload_type, "validation")
+        if handler.is_relay:
+            types[room, event, "relayed"] = SchemaType(handler.payload_type, "serialization")
+        else:
+            types[room, event, "result"] = SchemaType(handler.result_type, "serialization")
+    for sent in room.sends:
+        types[room, sent] = SchemaType(sent, "serialization")
+    if room.state_hook is not None:
+        types[room, "state"] = SchemaType(room.state_hook.result_type, "serialization")
+    return types
+
+
+def _is_of_parameters(handler: EventHandler) -> bool:
+    """Whether the payload is made of the function's parameters, so that its type is nobody's."""
+    given = handler.signature.payload.values()
+    return not handler.is_relay and all(one.annotation is not handler.payload_type for one in given)
+
+
+def _payload(handler: EventHandler, schema: Schema) -> Schema:
+    """The schema of a payload of parameters, with the defaults that the function has."""
+    properties = schema.get("properties", {})
+    for name, parameter in handler.signature.payload.items():
+        if name in properties and parameter.default is not inspect.Parameter.empty:
+            adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+            try:
+                default = adapter.dump_python(parameter.default, mode="json", by_alias=True, warnings=False)
+            except Exception:  # of a default that has no JSON form
+                continue
+            properties[name] = {**properties[name], "default": default}
+    return {key: value for key, value in schema.items() if key not in ("title", "description")}
+
+
+def _doc(function: Any) -> str:
+    """The docstring of a function, if it is its own."""
+    return inspect.cleandoc(getattr(function, "__doc__", None) or "")
+
+
+class _Describer:
+    """Describes one live room, of schemas that are made."""
+
+    def __init__(self, room: LiveRoom, schemas: dict[Any, Schema], definitions: dict[str, Schema]) -> None:
+        self._room = room
+        self._schemas = schemas
+        self._definitions = definitions
+
+    def room(self) -> RoomSchema:
+        room = self._room
+        relays = [handler for handler in room.events.values() if handler.is_relay]
+        return RoomSchema(
+            pattern=room.pattern,
+            name=room.name,
+            tags=room.tags,
+            parts=_parts(room),
+            state=None if room.state_hook is None else self._schemas[room, "state"],
+            calls=tuple(self._call(handler) for handler in room.events.values()),
+            events=(*map(self._sent, room.sends), *map(self._relayed, relays)),
+            is_open=not room.sends,
+            rules=tuple(_rules(room)),
+            rate="" if room.rate is None else str(room.rate),
+            join_description=_hook_doc(room.join_hook),
+            state_description=_hook_doc(room.state_hook),
+        )
+
+    def _call(self, handler: EventHandler) -> CallSchema:
+        data = self._schemas[self._room, handler.event, "data"]
+        return CallSchema(
+            event=handler.event,
+            kind="relay" if handler.is_relay else "stream" if handler.is_generator else "call",
+            description=_doc(handler.function) if handler.function is not None else "",
+            data=data,
+            result={"type": "null"} if handler.is_relay else self._schemas[self._room, handler.event, "result"],
+            example=self._example(data, handler.read),
+            rate="" if handler.rate is None else str(handler.rate),
+            timeout=handler.timeout,
+            concurrent=handler.concurrent,
+        )
+
+    def _sent(self, event: type[Event]) -> EventSchema:
+        data = self._schemas[self._room, event]
+        return EventSchema(event.__fastws_event__, data, self._example(data, event.model_validate))
+
+    def _relayed(self, handler: EventHandler) -> EventSchema:
+        data = self._schemas[self._room, handler.event, "relayed"]
+
+        def check(value: Any) -> Any:
+            return handler.encode(handler.read(value)[RELAYED])
+
+        return EventSchema(handler.event, data, self._example(data, check), is_relayed=True)
+
+    def _example(self, schema: Schema, check: Any) -> Any:
+        """An example that is accepted; None if what is found is not."""
+        found = example_of(schema, self._definitions)
+        try:
+            check(found)
+        except Exception:  # of a validator of the project's own, too
+            return None
+        return found
+
+
+def _hook_doc(hook: Hook | None) -> str:
+    return "" if hook is None else _doc(hook.function)
+
+
+def _parts(room: LiveRoom) -> tuple[str | Parameter, ...]:
+    regexes = room.names.regexes
+    return tuple(
+        part
+        if isinstance(part, str)
+        else Parameter(
+            part.name, part.converter or "str", regexes[part.name].pattern, is_number=part.converter == "int"
+        )
+        for part in room.names.path.parts
+    )
+
+
+def _rules(room: LiveRoom) -> Iterable[str]:
+    access = room.access
+    if access.login_required:
+        yield "login required"
+    for name in access.names:
+        yield f"permission {name}"
+    for check in access.permissions:
+        if not isinstance(check, str):
+            yield f"{getattr(check, '__name__', 'a function')}() decides"

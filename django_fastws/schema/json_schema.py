@@ -1,0 +1,43 @@
+"""JSON Schema document of live rooms: the rooms by pattern, with shared definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .definitions import Schema
+from .description import CallSchema, Description, RoomSchema
+
+__all__ = ["DIALECT", "json_schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(description: Description) -> dict[str, Any]:
+    """The document: ``rooms`` has a schema of the state, of each call's data and answer or item, of each event.
+
+    ``{"rooms": {"tickets/{pk:int}": {"state": …, "calls": {"say": {"data": …, "answer": …}}, "events": …}}}``
+    """
+    return {
+        "$schema": DIALECT,
+        "rooms": {room.pattern: _room(room) for room in description.rooms},
+        "$defs": description.definitions,
+    }
+
+
+def _room(room: RoomSchema) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": room.name}
+    if room.parameters:
+        found["parameters"] = {
+            one.name: {"type": "integer" if one.is_number else "string", "pattern": f"^(?:{one.regex})$"}
+            for one in room.parameters
+        }
+    if room.state is not None:
+        found["state"] = room.state
+    found["calls"] = {call.event: _call(call) for call in room.calls}
+    found["events"] = {event.event: event.data for event in room.events}
+    return found
+
+
+def _call(call: CallSchema) -> dict[str, Schema | str]:
+    described = {"description": call.description} if call.description else {}
+    return {**described, "data": call.data, "item" if call.kind == "stream" else "answer": call.result}

@@ -1,0 +1,93 @@
+"""Schemas of frames: what the protocol really says fits."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from django_fastws import Event, FastWS
+from django_fastws._core import live_frames
+from django_fastws.live import live_rooms
+from django_fastws.schema import describe, frames
+from tests.support import node
+from tests.support.processes import ROOT
+
+NAMES = {"tickets/{pk:int}": ("tickets/5", "tickets/x"), "a.b": ("a.b", "axb"), "{x}+{y:slug}": ("a+b", "a/b+c")}
+
+
+class Said(Event):
+    text: str
+
+
+@pytest.fixture
+def room(routes):
+    room = FastWS().room("tickets/{pk:int}", sends=[Said])
+
+    @room.state
+    async def state(ws) -> list[int]:
+        return []
+
+    return describe(live_rooms()).rooms[0]
+
+
+@pytest.mark.parametrize("pattern", NAMES)
+def test_the_names_of_a_room_are_those_that_its_pattern_matches(routes, pattern):
+    FastWS().room(pattern)
+    schema = frames.room_name(describe(live_rooms()).rooms[0])
+    right, wrong = NAMES[pattern]
+    regex = schema.get("pattern") or f"^{re.escape(schema['const'])}$"
+    assert re.search(regex, right)
+    assert not re.search(regex, wrong)
+
+
+def cases(room):
+    """Schemas, with frames that fit and frames that do not."""
+    text = {"type": "string"}
+    said = [b'{"room":"tickets/5","event":"said","data":"x"}']
+    return {
+        "join": (frames.join_frame(room), [b'{"join":"tickets/5","id":1}'], [b'{"join":"tickets/x","id":1}']),
+        "leave": (frames.leave_frame(room), [b'{"leave":"tickets/5","id":"a"}'], [b'{"leave":"tickets/5"}']),
+        "joined": (
+            frames.joined_frame(room),
+            [live_frames.answer(1, live_frames.joined("tickets/5", b"[1]"))],
+            [live_frames.answer(1, live_frames.joined("tickets/5", b'"x"'))],
+        ),
+        "answer": (frames.answer_frame(text), [live_frames.answer("a", b'"x"')], [live_frames.answer(1, b"1")]),
+        "item": (frames.item_frame(text), [live_frames.item(1, b'"x"')], [live_frames.answer(1, b'"x"')]),
+        "error": (
+            frames.error_frame(),
+            [
+                live_frames.error(None, "bad_request", "no"),
+                live_frames.error(4, "invalid", "no", {"text": ["no"]}, 1.5),
+            ],
+            [live_frames.answer(1, b"1")],
+        ),
+        "call": (
+            frames.call_frame(room, "say", text, needs_data=True),
+            [
+                b'{"room":"tickets/5","event":"say","data":"x"}',
+                b'{"room":"tickets/5","event":"say","data":"x","id":1}',
+            ],
+            [b'{"room":"tickets/5","event":"say"}', b'{"room":"tickets/5","event":"cry","data":"x"}'],
+        ),
+        "event": (frames.event_frame(room, "said", text), said, [b'{"event":"said","data":"x"}']),
+        "left": (frames.left_frame(room), [live_frames.left("tickets/5", 4403, "no")], said),
+    }
+
+
+@pytest.mark.npm
+@pytest.mark.slow
+async def test_frames_of_the_protocol_fit_and_others_do_not(room):
+    document = {"components": {"schemas": frames.COMMON}}
+
+    def validate(case):
+        schema, right, wrong = case
+        given = {"document": document, "schema": schema, "values": [*map(json.loads, [*right, *wrong])]}
+        done = node.run("schemas.js", cwd=ROOT / "tests" / "js", text=json.dumps(given))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) == [True] * len(right) + [False] * len(wrong)
+
+    table = cases(room)
+    found = await asyncio.gather(*(asyncio.to_thread(validate, case) for case in table.values()))
+    assert dict(zip(table, found, strict=True)) == dict.fromkeys(table, True)
