@@ -32,7 +32,7 @@ from django_fastws.conf import SETTINGS
 from django_fastws.routing import router as routing
 from django_fastws.routing import websocket_urlpatterns
 from docs import reference_pages
-from tests import test_bench
+from tests import test_bench, test_browser_client
 from tests.balancer import test_container, test_proxying, test_systemd
 from tests.balancer.proxies import DEPLOY
 from tests.docs import (
@@ -81,7 +81,9 @@ JAVASCRIPT = {
     "docs/tutorial/1-first-socket.md": "test_tutorial_in_a_browser",
     "docs/howto/authenticate.md": "test_a_page_learns_that_it_must_log_in",
     "docs/explanation/delivery.md": "test_a_page_shows_all_in_order_though_broadcasts_are_lost",
+    "docs/reference/javascript-client.md": "test_the_client_passes",
 }
+HTML = FOLLOWED | {"docs/reference/javascript-client.md": "test_the_client_passes"}
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
     "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_denied",
@@ -90,7 +92,7 @@ TEXT = {
 RUNNERS: dict[str, Any] = {
     "console": CONSOLE,
     "javascript": JAVASCRIPT,
-    "html": FOLLOWED,
+    "html": HTML,
     "toml": FOLLOWED,
     "text": TEXT,
     "ini": {
@@ -130,7 +132,7 @@ def runner(block: Block) -> str | None:
 
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
-    tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations)
+    tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations, test_browser_client)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost
@@ -196,6 +198,11 @@ def _cells(page: Path) -> list[list[str]]:
     ]
 
 
+#: What other folders of the package call, so that it has no underscore; it is no part of the interface.
+INTERNAL = {
+    "websocket": {"post", "release", "send_payload", "try_send"},
+    "fastws": {"prefix", "routes", "tags"},
+}
 REFERENCE_TEXT = "\n".join(page.read_text("utf-8") for page in REFERENCE.glob("*.md"))
 
 
@@ -214,14 +221,14 @@ def test_every_public_name_is_in_the_reference(module):
         (django_fastws.WebSocket, "websocket"),
         (django_fastws.WebSocketMessage, "message"),
         (django_fastws.Room, "room"),
+        (django_fastws.LiveSocket, "live-socket"),
         (django_fastws.FastWS, "fastws"),
         (testing.TestWebSocket, "testing"),
     ],
 )
 def test_every_public_attribute_is_in_the_reference(cls, page):
     text = (REFERENCE / f"{page}.md").read_text("utf-8")
-    internal = {"post", "release", "routes", "prefix", "tags"} if page in {"websocket", "fastws"} else set()
-    names = {name for name in dir(cls) if not name.startswith("_")} - internal
+    names = {name for name in dir(cls) if not name.startswith("_")} - INTERNAL.get(page, set())
     missing = [name for name in names if not re.search(rf"`@?(?:await )?(?:\w+\.)?{name}\b", text)]
     assert not missing
 
@@ -435,6 +442,8 @@ def _exists(dotted: str) -> bool:
 
 #: What is at a path that only a command makes.
 BUILT = {"docs/_build/html"}
+#: Where `{% static %}` finds files.
+STATIC = ROOT / "django_fastws" / "static"
 #: The changelog says what names were before.
 NAMING = [page for page in [*pages(), ROOT / "CONTRIBUTING.md"] if page.name != "CHANGELOG.md"]
 
@@ -443,7 +452,7 @@ NAMING = [page for page in [*pages(), ROOT / "CONTRIBUTING.md"] if page.name != 
 def test_the_files_and_modules_that_a_page_names_are_there(page):
     text = page.read_text("utf-8")
     paths = set(re.findall(r"(?<![\w/.-])(?:django_fastws|tests|docs|bench)/[\w./-]*\w", text)) - BUILT
-    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    assert [path for path in sorted(paths) if not (ROOT / path).exists() and not (STATIC / path).is_file()] == []
     loggers = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md")}
     names = set(re.findall(r"\bdjango_fastws(?:\.\w+)+", text)) - loggers
     assert [name for name in sorted(names) if not _exists(name)] == []

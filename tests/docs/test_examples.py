@@ -74,15 +74,15 @@ RUN_ELSEWHERE = {
     "one_file": "test_one_file",
     "one_file_client": "test_one_file",
     "live_tests": "test_live_tests",
+    "live_client": "test_a_client_joins_calls_hears_and_comes_back",
     "sentry": "test_sentry",
     "tracing": "test_opentelemetry",
 }
 
 
 def test_those_that_run_elsewhere_do():
-    source = "".join(
-        HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in ("followed", "catching_up", "integrations")
-    )
+    modules = ("followed", "catching_up", "integrations", "live_client")
+    source = "".join(HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in modules)
     assert all(f"def {test}(" in source for test in RUN_ELSEWHERE.values())
 
 
