@@ -20,6 +20,7 @@ ELSEWHERE = {
     "live/asks.py": ("live/test_socket.py", "what LiveSocket.ask() does, with a client that answers"),
     "live/join_rules.py": ("live/test_membership.py", "the first steps of a join"),
     "clients/process.py": ("management/commands/test_runws_clients.py", "the command runs it, in processes"),
+    "types.py": ("test_public_api.py", "names of shapes, for type checkers"),
     "clients/picows_connection.py": ("clients/test_decoding.py", "one table for all who read a connection"),
 }
 

@@ -86,7 +86,7 @@ def test_what_no_setting_holds_cannot_be_left_to_the_settings(limit):
 def test_a_limit_that_cannot_be_is_refused_where_it_is_declared(argument, value):
     with pytest.raises(RouteError, match=argument) as raised:
         serve(**{argument: value})
-    assert "limits.serving.echo" in str(raised.value)
+    assert "handshakes.echo" in str(raised.value)
 
 
 def test_a_limit_that_does_not_exist_is_refused():
