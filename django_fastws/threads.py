@@ -343,10 +343,12 @@ connection_created.connect(_watch)
 def _is_settled(scope: Scope | None) -> bool:
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         return True
-    if scope is None or scope.get("type") == "outbound":  # which is ours, and no server's
+    if scope is None:
         return False
+    if TESTING in (scope.get("extensions") or ()):
+        return True
     # Servers say which ASGI they speak; Channels' WebsocketCommunicator, for tests, does not.
-    return "asgi" not in scope or TESTING in (scope.get("extensions") or ())
+    return "asgi" not in scope and scope.get("type") != "outbound"  # which is ours
 
 
 #: Those of the sockets that come in, for the whole process.

@@ -88,7 +88,7 @@ class Connector:
         except (TypeError, ValueError) as error:
             return AttemptResult(Outcome.PERMANENT_FAILURE, str(error))
         try:
-            return Connected(await self._connect(url, self._options(url, pairs)), url)
+            return Connected(await self.open(url, self._options(url, pairs)), url)
         except Exception as error:
             result = _failure(error, url, self._is_retryable)
             if result is None:
@@ -104,7 +104,12 @@ class Connector:
         logger.error("%s: a callable for the URL or headers failed", self._route.handler_name, exc_info=error)
         return AttemptResult(Outcome.HANDLER_FAILED, f"{what}: {type(error).__name__}")
 
-    async def _connect(self, url: str, options: dict[str, Any]) -> ClientConnection:
+    async def open(self, url: str, options: dict[str, Any]) -> ClientConnection:
+        """Open a connection, by the library of the settings; what it raises is its own.
+
+        Args:
+            options: of ``websockets.connect()``.
+        """
         is_decoding = is_possible()
         if is_decoding and self._choice.is_picows(url):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from .. import metrics
@@ -39,6 +39,13 @@ class Stopped(Exception):
 class Runner:
     """Runs one route until it is done, has failed for good, or is stopped.
 
+    Args:
+        route: what to run.
+        threads: for the sync code of its handler.
+        lease: the route runs only while this is held; None needs none.
+        connector: opens the connections; None makes one of the route.
+        sleep: waits between two attempts, for so many seconds.
+
     Attributes:
         state: one word for the status table.
         attempt: 0 for the first connection, else the number of the attempt in a row.
@@ -48,7 +55,15 @@ class Runner:
         traffic: messages and bytes over all connections.
     """
 
-    def __init__(self, route: OutboundRoute, threads: Threads, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        route: OutboundRoute,
+        threads: Threads,
+        lease: Lease | None = None,
+        *,
+        connector: Connector | None = None,
+        sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
+    ) -> None:
         self.route = route
         self.url = route.shown_url
         self.state = "waiting"
@@ -59,7 +74,8 @@ class Runner:
         self.traffic = metrics.Traffic()
         self._threads = threads
         self._lease = lease
-        self._connector = Connector(route)
+        self._connector = Connector(route) if connector is None else connector
+        self._sleep = sleep
         self._sockets: set[WebSocket] = set()
         self._stopping = asyncio.Event()
 
@@ -221,12 +237,7 @@ class Runner:
     async def _pause(self, seconds: float) -> None:
         self.state = "waiting"
         logger.info("WebSocket connecting again in %.1f seconds: %s (attempt %d)", seconds, self.url, self.attempt)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise Stopped
+        await self._wait_unless_stopped(self._sleep(seconds))
 
     async def _wait_unless_stopped(self, work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
         """Wait for work, but give it up when the route is stopped, or so many seconds later."""

@@ -224,6 +224,9 @@ def test_every_public_name_is_in_the_reference(module):
         (django_fastws.LiveSocket, "live-socket"),
         (django_fastws.FastWS, "fastws"),
         (testing.TestWebSocket, "testing"),
+        (testing.LiveClient, "testing"),
+        (testing.JoinedRoom, "testing"),
+        (testing.Peer, "testing"),
     ],
 )
 def test_every_public_attribute_is_in_the_reference(cls, page):
@@ -241,6 +244,8 @@ def test_every_public_attribute_is_in_the_reference(cls, page):
         (django_fastws.Room.broadcast, "room"),
         (django_fastws.Room.abroadcast, "room"),
         (testing.connect, "testing"),
+        (testing.live, "testing"),
+        (testing.peer, "testing"),
         (asgi.get_asgi_application, "asgi-and-routing"),
         (layer.RedisChannelLayer, "layer"),
     ],

@@ -246,7 +246,26 @@ async def test_a_live_room(example):
 
 async def test_the_test_client(example):
     example("receiving")
-    await example("client").echoes()
+    module = example("client")
+    await module.echoes()
+    await module.passes_over()
+
+
+async def test_the_client_of_live_rooms(example):
+    example("live_room")
+    module = example("testing_rooms")
+    for name in _tests_of(module):
+        await getattr(module, name)()
+
+
+async def test_the_peer_of_an_outbound_route(example):
+    module = example("feed")
+    for name in _tests_of(module):
+        await getattr(module, name)()
+
+
+def _tests_of(module):
+    return [name for name in vars(module) if name.startswith("test_")]
 
 
 def test_paths_are_reversed(example):

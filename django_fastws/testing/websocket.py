@@ -11,51 +11,22 @@ runs out raises ``TimeoutError`` and leaves the application running.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
 
 import channels.db
 from asgiref.testing import ApplicationCommunicator
-from channels.routing import get_default_application
-from django.conf import settings
 from django.db import connections
 
-from ._core.headers import HeaderMap, encode_headers
-from ._core.json import loads
-from ._core.messages import WebSocketMessage
-from .asgi import get_asgi_application
-from .encoding import encode_json
-from .exceptions import WebSocketConnectionError, WebSocketDisconnect
-from .threads import TESTING
-from .types import ASGIApp, Headers, Message
+from .._core.headers import HeaderMap
+from ..exceptions import WebSocketDisconnect
+from ..types import ASGIApp, Headers, Message
+from .connection_end import ConnectionEnd
+from .handshake import HandshakeDenied, default_application, make_scope
 
-__all__ = ["HandshakeDenied", "TestWebSocket", "connect"]
-
-
-class HandshakeDenied(WebSocketConnectionError):
-    """Handshake that the application denied.
-
-    Attributes:
-        status: the HTTP status.
-        headers: of the answer.
-        text: the answer's body.
-    """
-
-    def __init__(self, status: int, headers: HeaderMap, text: str) -> None:
-        # An OSError would take the arguments for its errno and strerror.
-        super().__init__()
-        self.status = status
-        self.headers = headers
-        self.text = text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.status, self.headers, self.text)
-
-    def __str__(self) -> str:
-        return f"the handshake was denied with {self.status} {self.text}".rstrip()
+__all__ = ["TestWebSocket", "connect"]
 
 
 @asynccontextmanager
@@ -87,12 +58,12 @@ async def connect(
         HandshakeDenied: the application denied the handshake.
         TimeoutError: it neither accepted nor denied it in time.
     """
-    scope = _scope(path, headers, cookies, origin, subprotocols)
+    scope = make_scope(path, headers, cookies, origin, subprotocols)
     if user is not None:
         scope["user"] = user
     if session is not None:
         scope["session"] = session
-    ws = TestWebSocket(application or _default_application(), scope, timeout)
+    ws = TestWebSocket(application or default_application(), scope, timeout)
     try:
         await ws._open()
         yield ws
@@ -100,7 +71,7 @@ async def connect(
         await ws._finish()
 
 
-class TestWebSocket:
+class TestWebSocket(ConnectionEnd):
     """Client's end of a connection to the application. ``connect()`` makes it.
 
     Attributes:
@@ -114,79 +85,19 @@ class TestWebSocket:
     __test__ = False  # pytest would collect it
 
     def __init__(self, application: ASGIApp, scope: dict[str, Any], timeout: float) -> None:
+        super().__init__(timeout)
         self.scope = scope
-        self.subprotocol: str | None = None
-        self.headers = HeaderMap()
-        self.close_code: int | None = None
-        self.close_reason = ""
-        self.timeout = timeout
         self._app: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
 
-    @property
-    def closed(self) -> bool:
-        """Whether either end has closed, as far as this one has seen."""
-        return self.close_code is not None
-
-    async def send(self, data: str | bytes | dict[Any, Any] | list[Any]) -> None:
-        """Send a message: str as text, bytes as binary, a dict or list as JSON."""
-        if isinstance(data, str):
-            await self.send_text(data)
-        elif isinstance(data, bytes):
-            await self.send_bytes(data)
-        else:
-            await self.send_json(data)
-
-    async def send_text(self, data: str) -> None:
-        """Send a text message."""
-        await self._input({"type": "websocket.receive", "text": data})
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Send a binary message."""
-        await self._input({"type": "websocket.receive", "bytes": data})
-
-    async def send_json(self, data: Any) -> None:
-        """Send a value as JSON in a text message, as a browser does."""
-        await self._input({"type": "websocket.receive", "text": encode_json(data).text})
-
-    async def receive(self, timeout: float | None = None) -> WebSocketMessage:
-        """Wait for the next message.
-
-        Raises:
-            WebSocketDisconnect: the application closed the connection.
-            TimeoutError: nothing came in time. The application goes on.
-        """
+    async def _take(self, seconds: float) -> str | bytes:
         if self.closed:
             raise WebSocketDisconnect(self.close_code or 1000, self.close_reason, call="receive")
-        event = await self._output(timeout)
+        event = await self._output(seconds)
         if event["type"] == "websocket.send":
-            text = event.get("text")
-            return WebSocketMessage(event.get("bytes") or b"" if text is None else text)
+            text: str | None = event.get("text")
+            return event.get("bytes") or b"" if text is None else text
         await self._closed(event)
         raise WebSocketDisconnect(self.close_code or 1000, self.close_reason, call="receive")
-
-    async def receive_text(self, timeout: float | None = None) -> str:
-        """Wait for the next message, which must be text."""
-        data = (await self.receive(timeout)).data
-        if not isinstance(data, str):
-            raise TypeError(f"the message is binary: {data!r}")
-        return data
-
-    async def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Wait for the next message, which must be binary."""
-        data = (await self.receive(timeout)).data
-        if isinstance(data, str):
-            raise TypeError(f"the message is text: {data!r}")
-        return data
-
-    async def receive_json(self, timeout: float | None = None) -> Any:
-        """Wait for the next message and decode it as JSON."""
-        return loads((await self.receive(timeout)).data, "receive_json")
-
-    send_str = send_text
-    recv = receive
-    recv_str = receive_text
-    recv_bytes = receive_bytes
-    recv_json = receive_json
 
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no message comes and nothing is closed for so many seconds. What comes is kept for ``receive``."""
@@ -197,25 +108,6 @@ class TestWebSocket:
                 return True
             await asyncio.sleep(0.005)
         return False
-
-    def __aiter__(self) -> TestWebSocket:
-        """Yield messages until the application closes the connection."""
-        return self
-
-    async def __anext__(self) -> WebSocketMessage:
-        try:
-            return await self.receive()
-        except WebSocketDisconnect:
-            raise StopAsyncIteration from None
-
-    async def wait_closed(self, timeout: float | None = None) -> int:
-        """Wait until the application closes, passing over messages; returns the close code."""
-        while not self.closed:
-            try:
-                await self.receive(timeout)
-            except WebSocketDisconnect:
-                break
-        return self.close_code or 1000
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close from the client's side, and wait for the handler to end. 1006 is a cut connection."""
@@ -228,7 +120,7 @@ class TestWebSocket:
 
     async def _open(self) -> None:
         await self._app.send_input({"type": "websocket.connect"})
-        event = await self._output(None)
+        event = await self._output(self.timeout)
         if event["type"] == "websocket.accept":
             self.subprotocol = event.get("subprotocol")
             self.headers = HeaderMap(event.get("headers") or ())
@@ -239,7 +131,7 @@ class TestWebSocket:
             status, headers = event["status"], HeaderMap(event.get("headers") or ())
             more = True
             while more:
-                part = await self._output(None)
+                part = await self._output(self.timeout)
                 body += part.get("body") or b""
                 more = part.get("more_body", False)
         elif event["type"] != "websocket.close":
@@ -254,19 +146,20 @@ class TestWebSocket:
             self._app.stop(exceptions=False)
             await asyncio.wait([self._app.future], timeout=self.timeout)
 
-    async def _input(self, event: Message) -> None:
+    async def _put(self, data: str | bytes) -> None:
         if self.closed:
             raise WebSocketDisconnect(self.close_code or 1000, self.close_reason, call="send")
-        await self._app.send_input(event)
+        kind = "text" if isinstance(data, str) else "bytes"
+        await self._app.send_input({"type": "websocket.receive", kind: data})
 
-    async def _output(self, timeout: float | None) -> Message:
+    async def _output(self, seconds: float) -> Message:
         """The next event of the application; its exception, if it ended with one."""
         queue, application = self._app.output_queue, self._app.future
         getter = asyncio.ensure_future(queue.get())
         try:
             await asyncio.wait(
                 [getter, application],
-                timeout=self.timeout if timeout is None else timeout,
+                timeout=None if seconds == math.inf else seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             event: Message
@@ -279,7 +172,7 @@ class TestWebSocket:
             if application.done():
                 application.result()
                 raise AssertionError("the application ended without a word")
-            raise TimeoutError("the application sent nothing in time; it goes on")
+            raise TimeoutError(f"the application sent nothing in {seconds:g} seconds; it goes on")
         finally:
             if not getter.done():
                 getter.cancel()
@@ -311,58 +204,3 @@ def _close_old_connections() -> None:
 # database_sync_to_async and consumers close connections all the time. Django's test client keeps its requests from
 # doing so, for they run in the test's own thread and would end its transaction. Sockets of a test do, too.
 channels.db.close_old_connections = _close_old_connections
-
-
-def _default_application() -> ASGIApp:
-    if getattr(settings, "ASGI_APPLICATION", None):
-        application: ASGIApp = get_default_application()
-        return application
-    return get_asgi_application()
-
-
-def _scope(
-    path: str,
-    headers: Headers | Iterable[tuple[Any, Any]],
-    cookies: Mapping[str, Any] | None,
-    origin: str | None,
-    subprotocols: Iterable[str],
-) -> dict[str, Any]:
-    parts = urlsplit(path)
-    host = parts.netloc or "testserver"
-    return {
-        "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "scheme": parts.scheme or "ws",
-        "path": unquote(parts.path),
-        "raw_path": quote(unquote(parts.path), safe="/!$&'()*+,;=:@~").encode(),
-        "query_string": parts.query.encode(),
-        "root_path": "",
-        "headers": _handshake_headers(host, headers, cookies, origin),
-        "client": ("127.0.0.1", 50000),
-        "server": ("testserver", 80),
-        "subprotocols": list(subprotocols),
-        "state": {},
-        "extensions": {"websocket.http.response": {}, TESTING: {}},
-    }
-
-
-def _handshake_headers(
-    host: str,
-    headers: Headers | Iterable[tuple[Any, Any]],
-    cookies: Mapping[str, Any] | None,
-    origin: str | None,
-) -> list[tuple[bytes, bytes]]:
-    """The headers of a handshake as a browser sends them; a Host that is given stays."""
-    raw = encode_headers(headers)
-    if b"host" not in {name for name, _ in raw}:
-        raw.append((b"host", host.encode()))
-    if origin is not None:
-        raw.append((b"origin", origin.encode()))
-    if cookies:
-        jar: SimpleCookie = SimpleCookie()
-        for name, value in cookies.items():
-            jar[name] = getattr(value, "value", value)
-        header = jar.output(header="", sep=";").strip()
-        raw.append((b"cookie", header.encode("latin-1" if header.isascii() else "utf-8")))
-    return raw

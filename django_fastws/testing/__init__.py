@@ -1,0 +1,23 @@
+"""Tests without a server: a client of sockets, one of live rooms, and a peer of outbound routes."""
+
+from __future__ import annotations
+
+from .handshake import HandshakeDenied
+from .joined_room import JoinedRoom
+from .live_client import LiveClient, live
+from .peer import Peer, peer
+from .received_event import Left, ReceivedEvent
+from .websocket import TestWebSocket, connect
+
+__all__ = [
+    "HandshakeDenied",
+    "JoinedRoom",
+    "Left",
+    "LiveClient",
+    "Peer",
+    "ReceivedEvent",
+    "TestWebSocket",
+    "connect",
+    "live",
+    "peer",
+]

@@ -1,0 +1,186 @@
+"""JoinedRoom: a live room as one client of a test sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ..exceptions import LiveError
+from .live_connection import LiveConnection, RoomEnd
+from .mailbox import Mailbox
+from .matching import Where, matches, phrase
+from .received_event import Left, ReceivedEvent
+
+__all__ = ["JoinedRoom"]
+
+NO_DATA: Any = object()
+
+
+class JoinedRoom:
+    """Live room that a client of a test has joined. ``LiveClient.join()`` makes it.
+
+    Attributes:
+        name: of the room.
+        state: the latest state, of the last join or pushed since; None in a room that has none.
+        at: the position up to which everything was received; None without history.
+        recovered: whether the last join was answered with what was missed, instead of the state.
+        left: how the server has taken this client out of the room; None while it has not.
+    """
+
+    def __init__(self, connection: LiveConnection, name: str) -> None:
+        self.name = name
+        self.state: Any = None
+        self.at: str | None = None
+        self.recovered = False
+        self.left: Left | None = None
+        self._connection = connection
+        self._events: Mailbox[ReceivedEvent] = Mailbox()
+        self._is_joined = False
+        self._is_wanted = False
+        connection.rooms[name] = RoomEnd(self._receive, self._lost, self._events)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the client is in the room, as far as it knows."""
+        return self._is_joined
+
+    # Ask
+
+    async def call(self, event: str, data: Any = NO_DATA, /, **fields: Any) -> Any:
+        """Send an event, and wait for the answer.
+
+        Args:
+            event: its name.
+            data: the payload: anything that has JSON, also a model. Without it, the other arguments are its fields.
+        Raises:
+            LiveError: it is answered with an error: ``.code``, ``.message``, ``.fields``, ``.retry_after``.
+            TimeoutError: it is not answered within the client's ``timeout``, and was cancelled. The text has what was
+                received instead.
+            TypeError: its handler yields items, which are for ``stream()``.
+            WebSocketDisconnect: the connection is closed.
+        """
+        return await self._connection.request(self._frame(event, data, fields), self._what(event))
+
+    def stream(self, event: str, data: Any = NO_DATA, /, **fields: Any) -> AsyncIterator[Any]:
+        """Send an event whose handler is a generator, and yield its items. Leaving the loop cancels it.
+
+        Takes and raises what ``call()`` does; the time limit is of each item.
+        """
+        return self._connection.stream(self._frame(event, data, fields), self._what(event))
+
+    async def send(self, event: str, data: Any = NO_DATA, /, **fields: Any) -> None:
+        """Send an event that is not answered. Takes what ``call()`` does."""
+        await self._connection.say(self._frame(event, data, fields))
+
+    def _frame(self, event: str, data: Any, fields: dict[str, Any]) -> dict[str, Any]:
+        if data is not NO_DATA and fields:
+            raise TypeError(f"{event!r} has a payload and fields of one: {', '.join(fields)}; give one of them")
+        return {"room": self.name, "event": event, "data": fields if data is NO_DATA else data}
+
+    def _what(self, event: str) -> str:
+        return f"{self.name}: {event!r}"
+
+    # Hear
+
+    async def next(
+        self, event: str | None = None, *, where: Where | None = None, timeout: float | None = None
+    ) -> ReceivedEvent:
+        """Wait for an event that was not taken yet, and take it. Others stay, for a later ``next()``.
+
+        Args:
+            event: its name; None takes the first of any. A state that comes without a join is called "state".
+            where: what its data must be like: a dict that it has in it, or a function that says whether it is.
+            timeout: seconds; None is the client's.
+        Raises:
+            TimeoutError: it did not come in time. The text has what came and was not taken.
+            LiveError: ``not_joined``: the client is not in the room any more.
+            WebSocketDisconnect: the connection is closed.
+        """
+        seconds = self._seconds(timeout)
+
+        def is_wanted(received: ReceivedEvent) -> bool:
+            return event in (None, received.event) and matches(where, received.data)
+
+        try:
+            return await self._events.take(is_wanted, seconds)
+        except TimeoutError:
+            what = "event" if event is None else f"event {event!r}"
+            self._connection.late(f"{self.name}: no {what}{phrase(where)}", seconds)
+
+    async def receive_nothing(self, timeout: float = 0.1) -> bool:
+        """Whether no event waits to be taken, and none comes for so many seconds. It is kept for ``next()``."""
+        return await self._events.is_silent(timeout)
+
+    # Leave
+
+    async def leave(self) -> None:
+        """Leave the room; returns when the server has answered. Raises as ``call()``."""
+        self._is_wanted = False
+        await self._connection.request({"leave": self.name}, f"{self.name}: the leave", lambda ok: self._out("left"))
+
+    async def wait_left(self, timeout: float | None = None) -> Left:
+        """Wait until the server takes this client out of the room; returns how it did.
+
+        Raises:
+            TimeoutError: it did not, within so many seconds.
+            WebSocketDisconnect: the connection is closed.
+        """
+        seconds = self._seconds(timeout)
+        try:
+            if self.left is None:
+                await self._events.take(lambda received: False, seconds)
+        except TimeoutError:
+            self._connection.late(f"{self.name}: the client was not taken out", seconds)
+        except LiveError:
+            pass
+        if self.left is None:
+            raise LiveError("not_joined", f"{self.name}: the client has left by itself")
+        return self.left
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._connection.timeout if timeout is None else timeout
+
+    # For the client
+
+    async def _join(self, since: str | None) -> None:
+        """Join, or join again; for ``LiveClient``."""
+        frame = {"join": self.name} if since is None else {"join": self.name, "since": since}
+        self._is_wanted = False
+        try:
+            await self._connection.request(frame, f"{self.name}: the join", self._answered)
+        except LiveError as error:
+            self._events.reopen()
+            self._out(f"the join was refused: {error}")
+            raise
+
+    def _answered(self, ok: dict[str, Any]) -> None:
+        self._is_joined = self._is_wanted = True
+        self.left = None
+        self._events.reopen()
+        self.at, self.recovered = ok.get("at"), ok["recovered"]
+        if not self.recovered:
+            self.state = ok.get("state")
+
+    def _receive(self, frame: dict[str, Any]) -> bool:
+        at = frame.get("at")
+        if at is not None:
+            self.at = at
+        if "left" in frame:
+            self.left = Left(frame["left"]["code"], frame["left"]["reason"])
+            self._is_wanted = False
+            self._out(f"taken out with {self.left.code} {self.left.reason}".rstrip())
+        elif "state" in frame or frame.get("recovered") is False:
+            self.state = frame.get("state")
+            self._events.put(ReceivedEvent("state", self.state, at))
+        elif "event" in frame:
+            self._events.put(ReceivedEvent(frame["event"], frame.get("data"), at, frame.get("from")))
+        else:
+            return at is not None  # only the position: of an event that was not for this client
+        return True
+
+    def _out(self, why: str) -> None:
+        self._is_joined = False
+        self._events.end(lambda: LiveError("not_joined", f"{self.name}: {why}"))
+
+    def _lost(self) -> None:
+        self._is_joined = False
