@@ -12,7 +12,7 @@ from ..exceptions import RouteError
 __all__ = ["RESERVED", "Event", "check_event_name", "is_event", "snake_case"]
 
 #: What ``room.on(...)`` of the browser client means something else by.
-RESERVED = frozenset({"state", "presence", "latest", "left", "error", "status"})
+RESERVED = frozenset({"state", "presence", "latest", "left", "error", "status", "count"})
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MAX_CHARACTERS = 64

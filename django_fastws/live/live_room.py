@@ -16,7 +16,7 @@ from ..exceptions import RouteError
 from ..limits import Access, Limits
 from ..rooms import Room
 from ..routing import label_of
-from .event import Event, check_event_name, is_event
+from .event import RESERVED, Event, check_event_name, is_event
 from .event_handler import EventHandler
 from .hooks import Hook, StateHook
 from .pattern import Pattern
@@ -90,7 +90,7 @@ class LiveRoom:
         return self.names.match(name)
 
     def check_broadcast(self, room: str, event: str | None, data: Any) -> None:
-        """Check what is broadcast in such a room: it has a JSON form, and is one of ``sends``, if it has any.
+        """Check what is broadcast in such a room: its event is no reserved one, and one of ``sends``, if it has any.
 
         Where ``DEBUG`` is on, and in tests, anything else is refused; elsewhere it is sent, and said once in the log.
 
@@ -100,6 +100,8 @@ class LiveRoom:
         label = f"a broadcast to {room!r}, a room of {self!r}"
         if isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"{label}, is JSON: bytes have no JSON form")
+        if event in RESERVED:
+            self._tell(event, f"{label}, is {event!r}, by which clients mean something else: give it another name")
         if not self.sends:
             return
         if event is None and isinstance(data, self.sends):
@@ -108,12 +110,14 @@ class LiveRoom:
         given = event or str(getattr(data, "__fastws_event__", DEFAULT_EVENT))
         if given in events and isinstance(data, events[given]):
             return
-        text = f"{label}, has sends={sorted(events)}, and this is {given!r} with {type(data).__name__}"
+        self._tell(given, f"{label}, has sends={sorted(events)}, and this is {given!r} with {type(data).__name__}")
+
+    def _tell(self, event: str, mistake: str) -> None:
         if settings.DEBUG or hasattr(mail, "outbox"):  # which Django's test environment has
-            raise TypeError(text)
-        if given not in self._told:
-            self._told.add(given)
-            logger.warning("%s; it is sent", text)
+            raise TypeError(mistake)
+        if event not in self._told:
+            self._told.add(event)
+            logger.warning("%s; it is sent", mistake)
 
     def on(
         self, event: str, *, rate: str | None = None, concurrent: bool = False, timeout: float | None = None

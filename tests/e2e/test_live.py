@@ -50,7 +50,7 @@ async def test_members_in_two_processes(site, kind):
         assert await told(bob) == {"room": room, "event": "said", "data": {"text": "hi"}}
         await say(ada, room=room, event="typing", data=True)
         assert await told(bob) == {"room": room, "event": "typing", "data": True, "from": "ada"}
-        items = [await answer(bob, room=room, event="count", data={"n": 2}, id=4), await told(bob), await told(bob)]
+        items = [await answer(bob, room=room, event="numbers", data={"n": 2}, id=4), await told(bob), await told(bob)]
         assert items == [{"id": 4, "item": 0}, {"id": 4, "item": 1}, {"id": 4, "ok": None}]
         abort(ada)
         assert await told(bob) == {"room": room, "event": "gone", "data": {"client": "ada"}}
@@ -81,7 +81,7 @@ async def test_a_flood_of_calls_is_answered_whole(site, kind):
 
         async def flood():
             for n in range(2000):
-                await say(ws, room=f"live/{name}", event="count", data={"n": 1}, id=n + 10)
+                await say(ws, room=f"live/{name}", event="numbers", data={"n": 1}, id=n + 10)
 
         flooding = asyncio.ensure_future(flood())
         answered = set()

@@ -160,7 +160,7 @@ async def test_a_handler_that_takes_no_notice_of_its_cancellation_is_answered_as
 async def test_a_generator_yields_items_until_it_ends_or_is_cancelled(room, gate):
     closed = []
 
-    @room.on("count")
+    @room.on("numbers")
     async def count(ws, n: int, hang: bool = False):
         try:
             for number in range(n):
@@ -172,17 +172,17 @@ async def test_a_generator_yields_items_until_it_ends_or_is_cancelled(room, gate
 
     async with client() as one:
         await one.join("room/1")
-        await one.say(room="room/1", event="count", data={"n": 2}, id=1)
+        await one.say(room="room/1", event="numbers", data={"n": 2}, id=1)
         assert [await one.next() for _ in range(3)] == [
             {"id": 1, "item": 0},
             {"id": 1, "item": 1},
             {"id": 1, "ok": None},
         ]
-        await one.say(room="room/1", event="count", data={"n": 1, "hang": True}, id=2)
+        await one.say(room="room/1", event="numbers", data={"n": 1, "hang": True}, id=2)
         assert await one.next() == {"id": 2, "item": 0}
         await one.say(cancel=2)
         assert await one.next() == {"id": 2, "error": CANCELLED}
-        await one.say(room="room/1", event="count", data={"n": 3})  # without an id, nothing
+        await one.say(room="room/1", event="numbers", data={"n": 3})  # without an id, nothing
         assert await one.silent()
     assert closed == [2, 1, 3]
 

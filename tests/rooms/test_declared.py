@@ -73,8 +73,9 @@ async def test_a_room_that_says_nothing_of_what_it_sends_takes_any_json():
         room = app.room("silent")()
         await room.abroadcast({"a": 1}, "anything")
         await room.abroadcast(Said(text="hi"))
-        with pytest.raises(TypeError):
-            await room.abroadcast(b"x")
+        for data, event in [(b"x", None), ({}, "state"), ({}, "count")]:
+            with pytest.raises(TypeError):
+                await room.abroadcast(data, event)
     finally:
         registry.apps.remove(app)
         registry.changed()

@@ -48,8 +48,8 @@ async def pay(ws: LiveSocket, amount: int) -> list[int]:
     return _paid
 
 
-@room.on("count")
-async def count(ws: LiveSocket, n: int):
+@room.on("numbers")
+async def numbers(ws: LiveSocket, n: int):
     """Counts."""
     for number in range(n):
         yield number
