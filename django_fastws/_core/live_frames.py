@@ -131,7 +131,8 @@ def parse(data: str | bytes, max_bytes: int) -> Frame:
     room = frame.get("room")
     if type(room) is not str or type(event) is not str or len(room) > _MOST_NAME:
         return BadFrame(id_, "bad_request", f'an event has "room" and "event", {_NAMES}')
-    return CallFrame(id_, room, event, frame.get("data", _NO_DATA), frame.get("once") is True)
+    # Past the function that a named tuple has for this, for most frames are events.
+    return tuple.__new__(CallFrame, (id_, room, event, frame.get("data", _NO_DATA), frame.get("once") is True))
 
 
 _NO_DATA: Mapping[str, Any] = {}
@@ -215,6 +216,8 @@ _KINDS = ", ".join(f'"{kind}"' for kind in _READERS)
 
 def answer(id_: Id, value: bytes) -> bytes:
     """The answer of a call, join, leave or hello."""
+    if type(id_) is int:
+        return b'{"id":%d,"ok":%b}' % (id_, value)
     return b'{"id":' + orjson.dumps(id_) + b',"ok":' + value + b"}"
 
 

@@ -14,6 +14,8 @@ __all__ = ["Setting"]
 
 Value = TypeVar("Value")
 _UNSET: Any = object()
+# Where Django's lazy settings have theirs, as "_wrapped": to ask the object is slow, and each message reads some.
+_lazy = vars(django_settings)
 
 
 class Setting(Generic[Value]):
@@ -52,7 +54,7 @@ class Setting(Generic[Value]):
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        settings = object.__getattribute__(django_settings, "_wrapped")  # not through Django's own, which is slow
+        settings = _lazy.get("_wrapped")
         if type(settings) is Settings:
             # What was set is an attribute. Looking for what was not would cost microseconds, for every message.
             value = settings.__dict__.get(self.name, _UNSET)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core import live_frames
@@ -45,6 +45,23 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         self.is_cancelled = False
 
+    def begin(self, session: LiveSession) -> Awaitable[Any]:
+        """Begin with it; returns what it waits for, of whose result ``value()`` makes the answer.
+
+        Raises:
+            Exception: as ``perform()``.
+        """
+        return self.perform(session)
+
+    def value(self, session: LiveSession, result: Any) -> bytes:
+        """The JSON of the answer.
+
+        Raises:
+            Exception: as ``perform()``.
+        """
+        value: bytes = result
+        return value
+
     async def perform(self, session: LiveSession) -> bytes:
         """Do it; returns the JSON of the answer.
 
@@ -61,14 +78,18 @@ class Call:
         """What it is, for the log."""
         raise NotImplementedError
 
-    async def run(self, session: LiveSession) -> None:
-        """Perform it and send the answer. Raises nothing but the cancellation of the task itself."""
+    async def run(self, session: LiveSession, task: asyncio.Task[Any] | None = None) -> None:
+        """Perform it and send the answer. Raises nothing but the cancellation of the task itself.
+
+        Args:
+            task: in which this is awaited, where that is known.
+        """
         # The cancel frame of a client cancels the task in which it runs, which may have others to run after it.
-        self.task = asyncio.current_task()
+        self.task = task or asyncio.current_task()
         error: LiveError | None = None
         value = b""
         try:
-            value = await self.perform(session)
+            value = self.value(session, await self.begin(session))
         except asyncio.CancelledError as problem:
             if self._uncancelled():
                 raise  # the socket is over
@@ -82,15 +103,17 @@ class Call:
         try:
             if self.id is None:
                 return
+            sending = session.sending(
+                live_frames.answer(self.id, value) if error is None else error_frame(self.id, error)
+            )
+            if sending is not None:
+                await sending
             if error is None:
-                await session.send(live_frames.answer(self.id, value))
                 self.answered()
-            else:
-                await session.send(error_frame(self.id, error))
         except WebSocketDisconnect:
             pass  # nobody is left to be answered
         finally:
-            session.ended(self)
+            session.count_ended()
 
     def _uncancelled(self) -> bool:
         """Take back the client's cancellation of the task; whether the task is cancelled all the same."""
@@ -121,51 +144,61 @@ class Call:
 class EventCall(Call):
     """An event of the client for its handler, or to be passed to the other members."""
 
-    __slots__ = ("data", "handler")
+    __slots__ = ("data", "handler", "is_concurrent")
 
     def __init__(self, id_: Id | None, membership: Membership, handler: EventHandler, data: Any) -> None:
-        super().__init__(id_, membership)
+        # As Call does it. One is made for each event.
+        self.id = id_
+        self.membership = membership
+        self.task = None
+        self.is_cancelled = False
         self.handler = handler
         self.data = data
+        self.is_concurrent = handler.concurrent  # type: ignore[misc]
 
-    @property
-    def is_concurrent(self) -> bool:  # type: ignore[override]
-        return self.handler.concurrent
+    def begin(self, session: LiveSession) -> Awaitable[Any]:
+        # Nothing stands between nearly every event and its handler: a coroutine more would cost as much as all else.
+        return self._called(session) if self.handler.is_plain else self.perform(session)
+
+    def value(self, session: LiveSession, result: Any) -> bytes:
+        return self._encoded(session, result) if self.handler.is_plain else result
 
     async def perform(self, session: LiveSession) -> bytes:
-        membership, handler = self.membership, self.handler
-        if not membership.is_joined:
-            raise LiveError("not_joined", "join the room first")
-        arguments, self.data = handler.read(self.data), None
+        handler = self.handler
+        if handler.is_plain:
+            return self._encoded(session, await self._called(session))
         if handler.is_relay:
-            await membership.relay(handler.event, handler.encode(arguments[RELAYED]))
+            await self.membership.relay(handler.event, handler.encode(self._arguments()[RELAYED]))
             return b"null"
-        if handler.timeout is None:
-            if handler.is_generator:
-                return await self._call(session, arguments)
-            # As _call() does it, without a coroutine more for nearly every event.
-            called: Any = handler.call(session.socket, membership.room, membership.params, arguments)
-            result = await called
-            return b"null" if self.id is None else session.checked(handler.encode(result))
         try:
             async with asyncio.timeout(handler.timeout) as limit:
-                return await self._call(session, arguments)
+                if handler.is_generator:
+                    return await self._items(session)
+                return self._encoded(session, await self._called(session))
         except TimeoutError:
             if not limit.expired():
                 raise
             raise LiveError("timeout", f"it took longer than {handler.timeout:g} seconds") from None
 
-    async def _call(self, session: LiveSession, arguments: dict[str, Any]) -> bytes:
-        membership, handler = self.membership, self.handler
-        called: Any = handler.call(session.socket, membership.room, membership.params, arguments)
-        if handler.is_generator:
-            async with contextlib.aclosing(called) as items:
-                async for one in items:
-                    if self.id is not None:
-                        await session.send(live_frames.item(self.id, session.checked(handler.encode(one))))
-            return b"null"
-        result = await called
-        return b"null" if self.id is None else session.checked(handler.encode(result))
+    def _arguments(self) -> dict[str, Any]:
+        if not self.membership.is_joined:
+            raise LiveError("not_joined", "join the room first")
+        arguments, self.data = self.handler.read(self.data), None
+        return arguments
+
+    def _called(self, session: LiveSession) -> Any:
+        """The handler, called: a coroutine or an async generator."""
+        return self.handler.call(session.socket, self.membership.room, self.membership.params, self._arguments())
+
+    def _encoded(self, session: LiveSession, result: Any) -> bytes:
+        return b"null" if self.id is None else session.checked(self.handler.encode(result))
+
+    async def _items(self, session: LiveSession) -> bytes:
+        async with contextlib.aclosing(self._called(session)) as items:
+            async for one in items:
+                if self.id is not None:
+                    await session.send(live_frames.item(self.id, self._encoded(session, one)))
+        return b"null"
 
     @property
     def label(self) -> str:
@@ -226,13 +259,17 @@ class CallQueue:
         """Whether nothing runs or waits in it."""
         return not self._is_busy
 
-    def add(self, call: Call) -> Coroutine[Any, Any, None] | None:
-        """Take up a call: returns what runs it, and what comes meanwhile; None if it waits for those before it."""
+    def add(self, call: Call, task: asyncio.Task[Any] | None = None) -> Coroutine[Any, Any, None] | None:
+        """Take up a call: returns what runs it, and what comes meanwhile; None if it waits for those before it.
+
+        Args:
+            task: in which what is returned will run, where that is known.
+        """
         if call.is_concurrent and self._is_free():
-            return call.run(self.session)
+            return call.run(self.session, task)
         if not self._is_busy:
             self._is_busy = True
-            return self._work(call)
+            return self._work(call, task)
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(call)
@@ -249,14 +286,14 @@ class CallQueue:
         """Whether calls may run whatever runs now."""
         raise NotImplementedError
 
-    async def _work(self, call: Call) -> None:
+    async def _work(self, call: Call, task: asyncio.Task[Any] | None) -> None:
         session = self.session
         try:
             while True:
                 if call.is_concurrent:
                     session.start_concurrent(call)
                 else:
-                    await call.run(session)
+                    await call.run(session, task)
                 if not self._waiting:
                     return
                 call = self._waiting.popleft()

@@ -210,10 +210,10 @@ class Membership(CallQueue):
 
     def over_rate(self, handler: EventHandler) -> float:
         """Seconds until an event is within the rates of the room and of the event; 0 if it is now, and counted."""
-        wait = 0.0
-        for key, rate in (("", self.live_room.rate), (handler.event, handler.rate)):
-            if rate is not None and not wait:
-                wait = self._take(key, rate)
+        of_room, of_event = self.live_room.rate, handler.rate
+        wait = 0.0 if of_room is None else self._take("", of_room)
+        if of_event is not None and not wait:
+            wait = self._take(handler.event, of_event)
         return wait
 
     def _take(self, key: str, rate: Rate) -> float:

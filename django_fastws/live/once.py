@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 import orjson
@@ -42,6 +43,12 @@ class OnceCall(EventCall):
     """
 
     __slots__ = ()
+
+    def begin(self, session: LiveSession) -> Awaitable[bytes]:
+        return self.perform(session)
+
+    def value(self, session: LiveSession, result: bytes) -> bytes:
+        return result
 
     async def perform(self, session: LiveSession) -> bytes:
         if not self.membership.is_joined:

@@ -10,12 +10,14 @@ from .._core.live_frames import CallFrame, Frame, HelloFrame, JoinFrame, LeaveFr
 from ..conf import conf
 from ..exceptions import WebSocketDisconnect
 from ..websocket import InboundWebSocket
-from .inline_work import InlineWork
+from .inline_work import begin
 
 __all__ = ["FrameReader", "Taken"]
 
 Taken = bytes | Coroutine[Any, Any, None] | None
 """What has become of a frame: an answer, what runs it, or nothing for now."""
+
+_PENDING = (CallFrame, JoinFrame, LeaveFrame)
 
 
 class FrameReader:
@@ -31,6 +33,7 @@ class FrameReader:
     Attributes:
         is_over: the connection is closed, and nothing can be sent.
         pending: how many frames are under way or waiting. From ``FASTWS_LIVE_PENDING`` on, nothing is read.
+        reader: the task that reads; None before there is one.
     """
 
     __slots__ = (
@@ -41,10 +44,10 @@ class FrameReader:
         "_is_replying",
         "_main",
         "_parked",
-        "_reader",
         "_tasks",
         "is_over",
         "pending",
+        "reader",
         "ws",
     )
 
@@ -54,9 +57,9 @@ class FrameReader:
         self.pending = 0
         #: Done when fewer are pending; there is one while nothing is read because of that.
         self._below: asyncio.Future[None] | None = None
-        #: The task of the socket, the one that reads, and those beside the first, while there are any.
+        self.reader: asyncio.Task[Any] | None = None
+        #: The task of the socket, and those beside it, while there are any.
         self._main: asyncio.Task[Any] | None = None
-        self._reader: asyncio.Task[Any] | None = None
         self._tasks: set[asyncio.Task[None]] | None = None
         #: Done when the task of the socket is to read again, or all is over; there is one while it does not read.
         self._parked: asyncio.Future[None] | None = None
@@ -73,8 +76,8 @@ class FrameReader:
         """The answer to a hello. Nothing is read before that, for the client may be somebody else then."""
         raise NotImplementedError
 
-    async def send(self, frame: bytes) -> None:
-        """Send a frame in its turn."""
+    def sending(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
+        """Send a frame at once, if that is possible; else returns what sends it in its turn."""
         raise NotImplementedError
 
     def over(self) -> None:
@@ -109,11 +112,11 @@ class FrameReader:
 
     async def _read(self) -> None:
         """Read frames, until the connection is closed or another task reads."""
-        reader = self._reader = asyncio.current_task()
+        reader = self.reader = asyncio.current_task()
         try:
-            async for message in self.ws:
-                frame = parse(message.data, conf.live_max_bytes)
-                if self.pending >= conf.live_pending and isinstance(frame, (CallFrame, JoinFrame, LeaveFrame)):
+            while True:
+                frame = parse(await self.ws.receive_data("receive"), conf.live_max_bytes)
+                if self.pending and self.pending >= conf.live_pending and isinstance(frame, _PENDING):
                     await self._wait_until_below()
                 taken = self.take(frame) if type(frame) is not HelloFrame else await self._taken_hello(frame)
                 if taken is None:
@@ -121,9 +124,12 @@ class FrameReader:
                 if type(taken) is bytes:
                     await self._reply(taken)
                     continue
-                await InlineWork(taken, self._read_elsewhere)  # type: ignore[arg-type]
-                if self._reader is not reader:
-                    return
+                suspended = begin(taken)  # type: ignore[arg-type]
+                if suspended is not None:
+                    self._read_elsewhere()
+                    await suspended
+                    if self.reader is not reader:
+                        return
         except WebSocketDisconnect:
             pass
         self.over()
@@ -131,7 +137,7 @@ class FrameReader:
     def _read_elsewhere(self) -> None:
         """What this task has read has to wait: another task reads on."""
         if not self.is_over:
-            self._reader = self.start_task(self._read_in_task())
+            self.reader = self.start_task(self._read_in_task())
 
     async def _read_in_task(self) -> None:
         try:
@@ -155,9 +161,12 @@ class FrameReader:
 
     async def _reply(self, frame: bytes) -> None:
         """Answer a frame at once; nothing is read meanwhile, so a client that does not read is not read from."""
+        sending = self.sending(frame)
+        if sending is None:
+            return
         self._is_replying = True
         try:
-            await self.send(frame)
+            await sending
         finally:
             self._is_replying = False
 
@@ -188,9 +197,9 @@ class FrameReader:
         if below is not None and not below.done():
             if not self.ws.transport.is_open:
                 below.set_exception(WebSocketDisconnect(1006))  # which would be received only behind what waits
-        elif self._parked is not None and not self.pending and not self._is_replying and self._reader is not None:
+        elif self._parked is not None and not self.pending and not self._is_replying and self.reader is not None:
             self._is_reclaimed = True
-            self._reader.cancel()
+            self.reader.cancel()
 
     # Tasks
 

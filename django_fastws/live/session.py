@@ -110,29 +110,25 @@ class LiveSession(FrameReader):
 
     def take(self, frame: Frame) -> Taken:
         """Take a frame up: returns what it is answered with at once, or what runs it, if it does not wait."""
-        kind = type(frame)
-        if kind is CallFrame:
-            return self._event(frame)  # type: ignore[arg-type]
-        take: Callable[[Any], Taken] = self._TAKERS[kind].__get__(self)
-        return take(frame)
-
-    def _event(self, frame: CallFrame) -> Taken:
-        id_ = frame.id
-        membership = self._memberships.get(frame.room)
+        if type(frame) is not CallFrame:
+            take: Callable[[Any], Taken] = self._TAKERS[type(frame)].__get__(self)
+            return take(frame)
+        id_, room, event, data, once = frame
+        membership = self._memberships.get(room)
         if membership is None:
-            if find(frame.room) is None:
-                return _refused(id_, "unknown_room", f"no room is called {frame.room[:100]!r}")
+            if find(room) is None:
+                return _refused(id_, "unknown_room", f"no room is called {room[:100]!r}")
             return _refused(id_, "not_joined", "join the room first")
-        handler = membership.live_room.events.get(frame.event)
+        handler = membership.live_room.events.get(event)
         if handler is None:
-            return _refused(id_, "unknown_event", f"the room has no event {frame.event[:100]!r}")
+            return _refused(id_, "unknown_event", f"the room has no event {event[:100]!r}")
         if id_ is not None and self._calls is not None and id_ in self._calls:
             return _in_use(id_)
         if wait := membership.over_rate(handler):
             return _refused(id_, "rate_limited", "too many events", retry_after=wait)
         # An id that clients of a kind would make alike, such as a number, says nothing after a reconnect.
-        call = OnceCall if frame.once and type(id_) is str else EventCall
-        return self._start(call(id_, membership, handler, frame.data))
+        call = OnceCall if once and type(id_) is str else EventCall
+        return self._start(call(id_, membership, handler, data))
 
     def _join(self, frame: JoinFrame) -> Taken:
         membership = self._memberships.get(frame.room)
@@ -161,7 +157,7 @@ class LiveSession(FrameReader):
         call.is_cancelled = True
         if call.membership.withdraw(call):
             self.ends(call)
-            self.ended(call)
+            self.count_ended()
             return _refused(frame.id, "cancelled", "the call was cancelled")
         if call.task is not None:
             call.task.cancel()
@@ -200,7 +196,7 @@ class LiveSession(FrameReader):
             if self._calls is None:
                 self._calls = {}
             self._calls[call.id] = call
-        return call.membership.add(call)
+        return call.membership.add(call, self.reader)
 
     def start_concurrent(self, call: Call) -> None:
         """Run a call beside all others."""
@@ -212,10 +208,6 @@ class LiveSession(FrameReader):
             self._calls.pop(call.id, None)
             if not self._calls:
                 self._calls = None
-
-    def ended(self, call: Call) -> None:
-        """A call has been answered."""
-        self.count_ended()
 
     def forget(self, membership: Membership) -> None:
         """A membership is over."""
@@ -235,10 +227,19 @@ class LiveSession(FrameReader):
         Raises:
             WebSocketDisconnect: the connection is closed.
         """
+        sending = self.sending(frame)
+        if sending is not None:
+            await sending
+
+    def sending(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
+        """Send a frame at once, if that is possible; else returns what sends it in its turn.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed.
+        """
         payload = Payload(frame, is_text=True)
         self._has_spoken = True
-        if not self.ws.try_send(payload, "send"):
-            await self.ws.send_payload(payload, "send")
+        return None if self.ws.try_send(payload, "send") else self.ws.send_payload(payload, "send")
 
     def post(self, frame: bytes) -> None:
         """Send a frame without waiting, as broadcasts are."""

@@ -130,11 +130,11 @@ class WebSocket(OneEndMembers[UserT]):
 
         Cancelling it (``asyncio.wait_for``) loses no message.
         """
-        return WebSocketMessage(await self._receive("receive"))
+        return WebSocketMessage(await self.receive_data("receive"))
 
     async def receive_text(self) -> str:
         """Wait for the next message, which must be text."""
-        data = await self._receive("receive_text")
+        data = await self.receive_data("receive_text")
         if not isinstance(data, str):
             raise peers_mistake(
                 TypeError("receive_text(): the message is binary; use receive() where both kinds come"),
@@ -145,7 +145,7 @@ class WebSocket(OneEndMembers[UserT]):
 
     async def receive_bytes(self) -> bytes:
         """Wait for the next message, which must be binary."""
-        data = await self._receive("receive_bytes")
+        data = await self.receive_data("receive_bytes")
         if isinstance(data, str):
             raise peers_mistake(
                 TypeError("receive_bytes(): the message is text; use receive() where both kinds come"),
@@ -156,7 +156,7 @@ class WebSocket(OneEndMembers[UserT]):
 
     async def receive_json(self) -> Any:
         """Wait for the next message, text or binary, and decode it as JSON."""
-        return loads(await self._receive("receive_json"), "receive_json")
+        return loads(await self.receive_data("receive_json"), "receive_json")
 
     @overload
     async def receive_as(self, type_: type[T]) -> T: ...
@@ -175,7 +175,7 @@ class WebSocket(OneEndMembers[UserT]):
         """
         from ..validation import read_message  # only those who use it import pydantic
 
-        return read_message(type_, await self._receive("receive_as"), "receive_as")
+        return read_message(type_, await self.receive_data("receive_as"), "receive_as")
 
     @overload
     def iter_as(self, type_: type[T]) -> TypedMessages[T]: ...
@@ -200,7 +200,7 @@ class WebSocket(OneEndMembers[UserT]):
         return self
 
     async def __anext__(self) -> WebSocketMessage:
-        # As _receive() does it; a coroutine less for each message, and for each socket that waits.
+        # As receive_data() does it; a coroutine less for each message, and for each socket that waits.
         state = self._state
         if state.client_state >= _CLOSING:
             raise StopAsyncIteration
@@ -219,7 +219,12 @@ class WebSocket(OneEndMembers[UserT]):
             state.is_receiving = False
         raise StopAsyncIteration
 
-    async def _receive(self, call: str) -> str | bytes:
+    async def receive_data(self, call: str) -> str | bytes:
+        """Wait for the next message, of either kind, as its data; for this package.
+
+        Args:
+            call: what the handler called, for the error.
+        """
         state = self._state
         if state.client_state is not _CONNECTED or state.is_receiving:
             state.start_receive(call)  # raises what fits

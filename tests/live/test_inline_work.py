@@ -1,4 +1,4 @@
-"""Inline work: in the task that awaits it, in a context of its own; the first wait is told."""
+"""Inline work: in the task that begins it, in a context of its own; the first wait is told."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from contextvars import ContextVar
 
 import pytest
 
-from django_fastws.live.inline_work import InlineWork
+from django_fastws.live.inline_work import begin
 
 variable: ContextVar[str] = ContextVar("variable", default="outside")
 
 
-async def test_what_waits_for_nothing_tells_nothing():
-    told, tasks = [], []
+async def test_what_waits_for_nothing_has_ended_at_once():
+    tasks = []
 
     async def work():
         tasks.append(asyncio.current_task())
         variable.set("inside")
 
-    await InlineWork(work(), lambda: told.append(1))
-    assert told == []
+    assert begin(work()) is None
     assert tasks == [asyncio.current_task()]
     assert variable.get() == "outside"
 
 
-async def test_the_first_wait_is_told_once_and_the_context_is_kept_over_it():
-    told, seen = [], []
+async def test_what_waits_is_awaited_in_the_same_task_and_its_context_is_kept():
+    seen, tasks = [], []
 
     async def work():
         variable.set("inside")
@@ -39,19 +38,40 @@ async def test_the_first_wait_is_told_once_and_the_context_is_kept_over_it():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.001):
                 await asyncio.sleep(10)
+        tasks.append(asyncio.current_task())
 
-    await InlineWork(work(), lambda: told.append(1))
-    assert told == [1]
+    suspended = begin(work())
+    assert suspended is not None
+    assert seen == []
+    await suspended
     assert seen == ["inside"] * 4
+    assert tasks == [asyncio.current_task()]
+    assert variable.get() == "outside"
+
+
+async def test_results_of_what_is_waited_for_arrive():
+    seen = []
+
+    async def work():
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_result, 5)
+        seen.append(await future)
+
+    await begin(work())
+    assert seen == [5]
 
 
 async def test_an_error_and_a_cancellation_pass_through():
-    async def fail():
-        await asyncio.sleep(0)
+    async def fail(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
         raise ValueError("on purpose")
 
     with pytest.raises(ValueError, match="on purpose"):
-        await InlineWork(fail(), lambda: None)
+        begin(fail(0))
+    suspended = begin(fail(1))
+    with pytest.raises(ValueError, match="on purpose"):
+        await suspended
 
     caught = []
 
@@ -63,7 +83,7 @@ async def test_an_error_and_a_cancellation_pass_through():
             raise
 
     async def awaiting():
-        await InlineWork(wait(), lambda: None)
+        await begin(wait())
 
     task = asyncio.ensure_future(awaiting())
     await asyncio.sleep(0)
@@ -83,7 +103,7 @@ def test_work_that_is_thrown_away_is_closed():
             ended.append(1)
 
     async def awaiting():
-        await InlineWork(work(), lambda: None)
+        await begin(work())
 
     running = awaiting()
     running.send(None)
