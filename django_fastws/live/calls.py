@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "CallQueue", "EventCall", "JoinCall", "LeaveCall"]
 
+_ITEMS_IN_A_ROW = 32
 _CANCELLED = LiveError("cancelled", "the call was cancelled")
 
 
@@ -194,8 +195,12 @@ class EventCall(Call):
         return b"null" if self.id is None else session.checked(self.handler.encode(result))
 
     async def _items(self, session: LiveSession) -> bytes:
+        count = 0
         async with contextlib.aclosing(self._called(session)) as items:
             async for one in items:
+                count += 1
+                if not count % _ITEMS_IN_A_ROW:
+                    await asyncio.sleep(0)  # neither the generator nor the sending may ever wait
                 if self.id is not None:
                     await session.send(live_frames.item(self.id, self._encoded(session, one)))
         return b"null"

@@ -353,3 +353,20 @@ async def test_what_a_handler_sets_in_context_variables_is_not_there_for_the_nex
         for _ in range(3):
             assert await one.call("room/1", "set") == "none"
             assert await one.call("room/1", "get") == "none"
+
+
+async def test_a_generator_that_never_waits_lets_others_have_their_turn_and_can_be_cancelled(room):
+    @room.on("endless")
+    async def endless(ws):
+        while True:
+            yield 1
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="endless", id=1)
+        assert await one.next() == {"id": 1, "item": 1}
+        await one.say(cancel=1)
+        async with asyncio.timeout(5):
+            while "error" not in (told := await one.next()):
+                assert told == {"id": 1, "item": 1}
+        assert told["error"]["code"] == "cancelled"
