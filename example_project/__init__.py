@@ -1,1 +1,1 @@
-"""An example: chat rooms, and a feed that a sync view pushes."""
+"""An example: chat rooms, a form that is a call, a feed that a sync view pushes, and one that a socket reads."""

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "example_project.chat",
     "example_project.market",
     "example_project.news",
+    "example_project.tables",
 ]
 
 ASGI_APPLICATION = "example_project.asgi.application"

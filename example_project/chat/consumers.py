@@ -1,45 +1,77 @@
-"""The chat's server: one function."""
+"""The chat's server: a live room for each name."""
 
+from datetime import datetime
+from typing import Annotated
+
+from django.http import Http404
 from django.utils import timezone
+from pydantic import ConfigDict, Field, StringConstraints
 
-from django_fastws import FastWS, Room, WebSocket
+from django_fastws import Event, FastWS, LiveSocket, Room
 
-MAX_NAME, MAX_TEXT, MAX_ID = 40, 2000, 64  # characters
+from ..people import person_of
+from .forms import RoomForm
+from .models import Message
 
-app = FastWS(prefix="/ws", tags=["chat"])
+LATEST, MAX_TEXT = 100, 2000  # messages, characters
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
 
 
-@app.websocket("/chat/{room:path}")
-async def chat(ws: WebSocket, room: str, name: str = "") -> None:
-    """Say who comes, what they write and who goes, to everyone in the room."""
-    signed_in = ws.user.is_authenticated
-    name = ws.user.get_username() if signed_in else " ".join(name.split())[:MAX_NAME].strip() or f"Guest-{ws.id[:4]}"
-    who = {"name": name, "signed_in": signed_in}
-    here = Room(f"chat/{room}")  # a chat called "news" is not the room of the news
+class Said(Event):
+    """A message, made of what the database has."""
 
-    await ws.accept()
-    await ws.join(here)
-    await ws.send({"type": "welcome", **who})
-    await ws.broadcast(here, {"type": "user_joined", **who, "at": timezone.now()}, exclude_self=True)
-    try:
-        async for message in ws:
-            try:
-                sent = message.json()
-                text, key = sent["text"].strip(), sent.get("id")
-            except (ValueError, TypeError, KeyError, AttributeError):
-                await ws.send({"type": "error", "id": None, "message": 'Send JSON such as {"text": "hello"}.'})
-                continue
-            if not isinstance(key, str | None) or len(key or "") > MAX_ID:
-                key, problem = None, f"An id is a string of at most {MAX_ID} characters."
-            elif not text:
-                problem = "There is nothing in this message."
-            elif len(text) > MAX_TEXT:
-                problem = f"This message has {len(text)} characters, and {MAX_TEXT} are the most."
-            else:
-                # The page knows its own message by the id, and that it has arrived.
-                said = {"type": "message", "id": key, **who, "text": text, "at": timezone.now()}
-                await ws.broadcast(here, said)
-                continue
-            await ws.send({"type": "error", "id": key, "message": problem})
-    finally:  # however the connection ended
-        await ws.broadcast(here, {"type": "user_left", **who, "at": timezone.now()}, exclude_self=True)
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    key: str
+    name: str
+    is_signed_in: bool
+    text: str
+    at: datetime
+
+
+class Came(Event):
+    """Somebody is in the room now."""
+
+    name: str
+    at: datetime = Field(default_factory=timezone.now)
+
+
+class Went(Came):
+    """Somebody is not any more."""
+
+
+app = FastWS(tags=["chat"])
+chat = app.room("chat/{name:path}", sends=[Said, Came, Went])
+
+
+@chat.on_join
+async def enter(ws: LiveSocket, here: Room, name: str) -> None:
+    """Let in to what can be a room, and tell the others."""
+    form = RoomForm({"room": name})
+    if not form.is_valid() or form.cleaned_data["room"] != name:
+        raise Http404("There is no such room.")
+    await here.abroadcast(Came(name=person_of(ws).name), exclude=ws)
+
+
+@chat.on_leave
+async def leave(ws: LiveSocket, here: Room) -> None:
+    """Tell the others, however the connection ended."""
+    await here.abroadcast(Went(name=person_of(ws).name))
+
+
+@chat.state
+async def newest(ws: LiveSocket, name: str) -> list[Said]:
+    """What was said last, oldest first."""
+    messages = [message async for message in Message.objects.filter(room=name).order_by("-id")[:LATEST]]
+    return [Said.model_validate(message) for message in reversed(messages)]
+
+
+@chat.on("say", rate="10/s burst 50")
+async def say(ws: LiveSocket, here: Room, name: str, text: Text) -> int:
+    """Save a message and tell everyone, its author too; the answer is its number."""
+    author = person_of(ws)
+    message = await Message.objects.acreate(room=name, text=text, **author.model_dump())
+    await here.abroadcast(Said.model_validate(message))
+    return message.pk

@@ -3,9 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from django_fastws.routing import reverse_ws
-
-from .consumers import MAX_NAME, MAX_TEXT, chat
+from ..people import GUEST, MAX_NAME, welcome
+from .consumers import MAX_TEXT, chat
 from .forms import MAX_ROOM, RoomForm
 
 SUGGESTED = {
@@ -33,8 +32,14 @@ def room(request: HttpRequest, room: str) -> HttpResponse:
         return _lobby(request, form, status=404)
     if form.cleaned_data["room"] != room:
         return redirect("chat:room", room=form.cleaned_data["room"])
-    socket = reverse_ws(chat, room=room)
-    context = {"room": room, "socket": socket, "max_name": MAX_NAME, "max_text": MAX_TEXT}
+    context = {
+        "room": room,
+        "live_room": chat(name=room).name,
+        "person": welcome(request),
+        "is_named": request.user.is_authenticated or "name" in request.session[GUEST],
+        "max_name": MAX_NAME,
+        "max_text": MAX_TEXT,
+    }
     return render(request, "chat/room.html", context)
 
 

@@ -1,24 +1,25 @@
-"""The feed, from the socket that goes out to those that came in."""
+"""The feed, from the socket that goes out to the pages."""
+
+from datetime import datetime
 
 from django.conf import settings
 
-from django_fastws import FastWS, Room, WebSocket
+from django_fastws import Event, FastWS, WebSocket
 
-app = FastWS(prefix="/ws", tags=["market"])
-prices = Room("market")
+
+class Tick(Event):
+    """The prices of one moment; what else the feed says is ignored."""
+
+    at: datetime
+    prices: dict[str, float]
+
+
+app = FastWS(tags=["market"])
+market = app.room("market", sends=[Tick])  # without a state: the next tick is there in a moment
 
 
 @app.ws(url=lambda: settings.FEED_URL, reconnect=True, max_retries=-1)
 async def feed(ws: WebSocket) -> None:
     """Read the feed, for all pages together."""
-    async for message in ws:
-        await prices.abroadcast(message.json())
-
-
-@app.websocket("/market")
-async def market(ws: WebSocket) -> None:
-    """One page: it only listens."""
-    await ws.accept()
-    await ws.join(prices)
-    async for _ in ws:
-        pass
+    async for tick in ws.iter_as(Tick):
+        await market().abroadcast(tick)

@@ -6,8 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from django_fastws import Room
-
+from .consumers import announce
 from .models import Announcement
 
 
@@ -24,11 +23,11 @@ class AnnouncementAdmin(admin.ModelAdmin):
         if not change:
             obj.author = request.user.get_username()
         super().save_model(request, obj, form, change)
-        Room("news").broadcast(obj.as_message())  # the admin saves inside a transaction: this waits for its end
+        announce(obj)  # the admin saves inside a transaction: this waits for its end
 
     @admin.action(description="Broadcast again")
     def broadcast_again(self, request: HttpRequest, queryset: QuerySet[Announcement]) -> None:
         """Push the chosen announcements once more."""
         for announcement in queryset.order_by("pk"):
-            Room("news").broadcast({**announcement.as_message(), "again": True})
+            announce(announcement, again=True)
         self.message_user(request, f"Broadcast again: {queryset.count()}.", messages.SUCCESS)

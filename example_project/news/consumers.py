@@ -1,25 +1,38 @@
-"""The feed's server: it tells what was missed, and then what comes."""
+"""The feed's server: the newest announcements, and then what comes."""
 
-from django_fastws import FastWS, WebSocket
+from datetime import datetime
+
+from pydantic import ConfigDict
+
+from django_fastws import Event, FastWS
 
 from .models import Announcement
 
 LATEST = 20
 
-app = FastWS(prefix="/ws", tags=["news"])
+
+class Announced(Event):
+    """An announcement, made of what the database has."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    text: str
+    author: str
+    created_at: datetime
+    again: bool = False
 
 
-@app.websocket("/news")
-async def news(ws: WebSocket, since: int = 0) -> None:
-    """Push announcements.
+app = FastWS(tags=["news"])
+news = app.room("news", sends=[Announced])  # nobody is asked anything here: it has no events of its members
 
-    Args:
-        since: the newest one that the page has; those after it are sent first.
-    """
-    await ws.accept()
-    await ws.join("news")  # before the look into the database, so that nothing falls between the two
-    missed = [announcement async for announcement in Announcement.objects.filter(pk__gt=since)[:LATEST]]
-    for announcement in reversed(missed):
-        await ws.send(announcement.as_message())
-    async for _ in ws:
-        pass  # nobody is asked anything here
+
+@news.state(shared=True)
+async def newest() -> list[Announced]:
+    """The newest first. A page that was away finds what it missed in it."""
+    return [Announced.model_validate(one) async for one in Announcement.objects.all()[:LATEST]]
+
+
+def announce(announcement: Announcement, *, again: bool = False) -> None:
+    """Tell every open page; after the commit, in a transaction."""
+    news().broadcast(Announced.model_validate(announcement).model_copy(update={"again": again}))

@@ -1,7 +1,5 @@
 """What the feed is made of."""
 
-from typing import Any
-
 from django.db import models
 
 MAX_TEXT = 500  # characters
@@ -19,13 +17,3 @@ class Announcement(models.Model):
 
     def __str__(self) -> str:
         return self.text if len(self.text) <= 60 else f"{self.text[:59]}…"
-
-    def as_message(self) -> dict[str, Any]:
-        """What the open pages are sent."""
-        return {
-            "type": "announcement",
-            "id": self.pk,
-            "text": self.text,
-            "author": self.author,
-            "at": self.created_at,
-        }

@@ -5,9 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from django_fastws import Room
-from django_fastws.routing import reverse_ws
-
+from . import consumers
 from .consumers import LATEST, news
 from .forms import AnnouncementForm
 from .models import Announcement
@@ -27,10 +25,10 @@ def announce(request: HttpRequest) -> HttpResponse:
     form.instance.author = request.user.get_username()
     with transaction.atomic():
         announcement = form.save()
-        Room("news").broadcast(announcement.as_message())  # goes out after the commit
+        consumers.announce(announcement)  # goes out after the commit
     return redirect("news:feed")
 
 
 def _feed(request: HttpRequest, form: AnnouncementForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "announcements": Announcement.objects.all()[:LATEST], "socket": reverse_ws(news)}
+    context = {"form": form, "announcements": Announcement.objects.all()[:LATEST], "live_room": news().name}
     return render(request, "news/feed.html", context, status=status)

@@ -1,28 +1,49 @@
 /** What the live pages share: the state of the connection, times, the count in the title, storage. */
 
 const LABELS = {
-  closed: "Not connected",
   connecting: "Connecting",
-  connected: "Connected",
-  reconnecting: "Reconnecting",
+  open: "Connected",
+  waiting: "Connection lost",
   offline: "Offline",
+  closed: "Not connected",
 };
 
-/** Show the state of a Live in the page's status. */
+const isHere = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
+/** Whether the device has no network. A server on the device itself needs none. */
+const isOffline = () => !navigator.onLine && !isHere;
+
+/** Show the status of a connection in the page's banner. */
 export function showStatus(live) {
   const root = document.getElementById("status");
   const [label, detail] = [root.querySelector(".status-label"), root.querySelector(".status-detail")];
   const retry = root.querySelector(".status-retry");
-  retry.addEventListener("click", () => live.retry());
+  let retryAt = 0;
+  let clock = 0;
+
   const show = () => {
-    const { state, secondsLeft } = live;
-    root.dataset.state = state;
+    const { state } = live.status;
+    const shown = isOffline() ? "offline" : state;
+    root.dataset.state = shown;
     // Only the label is read out: a countdown would not stop talking.
-    if (label.textContent !== LABELS[state]) label.textContent = LABELS[state];
-    detail.textContent = state === "reconnecting" && secondsLeft ? `in ${secondsLeft} s` : "";
-    retry.hidden = !secondsLeft;
+    if (label.textContent !== LABELS[shown]) label.textContent = LABELS[shown];
+    const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+    detail.textContent = shown === "waiting" ? `trying again in ${seconds} s` : "";
+    retry.hidden = shown !== "waiting" && shown !== "closed";
+    retry.textContent = shown === "closed" ? "Reload" : "Retry now";
+    clearTimeout(clock);
+    if (shown === "waiting" && Number.isFinite(retryAt)) clock = setTimeout(show, 1000);
   };
-  live.addEventListener("state", show);
+
+  live.on("status", ({ retryIn = 0 }) => {
+    retryAt = performance.now() + retryIn;
+    show();
+  });
+  for (const type of ["online", "offline"]) addEventListener(type, show);
+  // What the browser says when the network is back: the client does not wait any longer.
+  retry.addEventListener("click", () =>
+    live.status.state === "closed" ? location.reload() : dispatchEvent(new Event("online")),
+  );
   show();
 }
 
@@ -92,9 +113,4 @@ export function store(area, key, fallback) {
       }
     },
   };
-}
-
-/** A key that nobody else has. (crypto.randomUUID is missing where the page came over plain HTTP.) */
-export function uniqueKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -107,8 +107,8 @@ async def go_in(page: Page, name: str) -> Page:
     """Tell one's name and wait for the connection."""
     await page.get_by_label("Name", exact=True).fill(name)
     await page.keyboard.press("Enter")
-    await expect_state(page, "connected")
     await expect(page.locator("#name")).to_have_text(name)
+    await expect_state(page, "open")
     return page
 
 
@@ -166,23 +166,23 @@ async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, r
     await expect(said(ada, "before")).to_have_count(1)
 
     passing.stop()
-    await expect_state(ada, "reconnecting")
-    await expect(state(ada)).to_contain_text(re.compile(r"Reconnecting\s+in \d+ s"))
+    await expect_state(ada, "waiting")
+    await expect(state(ada)).to_contain_text(re.compile(r"Connection lost\s+trying again in \d+ s"))
     await expect(bob.locator("#log .event").last).to_contain_text("Ada left")
     await say(ada, "meanwhile")
     await expect(ada.locator("#outbox .pending")).to_contain_text("meanwhile")
-    await expect(ada.locator("#hint")).to_have_text("1 message waits for the connection.")
+    await say(bob, "into the gap")
+    await expect(said(bob, "into the gap")).to_have_count(1)
     await ada.get_by_label("Message", exact=True).fill("half a sen")
 
     passing.start()
-    await expect_state(ada, "connected")
+    await expect_state(ada, "open")
     await expect(said(bob, "meanwhile")).to_have_count(1)
     await expect(said(ada, "meanwhile")).to_have_count(1)
     await expect(ada.locator("#outbox li")).to_have_count(0)
-    await expect(ada.locator("#hint")).to_be_empty()
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("half a sen")
     await expect(said(ada, "before")).to_have_count(1)
-    await expect(ada.locator("#log")).to_contain_text("Away")
+    await expect(said(ada, "into the gap")).to_have_count(1)
 
     await ada.keyboard.type("tence")
     await ada.keyboard.press("Enter")
@@ -195,7 +195,7 @@ async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, r
     "action",
     [
         "document.querySelector('.status-retry').click()",
-        "document.dispatchEvent(new Event('visibilitychange'))",
+        "document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))",
         "window.dispatchEvent(new Event('online'))",
     ],
     ids=["button", "visible", "online"],
@@ -204,24 +204,25 @@ async def test_the_wait_can_be_cut_short(example, visit, passing, room, action):
     page = await go_in(await visit(passing, room), "Ada")
     await page.clock.install()
     passing.stop()
-    await expect_state(page, "reconnecting")
+    await expect_state(page, "waiting")
     await page.clock.pause_at(await page.evaluate("Date.now() + 1000"))  # nothing is tried by itself any more
     await expect(page.get_by_role("button", name="Retry now")).to_be_visible()
     passing.start()
     await page.evaluate(action)
-    await expect_state(page, "connected")
+    await expect_state(page, "open")
 
 
 async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(example, visit, passing, room):
-    ada = await go_in(await visit(passing, room), "Ada")
+    ada = await visit(passing, room)
+    await ada.clock.install()  # before the client of the page sets its timers
+    await go_in(ada, "Ada")
     bob = await go_in(await visit(example.two, room), "Bob")
-    await ada.clock.install()
     with stopped(passing):
         await say(ada, "once")
         await expect(ada.locator("#outbox .pending")).to_contain_text("once")
-        await ada.clock.fast_forward(10_000)
-        await expect_state(ada, "reconnecting")
-    await expect_state(ada, "connected")  # by now the server has got it on both connections
+        await ada.clock.fast_forward(60_000)  # without a word of the server
+        await expect_state(ada, "waiting")
+    await expect_state(ada, "open")  # by now the server has got it on both connections
     await expect(ada.locator("#outbox li")).to_have_count(0)
     await say(ada, "after")
     await expect(said(bob, "after")).to_have_count(1)
@@ -229,7 +230,7 @@ async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(examp
         await expect(said(page, "once")).to_have_count(1)
 
 
-async def test_a_reload_keeps_history_draft_and_name(example, visit, room):
+async def test_a_reload_keeps_conversation_draft_and_name(example, visit, room):
     ada = await go_in(await visit(example.one, room), "Ada")
     bob = await go_in(await visit(example.two, room), "Bob")
     await say(ada, "mine")
@@ -239,7 +240,7 @@ async def test_a_reload_keeps_history_draft_and_name(example, visit, room):
     await ada.get_by_label("Message", exact=True).fill("a draft")
 
     await ada.reload()
-    await expect_state(ada, "connected")
+    await expect_state(ada, "open")
     await expect(ada.locator("#naming")).not_to_be_visible()
     await expect(ada.locator("#name")).to_have_text("Ada")
     await expect(said(ada, "mine")).to_contain_class("mine")
@@ -247,9 +248,9 @@ async def test_a_reload_keeps_history_draft_and_name(example, visit, room):
     await expect(said(ada, "theirs")).not_to_contain_class("mine")
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("a draft")
 
-    # The history is the room's own, and the name is for every room.
+    # The conversation is the room's own, and the name is for every room.
     await ada.goto(example.one.http_url(f"{room}other/"))
-    await expect_state(ada, "connected")
+    await expect_state(ada, "open")
     await expect(ada.locator("#name")).to_have_text("Ada")
     await expect(ada.locator("#log .said")).to_have_count(0)
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("")
@@ -270,7 +271,7 @@ async def test_who_gives_no_name_is_a_guest(example, visit, room):
     page = await visit(example.one, room)
     await expect(page.get_by_label("Name", exact=True)).to_be_focused()
     await page.keyboard.press("Escape")
-    await expect_state(page, "connected")
+    await expect_state(page, "open")
     await expect(page.locator("#name")).to_have_text(re.compile(r"^Guest-\w{4}$"))
 
 
@@ -279,7 +280,7 @@ async def test_who_is_logged_in_has_the_name_of_the_account(example, visit, room
     ada = await visit(example.one)
     await log_in(ada, example.one)
     await ada.goto(example.one.http_url(room))
-    await expect_state(ada, "connected")
+    await expect_state(ada, "open")
     await expect(ada.locator("#name")).to_have_text(USER)
     await say(ada, "signed")
     await expect(said(bob, "signed")).to_contain_text(USER)
@@ -306,7 +307,7 @@ async def test_a_refused_message_is_explained_and_can_be_edited(example, visit, 
     await ada.evaluate("document.getElementById('text').removeAttribute('maxlength')")
     await say(ada, "x" * 2001)
     refused = ada.locator("#outbox .failed")
-    await expect(refused).to_contain_text("This message has 2001 characters, and 2000 are the most.")
+    await expect(refused).to_contain_text("at most 2000 characters")
     await refused.get_by_role("button", name="Edit").click()
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("x" * 2001)
     await expect(refused).to_have_count(0)
@@ -361,7 +362,7 @@ async def test_losing_the_network_is_shown_and_its_return_reconnects(example, vi
     await say(page, "from the tunnel")
     await expect(page.locator("#outbox .pending")).to_contain_text("from the tunnel")
     await set_network(offline=False)
-    await expect_state(page, "connected")
+    await expect_state(page, "open")
     await expect(said(page, "from the tunnel")).to_have_count(1)
 
 
@@ -390,6 +391,78 @@ async def test_the_lobby_leads_to_any_room_by_keyboard(example, visit, name):
     await expect(said(page, "hello")).to_have_count(1)
 
 
+# ── The tables ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def fill_in(page: Page, *, time: str, table: str, guests: str, name: str) -> None:
+    await page.get_by_label("Time").select_option(time)
+    await page.get_by_label("Table", exact=True).select_option(label=table)
+    await page.get_by_label("Guests").fill(guests)
+    await page.get_by_label("Name").fill(name)
+    await page.get_by_role("button", name="Book").click()
+
+
+def place(page: Page, table: str, time: str) -> Locator:
+    return page.locator(f'.place[data-table="{table}"][data-time="{time}"]')
+
+
+async def test_problems_stand_beside_their_fields_until_the_table_is_booked(example, visit):
+    ada, bob = await visit(example.one, "/tables/"), await visit(example.two, "/tables/")
+    for page in (ada, bob):
+        await expect_state(page, "open")
+        await expect(place(page, "2", "18:00")).to_have_text("free")
+
+    await ada.get_by_role("button", name="Book").click()
+    for label in ("Time", "Table", "Guests", "Name"):
+        await expect(ada.get_by_label(label, exact=True)).to_have_accessible_description("Field required")
+    await expect(ada.get_by_label("Time")).to_be_focused()
+
+    await fill_in(ada, time="18:00", table="Table 2", guests="9", name="Ada")
+    await expect(ada.get_by_label("Guests")).to_have_accessible_description(re.compile("less than or equal to 8"))
+    await expect(ada.locator(".problem")).to_have_count(1)
+    await ada.get_by_label("Guests").fill("3")
+    await ada.keyboard.press("Enter")
+    await expect(ada.get_by_label("Guests")).to_have_accessible_description("Table 2 has 2 seats.")
+    await ada.get_by_label("Guests").fill("2")
+    await ada.keyboard.press("Enter")
+    await expect(ada.locator("#result")).to_have_text("Table 2 is yours at 18:00, Ada.")
+    await expect(ada.locator(".problem")).to_have_count(0)
+    await expect(place(ada, "2", "18:00")).to_have_text("yours")
+    await expect(place(bob, "2", "18:00")).to_have_text("taken")
+
+    await fill_in(bob, time="18:00", table="Table 2", guests="2", name=EVIL[:60])
+    await expect(bob.get_by_label("Table", exact=True)).to_have_accessible_description("Table 2 is taken at 18:00.")
+    await place(bob, "2", "19:30").click()  # the plan fills the form
+    await bob.get_by_role("button", name="Book").click()
+    await expect(bob.locator("#result")).to_contain_text(EVIL[:60])
+    assert await bob.evaluate("window.hacked") is None
+
+    ada.on("dialog", lambda dialog: dialog.accept())
+    await place(ada, "2", "18:00").click()
+    await expect(place(bob, "2", "18:00")).to_have_text("free")
+
+
+async def test_the_plan_is_right_after_a_restart(example, visit, passing):
+    ada = await visit(passing, "/tables/")
+    await expect_state(ada, "open")
+    passing.stop()
+    await expect_state(ada, "waiting")
+    bob = await visit(example.two, "/tables/")
+    await fill_in(bob, time="21:00", table="Table 6", guests="8", name="Bob")
+    await expect(place(bob, "6", "21:00")).to_have_text("yours")
+    passing.start()
+    await expect(place(ada, "6", "21:00")).to_have_text("taken")
+
+
+async def test_every_page_leads_to_the_others(example, visit):
+    page = await visit(example.one)
+    for name, path in (("Tables", "/tables/"), ("News", "/news/"), ("Market", "/market/"), ("Chat", "/")):
+        await page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        await expect(page).to_have_url(example.one.http_url(path))
+        current = page.get_by_role("navigation").locator("[aria-current=page]")
+        await expect(current).to_have_text(name)
+
+
 # ── The news ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -397,7 +470,7 @@ async def test_the_news_page_shows_what_another_tab_announces(example, visit):
     reader = await visit(example.one, "/news/")
     writer = await visit(example.two, "/news/")
     for page in (reader, writer):
-        await expect_state(page, "connected")
+        await expect_state(page, "open")
         await page.evaluate("window.notReloaded = true")
     await writer.get_by_label("New announcement").fill(EVIL)
     await writer.get_by_role("button", name="Announce").click()
@@ -412,21 +485,21 @@ async def test_the_news_page_shows_what_another_tab_announces(example, visit):
 
 async def test_the_news_page_catches_up_after_a_restart(example, visit, passing):
     reader = await visit(passing, "/news/")
-    await expect_state(reader, "connected")
+    await expect_state(reader, "open")
     passing.stop()
-    await expect_state(reader, "reconnecting")
+    await expect_state(reader, "waiting")
     writer = await visit(example.two, "/news/")
     await writer.get_by_label("New announcement").fill("during the restart")
     await writer.get_by_role("button", name="Announce").click()
     await expect(writer.locator("#feed li").first).to_contain_text("during the restart")
     passing.start()
-    await expect_state(reader, "connected")
+    await expect_state(reader, "open")
     await expect(reader.locator("#feed li").first).to_contain_text("during the restart")
 
 
 async def test_the_form_works_without_javascript(example, visit):
     reader = await visit(example.one, "/news/")
-    await expect_state(reader, "connected")
+    await expect_state(reader, "open")
     writer = await visit(example.two, "/news/", java_script_enabled=False)
     await writer.get_by_label("New announcement").fill("by hand")
     await writer.get_by_role("button", name="Announce").click()
@@ -438,12 +511,12 @@ async def test_the_form_works_without_javascript(example, visit):
 
 
 async def test_nothing_is_wider_than_a_phone(example, visit, passing):
-    for path in ("/", "/login/", "/news/"):
+    for path in ("/", "/login/", "/news/", "/market/", "/tables/"):
         page = await visit(example.one, path, **PHONE)
         assert await width_of_content(page) <= 320, path
 
     writer = await visit(example.one, "/news/", **PHONE)
-    await expect_state(writer, "connected")
+    await expect_state(writer, "open")
     await writer.get_by_label("New announcement").fill("w" * 500)
     await writer.get_by_role("button", name="Announce").click()
     await expect(writer.locator("#feed li").first).to_contain_text("www")
@@ -466,7 +539,7 @@ async def test_nothing_is_wider_than_a_phone(example, visit, passing):
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
 async def test_the_pages_follow_the_colour_scheme(example, visit, scheme, is_dark):
-    for path in ("/", "/news/", "/login/"):
+    for path in ("/", "/news/", "/tables/", "/login/"):
         page = await visit(example.one, path, color_scheme=scheme)
         colours = await page.evaluate(
             "() => { const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]; }"

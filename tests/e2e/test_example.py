@@ -9,12 +9,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -42,8 +45,8 @@ def example(database: Path) -> Iterator[ASGIServer]:
 
 
 @pytest.fixture
-def room(request: pytest.FixtureRequest) -> str:
-    return f"{request.node.name} über"
+def room() -> str:
+    return f"{uuid4().hex} über"
 
 
 @contextmanager
@@ -52,20 +55,58 @@ def visitor(server: ASGIServer) -> Iterator[httpx2.Client]:
         yield client
 
 
-def chat_url(server: ASGIServer, room: str, **query: str) -> str:
-    return server.url(f"/ws/chat/{quote(room)}?{urlencode(query)}")
+class Member:
+    """A live socket in one room, and what it has heard there."""
+
+    def __init__(self, ws: ClientConnection, room: str) -> None:
+        self.ws = ws
+        self.room = room
+        self.heard: deque[dict[str, Any]] = deque()
+        self.ids = count(1)
+
+    async def receive(self) -> dict[str, Any]:
+        frame = json.loads(await asyncio.wait_for(self.ws.recv(), 10))
+        assert isinstance(frame, dict)
+        return frame
+
+    async def answer(self, **frame: Any) -> dict[str, Any]:
+        """Send a frame, and wait for what answers it."""
+        number = next(self.ids)
+        await self.ws.send(json.dumps({**frame, "id": number}))
+        while (answer := await self.receive()).get("id") != number:
+            self.heard.append(answer)
+        return answer
+
+    async def join(self) -> Any:
+        """Join the room; returns its state."""
+        return (await self.answer(join=self.room))["ok"].get("state")
+
+    async def call(self, event: str, **data: Any) -> Any:
+        """Call a handler; returns the answer, or the error."""
+        answer = await self.answer(room=self.room, event=event, data=data)
+        return answer.get("ok", answer.get("error"))
+
+    async def next(self) -> tuple[str, Any]:
+        """The next event of the room, with its data."""
+        frame = self.heard.popleft() if self.heard else await self.receive()
+        assert frame["room"] == self.room
+        return frame["event"], frame["data"]
 
 
-async def receive(ws: ClientConnection) -> dict[str, Any]:
-    message = json.loads(await asyncio.wait_for(ws.recv(), 10))
-    assert isinstance(message, dict)
-    return message
-
-
-async def welcomed(ws: ClientConnection) -> dict[str, Any]:
-    message = await receive(ws)
-    assert message["type"] == "welcome"
-    return message
+@asynccontextmanager
+async def member(
+    server: ASGIServer, room: str, name: str | None = None, *, log_in_first: bool = False
+) -> AsyncIterator[Member]:
+    """Somebody who has opened a page, said a name if there is one, and is in the room."""
+    with visitor(server) as client:
+        token = csrf_token(client.get("/chat/Lobby/").text if not log_in_first else client.get("/login/").text)
+        if log_in_first:
+            log_in(client)
+        elif name is not None:
+            client.post("/name/", data={"csrfmiddlewaretoken": token, "name": name})
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    async with ws_connect(server.url("/ws/live"), additional_headers={"Cookie": cookie}) as ws:
+        yield Member(ws, room)
 
 
 def csrf_token(page: str) -> str:
@@ -162,7 +203,14 @@ def test_the_pages_load_nothing_from_elsewhere():
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("path", "title"),
-    [("/", "Rooms"), ("/chat/Lobby/", "Lobby"), ("/news/", "News"), ("/login/", "Log in")],
+    [
+        ("/", "Rooms"),
+        ("/chat/Lobby/", "Lobby"),
+        ("/tables/", "Tables"),
+        ("/news/", "News"),
+        ("/market/", "Market"),
+        ("/login/", "Log in"),
+    ],
 )
 def test_pages_render(example, path, title):
     with visitor(example) as client:
@@ -195,13 +243,12 @@ async def test_a_room_may_have_any_name(example, name):
         assert page.status_code == 200
         assert page.url.path == f"/chat/{name}/"
     assert f">{html.escape(name)}</h1>" in page.text
-    socket = re.search(r'data-socket="([^"]+)"', page.text)
-    assert socket
-    url = example.url(html.unescape(socket[1]))
-    async with ws_connect(f"{url}?name=one") as one, ws_connect(chat_url(example, name, name="two")) as two:
-        await welcomed(one)
-        await welcomed(two)
-        assert (await receive(one))["name"] == "two"
+    room = html.unescape(re.findall(r'data-live-room="([^"]+)"', page.text)[0])
+    assert room == f"chat/{name}"
+    async with member(example, room) as one, member(example, room, "Bob") as two:
+        assert await one.join() == await two.join() == []
+        event, data = await one.next()
+        assert (event, data["name"]) == ("came", "Bob")
 
 
 @pytest.mark.server
@@ -239,90 +286,75 @@ def test_the_login_leads_back_into_the_room(example):
 
 @pytest.mark.server
 async def test_a_room_says_who_comes_what_they_write_and_who_goes(example, room):
-    async with ws_connect(chat_url(example, room, name="Ada")) as ada:
-        assert await welcomed(ada) == {"type": "welcome", "name": "Ada", "signed_in": False}
-        async with ws_connect(chat_url(example, room, name="Bob")) as bob:
-            await welcomed(bob)
-            joined = await receive(ada)
-            assert (joined["type"], joined["name"]) == ("user_joined", "Bob")
+    async with member(example, f"chat/{room}", "Ada") as ada:
+        assert await ada.join() == []
+        async with member(example, f"chat/{room}", "Bob") as bob:
+            await bob.join()
+            event, data = await ada.next()
+            assert (event, data["name"]) == ("came", "Bob")
 
-            await bob.send(json.dumps({"id": "k1", "text": "  Grüße, <b>Ada</b>\n "}))
-            for ws in (ada, bob):
-                message = await receive(ws)
-                assert datetime.fromisoformat(message.pop("at")).tzinfo is not None
-                assert message == {
-                    "type": "message",
-                    "id": "k1",
-                    "name": "Bob",
-                    "signed_in": False,
-                    "text": "Grüße, <b>Ada</b>",
-                }
-        left = await receive(ada)
-        assert (left["type"], left["name"]) == ("user_left", "Bob")
+            number = await bob.call("say", text="  Grüße, <b>Ada</b>\n ")
+            for one in (ada, bob):
+                event, data = await one.next()
+                assert event == "said"
+                assert datetime.fromisoformat(data.pop("at")).tzinfo is not None
+                assert re.fullmatch(r"[0-9a-f]{16}", data.pop("key"))
+                assert data == {"id": number, "name": "Bob", "is_signed_in": False, "text": "Grüße, <b>Ada</b>"}
+        event, data = await ada.next()
+        assert (event, data["name"]) == ("went", "Bob")
 
 
 @pytest.mark.server
 async def test_a_room_says_who_was_cut_off(example, room):
-    async with ws_connect(chat_url(example, room)) as ada:
-        await welcomed(ada)
-        async with ws_connect(chat_url(example, room, name="Bob")) as bob:
-            await welcomed(bob)
-            assert (await receive(ada))["type"] == "user_joined"
-            bob.transport.abort()
-            left = await receive(ada)
-            assert (left["type"], left["name"]) == ("user_left", "Bob")
+    async with member(example, f"chat/{room}") as ada:
+        await ada.join()
+        async with member(example, f"chat/{room}", "Bob") as bob:
+            await bob.join()
+            assert (await ada.next())[0] == "came"
+            bob.ws.transport.abort()
+            event, data = await ada.next()
+            assert (event, data["name"]) == ("went", "Bob")
 
 
 @pytest.mark.server
-async def test_rooms_are_apart(example, room):
-    async with ws_connect(chat_url(example, room)) as ada, ws_connect(chat_url(example, f"{room}/2")) as bob:
-        for ws in (ada, bob):
-            await welcomed(ws)
-            await ws.send(json.dumps({"text": ws.id.hex}))
-        for ws in (ada, bob):
-            assert (await receive(ws))["text"] == ws.id.hex
+async def test_who_comes_later_gets_what_was_said_last(example, room):
+    async with member(example, f"chat/{room}") as ada, member(example, f"chat/{room}/2") as elsewhere:
+        assert await ada.join() == await elsewhere.join() == []
+        for number in range(3):
+            await ada.call("say", text=f"line {number}")
+        async with member(example, f"chat/{room}") as bob:
+            assert [message["text"] for message in await bob.join()] == ["line 0", "line 1", "line 2"]
+        assert await elsewhere.join() == []
 
 
-BAD = [
-    ("hello", None, "JSON"),
-    ("", None, "JSON"),
-    (b"\xff", None, "JSON"),
-    ("[]", None, "JSON"),
-    ('"text"', None, "JSON"),
-    ("null", None, "JSON"),
-    ("{}", None, "JSON"),
-    ('{"text": 1}', None, "JSON"),
-    ('{"text": null}', None, "JSON"),
-    ('{"text": "\\ud800"}', None, "JSON"),
-    ('{"text": ""}', None, "nothing"),
-    ('{"text": " \\n", "id": "k"}', "k", "nothing"),
-    (json.dumps({"text": "x" * 2001, "id": "k"}), "k", "2001 characters"),
-    (json.dumps({"text": "x", "id": 1}), None, "64 characters"),
-    (json.dumps({"text": "x", "id": "k" * 65}), None, "64 characters"),
+BAD: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["text"]),
+    ({"text": 1}, ["text"]),
+    ({"text": None}, ["text"]),
+    ({"text": ""}, ["text"]),
+    ({"text": " \n"}, ["text"]),
+    ({"text": "x" * 2001}, ["text"]),
 ]
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("sent", "key", "words"), BAD)
-async def test_bad_input_is_explained_to_its_sender_alone(example, room, sent, key, words):
-    async with ws_connect(chat_url(example, room)) as bob, ws_connect(chat_url(example, room)) as ada:
-        await welcomed(bob)
-        await welcomed(ada)
-        assert (await receive(bob))["type"] == "user_joined"
-        await ada.send(sent)
-        error = await receive(ada)
-        assert (error["type"], error["id"]) == ("error", key)
-        assert words in error["message"]
-        await ada.send(b'{"text": "and on it goes"}')
-        assert (await receive(bob))["text"] == "and on it goes"
+@pytest.mark.parametrize(("data", "fields"), BAD)
+async def test_a_message_that_does_not_fit_is_explained_to_its_sender_alone(example, room, data, fields):
+    async with member(example, f"chat/{room}") as bob, member(example, f"chat/{room}") as ada:
+        await bob.join()
+        await ada.join()
+        assert (await bob.next())[0] == "came"
+        error = await ada.call("say", **data)
+        assert (error["code"], list(error["fields"])) == ("invalid", fields)
+        await ada.call("say", text="ü" * 2000)
+        assert (await bob.next())[1]["text"] == "ü" * 2000
 
 
 @pytest.mark.server
-async def test_2000_characters_are_not_too_many(example, room):
-    async with ws_connect(chat_url(example, room)) as ada:
-        await welcomed(ada)
-        await ada.send(json.dumps({"text": "ü" * 2000}))
-        assert (await receive(ada))["text"] == "ü" * 2000
+@pytest.mark.parametrize("name", [".", "a/../b", "x" * 61, " a", "cafe\u0301"])
+async def test_what_is_no_room_cannot_be_joined(example, name):
+    async with member(example, f"chat/{name}") as ada:
+        assert (await ada.answer(join=ada.room))["error"]["code"] == "not_found"
 
 
 @pytest.mark.server
@@ -332,27 +364,82 @@ async def test_2000_characters_are_not_too_many(example, room):
         ("Ada", "Ada"),
         ("  Ada \t Lovelace\n", "Ada Lovelace"),
         ("Ünï 👩‍🚀", "Ünï 👩‍🚀"),
-        ("x" * 100, "x" * 40),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, r"Guest-\w{4}"),
         ("", r"Guest-\w{4}"),
         (" ", r"Guest-\w{4}"),
+        (None, r"Guest-\w{4}"),
     ],
 )
 async def test_a_typed_name_is_trimmed(example, room, typed, expected):
-    async with ws_connect(chat_url(example, room, name=typed)) as ws:
-        assert re.fullmatch(expected, (await welcomed(ws))["name"])
+    async with member(example, f"chat/{room}", typed) as ada:
+        await ada.join()
+        await ada.call("say", text="hello")
+        assert re.fullmatch(expected, (await ada.next())[1]["name"])
 
 
 @pytest.mark.server
 async def test_who_is_logged_in_has_the_name_of_the_account(example, room):
+    async with member(example, f"chat/{room}", "Bob") as bob:
+        await bob.join()
+        async with member(example, f"chat/{room}", log_in_first=True) as ada:
+            await ada.join()
+            assert (await bob.next())[1]["name"] == USER
+            await ada.call("say", text="hello")
+            said = (await bob.next())[1]
+            assert (said["name"], said["is_signed_in"]) == (USER, True)
+
+
+@pytest.mark.server
+def test_a_name_leads_back_to_the_page_and_nowhere_else(example):
     with visitor(example) as client:
-        log_in(client)
-        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    url = chat_url(example, room, name="Bob")
-    async with ws_connect(url) as guest, ws_connect(url, additional_headers={"Cookie": cookie}) as ada:
-        await welcomed(guest)
-        assert await welcomed(ada) == {"type": "welcome", "name": USER, "signed_in": True}
-        joined = await receive(guest)
-        assert (joined["name"], joined["signed_in"]) == (USER, True)
+        token = csrf_token(client.get("/chat/Lobby/").text)
+        data = {"csrfmiddlewaretoken": token, "name": "Ada"}
+        page = client.post("/name/", data={**data, "next": "/chat/Lobby/"})
+        assert page.url.path == "/chat/Lobby/"
+        assert '<bdi id="name">Ada</bdi>' in page.text
+        assert client.post("/name/", data={**data, "next": "https://elsewhere.example/"}).url.path == "/"
+
+
+# ── The tables ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WISH = {"time": "18:00", "table": 3, "guests": 4, "name": "Ada"}
+
+
+@pytest.mark.server
+async def test_a_table_is_booked_once_and_cancelled_by_who_has_it(example):
+    async with member(example, "tables", "Ada") as ada, member(example, "tables", "Bob") as bob:
+        assert await ada.join() == await bob.join() == []
+        assert await ada.call("book", **WISH) == "Table 3 is yours at 18:00, Ada."
+        event, booking = await bob.next()
+        assert (event, booking["time"], booking["table"]) == ("booked", "18:00", 3)
+        assert "name" not in booking
+        error = await bob.call("book", **WISH)
+        assert (error["code"], error["fields"]) == ("invalid", {"table": ["Table 3 is taken at 18:00."]})
+        assert await bob.join() == [booking]
+
+        assert (await bob.call("cancel", id=booking["id"]))["code"] == "forbidden"
+        assert await ada.call("cancel", id=booking["id"]) is None
+        assert (await ada.call("cancel", id=booking["id"]))["code"] == "not_found"
+        assert await bob.next() == ("cancelled", {"id": booking["id"]})
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"time": "18:15"}, {"time"}),
+        ({"table": 7, "guests": 0}, {"table", "guests"}),
+        ({"table": 1}, {"guests"}),  # which has two seats
+        ({"guests": "four"}, {"guests"}),
+        ({"name": " A "}, {"name"}),
+    ],
+)
+async def test_each_problem_of_a_wish_has_its_field(example, changes, fields):
+    async with member(example, "tables") as ada:
+        await ada.join()
+        error = await ada.call("book", **{**WISH, **changes})
+        assert (error["code"], error["fields"].keys()) == ("invalid", fields)
 
 
 # ── The news ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -362,10 +449,11 @@ async def test_who_is_logged_in_has_the_name_of_the_account(example, room):
 async def test_what_the_form_announces_is_saved_and_pushed(example):
     text = 'The "kitchen" closes at 18:00 <b>sharp</b>'
     with visitor(example) as client:
-        async with ws_connect(example.url("/ws/news?since=1000000")) as ws:
+        async with member(example, "news") as reader:
+            await reader.join()
             page = announce(client, f"  {text} ")
-            pushed = await receive(ws)
-        assert (pushed["type"], pushed["text"], pushed["author"]) == ("announcement", text, "")
+            event, pushed = await reader.next()
+        assert (event, pushed["text"], pushed["author"]) == ("announced", text, "")
         assert page.url.path == "/news/"
         assert html.escape(text) in page.text
         assert f'data-id="{pushed["id"]}"' in page.text
@@ -378,12 +466,10 @@ async def test_a_page_that_was_away_is_told_what_it_missed(example):
         for text in ("one", "two", "three"):
             page = announce(client, text)
     ids = [int(pk) for pk in re.findall(r'data-id="(\d+)"', page.text)[:3]]
-    async with ws_connect(example.url(f"/ws/news?since={ids[2]}")) as ws:
-        missed = [await receive(ws), await receive(ws)]
-    assert [(message["id"], message["text"], message["author"]) for message in missed] == [
-        (ids[1], "two", USER),
-        (ids[0], "three", USER),
-    ]
+    async with member(example, "news") as reader:
+        newest = (await reader.join())[:3]
+    expected = list(zip(ids, ("three", "two", "one"), [USER] * 3, strict=True))
+    assert [(message["id"], message["text"], message["author"]) for message in newest] == expected
 
 
 @pytest.mark.server
@@ -404,34 +490,32 @@ async def test_the_admin_broadcasts_what_is_new_and_again_what_is_old(example):
     with visitor(example) as client:
         log_in(client)
         add, changes = "/admin/news/announcement/add/", "/admin/news/announcement/"
-        async with ws_connect(example.url("/ws/news?since=1000000")) as ws:
+        async with member(example, "news") as reader:
+            await reader.join()
             token = csrf_token(client.get(add).text)
             client.post(add, data={"csrfmiddlewaretoken": token, "text": "from the admin"}).raise_for_status()
-            new = await receive(ws)
+            _, new = await reader.next()
             assert (new["text"], new["author"]) == ("from the admin", USER)
-            assert "again" not in new
+            assert not new["again"]
 
             data = {"action": "broadcast_again", "_selected_action": str(new["id"])}
             token = csrf_token(client.get(changes).text)
             page = client.post(changes, data={**data, "csrfmiddlewaretoken": token})
             assert "Broadcast again: 1." in page.text
-            assert await receive(ws) == {**new, "again": True}
+            assert await reader.next() == ("announced", {**new, "again": True})
 
 
 @pytest.mark.server
 async def test_a_chat_called_news_is_not_the_news(example):
-    async with (
-        ws_connect(chat_url(example, "news")) as chat,
-        ws_connect(example.url("/ws/news?since=1000000")) as news,
-    ):
-        await welcomed(chat)
-        await chat.send(json.dumps({"text": "chat"}))
+    async with member(example, "chat/news") as chat, member(example, "news") as news:
+        await chat.join()
+        await news.join()
+        await chat.call("say", text="chat")
         with visitor(example) as client:
             announce(client, "announced")
-        assert (await receive(news))["text"] == "announced"
-        assert (await receive(chat))["text"] == "chat"
-        await chat.send(json.dumps({"text": "nothing came between"}))
-        assert (await receive(chat))["text"] == "nothing came between"
+        await chat.call("say", text="nothing came between")
+        assert (await news.next())[1]["text"] == "announced"
+        assert [(await chat.next())[1]["text"] for _ in range(2)] == ["chat", "nothing came between"]
 
 
 # ── manage.py runserver ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -448,7 +532,7 @@ async def test_runserver_serves_pages_static_files_and_websockets(database):
             assert script.status_code == 200
             assert "javascript" in script.headers["content-type"]
             assert client.get("/static/admin/css/base.css").status_code == 200
-        async with ws_connect(f"ws://{HOST}:{port}/ws/chat/lobby?name=Ada") as ws:
-            assert (await welcomed(ws))["name"] == "Ada"
+        async with ws_connect(f"ws://{HOST}:{port}/ws/live") as ws:
+            assert await Member(ws, "chat/Lobby").join() == []
         assert "Starting ASGI/Daphne" in server.log()
         assert "Traceback" not in server.log()

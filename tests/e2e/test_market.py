@@ -9,10 +9,11 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import async_playwright
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.conftest import CHROMIUM
 from tests.support.example import environment, make_database
@@ -31,19 +32,25 @@ def demo(tmp_path: Path) -> Iterator[Process]:
         yield process
 
 
+async def first_tick(ws: ClientConnection) -> Any:
+    await ws.send(json.dumps({"join": "market", "id": 1}))
+    assert "ok" in json.loads(await ws.recv())
+    frame = json.loads(await ws.recv())
+    assert (frame["room"], frame["event"]) == ("market", "tick")
+    return frame["data"]
+
+
 async def test_the_pages_see_what_the_feed_says(demo):
-    url = f"ws://{HOST}:{demo.port}/ws/market"
+    url = f"ws://{HOST}:{demo.port}/ws/live"
     async with asyncio.timeout(20), connect(url) as one, connect(url) as two:
         for ws in (one, two):
-            tick = json.loads(await ws.recv())
-            assert tick["type"] == "tick"
-            assert len(tick["prices"]) == 4
+            assert len((await first_tick(ws))["prices"]) == 4
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_one_signal_stops_all_of_it(demo, signum):
-    async with asyncio.timeout(20), connect(f"ws://{HOST}:{demo.port}/ws/market") as ws:
-        await ws.recv()
+    async with asyncio.timeout(20), connect(f"ws://{HOST}:{demo.port}/ws/live") as ws:
+        await first_tick(ws)
     assert await asyncio.to_thread(demo.stop, signum) == 0
     log = demo.log()
     assert f"WebSocket closed: ws://{HOST}:{demo.feed_port} (1001 going away)" in log
@@ -60,7 +67,7 @@ async def test_the_page_fills_its_table(demo):
         )
         page = await browser.new_page()
         await page.goto(f"http://{HOST}:{demo.port}/market/")
-        await page.wait_for_selector("#status[data-state=connected]")
+        await page.wait_for_selector("#status[data-state=open]")
         await page.wait_for_selector("#prices tr:nth-child(4)")
         await page.wait_for_selector("text=Live")
         await browser.close()

@@ -1,51 +1,67 @@
-/** A chat room: what was said in this tab, what waits to be sent, and who one is. */
+/** A chat room: what was said, what is on its way, and who one is. */
 
-import { Live } from "../live.js";
-import { countUnseen, dayOf, make, showStatus, store, timeElement, uniqueKey } from "../page.js";
+import { connect } from "../django_fastws/fastws.js";
+import { countUnseen, dayOf, make, showStatus, store, timeElement } from "../page.js";
 
-const KEPT = 300; // entries of history
-const PATIENCE = 8_000; // milliseconds for a message to come back; then the connection is taken for dead
-const RELOAD = 5_000; // milliseconds that a reload may take before it counts as having been away
+const KEPT = 300; // entries on the page
 const TOGETHER = 5 * 60_000; // milliseconds between messages that show the name once
 
 const page = document.getElementById("content");
 const [scroll, log, outbox] = ["scroll", "log", "outbox"].map((id) => document.getElementById(id));
 const [empty, latest, hint] = ["empty", "latest", "hint"].map((id) => document.getElementById(id));
-const [composer, text, nameShown] = ["composer", "text", "name"].map((id) => document.getElementById(id));
-const { room, socket } = page.dataset;
-const isSignedIn = "signedIn" in page.dataset;
+const [composer, text] = ["composer", "text"].map((id) => document.getElementById(id));
+const { room: roomName, liveRoom, key } = page.dataset;
 
 const kept = {
-  history: store("sessionStorage", `chat:history:${room}`, []),
-  outbox: store("sessionStorage", `chat:outbox:${room}`, []),
-  draft: store("sessionStorage", `chat:draft:${room}`, ""),
-  leftAt: store("sessionStorage", `chat:left:${room}`, null),
-  name: store("localStorage", "chat:name", null),
+  draft: store("sessionStorage", `chat:draft:${roomName}`, ""),
   recent: store("localStorage", "chat:recent", []),
 };
-const history = kept.history.read(); // {type: message | user_joined | user_left | gap, at, ...}
-const waiting = kept.outbox.read(); // {id, text, problem?}
-const seen = new Set(history.map(({ id }) => id).filter(Boolean));
+const messages = new Map(); // by their number
+const countUnseenMessage = countUnseen();
 
-let name = kept.name.read();
-let wasCutAt = history.length > 0 && new Date() - new Date(kept.leftAt.read()) > RELOAD ? kept.leftAt.read() : null;
+let room; // once one is in
+let last; // entry of the log
 let missed = 0;
-let deadline = 0;
 let isFollowing = true; // the end of the conversation
 
-const live = new Live(() => `${socket}?${new URLSearchParams({ name: name ?? "" })}`);
-const countUnseenMessage = countUnseen();
+// ── The room ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function goIn() {
+  const live = connect();
+  room = live.join(liveRoom);
+  room.on("state", start);
+  room.on("said", (message) => {
+    if (messages.has(message.id)) return; // the state had it
+    add({ type: "said", ...message });
+    if (message.key !== key) countUnseenMessage();
+  });
+  room.on("came", (person) => add({ type: "came", ...person }));
+  room.on("went", (person) => add({ type: "went", ...person }));
+  room.on("error", ({ message }) => (hint.textContent = message));
+  room.on("left", ({ reason }) => (hint.textContent = reason || "You were taken out of this room."));
+  showStatus(live);
+}
+
+/** At first, and whenever something may have been missed: begin with what the server has. */
+function start(state) {
+  log.replaceChildren();
+  messages.clear();
+  last = undefined;
+  for (const message of state) show({ type: "said", ...message });
+  showEmpty();
+  if (isFollowing) toEnd();
+}
 
 // ── What happened ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const isMine = (entry) => entry.type === "message" && entry.mine;
+const isMine = (entry) => entry.type === "said" && entry.key === key;
 
 function entryElement(entry, before) {
-  if (entry.type !== "message") return eventElement(entry);
+  if (entry.type !== "said") return eventElement(entry);
   const isFirst =
-    before?.type !== "message" ||
+    before?.type !== "said" ||
+    before.key !== entry.key ||
     before.name !== entry.name ||
-    isMine(before) !== isMine(entry) ||
     new Date(entry.at) - new Date(before.at) > TOGETHER;
   const item = make("li", isMine(entry) ? "said mine" : "said");
   if (isFirst) {
@@ -56,12 +72,12 @@ function entryElement(entry, before) {
   return item;
 }
 
-function nameElement({ name: who, signed_in: hasAccount }) {
+function nameElement({ name: who, is_signed_in: isSignedIn }) {
   const line = make("p", "by");
   const label = make("bdi", "", who);
   label.style.setProperty("--hue", hueOf(who));
   line.append(label);
-  if (hasAccount) {
+  if (isSignedIn) {
     const badge = make("span", "badge", "✓");
     badge.title = "Signed in";
     badge.setAttribute("role", "img");
@@ -79,15 +95,9 @@ function bubbleElement(words, ...more) {
   return bubble;
 }
 
-function eventElement(entry) {
+function eventElement({ type, name, at }) {
   const item = make("li", "event");
-  if (entry.type === "gap") {
-    const [from, to] = [timeElement(entry.from), timeElement(entry.at)];
-    if (from.textContent === to.textContent) item.append("Away for a moment at ", to);
-    else item.append("Away from ", from, " to ", to, ": what others wrote meanwhile is missing here");
-  } else {
-    item.append(make("bdi", "", entry.name), entry.type === "user_joined" ? " came in · " : " left · ", timeElement(entry.at));
-  }
+  item.append(make("bdi", "", name), type === "came" ? " came in · " : " left · ", timeElement(at));
   return item;
 }
 
@@ -98,24 +108,27 @@ function hueOf(who) {
   return hash;
 }
 
-function show(entry, before) {
-  if (!before || dayOf(before.at) !== dayOf(entry.at)) log.append(make("li", "day", dayOf(entry.at)));
-  log.append(entryElement(entry, before));
-  if (log.childElementCount > 2 * KEPT) log.firstElementChild.remove();
-  empty.hidden = true;
+function show(entry) {
+  if (entry.type === "said") messages.set(entry.id, entry);
+  if (!last || dayOf(last.at) !== dayOf(entry.at)) log.append(make("li", "day", dayOf(entry.at)));
+  log.append(entryElement(entry, last));
+  last = entry;
+  while (log.childElementCount > KEPT) log.firstElementChild.remove();
 }
 
 function add(entry) {
-  show(entry, history.at(-1));
-  history.push(entry);
-  history.splice(0, history.length - KEPT);
-  kept.history.write(history);
+  show(entry);
+  showEmpty();
   if (isFollowing || isMine(entry)) {
     toEnd();
-  } else if (entry.type === "message") {
+  } else if (entry.type === "said") {
     missed += 1;
     showLatest();
   }
+}
+
+function showEmpty() {
+  empty.hidden = log.childElementCount + outbox.childElementCount > 0;
 }
 
 // ── Where one reads ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,27 +155,40 @@ scroll.addEventListener("scroll", () => {
 });
 new ResizeObserver(() => isFollowing && toEnd()).observe(scroll); // a keyboard that comes up hides nothing
 
-// ── What waits ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── What is on its way ────────────────────────────────────────────────────────────────────────────────────────────────
 
-function showOutbox() {
-  kept.outbox.write(waiting);
-  outbox.replaceChildren(...waiting.map(waitingElement));
-  empty.hidden = history.length + waiting.length > 0;
-  const count = waiting.filter(({ problem }) => !problem).length;
-  if (count < waiting.length) hint.textContent = "A message was not sent.";
-  else if (count === 0 || live.state === "connected") hint.textContent = "";
-  else hint.textContent = `${count === 1 ? "1 message waits" : `${count} messages wait`} for the connection.`;
+/** Say something. It waits for the connection, and is said once, however often that breaks. */
+async function say(words) {
+  const item = make("li", "said mine pending");
+  item.append(bubbleElement(words, make("span", "time", "sending")));
+  outbox.append(item);
+  showEmpty();
+  toEnd();
+  try {
+    await room.call("say", { text: words }, { once: true, queue: true, timeout: Infinity });
+    item.remove();
+  } catch (error) {
+    item.className = "said mine failed";
+    item.querySelector(".time").textContent = "not sent";
+    item.append(problemElement(item, words, error));
+    toEnd();
+  }
+  showEmpty();
 }
 
-function waitingElement(message) {
-  const item = make("li", message.problem ? "said mine failed" : "said mine pending");
-  item.append(bubbleElement(message.text, make("span", "time", message.problem ? "not sent" : live.state === "connected" ? "sending" : "waiting")));
-  if (message.problem) {
-    const line = make("p", "problem", message.problem);
-    line.append(" ", button("Edit", () => edit(message)), " ", button("Discard", () => forget(message.id)));
-    item.append(line);
-  }
-  return item;
+function problemElement(item, words, error) {
+  const problem = make("p", "problem", error.fields?.text?.join(" ") ?? error.message);
+  const discard = () => {
+    item.remove();
+    showEmpty();
+  };
+  const edit = () => {
+    discard();
+    write([words, text.value].filter(Boolean).join("\n"));
+    text.focus();
+  };
+  problem.append(" ", button("Edit", edit), " ", button("Discard", discard));
+  return problem;
 }
 
 function button(label, action) {
@@ -171,70 +197,6 @@ function button(label, action) {
   element.addEventListener("click", action);
   return element;
 }
-
-function edit(message) {
-  forget(message.id);
-  write([message.text, text.value].filter(Boolean).join("\n"));
-  text.focus();
-}
-
-function forget(id) {
-  const index = waiting.findIndex((message) => message.id === id);
-  if (index >= 0) waiting.splice(index, 1);
-  showOutbox();
-  return index >= 0;
-}
-
-/** Send what waits. What was sent before a connection broke is sent again: nobody shows one id twice. */
-function flush() {
-  for (const { id, text: words, problem } of waiting) if (!problem) live.send({ id, text: words });
-  watch();
-}
-
-/** A connection on which nothing comes back is dead, whatever the browser believes. */
-function watch() {
-  clearTimeout(deadline);
-  deadline = 0;
-  if (waiting.some(({ problem }) => !problem) && live.state === "connected") {
-    deadline = setTimeout(() => live.retry(), PATIENCE);
-  }
-}
-
-// ── What comes ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-live.addEventListener("message", ({ detail: message }) => {
-  if (message.type === "welcome") {
-    nameShown.textContent = message.name;
-  } else if (message.type === "error") {
-    const failed = waiting.find(({ id }) => id === message.id);
-    if (failed) failed.problem = message.message;
-    showOutbox();
-    watch();
-    toEnd();
-  } else if (message.type === "message") {
-    const mine = Boolean(message.id) && forget(message.id);
-    if (mine) watch();
-    if (message.id && seen.has(message.id)) return;
-    seen.add(message.id);
-    add({ ...message, mine });
-    if (!mine) countUnseenMessage();
-  } else if (message.type === "user_joined" || message.type === "user_left") {
-    add(message);
-  }
-});
-
-live.addEventListener("open", () => {
-  if (wasCutAt) add({ type: "gap", from: wasCutAt, at: new Date().toISOString() });
-  wasCutAt = null;
-  flush();
-});
-
-live.addEventListener("state", () => {
-  if (live.state !== "connected" && live.state !== "connecting") wasCutAt ??= new Date().toISOString();
-  showOutbox();
-});
-
-addEventListener("pagehide", () => kept.leftAt.write(new Date().toISOString()));
 
 // ── What one writes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -260,52 +222,34 @@ text.addEventListener("keydown", (event) => {
 composer.addEventListener("submit", (event) => {
   event.preventDefault();
   const words = text.value.trim();
-  if (!words) return;
-  const message = { id: uniqueKey(), text: words };
-  waiting.push(message);
-  showOutbox();
-  live.send(message);
-  if (!deadline) watch();
+  if (!words || !room) return;
   write("");
-  toEnd();
   text.focus();
+  say(words);
 });
 
 // ── Who one is ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const naming = document.getElementById("naming");
 if (naming) {
-  const field = document.getElementById("new-name");
+  // Enter and the button post the form, and the page comes again under the new name. Escape leaves all as it is.
   const ask = () => {
-    field.value = name ?? "";
     naming.showModal();
-    field.select();
+    document.getElementById("new-name").select();
   };
   document.getElementById("rename").addEventListener("click", ask);
-  // Enter, the button and Escape all end here; Escape keeps the name, or makes one a guest.
-  naming.querySelector("form").addEventListener("submit", () => {
-    const isNew = field.value.trim() !== name;
-    name = field.value.trim();
-    kept.name.write(name);
-    if (isNew) {
-      live.close();
-      wasCutAt = null;
-    }
-  });
   naming.addEventListener("close", () => {
-    name ??= "";
-    live.open();
+    if (!room) goIn();
     text.focus();
   });
-  if (name === null) ask();
+  if (!("isNamed" in page.dataset)) ask();
 }
 
 // ── Start ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-kept.recent.write([room, ...kept.recent.read().filter((other) => other !== room)].slice(0, 8));
-history.forEach((entry, index) => show(entry, history[index - 1]));
+kept.recent.write([roomName, ...kept.recent.read().filter((other) => other !== roomName)].slice(0, 8));
 write(kept.draft.read());
-showStatus(live);
-showOutbox();
-toEnd();
-if (isSignedIn || name !== null) live.open();
+if (!naming?.open) {
+  goIn();
+  if (matchMedia("(hover: hover)").matches) text.focus(); // on a phone it would bring up the keyboard
+}

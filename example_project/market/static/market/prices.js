@@ -1,6 +1,6 @@
 /** The prices: each tick fills the table. */
 
-import { Live } from "../live.js";
+import { connect } from "../django_fastws/fastws.js";
 import { make, showStatus } from "../page.js";
 
 const STALE = 3; // seconds without a tick
@@ -9,13 +9,13 @@ const page = document.getElementById("content");
 const body = document.getElementById("prices");
 const age = document.getElementById("age");
 const rows = new Map();
-const live = new Live(() => page.dataset.socket);
+const live = connect();
+const market = live.join(page.dataset.liveRoom);
 let heard = 0;
 
-live.addEventListener("message", ({ detail: tick }) => {
-  if (tick.type !== "tick") return;
+market.on("tick", ({ prices }) => {
   heard = performance.now();
-  for (const [name, price] of Object.entries(tick.prices)) show(name, price);
+  for (const [name, price] of Object.entries(prices)) show(name, price);
   showAge();
 });
 
@@ -48,4 +48,3 @@ function showAge() {
 
 setInterval(showAge, 1000);
 showStatus(live);
-live.open();

@@ -1,6 +1,6 @@
 /** The feed: what is announced comes in at the top. */
 
-import { Live } from "../live.js";
+import { connect } from "../django_fastws/fastws.js";
 import { countUnseen, make, showStatus, timeElement } from "../page.js";
 
 const KEPT = 100; // announcements on the page
@@ -11,26 +11,35 @@ const form = document.getElementById("announce");
 const problem = document.getElementById("problem");
 const countUnseenNews = countUnseen();
 
-const newest = () => Math.max(0, ...Array.from(feed.children, (item) => Number(item.dataset.id)));
-const live = new Live(() => `${page.dataset.socket}?${new URLSearchParams({ since: newest() })}`);
+const live = connect();
+const news = live.join(page.dataset.liveRoom);
 
 for (const time of feed.querySelectorAll("time")) time.replaceWith(timeElement(time.dateTime, { withDay: true }));
 
-live.addEventListener("message", ({ detail: announcement }) => {
-  if (announcement.type !== "announcement") return;
-  const known = Array.from(feed.children).find((item) => item.dataset.id === String(announcement.id));
-  const item = itemElement(announcement);
-  if (known && !announcement.again) known.replaceWith(item);
-  else {
-    known?.remove();
-    feed.prepend(item);
-    if (feed.childElementCount > KEPT) feed.lastElementChild.remove();
-  }
-  document.getElementById("empty").hidden = true;
-  countUnseenNews();
+const itemOf = (id) => Array.from(feed.children).find((item) => item.dataset.id === String(id));
+
+// At first, and whenever something may have been missed. What is there already stays as it is.
+news.on("state", (newest) => {
+  for (const announcement of newest.reverse()) if (!itemOf(announcement.id)) add(announcement);
 });
 
-function itemElement({ id, text, author, at, again }) {
+news.on("announced", (announcement) => {
+  const known = itemOf(announcement.id);
+  if (known && !announcement.again) known.replaceWith(itemElement(announcement));
+  else {
+    known?.remove();
+    add(announcement);
+  }
+});
+
+function add(announcement) {
+  feed.prepend(itemElement(announcement));
+  if (feed.childElementCount > KEPT) feed.lastElementChild.remove();
+  document.getElementById("empty").hidden = true;
+  countUnseenNews();
+}
+
+function itemElement({ id, text, author, created_at: at, again }) {
   const item = make("li", "card news fresh");
   item.dataset.id = id;
   const words = make("p", "news-text", text);
@@ -64,4 +73,3 @@ form.elements.text.addEventListener("keydown", (event) => {
 });
 
 showStatus(live);
-live.open();
