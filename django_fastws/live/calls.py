@@ -147,6 +147,9 @@ class EventCall(Call):
 
     __slots__ = ("data", "handler", "is_concurrent")
 
+    #: Whether it is handled though the client, who was in the room when it was taken up, is not any more.
+    outlives_connection: ClassVar[bool] = False
+
     def __init__(self, id_: Id | None, membership: Membership, handler: EventHandler, data: Any) -> None:
         # As Call does it. One is made for each event.
         self.id = id_
@@ -182,7 +185,7 @@ class EventCall(Call):
             raise LiveError("timeout", f"it took longer than {handler.timeout:g} seconds") from None
 
     def _arguments(self) -> dict[str, Any]:
-        if not self.membership.is_joined:
+        if not self.membership.is_joined and not self.outlives_connection:
             raise LiveError("not_joined", "join the room first")
         arguments, self.data = self.handler.read(self.data), None
         return arguments

@@ -31,6 +31,7 @@ _PAUSES = (0.02, 0.05, 0.1, 0.25)  # between two looks; the last is repeated
 _UNDER_WAY, _ANSWER, _ERROR = b"?", b"=", b"!"
 
 _running = BackgroundTasks(logger)
+_alone: set[asyncio.Future[bytes]] = set()  # calls whose connection is over
 
 
 class OnceCall(EventCall):
@@ -44,6 +45,8 @@ class OnceCall(EventCall):
 
     __slots__ = ()
 
+    outlives_connection = True
+
     def begin(self, session: LiveSession) -> Awaitable[bytes]:
         return self.perform(session)
 
@@ -55,6 +58,20 @@ class OnceCall(EventCall):
             raise LiveError("not_joined", "join the room first")
         if self.handler.is_generator:
             raise LiveError("bad_request", "an event that answers with items cannot be called once")
+        claimed = asyncio.ensure_future(self._claim(session))
+        try:
+            return await asyncio.shield(claimed)
+        except asyncio.CancelledError:
+            if self.is_cancelled:  # by the client
+                claimed.cancel()
+                await asyncio.wait([claimed])
+            else:  # by the end of the connection: it goes on, even if it was only claimed so far
+                _alone.add(claimed)
+                claimed.add_done_callback(self._ended_alone)
+            raise
+
+    async def _claim(self, session: LiveSession) -> bytes:
+        """Do it, unless that was asked for before; returns the answer."""
         broker, key, claim = get_broker(), _key(session, self), _UNDER_WAY + uuid.uuid4().bytes
         kept = await broker.claim(key, claim, _KEPT_SECONDS)
         if kept is not None:
@@ -64,15 +81,13 @@ class OnceCall(EventCall):
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            if self.is_cancelled:  # by the client
-                work.cancel()
-                await asyncio.wait([done])
-            else:  # by the end of the connection: it goes on
-                work.add_done_callback(self._ended_alone)
+            work.cancel()
+            await asyncio.wait([done])
             raise
 
     def _ended_alone(self, work: asyncio.Future[bytes]) -> None:
         """Log how it failed, as nobody waits for it any more."""
+        _alone.discard(work)
         problem = None if work.cancelled() else work.exception()
         if problem is not None and as_live_error(significant_error(problem)) is None:
             self._failed(problem)

@@ -114,6 +114,28 @@ async def test_the_loss_of_the_connection_does_not_end_it_and_the_retry_waits_fo
     assert paid == [2]
 
 
+async def test_the_loss_of_the_connection_while_it_is_claimed_does_not_end_it(room, paid, gate, monkeypatch):
+    broker = get_broker()
+    claim = broker.claim
+
+    async def claim_slowly(*args):
+        found = await claim(*args)
+        await gate.wait()  # the answer of the layer is on its way
+        return found
+
+    async with client(user=ADA) as one:
+        await joined(one)
+        monkeypatch.setattr(broker, "claim", claim_slowly)
+        await one.say(**CALL)
+        await gate.crowd(1)
+    assert paid == []
+    gate.open()
+    async with client(user=ADA) as one:
+        await joined(one)
+        assert await one.ok(**CALL) == 1
+    assert paid == [1]
+
+
 async def test_an_error_is_kept_too(room, paid):
     call = {**CALL, "data": {"n": 3}}
     errors = []
