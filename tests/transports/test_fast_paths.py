@@ -31,6 +31,9 @@ from django_fastws._core.messages import Batch, Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.layer import BrokerClient
+from django_fastws.limits import Access, Admission, Limits
+from django_fastws.live.introduction import Introduction
+from django_fastws.live.session import LiveSession
 from django_fastws.rooms import room as rooms_module
 from django_fastws.rooms import scheduler as scheduler_module
 from django_fastws.rooms import subscriptions as subscriptions_module
@@ -394,6 +397,11 @@ def described(heading: str) -> list[list[str]]:
     return rows_of(heading, "life-of-a-connection.md", 0)
 
 
+def named_in_text(heading: str, page: str, column: int) -> set[str]:
+    """The files that the tables of a section name in their descriptions."""
+    return {file for files in rows_of(heading, page, column) for file in files}
+
+
 @contextlib.contextmanager
 def walked() -> Any:
     """The files of the package that are called, in order, and those that are called again after they were left."""
@@ -472,6 +480,60 @@ async def test_a_broadcast_passes_the_files_that_the_page_names_and_none_of_them
     await all_sent()
     ws.release()
     await turns()
+
+
+#: What is said in each section of the page on calls, and the answer to it.
+LIVE_FRAMES = {
+    "The join": ('{"join":"tickets/5","id":1}', '{"room":"tickets/5","recovered":false,"state":[5]}'),
+    "The call": ('{"room":"tickets/5","event":"say","data":{"text":"hi"},"id":1}', "2"),
+    "The leave": ('{"leave":"tickets/5","id":1}', "null"),
+}
+
+
+@pytest.mark.parametrize("make_one", [daphne_member, uvicorn_member, legacy_member])
+async def test_frames_of_live_sockets_pass_the_files_that_the_page_names(make_one, routes):
+    room = FastWS().room("tickets/{pk:int}")
+
+    @room.on_join
+    @room.on_leave
+    async def note(ws: Any, pk: int) -> None: ...
+
+    @room.state
+    async def state(ws: Any, pk: int) -> list[int]:
+        return [pk]
+
+    @room.on("say")
+    async def say(ws: Any, pk: int, text: str) -> int:
+        return len(text)
+
+    async def ways() -> Any:
+        """The files that the frames of a new socket pass, by heading."""
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        transport, socket = make_one(queue.get)
+        ws = InboundWebSocket(transport)
+        await ws.accept()
+        session = asyncio.create_task(LiveSession(ws, Introduction(Admission(Limits(), Access()))).run())
+        await turns()
+        for heading, (frame, ok) in LIVE_FRAMES.items():
+            with walked() as (way, _):
+                queue.put_nowait({"type": "websocket.receive", "text": frame})
+                await turns()
+            assert socket.last == Payload(f'{{"id":1,"ok":{ok}}}').frame
+            yield heading, way
+        session.cancel()
+        ws.release()
+        await turns()
+
+    assert [heading async for heading, _ in ways()] == list(LIVE_FRAMES)  # what is made once has been made
+    async for heading, way in ways():
+        *rows, last = rows_of(heading, "life-of-a-call.md", 0)
+        described_way = [file for row in rows for file in row]
+        also_named = named_in_text(heading, "life-of-a-call.md", 1).difference(described_way)
+        named = [file for file in way if file not in also_named]
+        until = named.index("transports/framing.py") + 1
+        assert named[:until] == described_way
+        assert "_core/frames.py" in named[until:]
+        assert set(named[until:]) <= set(last)
 
 
 # Idle sockets
