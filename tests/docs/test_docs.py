@@ -200,7 +200,7 @@ def _cells(page: Path) -> list[list[str]]:
 
 #: What other folders of the package call, so that it has no underscore; it is no part of the interface.
 INTERNAL = {
-    "websocket": {"post", "release", "send_payload", "try_send"},
+    "websocket": {"post", "receive_data", "release", "send_payload", "try_send"},
     "fastws": {"prefix", "routes", "tags"},
 }
 REFERENCE_TEXT = "\n".join(page.read_text("utf-8") for page in REFERENCE.glob("*.md"))
