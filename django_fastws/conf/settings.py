@@ -141,6 +141,12 @@ class Conf:
         "How many events, joins and leaves of one live socket may be under way or waiting. Then the socket is not "
         "read until some have ended.",
     )
+    live_max_rooms = Setting(
+        kinds.count_of("rooms"),
+        100,
+        "How many rooms one live socket may be in. A join of more is answered with the error `forbidden`, and the "
+        "socket stays in those that it is in.",
+    )
     live_ping_seconds = Setting(
         kinds.SECONDS,
         25,

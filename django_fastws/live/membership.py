@@ -13,7 +13,7 @@ from .._core.counts import Counts
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.messages import Batch, Payload
-from .._core.rates import Bucket, Rate
+from .._core.rates import Rate
 from ..conf import conf
 from ..exceptions import LiveError
 from ..layer import get_broker
@@ -48,7 +48,6 @@ class Membership(CallQueue):
     """
 
     __slots__ = (
-        "_buckets",
         "_counted",
         "_held",
         "_leaving",
@@ -78,7 +77,6 @@ class Membership(CallQueue):
         self._room: Room | None = None
         self._held: _Held | None = None
         self._counted: tuple[tuple[Counts, str], ...] = ()
-        self._buckets: dict[str, Bucket] | None = None
         self._leaving: asyncio.Task[None] | None = None
         #: With which code and reason others have ended it during its join.
         self._left_with: tuple[int, str] | None = None
@@ -216,15 +214,8 @@ class Membership(CallQueue):
             wait = self._take(handler.event, of_event)
         return wait
 
-    def _take(self, key: str, rate: Rate) -> float:
-        now = time.monotonic()
-        buckets = self._buckets
-        if buckets is None:
-            buckets = self._buckets = {}
-        bucket = buckets.get(key)
-        if bucket is None:
-            bucket = buckets[key] = Bucket(now)
-        return bucket.take(rate, now)
+    def _take(self, event: str, rate: Rate) -> float:
+        return self.session.buckets.take(f"{event}\0{self.name}", rate, time.monotonic())
 
     async def relay(self, event: str, data: bytes) -> None:
         """Pass an event of the client to the other members."""

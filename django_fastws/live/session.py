@@ -19,6 +19,7 @@ from .._core.live_frames import (
     LeaveFrame,
 )
 from .._core.messages import Payload
+from .._core.rates import Buckets
 from ..conf import conf
 from ..exceptions import LiveError, MessageTooBig
 from ..tasks import BackgroundTasks
@@ -55,6 +56,7 @@ class LiveSession(FrameReader):
     __slots__ = (
         "__weakref__",
         "_asks",
+        "_buckets",
         "_calls",
         "_has_spoken",
         "_memberships",
@@ -73,6 +75,7 @@ class LiveSession(FrameReader):
         self._calls: dict[Id, Call] | None = None
         self._socket: LiveSocket | None = None
         self._asks: Asks | None = None
+        self._buckets: Buckets | None = None
 
     # Who
 
@@ -138,6 +141,8 @@ class LiveSession(FrameReader):
             found = find(frame.room)
             if found is None:
                 return _refused(frame.id, "unknown_room", f"no room is called {frame.room[:100]!r}")
+            if len(self._memberships) >= (most := conf.live_max_rooms):
+                return _refused(frame.id, "forbidden", f"a socket is in at most {most} rooms: leave one")
             membership = self._memberships[frame.room] = Membership(self, frame.room, *found)
         return self._start(JoinCall(frame.id, membership))
 
@@ -218,6 +223,13 @@ class LiveSession(FrameReader):
     def memberships(self) -> dict[str, Membership]:
         """The memberships, by the names of the rooms; also those that begin or end just now."""
         return self._memberships
+
+    @property
+    def buckets(self) -> Buckets:
+        """What its events have taken of the rates, by event and room; it outlives the memberships."""
+        if self._buckets is None:
+            self._buckets = Buckets()
+        return self._buckets
 
     # Writing
 

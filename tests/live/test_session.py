@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import override_settings
 
 from django_fastws import Event, Room
 from tests.live.client import Gate, client, declare, turns
@@ -177,6 +178,35 @@ async def test_rates_of_the_room_and_of_the_event_refuse_and_do_not_close():
         await one.call("room/5", "often")
         assert await one.code(room="room/5", event="often") == "rate_limited"
         await one.call("room/6", "often")  # each room for itself
+
+
+async def test_leaving_and_joining_again_gives_no_new_rate():
+    room = declare(rate="2/h")
+
+    @room.on("often")
+    async def often(ws) -> None: ...
+
+    async with client() as one:
+        await one.join("room/5")
+        for _ in range(2):
+            await one.call("room/5", "often")
+        await one.ok(leave="room/5")
+        await one.join("room/5")
+        assert await one.code(room="room/5", event="often") == "rate_limited"
+
+
+async def test_a_socket_is_in_so_many_rooms_and_no_more():
+    declare()
+    with override_settings(FASTWS_LIVE_MAX_ROOMS=2):
+        async with client() as one:
+            await one.join("room/1")
+            await one.join("room/2")
+            error = await one.error(join="room/3")
+            assert (error["code"], error["message"]) == ("forbidden", "a socket is in at most 2 rooms: leave one")
+            await one.join("room/2")  # again
+            await one.ok(leave="room/1")
+            await one.join("room/3")
+            assert await one.code(join="room/1") == "forbidden"
 
 
 async def test_all_that_goes_on_ends_with_the_connection():
