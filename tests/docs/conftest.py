@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHROMIUM
-from tests.docs.blocks import README, TUTORIAL, page, section
+from tests.docs.blocks import README, section
 from tests.docs.reader import Reader
 from tests.support.processes import RedisServer
 
@@ -33,16 +33,6 @@ def project(reader, quick_start) -> Reader:
     """A reader who has followed the README's quick start."""
     shutil.copytree(quick_start, reader.directory, dirs_exist_ok=True)
     return reader
-
-
-@pytest.fixture(scope="session")
-def tutorial_project(tmp_path_factory) -> Path:
-    """The project of the tutorial before its tests and its second process, to be copied."""
-    directory = tmp_path_factory.mktemp("tutorial")
-    with Reader(directory, serves=False) as reader:
-        for part in TUTORIAL[:4]:
-            reader.follow(page(part))
-    return directory
 
 
 @pytest.fixture

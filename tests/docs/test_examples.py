@@ -28,7 +28,7 @@ from django_fastws import LiveError, Room, WebSocketConnectionError, WebSocketSt
 from django_fastws.asgi import get_asgi_application
 from django_fastws.live import find
 from django_fastws.signals import layer_lost, layer_restored
-from django_fastws.testing import HandshakeDenied, connect
+from django_fastws.testing import HandshakeDenied, connect, live
 from tests.docs import examples
 from tests.docs.blocks import blocks_of, pages
 from tests.support.clock import Clock
@@ -242,6 +242,101 @@ async def test_a_live_room(example):
         say.read({"text": "x" * 2001})
     with pytest.raises(PermissionDenied):
         await room.join_hook.call(ws, room(pk=0), {"pk": 0})
+
+
+HTML = {"chat/line.html": '<ul id="lines" hx-swap-oob="beforeend"><li>{{ text }}</li></ul>'}
+
+
+async def test_html_over_a_live_room(example, settings):
+    loaders = {"loaders": [("django.template.loaders.locmem.Loader", HTML)]}
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": loaders}]
+    example("htmx_room")
+    async with live() as ada, live() as bob:
+        here, there = await ada.join("lines/kitchen"), await bob.join("lines/kitchen")
+        assert await here.call("add", text="<b>tea</b>") is None
+        line = await there.next("line")
+        expected = '<ul id="lines" hx-swap-oob="beforeend"><li>&lt;b&gt;tea&lt;/b&gt;</li></ul>'
+        assert line.data == {"html": expected}
+        with pytest.raises(LiveError) as caught:
+            await here.call("add", text="")
+        assert list(caught.value.fields) == ["text"]
+
+
+def _jwt(token, key, algorithms, options):
+    """What PyJWT does, for the test's own tokens."""
+    if not token.startswith("jwt-"):
+        raise _BadToken
+    assert (algorithms, options) == (["HS256"], {"require": ["exp", "user_id"]})
+    return {"exp": 0, "user_id": int(token[4:])}
+
+
+class _BadToken(Exception):
+    pass
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("function", ["by_signature", "by_drf_token", "by_jwt"])
+async def test_a_token_names_the_user(example, settings, monkeypatch, function):
+    ada = await User.objects.acreate(username="ada")
+    gone = await User.objects.acreate(username="gone", is_active=False)
+    found = SimpleNamespace(filter=lambda key: SimpleNamespace(afirst=AsyncMock(return_value=by_key.get(key))))
+    by_key = {f"drf-{user.pk}": SimpleNamespace(user_id=user.pk) for user in (ada, gone)}
+    models = SimpleNamespace(Token=SimpleNamespace(objects=found))
+    monkeypatch.setitem(sys.modules, "rest_framework.authtoken.models", models)
+    monkeypatch.setitem(sys.modules, "jwt", SimpleNamespace(decode=_jwt, InvalidTokenError=_BadToken))
+    module = example("tokens")
+    settings.FASTWS_LIVE_AUTHENTICATE = getattr(module, function)
+
+    def token_of(user):
+        request = SimpleNamespace(user=user)
+        made = {"by_signature": module.live_token(request).content.decode(), "by_drf_token": f"drf-{user.pk}"}
+        return made.get(function, f"jwt-{user.pk}")
+
+    async with live(token=token_of(ada)) as client:
+        assert (await client.join("inbox")).state == "inbox of ada"
+    for token in (token_of(gone), "nonsense"):
+        with pytest.raises(LiveError, match="unauthenticated"):
+            async with live(token=token):
+                pass
+    async with live() as client:
+        with pytest.raises(LiveError) as caught:
+            await client.join("inbox")
+        assert caught.value.code == "unauthenticated"
+
+
+ADA, BOB = User(pk=5, username="ada"), User(pk=6, username="bob")
+
+
+async def test_the_desk_by_type_and_the_desk_by_event_do_the_same(example):
+    example("by_type")
+    async with connect("/ws/desk/5", user=ADA) as ada, connect("/ws/desk/5", user=BOB) as bob:
+        await ada.send({"type": "typing"})
+        await ada.send({"type": "say", "id": 1, "text": "hi"})
+        assert await bob.receive_json() == {"type": "typing", "who": "ada"}
+        assert await bob.receive_json() == {"type": "said", "who": "ada", "text": "hi"}
+        assert await ada.receive_json(where={"type": "answer"}) == {"type": "answer", "id": 1, "value": 2}
+        await ada.send({"type": "time", "id": 2})
+        by_type = (await ada.receive_json(where={"id": 2}))["value"]
+        for wrong in ({"type": "say", "text": ""}, {"type": "say", "text": 1}, {"type": "sing"}, {}, "hi", []):
+            await ada.send(wrong)
+            assert (await ada.receive_json())["type"] == "error"
+    assert (await _denial("/ws/desk/5"))[0] == 401
+
+    example("by_event")
+    async with live(user=ADA) as one, live(user=BOB) as other, live() as nobody:
+        ada, bob = await one.join("desk/5"), await other.join("desk/5")
+        assert await ada.call("typing") is None
+        assert await ada.call("say", text="hi") == 2
+        assert (await bob.next()).data == {"who": "ada"}
+        assert (await bob.next()).data == {"who": "ada", "text": "hi"}
+        by_event = await ada.call("time")
+        for event, text in (("say", ""), ("say", 1), ("sing", "la")):
+            with pytest.raises(LiveError):
+                await ada.call(event, text=text)
+        with pytest.raises(LiveError):
+            await nobody.join("desk/5")
+    times = [dt.datetime.fromisoformat(value) for value in (by_type, by_event)]
+    assert dt.timedelta(0) <= times[1] - times[0] < dt.timedelta(minutes=1)
 
 
 async def test_the_test_client(example):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import re
-import shutil
 
+import httpx2
 import pytest
 from websockets.asyncio.client import connect as ws_connect
 
@@ -60,7 +62,7 @@ def test_readme_names_the_commands_of_the_makefile():
 @pytest.mark.long
 @pytest.mark.redis
 async def test_tutorial(reader):
-    first, room, names, django, tests, processes = TUTORIAL
+    first, room, state, django, tests, processes = TUTORIAL
 
     reader.follow(page(first))
     async with join(reader.servers[-1], "/ws/echo") as ws:
@@ -69,25 +71,22 @@ async def test_tutorial(reader):
     reader.stop_servers()
 
     reader.follow(page(room))
-    server = reader.servers[-1]
-    async with join(server, "/ws/chat/kitchen") as one, join(server, "/ws/chat/kitchen") as two:
-        await chatting(one, two, echo=str)
-        await one.send("hello")
-        await heard(two, "hello")
+    async with live(reader.servers[-1]) as one, live(reader.servers[-1]) as two:
+        await one.send(say(name="Ada", text="hello"))
+        for ws in (one, two):
+            await heard(ws, said(name="Ada", text="hello"))
+        await one.send(say(name="x" * 41, text=""))
+        error = json.loads(await ws_message(one, "error"))["error"]
+        assert (error["code"], error["fields"].keys()) == ("invalid", {"name", "text"})
     reader.stop_servers()
 
-    reader.follow(page(names))
-    server = reader.servers[-1]
-    async with join(server, "/ws/chat/kitchen?name=Ada") as ada:
-        await heard(ada, {"type": "joined", "name": "Ada"})
-        async with join(server, "/ws/chat/kitchen?name=Bob") as bob:
-            await heard(ada, {"type": "joined", "name": "Bob"})
-            await bob.send("hello")
-            await heard(ada, {"type": "message", "name": "Bob", "text": "hello"})
-        await heard(ada, {"type": "left", "name": "Bob"})
-    async with join(server, "/ws/chat/kitchen?name=" + "x" * 41) as ws:
-        await asyncio.wait_for(ws.wait_closed(), LIMIT)
-        assert (ws.close_code, ws.close_reason) == (4000, "This name is too long.")
+    reader.follow(page(state))
+    async with live(reader.servers[-1], []) as one:
+        await one.send(say(name="Ada", text="hello"))
+        await heard(one, said(id=1, name="Ada", text="hello"))
+        await heard(one, {"id": "say", "ok": 1})
+    async with live(reader.servers[-1], [{"id": 1, "name": "Ada", "text": "hello"}]):
+        pass
     reader.stop_servers()
 
     reader.follow(page(django))
@@ -97,21 +96,52 @@ async def test_tutorial(reader):
     *files, start, shell = page(processes)
     reader.follow([*files, start])
     one, two = reader.servers
-    async with join(one, "/ws/chat/kitchen?name=Ada") as ada, join(two, "/ws/chat/kitchen?name=Bob") as bob:
-        await heard(bob, {"type": "joined", "name": "Bob"})
-        await bob.send("hello")
-        await heard(ada, {"type": "message", "name": "Bob", "text": "hello"})
+    hello = [{"id": 1, "name": "Ada", "text": "hello"}]
+    async with live(one, hello) as ada, live(two, hello) as bob:
+        await bob.send(say(name="Bob", text="hello, too"))
+        await heard(ada, said(id=2, name="Bob", text="hello, too"))
         await asyncio.to_thread(reader.do, shell)
         for ws in (ada, bob):
-            await heard(ws, {"type": "message", "name": "Shell", "text": "hello"})
+            await heard(ws, said(id=0, name="Shell", text="hello"))
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        for server in (one, two):
+            assert (await client.get(server.url("/static/django_fastws/fastws.js", "http"))).status_code == 200
+
+
+KITCHEN = "chat/kitchen"
+
+
+@contextlib.asynccontextmanager
+async def live(server, state=None):
+    """A member of the kitchen, which has this state."""
+    async with join(server, "/ws/live") as ws:
+        await ws.send(json.dumps({"join": KITCHEN, "id": "join"}))
+        answer = json.loads(await ws_message(ws, "ok"))["ok"]
+        assert answer.get("state") == state
+        yield ws
+
+
+async def ws_message(ws, word):
+    """The next message with a word in it."""
+    async with asyncio.timeout(LIMIT):
+        while word not in (message := await ws.recv()):
+            pass
+    return message
+
+
+def say(**data):
+    return json.dumps({"room": KITCHEN, "event": "say", "data": data, "id": "say"})
+
+
+def said(**data):
+    return {"room": KITCHEN, "event": "said", "data": data}
 
 
 @pytest.mark.long
-def test_how_to_test(reader, tutorial_project):
-    shutil.copytree(tutorial_project, reader.directory, dirs_exist_ok=True)
+def test_how_to_test(project):
     followed = [block for block in page(DOCS / "howto" / "test.md") if block.file or block.language == "console"]
-    assert len(followed) == 6
-    reader.follow(followed)
+    assert len(followed) == 9
+    project.follow(followed)
 
 
 # Commands of other pages

@@ -25,7 +25,7 @@ HOWTO = DOCS / "howto"
 @pytest.mark.server
 @pytest.mark.slow
 async def test_htmx(project):
-    project.follow(page(HOWTO / "htmx.md"))
+    project.follow(section(HOWTO / "htmx.md", "Use htmx"))
     (server,) = project.servers
     async with httpx2.AsyncClient(trust_env=False) as client:
         shown = await client.get(server.url("/lines/kitchen/", "http"))

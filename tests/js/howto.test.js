@@ -1,0 +1,185 @@
+/** Scripts of the how-to guides: Vue, React, htmx and tokens, each with a stand-in of its framework. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+
+import { connect } from "../../django_fastws/static/django_fastws/fastws.js";
+import { FakeSocket, useWorld, world } from "./world.js";
+
+useWorld();
+
+/** The code of a page behind a heading: the first block of it that has scripts. */
+function code(page, heading) {
+  const text = readFileSync(new URL(`../../docs/howto/${page}.md`, import.meta.url), "utf8");
+  const section = text.split(/^##? /m).find((part) => part.startsWith(`${heading}\n`));
+  assert.ok(section, heading);
+  const [, block] = /^```(?:javascript|html)\n(.*?^)```$/ms.exec(section);
+  return (/<script type="module">(.*?)<\/script>/s.exec(block)?.[1] ?? block)
+    .replace(/^\s*import .*\n/gm, "")
+    .replace(/^export /gm, "");
+}
+
+/** Run it with what it imports and what its page has; returns what `result` names. */
+function run(text, around, result = "undefined") {
+  const given = { connect: (url, options) => connect(url, { ...options, WebSocket: FakeSocket }), ...around };
+  return new Function(...Object.keys(given), `${text}\nreturn ${result};`)(...Object.values(given));
+}
+
+const NAME = "tickets/5";
+const said = (text) => ({ room: NAME, event: "said", data: { who: "ada", text } });
+const JOINED = { ok: { room: NAME, recovered: false, state: [{ who: "bob", text: "hi" }] } };
+
+describe("Vue", () => {
+  const text = code("frameworks", "Vue");
+
+  const component = async () => {
+    const unmounts = [];
+    const useTicket = run(text, { ref: (value) => ({ value }), onUnmounted: (fn) => unmounts.push(fn) }, "useTicket");
+    const used = useTicket(5);
+    const socket = await world.open();
+    socket.answer(JOINED);
+    return { ...used, socket, unmount: () => unmounts.forEach((fn) => fn()) };
+  };
+
+  test("shows the state, and what is said", async () => {
+    const { said: shown, socket } = await component();
+    socket.say(said("hello"));
+    assert.deepEqual(shown.value.map((message) => message.text), ["hi", "hello"]);
+  });
+
+  test("calls, and is answered", async () => {
+    const { say, socket } = await component();
+    const answer = say("hello");
+    assert.deepEqual(socket.sent.at(-1).data, { text: "hello" });
+    socket.answer({ ok: 17 });
+    assert.equal(await answer, 17);
+  });
+
+  test("leaves with its component", async () => {
+    const { unmount, socket } = await component();
+    unmount();
+    assert.equal(socket.sent.at(-1).leave, NAME);
+  });
+});
+
+/** One component of React: its hooks by their order, and its effects, which run after each rendering. */
+function makeReact() {
+  const slots = [];
+  const effects = [];
+  let at = 0;
+  const slot = (make) => slots[at++] ?? (slots[at - 1] = make());
+  return {
+    useState(first) {
+      const state = slot(() => ({ value: first }));
+      return [state.value, (next) => (state.value = typeof next === "function" ? next(state.value) : next)];
+    },
+    useRef: () => slot(() => ({ current: undefined })),
+    useEffect: (fn, on) => effects.push({ fn, on, effect: slot(() => ({})) }),
+    render(component) {
+      at = 0;
+      const shown = component();
+      for (const { fn, on, effect } of effects.splice(0)) {
+        if (JSON.stringify(effect.on) === JSON.stringify(on)) continue;
+        effect.end?.();
+        Object.assign(effect, { on, end: fn() });
+        effect.again = () => (effect.end = fn());
+      }
+      return shown;
+    },
+    effects: () => slots.filter(({ end }) => end),
+  };
+}
+
+describe("React", () => {
+  const text = code("frameworks", "React");
+
+  const component = async () => {
+    const react = makeReact();
+    const { useEffect, useRef, useState } = react;
+    const useTicket = run(text, { useEffect, useRef, useState }, "useTicket");
+    react.render(() => useTicket(5));
+    const socket = await world.open();
+    socket.answer(JOINED);
+    return { react, socket, render: (pk = 5) => react.render(() => useTicket(pk)) };
+  };
+
+  test("shows the state, and what is said", async () => {
+    const { socket, render } = await component();
+    socket.say(said("hello"));
+    assert.deepEqual(render().said.map((message) => message.text), ["hi", "hello"]);
+  });
+
+  test("calls, and is answered", async () => {
+    const { socket, render } = await component();
+    const answer = render().say("hello");
+    assert.deepEqual(socket.sent.at(-1).data, { text: "hello" });
+    socket.answer({ ok: 17 });
+    assert.equal(await answer, 17);
+  });
+
+  test("joins the other room when the number changes", async () => {
+    const { socket, render } = await component();
+    socket.take();
+    render(6);
+    assert.deepEqual(socket.take().map(({ leave, join }) => leave ?? join), [NAME, "tickets/6"]);
+  });
+
+  test("in StrictMode is one member in the end", async () => {
+    const { react, socket } = await component();
+    const [effect] = react.effects();
+    effect.end();
+    effect.again();
+    assert.deepEqual(socket.take().map(({ leave, join }) => leave ?? join).slice(-2), [NAME, NAME]);
+    effect.end();
+    assert.equal(socket.take().at(-1).leave, NAME);
+  });
+});
+
+describe("htmx", () => {
+  const text = code("htmx", "Over a live room");
+
+  const page = async () => {
+    const swapped = [];
+    let isReset = false;
+    const form = { elements: { text: { value: "tea" } }, reset: () => (isReset = true) };
+    const problem = {};
+    const document = { body: "body", getElementById: (id) => ({ form, problem })[id] };
+    run(text, { document, htmx: { swap: (...args) => swapped.push(args) } });
+    const socket = await world.open();
+    socket.answer({ ok: { room: "lines/kitchen", recovered: false } });
+    const submit = () => form.onsubmit({ preventDefault() {} });
+    return { swapped, problem, socket, submit, isReset: () => isReset };
+  };
+
+  test("swaps the fragments of the room", async () => {
+    const { swapped, socket } = await page();
+    socket.say({ room: "lines/kitchen", event: "line", data: { html: "<li>" } });
+    assert.deepEqual(swapped, [["body", "<li>", { swapStyle: "none" }]]);
+  });
+
+  test("calls with the form, and clears it", async () => {
+    const { socket, submit, isReset } = await page();
+    const done = submit();
+    assert.deepEqual([socket.sent.at(-1).event, socket.sent.at(-1).data], ["add", { text: "tea" }]);
+    socket.answer({ ok: null });
+    await done;
+    assert.ok(isReset());
+  });
+
+  test("shows the problem of the field", async () => {
+    const { problem, socket, submit, isReset } = await page();
+    const done = submit();
+    socket.answer({ error: { code: "invalid", message: "text: too short", fields: { text: ["too short"] } } });
+    await done;
+    assert.deepEqual([String(problem.textContent), isReset()], ["too short", false]);
+  });
+});
+
+test("a token is fetched, and said in the hello", async () => {
+  run(code("tokens", "Log in with a token"), { fetch: async (path) => ({ text: async () => `of ${path}` }) });
+  await world.settle();
+  world.socket.open();
+  assert.equal(world.socket.url, "wss://desk.example.org/ws/live");
+  assert.equal(world.socket.sent[0].hello.token, "of /live-token/");
+});
