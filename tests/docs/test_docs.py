@@ -85,7 +85,10 @@ JAVASCRIPT = {
     "docs/howto/frameworks.md": "test_the_client_passes",
     "docs/howto/tokens.md": "test_the_client_passes",
 }
-HTML = FOLLOWED | {"docs/reference/javascript-client.md": "test_the_client_passes"}
+HTML = FOLLOWED | {
+    "README.md": "test_the_client_passes",
+    "docs/reference/javascript-client.md": "test_the_client_passes",
+}
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
     "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_denied",

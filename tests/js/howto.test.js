@@ -1,4 +1,4 @@
-/** Scripts of the how-to guides: Vue, React, htmx and tokens, each with a stand-in of its framework. */
+/** Scripts of the how-to guides and of the README: Vue, React, htmx and tokens, each with a stand-in of its framework. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ useWorld();
 
 /** The code of a page behind a heading: the first block of it that has scripts. */
 function code(page, heading) {
-  const text = readFileSync(new URL(`../../docs/howto/${page}.md`, import.meta.url), "utf8");
+  const text = readFileSync(new URL(`../../${page}.md`, import.meta.url), "utf8");
   const section = text.split(/^##? /m).find((part) => part.startsWith(`${heading}\n`));
   assert.ok(section, heading);
   const [, block] = /^```(?:javascript|html)\n(.*?^)```$/ms.exec(section);
@@ -20,10 +20,12 @@ function code(page, heading) {
     .replace(/^export /gm, "");
 }
 
+const AsyncFunction = (async () => {}).constructor;
+
 /** Run it with what it imports and what its page has; returns what `result` names. */
-function run(text, around, result = "undefined") {
+function run(text, around, result = "undefined", Made = Function) {
   const given = { connect: (url, options) => connect(url, { ...options, WebSocket: FakeSocket }), ...around };
-  return new Function(...Object.keys(given), `${text}\nreturn ${result};`)(...Object.values(given));
+  return new Made(...Object.keys(given), `${text}\nreturn ${result};`)(...Object.values(given));
 }
 
 const NAME = "tickets/5";
@@ -31,7 +33,7 @@ const said = (text) => ({ room: NAME, event: "said", data: { who: "ada", text } 
 const JOINED = { ok: { room: NAME, recovered: false, state: [{ who: "bob", text: "hi" }] } };
 
 describe("Vue", () => {
-  const text = code("frameworks", "Vue");
+  const text = code("docs/howto/frameworks", "Vue");
 
   const component = async () => {
     const unmounts = [];
@@ -92,7 +94,7 @@ function makeReact() {
 }
 
 describe("React", () => {
-  const text = code("frameworks", "React");
+  const text = code("docs/howto/frameworks", "React");
 
   const component = async () => {
     const react = makeReact();
@@ -137,7 +139,7 @@ describe("React", () => {
 });
 
 describe("htmx", () => {
-  const text = code("htmx", "Over a live room");
+  const text = code("docs/howto/htmx", "Over a live room");
 
   const page = async () => {
     const swapped = [];
@@ -177,9 +179,22 @@ describe("htmx", () => {
 });
 
 test("a token is fetched, and said in the hello", async () => {
-  run(code("tokens", "Log in with a token"), { fetch: async (path) => ({ text: async () => `of ${path}` }) });
+  run(code("docs/howto/tokens", "Log in with a token"), { fetch: async (path) => ({ text: async () => `of ${path}` }) });
   await world.settle();
   world.socket.open();
   assert.equal(world.socket.url, "wss://desk.example.org/ws/live");
   assert.equal(world.socket.sent[0].hello.token, "of /live-token/");
+});
+
+test("the README shows the state, what is said, and calls", async () => {
+  const shown = [];
+  const note = (...args) => shown.push(args);
+  const done = run(code("README", "Live rooms"), { render: note, append: note }, undefined, AsyncFunction);
+  const socket = await world.open();
+  socket.answer(JOINED);
+  socket.say(said("hello"));
+  assert.deepEqual(shown, [[JOINED.ok.state], ["ada", "hello"]]);
+  assert.deepEqual(socket.sent.at(-1).data, { text: "hello" });
+  socket.answer({ ok: 17 });
+  await done;
 });
