@@ -68,14 +68,23 @@ class Pattern:
         return self.path.shape({})
 
     def match(self, name: str) -> dict[str, Any] | None:
-        """The parameters of a name, converted; None if the pattern does not match it."""
+        """The parameters of a name, converted; None if the pattern does not match it.
+
+        A room has one name: "tickets/05" is none where ``fill()`` makes "tickets/5" of what is in it.
+        """
         found = self._regex.fullmatch(name)
         if found is None:
             return None
-        try:
-            return {name: param.converter.to_python(found[name]) for name, param in self._params.items()}
-        except ValueError:
-            return None
+        params = {}
+        for param in self._params.values():
+            text = found[param.name]
+            try:
+                params[param.name] = value = param.converter.to_python(text)
+                if str(param.converter.to_url(value)) != text:
+                    return None
+            except ValueError:
+                return None
+        return params
 
     def fill(self, params: Mapping[str, Any]) -> str:
         """The name for these parameters.

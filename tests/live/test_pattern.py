@@ -16,7 +16,8 @@ MATCHES = [
     ("lobby", "lobby", {}),
     ("lobby", "lobby2", None),
     ("tickets/{pk:int}", "tickets/5", {"pk": 5}),
-    ("tickets/<int:pk>", "tickets/05", {"pk": 5}),
+    ("tickets/<int:pk>", "tickets/5", {"pk": 5}),
+    ("tickets/{pk:int}", "tickets/05", None),  # which would be a second room of ticket 5
     ("tickets/{pk:int}", "tickets/x", None),
     ("tickets/{pk:int}", "tickets/5/", None),
     ("tickets/{pk:int}", "/tickets/5", None),
