@@ -8,7 +8,7 @@ from typing import Any
 
 from .messages import Batch, Payload
 
-__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "MOST_TASKS", "FanOut", "take_batch"]
+__all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "MOST_TASKS", "FanOut", "Find", "take_batch"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
@@ -23,6 +23,8 @@ _STEP, _STEP_BYTES, _STEP_MESSAGES = 64, 256 * 1024, 4096
 
 Broadcast = tuple[Payload, str | None]
 """A message, and the id of a member that does not get it."""
+Find = Callable[[str], Collection[Any]]
+"""Finds what has an id."""
 Post = Callable[[Payload | Batch], bool | None]
 """Sends to one member without waiting; True if that is left to a task, which was started for it."""
 
@@ -49,7 +51,7 @@ class FanOut:
     Args:
         broadcasts: at least one, in order.
         members: of the room, each with an ``id``, and how to send to it.
-        find: the one that has an id, whether it is a member or not; None looks through the members. With it, an id
+        find: those that have an id, whether they are members or not; None looks through the members. With it, an id
             that no member has costs next to nothing, however many members there are.
         size: of the messages, in bytes.
 
@@ -82,7 +84,7 @@ class FanOut:
         self,
         broadcasts: Sequence[Broadcast],
         members: Mapping[Any, Post],
-        find: Callable[[str], Any] | None = None,
+        find: Find | None = None,
         size: int = 0,
     ) -> None:
         payloads = [payload for payload, _ in broadcasts]
@@ -108,7 +110,7 @@ class FanOut:
         cls,
         arrived: list[Broadcast],
         members: Mapping[Any, Post],
-        find: Callable[[str], Any] | None,
+        find: Find | None,
         is_over: Callable[[], bool],
     ) -> FanOut:
         """Make a fan-out of a batch of what has arrived, which is removed there, and post its first slice."""
@@ -162,7 +164,7 @@ class FanOut:
 
 
 def _excluded(
-    broadcasts: Sequence[Broadcast], members: Mapping[Any, Post], find: Callable[[str], Any] | None
+    broadcasts: Sequence[Broadcast], members: Mapping[Any, Post], find: Find | None
 ) -> dict[Any, list[int]]:
     by_id: dict[str, list[int]] = {}
     for place, (_, member_id) in enumerate(broadcasts):
@@ -172,8 +174,13 @@ def _excluded(
         return {}
     if find is None:
         return {member: by_id[member.id] for member in members if member.id in by_id}
-    found = [(find(member_id), missed) for member_id, missed in by_id.items()]
-    return {member: missed for member, missed in found if member is not None and member in members}
+    excluded: dict[Any, list[int]] = {}
+    for member_id, missed in by_id.items():
+        for member in find(member_id):
+            if member in members:
+                # Both by its own id and by that of its client, maybe.
+                excluded[member] = sorted(excluded[member] + missed) if member in excluded else missed
+    return excluded
 
 
 def _log_failure() -> None:

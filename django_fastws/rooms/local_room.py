@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from .. import metrics
 from .._core.envelope import Envelope
-from .._core.fanout import Broadcast, FanOut, Post
+from .._core.fanout import Broadcast, FanOut, Find, Post
 from .._core.json import dumps
 from .._core.pacing import Pacing
 from .._core.room_events import DEFAULT_EVENT, EventPayload
@@ -22,7 +22,8 @@ __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
 class Member(Protocol):
     """Member of a room: what the room needs of a WebSocket.
 
-    A class whose members can be found by their id has a ``_find(id)`` besides, which costs nothing for each member.
+    A class whose members can be found by their id has a ``_find(id)`` besides, which returns those that have it and
+    costs nothing for each member.
 
     Attributes:
         takes_events: whether it gets each broadcast as an event (``EventPayload``), or else as it is.
@@ -66,8 +67,8 @@ class LocalRoom:
         self.members: dict[Member, Post] = {}
         #: The joins of each that have not returned yet, where none has returned before.
         self.joining: dict[Member, set[object]] = {}
-        #: Finds a socket by its id, where all members can be found.
-        self.find: Callable[[str], Any] | None = None
+        #: Finds sockets by their id, where all members can be found.
+        self.find: Find | None = None
         #: Broadcasts that no fan-out has taken up, in order.
         self.arrived: list[Broadcast] = []
         #: How many bytes they have.
@@ -156,21 +157,29 @@ class LocalEventRoom(LocalRoom):
     def __init__(self, group: str, name: str) -> None:
         super().__init__(group)
         self._name = dumps(name)
-        #: Members by each of the ids under which a broadcast can exclude them.
-        self._by_id: dict[str, Member] = {}
-        self.find = self._by_id.get
+        #: Members by each of the ids under which a broadcast can exclude them: several, where a client has come back
+        #: and the end of its former socket is not noticed yet.
+        self._by_id: dict[str, tuple[Member, ...]] = {}
+        self.find = self._find
+
+    def _find(self, member_id: str) -> tuple[Member, ...]:
+        return self._by_id.get(member_id, ())
 
     def add(self, member: Member, join: object | None = None) -> bool:
         is_new = super().add(member, join)
-        self.find = self._by_id.get
-        self._by_id.update(dict.fromkeys(_ids(member), member))
+        self.find = self._find
+        for member_id in _ids(member):
+            found = self._by_id.get(member_id, ())
+            if member not in found:
+                self._by_id[member_id] = (*found, member)
         return is_new
 
     def remove(self, member: Member) -> None:
         super().remove(member)
         for member_id in _ids(member):
-            if self._by_id.get(member_id) is member:
-                del self._by_id[member_id]
+            left = tuple([one for one in self._by_id.pop(member_id, ()) if one is not member])
+            if left:
+                self._by_id[member_id] = left
 
     def payload(self, envelope: Envelope) -> EventPayload | None:
         """The event of a broadcast; None for bytes, which have no JSON."""

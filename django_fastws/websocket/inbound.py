@@ -106,7 +106,11 @@ class InboundWebSocket(WebSocket[UserT]):
         """The transport; for live sessions."""
         return self._transport
 
-    _find = ids.find  # a socket by its id; for the hub
+    @staticmethod
+    def _find(socket_id: str) -> tuple[Any, ...]:
+        """The socket that has an id, if there is one; for the hub."""
+        found = ids.find(socket_id)
+        return () if found is None else (found,)
 
     def matches(self, user: str, client: str) -> bool:
         """Whether it is of a user, by the ``user_key``, or has an id; "" is nobody's. For the hub."""

@@ -135,11 +135,11 @@ def test_an_id_that_nobody_has_excludes_nobody():
 
 def test_members_that_can_be_found_by_their_id_are_not_asked_for_it():
     one, two = Member("one"), Member("two")
-    found = {"one": one, "elsewhere": Member("elsewhere")}
+    found = {"one": [one], "stranger": [], "elsewhere": [Member("elsewhere")]}
     del one.id, two.id
     broadcasts = [(Payload("a"), "one"), (Payload("b"), "stranger"), (Payload("c"), "elsewhere")]
     members = room(one, two)
-    assert FanOut(broadcasts, members, found.get).run(members, never)
+    assert FanOut(broadcasts, members, found.__getitem__).run(members, never)
     assert (one.got, two.got) == (["b", "c"], ["a", "b", "c"])
 
 

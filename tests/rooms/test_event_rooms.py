@@ -82,6 +82,24 @@ async def test_a_member_is_excluded_by_its_id_or_that_of_its_client(excluded):
     assert (len(one.got), len(other.got), len(raw.got)) == (0, 1, 1)
 
 
+async def test_all_sockets_of_a_client_are_excluded_by_its_id_and_each_by_its_own():
+    former, one, other = EventMember("id", "c-1"), EventMember("id 2", "c-1"), EventMember("id 3", "c-2")
+    await joined(former, one, other)
+    room = Room("tickets/5")
+    for data, exclude in (("a", "c-1"), ("b", "id"), ("c", "c-1"), ("d", "c-2")):
+        await room.abroadcast(data, exclude=exclude)
+    await settle()
+    assert [[event["data"] for event in one.events] for one in (former, one, other)] == [
+        ["d"],
+        ["b", "d"],
+        ["a", "b", "c"],
+    ]
+    await current_hub().leave(one, "tickets/5")
+    await room.abroadcast("e", exclude="c-1")
+    await settle()
+    assert (len(former.got), len(other.got)) == (1, 4)
+
+
 async def test_the_subscription_ends_with_the_last_member_of_both_kinds():
     one, raw = EventMember("one"), Member("raw")
     await joined(one, raw)

@@ -27,7 +27,7 @@ async def test_who_is_excluded_is_found_among_members_of_several_kinds(hub):
         known = {}
 
         class Known(Member):
-            _find = staticmethod(known.get)
+            _find = staticmethod(lambda name: [known[name]] if name in known else [])
 
         return known, Known
 
