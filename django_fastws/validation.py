@@ -13,6 +13,7 @@ from .exceptions import InvalidMessage, peers_mistake
 __all__ = ["adapter", "error_fields", "error_summary", "read_message"]
 
 _NOT_JSON, _DOES_NOT_FIT = 1007, 1008
+_MAX_ERRORS = 100  # that are told: there may be one for every two bytes of a message
 _MAX_REASON_BYTES = 123  # of a close frame
 
 
@@ -56,9 +57,9 @@ def read_message(type_: Any, data: str | bytes, call: str) -> Any:
 
 
 def error_fields(error: ValidationError) -> dict[str, list[str]]:
-    """Messages of a validation error by dotted path; "" for the value as a whole."""
+    """Messages of a validation error by dotted path, of the first hundred; "" for the value as a whole."""
     fields: dict[str, list[str]] = {}
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
+    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_ERRORS]:
         fields.setdefault(_path(one["loc"]), []).append(one["msg"])
     return fields
 

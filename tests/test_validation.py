@@ -102,6 +102,12 @@ def test_a_summary_is_the_first_error_and_how_many_more():
     assert error_fields(raised.value) == {"text": ["Field required"], "authors.0.name": ["Field required"]}
 
 
+def test_no_more_than_a_hundred_errors_are_told():
+    with pytest.raises(InvalidMessage, match="and 4999 more") as raised:
+        read_message(list[int], f"[{'[],' * 4999}[]]", "receive_as")
+    assert list(raised.value.fields) == [str(number) for number in range(100)]
+
+
 def test_an_adapter_is_made_once_for_each_type():
     assert adapter(Said) is adapter(Said)
     assert adapter(list[Said]) is adapter(list[Said])
