@@ -44,6 +44,9 @@ RETRIED = frozenset({"rate_limited", "unavailable"})
 Id = int | str
 
 _MOST_ID, _MOST_NAME, _MOST_TOKEN = 64, 512, 16 * 1024  # characters
+# Levels of a frame, which is read down to 1024 of them, and of what orjson writes; a shorter text has not so many.
+_MOST_LEVELS, _WRITTEN_LEVELS = 200, 254
+_SHORT = 2 * _MOST_LEVELS
 
 
 class CallFrame(NamedTuple):
@@ -125,6 +128,8 @@ def parse(data: str | bytes, max_bytes: int) -> Frame:
         return BadFrame(None, "bad_request", f"an id is an integer, or a string of at most {_MOST_ID} characters")
     if len(data) * 4 > max_bytes and _size(data) > max_bytes:
         return BadFrame(id_, "too_big", f"a frame has at most {max_bytes} bytes")
+    if len(data) > _SHORT and _is_too_deep(data, frame):
+        return BadFrame(id_, "bad_request", f"a frame is nested at most {_MOST_LEVELS} levels deep")
     event = frame.get("event")
     if event is None:
         return _other(frame, id_)
@@ -141,6 +146,19 @@ _NAMES = f"strings of at most {_MOST_NAME} characters"
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_too_deep(data: str, frame: Any) -> bool:
+    """Whether a frame is nested so deep that its parts could not be written as JSON again, within an answer."""
+    if data.count("[") + data.count("{") <= _MOST_LEVELS:
+        return False
+    for _ in range(_WRITTEN_LEVELS - _MOST_LEVELS):
+        frame = [frame]
+    try:
+        orjson.dumps(frame, default=lambda _: None)
+    except TypeError as error:
+        return "ecursion" in str(error)
+    return False
 
 
 def _no_frame(data: str | bytes, max_bytes: int) -> BadFrame:
@@ -200,8 +218,11 @@ def _hello(frame: dict[str, Any], id_: Id | None) -> Frame:
     if type(hello) is not dict or id_ is None:
         return BadFrame(id_, "bad_request", '"hello" is an object, and has an "id", by which it is answered')
     client, token = hello.get("client"), hello.get("token")
-    if client is not None and (type(client) is not str or not 0 < len(client) <= _MOST_ID):
-        return BadFrame(id_, "bad_request", f'"client" is a string of at most {_MOST_ID} characters')
+    if client is not None and (type(client) is not str or len(client) > _MOST_ID or not client.startswith("c-")):
+        # It is the key of whoever is not logged in, and must not be that of a user, nor the id of a socket.
+        return BadFrame(
+            id_, "bad_request", f'"client" is a string of at most {_MOST_ID} characters that begins with c-'
+        )
     if token is not None and (type(token) is not str or len(token) > _MOST_TOKEN):
         return BadFrame(id_, "bad_request", f'"token" is a string of at most {_MOST_TOKEN} characters')
     return HelloFrame(id_, client, token)

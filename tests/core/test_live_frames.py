@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,9 @@ WRONG = [
     ('{"cancel":null,"id":7}', 7, "bad_request", "cancel"),
     ('{"answer":"9","ok":1}', None, "bad_request", "answer"),
     ('{"answer":9,"error":"no","id":7}', 7, "bad_request", "error"),
+    (f'{{"event":"say","room":"t","id":7,"data":{"[" * 200}{"]" * 200}}}', 7, "bad_request", "200 levels"),
+    (f'{{"answer":1,"ok":{"[" * 900}{"]" * 900}}}', None, "bad_request", "200 levels"),
+    ('{"hello":{"client":"17"},"id":7}', 7, "bad_request", "c-"),  # which might be the key of a user
     # too big, with the id, which the client waits for
     (f'{{"join":"t","id":7,"x":"{"x" * LIMIT}"}}', 7, "too_big", "2000 bytes"),
     (f'{{"join":"t","id":7,"x":"{"ö" * (LIMIT // 2)}"}}', 7, "too_big", "2000 bytes"),
@@ -120,6 +124,14 @@ def test_what_is_no_frame_is_answered_with_its_id_where_it_has_one(said, id_, co
     assert word in frame.message
     told = json.loads(live_frames.error(*frame))
     assert told == {"id": id_, "error": {"code": code, "message": frame.message, "retry": False}}
+
+
+def test_what_is_read_of_a_frame_can_be_written_again_in_an_answer():
+    frame = parse(f'{{"event":"say","room":"t","id":7,"data":{"[" * 199}{"]" * 199}}}', LIMIT)
+    assert isinstance(frame, CallFrame)
+    assert orjson.dumps({"a": [{"b": frame.data}]}).count(b"[") == 200
+    flat = [[1], {"a": 2}] * 200
+    assert parse(json.dumps({"answer": 1, "ok": flat}), LIMIT * 10) == AnswerFrame(1, flat, None)
 
 
 @pytest.mark.parametrize(
