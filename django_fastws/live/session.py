@@ -38,6 +38,7 @@ from .socket import LiveSocket
 
 __all__ = ["LiveSession"]
 
+_IN_USE = "the id is that of a call which is under way"
 _PING = Payload(live_frames.PING, is_text=True)
 _ending = BackgroundTasks(logger)
 
@@ -179,6 +180,8 @@ class LiveSession(FrameReader):
 
     async def hello(self, frame: HelloFrame) -> bytes:
         """The answer to a hello."""
+        if self._calls is not None and frame.id in self._calls:
+            return live_frames.error(frame.id, "bad_request", _IN_USE)
         try:
             return live_frames.answer(frame.id, await self.introduction.hello(self, frame))
         except LiveError as error:
@@ -334,4 +337,4 @@ def _refused(id_: Id | None, code: str, message: str, retry_after: float | None 
 
 
 def _in_use(id_: Id) -> bytes | None:
-    return _refused(id_, "bad_request", "the id is that of a call which is under way")
+    return _refused(id_, "bad_request", _IN_USE)

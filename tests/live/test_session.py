@@ -127,7 +127,7 @@ async def test_the_same_id_twice_under_way_is_a_mistake_and_free_again_afterward
         await one.join("room/5")
         await one.say(room="room/5", event="wait", id=7)
         await gate.came.wait()
-        for frame in ({"room": "room/5", "event": "wait"}, {"join": "room/6"}, {"leave": "room/5"}):
+        for frame in ({"room": "room/5", "event": "wait"}, {"join": "room/6"}, {"leave": "room/5"}, {"hello": {}}):
             assert await one.code(**frame, id=7) == "bad_request"
         assert await one.join("room/6", id="7")
         gate.open()
