@@ -16,7 +16,7 @@ from tests.support.processes import ASGIServer
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 SLOW = 1000  # bytes that are read ten times a second
-SECONDS = 6  # which is three times what a client has that takes nothing
+SECONDS = 6  # which is twice what a client has that takes nothing
 
 
 async def is_open(server: ASGIServer, client: RawClient) -> bool:
@@ -31,7 +31,7 @@ async def read_slowly(client: RawClient, seconds: float) -> None:
 
 @pytest.fixture
 def impatient(plain):
-    return plain("--ping-interval", "1", "--ping-timeout", "1")
+    return plain("--ping-interval", "1", "--ping-timeout", "2")
 
 
 async def pours(server: ASGIServer) -> RawClient:
