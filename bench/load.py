@@ -10,7 +10,7 @@ import select
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.support.processes import HOST
 
@@ -167,22 +167,24 @@ class Swarm:
             taken += count
         return taken
 
-    def answer(self, members: Sequence[int], frame: bytes, size: int, window: int, seconds: float) -> float:
+    def answer(
+        self, members: Sequence[int], frame: bytes | Callable[[int], bytes], size: int, window: int, seconds: float
+    ) -> float:
         """Send messages, and for each that comes back another one, for so long.
 
         Args:
-            frame: what is sent.
-            size: the bytes of what comes back for it.
+            frame: what is sent; or what makes so many frames, each another one.
+            size: the bytes of what comes back for each.
             window: how many messages of each member are under way.
         Returns:
             How many came back in a second.
         Raises:
             Lost: not all came back.
         """
-        ready = [frame * count for count in range(window + 1)]
+        made = [frame * count for count in range(window + 1)].__getitem__ if isinstance(frame, bytes) else frame
         sockets, got, buffer, poll = self._sockets, self._got, self._buffer, self._epoll.poll
         for member in members:
-            self.send(member, ready[window])
+            self.send(member, made(window))
         under_way = window * len(members)
         back = 0
         started = now = time.perf_counter()
@@ -194,7 +196,7 @@ class Swarm:
                 count, got[fd] = divmod(got[fd], size)
                 if count:
                     back += count
-                    sockets[fd].send(ready[count])
+                    sockets[fd].send(made(count))
             now = time.perf_counter()
             if not events:
                 break

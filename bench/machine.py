@@ -31,8 +31,10 @@ _PACKAGES = (
     "uvloop",
     "httptools",
     "starlette",
+    "chanx",
     "websockets",
     "picows",
+    "pydantic",
     "orjson",
 )
 #: Where a package is better known by another name.

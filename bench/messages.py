@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from itertools import cycle, islice
+from typing import Annotated, Any
 
-__all__ = ["MESSAGE", "READY", "ROOM", "client_frame", "encoded", "room_message", "room_name", "server_frame"]
+from annotated_types import MaxLen
+
+__all__ = [
+    "LOBBY",
+    "MESSAGE",
+    "READY",
+    "ROOM",
+    "SAID",
+    "MostText",
+    "client_frame",
+    "encoded",
+    "numbered_frames",
+    "room_message",
+    "room_name",
+    "server_frame",
+]
 
 #: What is broadcast and echoed: 94 bytes of JSON.
 MESSAGE = {"type": "message", "user": "ada", "text": "Shall we meet at seven, at the old bridge? Bring tea."}
 #: The room of all rows with a single one.
 ROOM = "bench"
+#: The live room of the rows with one.
+LOBBY = "lobby"
+#: The payload of a call.
+SAID = {"user": "ada", "text": "Shall we meet at seven, at the bridge?"}
+#: The type of its text, which everybody validates with pydantic.
+MostText = Annotated[str, MaxLen(2000)]
 #: What a handler sends when its socket is in its rooms.
 READY = "ready"
 
@@ -40,6 +64,13 @@ def client_frame(payload: bytes) -> bytes:
     """A text frame as a client sends it. The mask is always the same: servers do not care."""
     masked = bytes(byte ^ _MASK[index % 4] for index, byte in enumerate(payload))
     return _head(payload, 0x80) + _MASK + masked
+
+
+def numbered_frames(message: Mapping[str, Any], count: int = 10_000) -> Callable[[int], bytes]:
+    """What makes so many frames of a message, each with another id; they begin anew after ``count`` ids."""
+    first = 1_000_000  # so that all have as many digits
+    frames = cycle([client_frame(encoded({**message, "id": first + number})) for number in range(count)])
+    return lambda number: b"".join(islice(frames, number))
 
 
 def _head(payload: bytes, mask_bit: int) -> bytes:

@@ -25,8 +25,10 @@ __all__ = ["ASGIServer", "Program", "PythonProgram", "Redis", "cpu_seconds", "si
 
 #: Pings are off, for sockets that count bytes do not answer them; all else is as it ships.
 _NO_PINGS = "86400"
+_QUIET = ["--access-log", os.devnull]
 _SERVERS = {
     "daphne": ["daphne", "--ping-interval", _NO_PINGS, "-b", HOST, "-p"],
+    "runws_server": ["django", "runws_server", *_QUIET, "--ping-interval", _NO_PINGS, "-b", HOST, "-p"],
     "uvicorn": ["uvicorn", "--ws-ping-interval", _NO_PINGS, "--host", HOST, "--port"],
 }
 _SETTLED_SECONDS = 0.3
@@ -159,17 +161,21 @@ class ASGIServer(Program):
     """A stock server with one of the applications in ``bench.sites``.
 
     Args:
-        kind: daphne or uvicorn.
+        kind: daphne, runws_server or uvicorn.
         site: the module whose ``application`` is served; or a module, a colon, and the name of what is served.
         redis: that of its channel layer.
         cluster: servers of one site and one cluster share their rooms.
+        consumers: the module with the sockets of this package.
     """
 
-    def __init__(self, kind: str, site: str, core: int | None, redis: Redis, cluster: str = "") -> None:
+    def __init__(
+        self, kind: str, site: str, core: int | None, redis: Redis, cluster: str = "", consumers: str = "consumers"
+    ) -> None:
         port = free_port()
         target = f"bench.sites.{site}" if ":" in site else f"bench.sites.{site}:application"
         command = [sys.executable, "-m", *_SERVERS[kind], str(port), target]
-        super().__init__(command, core, port=port, environment=site_environment(site, redis, cluster))
+        environment = site_environment(site, redis, cluster) | {"BENCH_CONSUMERS": consumers}
+        super().__init__(command, core, port=port, environment=environment)
 
 
 def site_environment(site: str, redis: Redis, cluster: str = "") -> dict[str, str]:

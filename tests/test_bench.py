@@ -20,7 +20,7 @@ import pytest
 
 from bench import command, machine, page, plot, report, results
 from bench.load import Disconnected, Lost, Refused, Swarm
-from bench.messages import MESSAGE, READY, client_frame, encoded, room_message, server_frame
+from bench.messages import MESSAGE, READY, SAID, client_frame, encoded, numbered_frames, room_message, server_frame
 from bench.programs import Program, PythonProgram, Redis, cpu_seconds, start
 from bench.row import Bench, Row, Sample, Skipped, Target, calibrate
 from bench.rows import ROWS
@@ -361,6 +361,12 @@ def test_an_echo_that_loses_a_message_is_told_of(serve):
         swarm.answer(swarm.dial(port, 1), frame, len(server_frame(b"ping")), window=1, seconds=0.05)
 
 
+def test_calls_have_ids_of_their_own_until_all_were_used():
+    frames = [client_frame(encoded({"data": SAID, "id": 1_000_000 + number})) for number in range(3)]
+    make = numbered_frames({"data": SAID}, 3)
+    assert [make(0), make(1), make(2), make(1)] == [b"", frames[0], frames[1] + frames[2], frames[0]]
+
+
 @pytest.mark.parametrize("loses", [False, True])
 def test_turns_wait_for_all_who_should_have_got_the_message(serve, loses):
     sockets: list[socket.socket] = []
@@ -462,7 +468,7 @@ def test_the_machine_and_all_peers_are_named():
     assert set(told) == {"cpu", "cores", "pinning", "system", "python"}
     assert all(told.values())
     found = machine.versions()
-    peers = "Django channels daphne channels-redis redis-py Redis uvicorn uvloop starlette websockets picows"
+    peers = "Django channels daphne channels-redis redis-py Redis uvicorn uvloop starlette chanx websockets picows"
     assert set(peers.split()) <= set(found)
     assert all(re.match(r"\d+\.\d+", number) for number in found.values())
 

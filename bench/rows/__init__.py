@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..row import Row
 from .curve import Curve
 from .echo import EchoOnDaphne, EchoOnUvicorn
+from .live import CallOnDaphne, CallOnRunwsServer, CallOnUvicorn, LiveMemory, OneCallOnDaphne, OneCallOnUvicorn
 from .memory import Memory
 from .outbound import OutboundConnect, OutboundFlood, OutboundMemory, OutboundPicows
 from .processes import TwoProcesses
@@ -23,7 +24,13 @@ ROWS: dict[str, Row] = {
         Latency(),
         EchoOnDaphne(),
         EchoOnUvicorn(),
+        CallOnDaphne(),
+        CallOnRunwsServer(),
+        CallOnUvicorn(),
+        OneCallOnDaphne(),
+        OneCallOnUvicorn(),
         Memory(),
+        LiveMemory(),
         SyncBroadcast(),
         ManyRooms(),
         RoomsGrow(),

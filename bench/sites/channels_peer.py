@@ -10,8 +10,9 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
 from django.urls import path
+from pydantic import BaseModel, ValidationError
 
-from bench.messages import READY
+from bench.messages import READY, MostText
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -71,11 +72,34 @@ class Echo(Consumer):
         await self.send_json(content)
 
 
+class Said(BaseModel):
+    """What is said in a call."""
+
+    user: str
+    text: MostText
+
+
+class Calls(Consumer):
+    """Answers each call with the length of its text, or with what is wrong."""
+
+    async def receive_json(self, content: Any) -> None:
+        if content.get("event") != "say":
+            await self.send_json({"id": content.get("id"), "error": "unknown event"})
+            return
+        try:
+            said = Said.model_validate(content.get("data"))
+        except ValidationError as error:
+            await self.send_json({"id": content.get("id"), "error": error.errors(include_url=False)})
+            return
+        await self.send_json({"id": content["id"], "ok": len(said.text)})
+
+
 _http = get_asgi_application()
 _routes = [
     path("room/<str:room>", Room.as_asgi()),
     path("rooms", Rooms.as_asgi()),
     path("echo", Echo.as_asgi()),
+    path("call", Calls.as_asgi()),
 ]
 application = ProtocolTypeRouter(
     {"http": _http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(_routes)))}

@@ -24,6 +24,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "bench.sites.urls"
 ASGI_APPLICATION = f"bench.sites.{os.environ['BENCH_SITE']}.application"
 USE_TZ = True
+# Sockets that count bytes answer nothing, and take no pings for answers.
+FASTWS_LIVE_PING_SECONDS = 86_400
 FASTWS_CONSUMERS_MODULE = os.environ.get("BENCH_CONSUMERS", "consumers")
 if library := os.environ.get("BENCH_LIBRARY"):
     FASTWS_CLIENT_LIBRARY = library
