@@ -197,6 +197,8 @@ class FrameReader:
         if below is not None and not below.done():
             if not self.ws.transport.is_open:
                 below.set_exception(WebSocketDisconnect(1006))  # which would be received only behind what waits
+        elif self._is_replying and not self.ws.transport.is_open:
+            self.over()  # a hello may take as long as the project's function for tokens
         elif self._parked is not None and not self.pending and not self._is_replying and self.reader is not None:
             self._is_reclaimed = True
             self.reader.cancel()

@@ -138,6 +138,31 @@ async def test_the_end_of_the_connection_is_found_out_though_nothing_is_read(roo
             assert session.is_over
 
 
+async def test_the_end_of_the_connection_is_found_out_during_a_hello(gate, settings):
+    declare("lobby")
+    is_told = False
+
+    async def authenticate(token, scope):
+        nonlocal is_told
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            is_told = True
+            raise
+
+    settings.FASTWS_LIVE_AUTHENTICATE = authenticate
+    async with client() as one:
+        await one.say(hello={"token": "x"}, id=1)
+        await gate.came.wait()
+        (session,) = current_heartbeat()
+        session.ws.transport.state.end(1006, "")
+        session.beat()
+        await turns(50)
+        assert session.is_over
+        assert is_told
+        assert gate.waiting == 0
+
+
 async def test_a_hello_is_answered_before_what_comes_behind_it(room, gate, settings):
     async def authenticate(token, scope):
         await gate.wait()
