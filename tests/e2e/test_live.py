@@ -41,19 +41,19 @@ async def test_members_in_two_processes(site, kind):
     room = f"live/{name}"
     async with connect(one, PATH, subprotocols=["fastws.v1.json"]) as ada, connect(two, PATH) as bob:
         assert ada.subprotocol == "fastws.v1.json"
-        await joined(ada, name, "ada")
-        await joined(bob, name, "bob")
+        await joined(ada, name, "c-ada")
+        await joined(bob, name, "c-bob")
         await say(ada, room=room, event="say", data={"text": "hi"}, id=3)
         got = [await told(ada), await told(ada)]
         assert {"id": 3, "ok": 2} in got
         assert {"room": room, "event": "said", "data": {"text": "hi"}} in got
         assert await told(bob) == {"room": room, "event": "said", "data": {"text": "hi"}}
         await say(ada, room=room, event="typing", data=True)
-        assert await told(bob) == {"room": room, "event": "typing", "data": True, "from": "ada"}
+        assert await told(bob) == {"room": room, "event": "typing", "data": True, "from": "c-ada"}
         items = [await answer(bob, room=room, event="numbers", data={"n": 2}, id=4), await told(bob), await told(bob)]
         assert items == [{"id": 4, "item": 0}, {"id": 4, "item": 1}, {"id": 4, "ok": None}]
         abort(ada)
-        assert await told(bob) == {"room": room, "event": "gone", "data": {"client": "ada"}}
+        assert await told(bob) == {"room": room, "event": "gone", "data": {"client": "c-ada"}}
 
 
 @pytest.mark.redis
@@ -77,7 +77,7 @@ async def test_a_call_that_is_done_once_is_not_done_by_another_process_again(sit
 async def test_a_flood_of_calls_is_answered_whole(site, kind):
     name = token()
     async with connect(site(kind), PATH) as ws:
-        await joined(ws, name, "c")
+        await joined(ws, name, "c-1")
 
         async def flood():
             for n in range(2000):
