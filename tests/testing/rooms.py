@@ -40,7 +40,7 @@ def declare():
         await room.abroadcast(Said(who=ws.user.username, text=text))
         return len(text)
 
-    @tickets.on("count")
+    @tickets.on("numbers")
     async def count(ws: LiveSocket, to: int):
         for number in range(to):
             yield number

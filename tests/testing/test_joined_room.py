@@ -86,8 +86,8 @@ async def test_a_call_whose_task_is_cancelled_is_cancelled_on_the_server(room):
 
 
 async def test_a_stream_yields_items(room):
-    assert [item async for item in room.stream("count", to=3)] == [0, 1, 2]
-    assert [item async for item in room.stream("count", {"to": 0})] == []
+    assert [item async for item in room.stream("numbers", to=3)] == [0, 1, 2]
+    assert [item async for item in room.stream("numbers", {"to": 0})] == []
 
 
 async def test_leaving_a_stream_cancels_it(room):
@@ -99,12 +99,12 @@ async def test_leaving_a_stream_cancels_it(room):
 
 async def test_a_stream_may_fail(room):
     with pytest.raises(LiveError, match="invalid"):
-        await anext(aiter(room.stream("count", to="many")))
+        await anext(aiter(room.stream("numbers", to="many")))
 
 
 async def test_call_and_stream_say_which_is_right(room):
     with pytest.raises(TypeError, match=r"iterate over room\.stream"):
-        await room.call("count", to=3)
+        await room.call("numbers", to=3)
     with pytest.raises(TypeError, match=r"await room\.call"):
         async for _ in room.stream("say", text="hi"):
             pass
