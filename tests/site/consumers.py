@@ -5,6 +5,7 @@ from __future__ import annotations
 from django_fastws import FastWS, WebSocket
 
 from . import (  # noqa: F401 (their routes)
+    browser,
     ends,
     identity,
     limited,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from django.contrib.auth import get_user_model, login, logout
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from django_fastws import Room, disconnect
 from django_fastws.limits import statistics
@@ -76,6 +76,7 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
 
 
 urlpatterns = [
+    path("", include("tests.site.browser")),
     path("events/", events),
     path("login/", log_in),
     path("logout/", log_out),
