@@ -277,7 +277,7 @@ const OUTCOMES = [
   ["joined, and there is a gap", "sent sent sent sent"],
   ["the connection is lost", "unavailable unavailable waits unavailable"],
   ["the next one is being made", "unavailable unavailable waits unavailable"],
-  ["the next join is not answered", "unavailable unavailable waits unavailable"],
+  ["the next join is not answered", "waits waits waits waits"],
   ["joined again", "sent sent sent sent"],
   ["the page is left", "unavailable unavailable waits unavailable"],
   ["left", "not_joined not_joined not_joined not_joined"],
@@ -317,6 +317,26 @@ for (const [moment, row] of OUTCOMES) {
     });
   }
 }
+
+test("a call of a client that is closed is not to be tried again", async () => {
+  const { live, room } = await joinedRoom();
+  live.close();
+  const { code, message, retry } = await room.call("say").catch((error) => error);
+  assert.deepEqual([code, message, retry], ["unavailable", "closed", false]);
+});
+
+test("a call by who hears that the connection is open again is sent after the join", async () => {
+  const { live, room } = await joinedRoom();
+  let call;
+  live.on("status", ({ state }) => state === "open" && (call = room.call("say")));
+  world.socket.drop();
+  await world.advance(250);
+  const socket = await world.open();
+  assert.deepEqual(socket.sent.map((frame) => frame.join ?? frame.event), [NAME]);
+  socket.answer({ ok: { room: NAME } });
+  socket.answer({ ok: 7 });
+  assert.deepEqual(await outcome(call), { value: 7 });
+});
 
 test("a call that is unavailable may be tried again, and the error says so", async () => {
   const { room } = await MOMENTS["the connection is lost"]();

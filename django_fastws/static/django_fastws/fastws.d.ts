@@ -165,8 +165,8 @@ export interface Room<Types = any> {
   /**
    * Send an event, and wait for its answer. Rejects with a {@link LiveError}.
    *
-   * It waits for the first join. When that was answered and the connection is lost, it rejects at once: with `unknown`
-   * if it was under way, `unavailable` if it was not sent; but see `once` and `queue`.
+   * It waits for the join, at first and whenever the connection is open. While that is lost, it rejects at once: with
+   * `unknown` if it was under way, `unavailable` if it was not sent; but see `once` and `queue`.
    */
   call<Name extends CallOf<Types>>(
     event: Name,

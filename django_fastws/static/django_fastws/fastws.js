@@ -181,10 +181,12 @@ const createSubscription = (connection, name, at) => ({
   },
 
   take(call) {
+    const { state } = connection.status;
+    const retry = state !== "closed";
+    const waits = retry && (state === "open" || call.queue || !this.known); // open: it is being joined
     if (this.joined) call.send();
-    else if (connection.status.state !== "closed" && (call.queue || !this.known) && this.waiting.size < QUEUE) {
-      this.waiting.add(call);
-    } else call.end(new LiveError("unavailable", "not connected", { retry: true }));
+    else if (waits && this.waiting.size < QUEUE) this.waiting.add(call);
+    else call.end(new LiveError("unavailable", retry ? "not connected" : state, { retry }));
   },
 
   join() {
