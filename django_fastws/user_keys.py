@@ -8,7 +8,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
-__all__ = ["is_of_the_user_model", "key_of", "user_key", "user_model"]
+__all__ = ["is_of_the_user_model", "key_of", "may_be_a_user", "user_key", "user_model"]
 
 
 def user_key(user: Any) -> str:
@@ -36,6 +36,17 @@ def user_model() -> Any:
 def is_of_the_user_model(user: Any) -> bool:
     """Whether there are users, and this is one."""
     return apps.is_installed("django.contrib.auth") and isinstance(user, user_model())
+
+
+def may_be_a_user(text: str) -> bool:
+    """Whether a text could be the primary key of a user, as a text; asks no database."""
+    if not apps.is_installed("django.contrib.auth"):
+        return False
+    try:
+        user_model()._meta.pk.to_python(text)
+    except (ValidationError, TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def key_of(user: Any, call: str = "disconnect") -> str:

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 
-from django_fastws.user_keys import key_of, user_key
+from django_fastws.user_keys import key_of, may_be_a_user, user_key
 
 
 class Visitor:
@@ -41,3 +41,10 @@ def test_a_primary_key_stands_for_its_user(user):
 def test_what_is_no_user_is_said_with_the_call(user, error):
     with pytest.raises(error, match=r"kick\("):
         key_of(user, "kick")
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"), [("5", True), ("c-5", False), ("", False), ("5.0", False), ("ada", False)]
+)
+def test_what_could_be_the_primary_key_of_a_user(text, may_be):
+    assert may_be_a_user(text) is may_be

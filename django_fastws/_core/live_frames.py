@@ -38,7 +38,7 @@ __all__ = [
 SUBPROTOCOL = "fastws.v1.json"
 #: The server has said nothing for a while.
 PING = b'{"ping":1}'
-#: Codes of errors after which the same frame may succeed if it is sent again, for nothing has happened.
+#: Codes of errors after which the same frame may succeed if it is sent again.
 RETRIED = frozenset({"rate_limited", "unavailable"})
 
 Id = int | str
@@ -134,7 +134,7 @@ def parse(data: str | bytes, max_bytes: int) -> Frame:
     if event is None:
         return _other(frame, id_)
     room = frame.get("room")
-    if type(room) is not str or type(event) is not str or len(room) > _MOST_NAME:
+    if type(room) is not str or type(event) is not str or len(room) > _MOST_NAME or len(event) > _MOST_NAME:
         return BadFrame(id_, "bad_request", f'an event has "room" and "event", {_NAMES}')
     # Past the function that a named tuple has for this, for most frames are events.
     return tuple.__new__(CallFrame, (id_, room, event, frame.get("data", _NO_DATA), frame.get("once") is True))
@@ -218,11 +218,8 @@ def _hello(frame: dict[str, Any], id_: Id | None) -> Frame:
     if type(hello) is not dict or id_ is None:
         return BadFrame(id_, "bad_request", '"hello" is an object, and has an "id", by which it is answered')
     client, token = hello.get("client"), hello.get("token")
-    if client is not None and (type(client) is not str or len(client) > _MOST_ID or not client.startswith("c-")):
-        # It is the key of whoever is not logged in, and must not be that of a user, nor the id of a socket.
-        return BadFrame(
-            id_, "bad_request", f'"client" is a string of at most {_MOST_ID} characters that begins with c-'
-        )
+    if client is not None and (type(client) is not str or not 0 < len(client) <= _MOST_ID):
+        return BadFrame(id_, "bad_request", f'"client" is a string of at most {_MOST_ID} characters')
     if token is not None and (type(token) is not str or len(token) > _MOST_TOKEN):
         return BadFrame(id_, "bad_request", f'"token" is a string of at most {_MOST_TOKEN} characters')
     return HelloFrame(id_, client, token)

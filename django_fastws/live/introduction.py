@@ -15,7 +15,7 @@ from .._core.live_frames import HelloFrame
 from ..conf import conf
 from ..exceptions import LiveError, WebSocketDisconnect
 from ..limits import Admission, ConnectionDenied, LimitedConnection
-from ..user_keys import user_key
+from ..user_keys import may_be_a_user, user_key
 from ..users import current_users, session_hash
 from .client_ids import client_ids
 from .errors import FAILED, as_live_error, logger
@@ -60,6 +60,9 @@ class Introduction:
     def _take_id(self, session: LiveSession, client_id: str) -> None:
         if self.client_id == client_id:
             return
+        if not client_id.startswith("c-") and may_be_a_user(client_id):
+            # It is the key of whoever is not logged in, beside the primary keys of those who are.
+            raise LiveError("bad_request", "this client id could be the key of a user; begin it with c-")
         if self.client_id or session.memberships:
             raise LiveError("bad_request", "the client id is said once, before the first join")
         if not client_ids.take(client_id, owner_of(session)):

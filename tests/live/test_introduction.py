@@ -148,3 +148,12 @@ async def test_the_sockets_of_a_user_are_counted_however_the_user_is_known(room,
             assert await two.code(hello={"token": "ada"}) == "forbidden"
         async with client() as one:
             await one.ok(hello={"token": "ada"})
+
+
+@pytest.mark.parametrize(("client_id", "is_taken"), [("c-17", True), ("page", True), ("17", False), ("-1", False)])
+async def test_a_client_id_that_could_be_the_key_of_a_user_is_refused(room, client_id, is_taken):
+    async with client() as one:
+        told = await one.answer(hello={"client": client_id})
+        assert ("ok" in told) is is_taken
+        if not is_taken:
+            assert told["error"]["code"] == "bad_request"

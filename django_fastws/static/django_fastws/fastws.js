@@ -64,7 +64,7 @@ const createCall = (subscription, room, event, data = {}, options = {}, item = (
   const { timeout = TIMEOUT, signal, once, queue } = options;
   const { connection, name, rooms, waiting } = subscription;
   if (!rooms.has(room)) throw new LiveError("not_joined");
-  const id = once ? `${connection.client}-${++connection.ids}` : ++connection.ids;
+  const id = once ? `${connection.secret}-${++connection.ids}` : ++connection.ids;
   const text = JSON.stringify({ room: name, event, data, id, once });
   let sent = false;
   /** @type {any} */
@@ -302,6 +302,7 @@ const createSubscription = (connection, name, at) => ({
 const createConnection = (url, { protocols = ["fastws.v1.json"], WebSocket = globalThis.WebSocket, token }) => ({
   ...createEmitter(),
   client: makeClientId(),
+  secret: makeClientId(), // whoever knows the id of a call that is done once gets its answer
   status: { state: "connecting" },
   pending: new Map(),
   subscriptions: new Map(),

@@ -89,6 +89,7 @@ export interface Subscription {
 
 export interface Connection extends Emitter {
   client: string;
+  secret: string;
   status: Status;
   /** What takes the answers, by id. The Map is another one for each connection. */
   pending: Map<unknown, ((message: Message) => void) | undefined>;
