@@ -35,6 +35,7 @@ ACROSS = {
     "clients/test_rooms.py": "a feed, a room and a server together",
     "clients/test_stopping.py": "the way of a stop through supervisor, runner, handler and transport",
     "live/test_fuzz.py": "whatever a client may say, over all that serves it",
+    "schema/test_console.py": "the docs page in a browser",
     "server/test_daphne_suite.py": "daphne's own tests",
     "server/test_frames.py": "the sections of the Autobahn test suite",
     "server/test_log_injection.py": "every place that logs what a client has sent",

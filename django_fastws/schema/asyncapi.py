@@ -153,7 +153,7 @@ class _Channel:
             examples = [{"payload": {"room": name, "event": event.event, "data": event.example}}]
         frame = event_frame(self._room, event.event, event.data, is_relayed=event.is_relayed)
         name = f"{event.event}.relayed" if event.is_relayed else event.event
-        self._send(name, self._add(name, frame, event.data.get("description", ""), examples))
+        self._send(name, self._add(name, frame, event.description, examples))
 
     def _add(self, name: str, payload: Schema, about: str = "", examples: Iterable[Any] = ()) -> Document:
         """Add a message to the channel; a reference to it."""

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from ..limits import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_USER, Limit
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
-from .definitions import Schema, SchemaType, schemas_of, without_definition
+from .definitions import Schema, SchemaType, resolved, schemas_of, without_definition
 from .examples import example_of
 
 __all__ = ["CallSchema", "Description", "EventSchema", "Parameter", "RoomSchema", "describe"]
+
+_JOIN_LIMITS: tuple[Limit[int | None], ...] = (
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_CONNECTIONS_PER_USER,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class CallSchema:
         example: of the payload; None where none was found that fits.
         rate: such as "5/s"; "" without one.
         timeout: seconds; None without one.
+        errors: codes that can be told from the declaration; a handler may have others.
     """
 
     event: str
@@ -54,6 +62,12 @@ class CallSchema:
     rate: str = ""
     timeout: float | None = None
     concurrent: bool = False
+    errors: tuple[str, ...] = ()
+
+    @property
+    def takes_data(self) -> bool:
+        """Whether there is anything that the payload may have."""
+        return self.data != {"type": "object", "properties": {}}
 
     @property
     def needs_data(self) -> bool:
@@ -66,6 +80,7 @@ class EventSchema:
     """Event that members get: broadcast by the server, or relayed from another member."""
 
     event: str
+    description: str
     data: Schema
     example: Any
     is_relayed: bool = False
@@ -81,6 +96,7 @@ class RoomSchema:
         events: by name; ``is_open`` says that others may come, for the room does not say which it ``sends``.
         rules: who may join, in words.
         rate: of one socket's events there; "" without one.
+        errors: codes with which a join may be refused.
     """
 
     pattern: str
@@ -93,6 +109,7 @@ class RoomSchema:
     is_open: bool
     rules: tuple[str, ...] = ()
     rate: str = ""
+    errors: tuple[str, ...] = ()
     join_description: str = ""
     state_description: str = ""
 
@@ -187,13 +204,14 @@ class _Describer:
             is_open=not room.sends,
             rules=tuple(_rules(room)),
             rate="" if room.rate is None else str(room.rate),
+            errors=tuple(_join_errors(room)),
             join_description=_hook_doc(room.join_hook),
             state_description=_hook_doc(room.state_hook),
         )
 
     def _call(self, handler: EventHandler) -> CallSchema:
         data = self._schemas[self._room, handler.event, "data"]
-        return CallSchema(
+        call = CallSchema(
             event=handler.event,
             kind="relay" if handler.is_relay else "stream" if handler.is_generator else "call",
             description=_doc(handler.function) if handler.function is not None else "",
@@ -204,10 +222,12 @@ class _Describer:
             timeout=handler.timeout,
             concurrent=handler.concurrent,
         )
+        return replace(call, errors=tuple(_call_errors(self._room, call)))
 
     def _sent(self, event: type[Event]) -> EventSchema:
         data = self._schemas[self._room, event]
-        return EventSchema(event.__fastws_event__, data, self._example(data, event.model_validate))
+        example = self._example(data, event.model_validate)
+        return EventSchema(event.__fastws_event__, self._about(data), data, example)
 
     def _relayed(self, handler: EventHandler) -> EventSchema:
         data = self._schemas[self._room, handler.event, "relayed"]
@@ -215,7 +235,10 @@ class _Describer:
         def check(value: Any) -> Any:
             return handler.encode(handler.read(value)[RELAYED])
 
-        return EventSchema(handler.event, data, self._example(data, check), is_relayed=True)
+        return EventSchema(handler.event, self._about(data), data, self._example(data, check), is_relayed=True)
+
+    def _about(self, schema: Schema) -> str:
+        return str(resolved(schema, self._definitions).get("description", ""))
 
     def _example(self, schema: Schema, check: Any) -> Any:
         """An example that is accepted; None if what is found is not."""
@@ -225,6 +248,24 @@ class _Describer:
         except Exception:  # of a validator of the project's own, too
             return None
         return found
+
+
+def _join_errors(room: LiveRoom) -> Iterable[str]:
+    if room.access.login_required or room.access.names:
+        yield "unauthenticated"
+    if room.access.permissions or room.join_hook is not None:
+        yield "forbidden"
+    if any(room.limits.is_own(limit) and room.limits.get(limit) is not None for limit in _JOIN_LIMITS):
+        yield "unavailable"
+
+
+def _call_errors(room: LiveRoom, call: CallSchema) -> Iterable[str]:
+    if call.takes_data:
+        yield "invalid"
+    if room.rate is not None or call.rate:
+        yield "rate_limited"
+    if call.timeout is not None:
+        yield "timeout"
 
 
 def _hook_doc(hook: Hook | None) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from .definitions import DEFINITIONS, Schema
 from .description import CallSchema, Description, Parameter, RoomSchema
 
-__all__ = ["ROOMS", "typescript"]
+__all__ = ["ROOMS", "TypeWriter", "typescript"]
 
 #: The interface that has them all.
 ROOMS = "DeclaredRooms"
@@ -39,7 +39,7 @@ def typescript(description: Description, *, module: str = "./fastws.js") -> str:
     Args:
         module: the browser client, as the file that is written imports it.
     """
-    writer = _Writer(_type_names(description.definitions))
+    writer = TypeWriter(description.definitions)
     blocks = [writer.definition(name, schema) for name, schema in description.definitions.items()]
     blocks.append(writer.rooms(description.rooms))
     blocks.append(f"declare module {json.dumps(module)} {{\n  interface Rooms extends {ROOMS} {{}}\n}}\n")
@@ -61,19 +61,25 @@ def _type_names(definitions: Iterable[str]) -> dict[str, str]:
     return names
 
 
-class _Writer:
-    """Writer of types, with the names of the definitions."""
+class TypeWriter:
+    """Writer of types.
 
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
+    Args:
+        definitions: by their names in the schemas.
+    Attributes:
+        names: those that they have in TypeScript.
+    """
+
+    def __init__(self, definitions: Iterable[str]) -> None:
+        self.names = _type_names(definitions)
 
     def definition(self, name: str, schema: Schema) -> str:
         """An interface of an object with known properties, else a type."""
         doc = _comment(schema.get("description", ""), "")
         text = self.type(schema, "")
         if text.startswith("{") and schema.get("properties"):
-            return f"{doc}export interface {self._names[name]} {text}\n"
-        return f"{doc}export type {self._names[name]} = {text};\n"
+            return f"{doc}export interface {self.names[name]} {text}\n"
+        return f"{doc}export type {self.names[name]} = {text};\n"
 
     def rooms(self, rooms: Iterable[RoomSchema]) -> str:
         """The interface of all rooms, by their patterns."""
@@ -98,7 +104,7 @@ class _Writer:
 
     def _call(self, call: CallSchema, indent: str) -> str:
         fields = []
-        if call.needs_data or call.data.get("properties"):
+        if call.takes_data:
             fields.append(("data", self.type(call.data, indent + "  "), ""))
         fields.append(("item" if call.kind == "stream" else "answer", self.type(call.result, indent + "  "), ""))
         return _braces(fields, indent)
@@ -110,7 +116,7 @@ class _Writer:
             indent: of the line that it begins in.
         """
         if (reference := schema.get("$ref")) is not None:
-            return self._names.get(reference.removeprefix(DEFINITIONS), _ANYTHING)
+            return self.names.get(reference.removeprefix(DEFINITIONS), _ANYTHING)
         if "const" in schema:
             return _literal(schema["const"])
         if "enum" in schema:

@@ -43,6 +43,7 @@ from tests.docs import (
     test_followed,
     test_integrations,
     test_outbound,
+    test_schema,
     test_servers_table,
 )
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
@@ -74,6 +75,7 @@ CONSOLE = FOLLOWED | {
     "docs/howto/servers.md": "test_a_command_of_a_page_works",
     "docs/howto/deploy.md": "test_every_command_is_checked",
     "docs/reference/commands.md": "test_a_command_of_a_page_works",
+    "docs/howto/live-schema.md": "test_a_command_of_a_page_works",
     "docs/explanation/benchmarks.md": "test_the_commands_of_the_benchmarks_are_understood",
 }
 JAVASCRIPT = {
@@ -104,6 +106,7 @@ RUNNERS: dict[str, Any] = {
         "docs/howto/deploy.md": "test_haproxy_takes_the_environment_of_the_page",
         "docs/howto/outbound.md": "test_the_unit_stops_in_order",
     },
+    "typescript": {"docs/howto/live-schema.md": "test_typescript_of_a_page_has_the_errors_that_it_names"},
     "dockerfile": {"docs/howto/outbound.md": "test_the_container_passes_signals_on"},
 }
 #: Files that pages include: the test that has a program read each.
@@ -138,6 +141,7 @@ def runner(block: Block) -> str | None:
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
     tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations, test_browser_client)
+    tests += (test_schema,)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost

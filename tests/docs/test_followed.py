@@ -148,7 +148,7 @@ def test_how_to_test(project):
 
 COMMANDS = [
     block
-    for name in ("howto/servers.md", "reference/commands.md")
+    for name in ("howto/servers.md", "howto/live-schema.md", "reference/commands.md")
     for block in blocks_of(DOCS / name)
     if block.language == "console"
 ]

@@ -1,18 +1,12 @@
 """TypeScript declarations of live rooms."""
 
-import re
-import shutil
-from pathlib import Path
-
 import pytest
 
 from django_fastws.schema import typescript
 from django_fastws.schema.typescript import ROOMS
-from tests.support import node
-from tests.support.client_size import CLIENT
+from tests.support.typescript import errors_of
 
 pytestmark = [pytest.mark.npm, pytest.mark.slow]
-TSC = node.MODULES / "typescript" / "bin" / "tsc"
 
 HEAD = """
 import { connect } from "./fastws.js";
@@ -73,31 +67,19 @@ live.join("chat/lobby").on("node", () => {});
 """
 
 
-def compiled(directory: Path, code: str, declarations: str) -> list[str]:
-    """What tsc says of code beside the browser client and the declarations."""
-    for path in CLIENT.parent.glob("fastws.*"):
-        shutil.copy(path, directory)
-    (directory / "rooms.d.ts").write_text(declarations)
-    (directory / "main.ts").write_text(HEAD + code)
-    options = "--noEmit --strict --target es2022 --module esnext --moduleResolution bundler --types"
-    done = node.run(str(TSC), *options.split(), "", "main.ts", "rooms.d.ts", cwd=directory)
-    return [line for line in done.stdout.splitlines() if "error TS" in line]
-
-
 def test_what_is_declared_compiles(described, tmp_path):
-    assert compiled(tmp_path, RIGHT, typescript(described)) == []
+    assert errors_of(tmp_path, HEAD + RIGHT, typescript(described)) == {}
 
 
 def test_what_is_not_declared_does_not(described, tmp_path):
-    errors = compiled(tmp_path, WRONG, typescript(described))
+    errors = errors_of(tmp_path, HEAD + WRONG, typescript(described))
     first = HEAD.count("\n") + 1
-    lines = {int(match[1]) - first for error in errors if (match := re.match(r"main\.ts\((\d+),", error))}
     wrong = WRONG.splitlines()
-    assert [wrong[number + 0] for number in range(1, len(wrong)) if number not in lines] == []
+    assert [wrong[number] for number in range(1, len(wrong)) if number + first not in errors] == []
 
 
 def test_the_declarations_have_no_faults_of_their_own(described, tmp_path):
-    assert compiled(tmp_path, "", typescript(described)) == []
+    assert errors_of(tmp_path, HEAD, typescript(described)) == {}
     assert f"export interface {ROOMS}" in typescript(described)
 
 

@@ -1,0 +1,415 @@
+"""The console of the docs page, in a browser, under a strict policy."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.docs.conftest import browser  # noqa: F401 (a fixture)
+from tests.support.processes import ASGIServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.slow, pytest.mark.long]
+
+APP = "tests.schema.site:application"
+LIMIT = 20_000  # milliseconds
+
+#: What is against the policy, and what is thrown, from the first moment of a page on.
+WATCH = """window.problems = [];
+const note = (text) => problems.push(text);
+addEventListener("securitypolicyviolation", ({ violatedDirective }) => note(violatedDirective));
+addEventListener("error", ({ message }) => note(message));
+addEventListener("unhandledrejection", ({ reason }) => note(String(reason)));"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ASGIServer("runws_server", app=APP, environment={"TEST_DEBUG": "1"}) as server:
+        yield server
+
+
+@pytest.fixture
+async def open_page(browser, server):  # noqa: F811
+    """Open the page in a window of its own; at the end, nothing may have gone wrong in any."""
+    pages = []
+
+    async def open_one(address="", *, at=server, **options):
+        context = await browser.new_context(**options)
+        page = await context.new_page()
+        page.set_default_timeout(LIMIT)
+        await page.add_init_script(WATCH)
+        await page.goto(at.http_url(f"/live/{address}"))
+        await page.locator('.status[data-state="open"]').wait_for()
+        pages.append(page)
+        return page
+
+    yield open_one
+    for page in pages:
+        assert await page.evaluate("problems") == []
+
+
+async def join(page, room, /, **params):
+    section = page.locator(f"section#{room}")
+    for name, value in params.items():
+        await section.locator(f"form.join input[name={name}]").fill(str(value))
+    await section.get_by_role("button", name="Join", exact=True).click()
+    await section.locator(".membership").first.wait_for()
+    return section
+
+
+async def open_call(section, event):
+    card = section.locator(f'.card.call[data-event="{event}"]')
+    await card.locator("summary").first.click()
+    return card
+
+
+def field(card, name):
+    """A field of a form, by its name."""
+    return card.locator(".field").filter(has=card.page.locator(f'> .field-head .field-name:text-is("{name}")')).last
+
+
+async def result(card):
+    """What was answered: the state, and the JSON behind it."""
+    await card.locator(".result").wait_for()
+    state = await card.locator(".result .result-head span").first.text_content()
+    body = card.locator(".result pre")
+    return state, json.loads(await body.text_content()) if await body.is_visible() else None
+
+
+async def send(card, button="Send"):
+    await card.get_by_role("button", name=button, exact=True).click()
+    return await result(card)
+
+
+async def frames(page):
+    """The labels of the log."""
+    return [text.strip() for text in await page.locator(".frame .label").all_text_contents()]
+
+
+async def test_a_call_is_sent_from_its_form_and_answered_with_its_time(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=1)
+    assert await tickets.locator(".membership").all_text_contents() == ["tickets/1×"]
+    assert json.loads(await tickets.locator(".state-now pre").text_content()) == []
+    say = await open_call(tickets, "say")
+    await field(say, "text").locator("textarea").fill("hello")
+    assert await send(say) == ("answer", 1)
+    assert re.fullmatch(r"[\d.]+ ms", await say.locator(".result .took").text_content())
+
+    said = tickets.locator('.card.event[data-event="said"]')
+    await said.get_by_text("1 received").wait_for()
+    await said.locator("summary").click()
+    last = json.loads(await said.locator(".last pre").text_content())
+    assert (last["text"], last["priority"]) == ("hello", "normal")
+    assert await frames(page) == ["hello", "hello · answer", "join", "join · answer", "say", "said", "say · answer"]
+    frame = page.locator(".frame", has_text="say · answer")
+    await frame.locator("summary").click()
+    assert json.loads(await frame.locator("pre").text_content())["ok"] == 1
+    assert re.fullmatch(r"[\d.]+ ms", await frame.locator(".took").text_content())
+
+
+async def test_what_is_left_out_is_not_sent_and_what_is_touched_is(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=2)
+    say = await open_call(tickets, "say")
+    await field(say, "text").locator("textarea").fill("x")
+    await field(say, "quiet").locator("input.switch").check()
+    await field(say, "priority").locator("select").select_option(label="high")
+    await send(say)
+    sent = await page.locator(".frame.sent", has_text="say").last.locator(".preview").text_content()
+    assert json.loads(sent)["data"] == {"text": "x", "quiet": True, "priority": "high"}
+    await field(say, "quiet").locator("input.include").uncheck()
+    await send(say)
+    await page.locator(".frame.sent .label:text-is('say')").nth(1).wait_for()
+    sent = await page.locator(".frame.sent", has_text="say").last.locator(".preview").text_content()
+    assert json.loads(sent)["data"] == {"text": "x", "priority": "high"}
+
+
+async def test_errors_stand_next_to_their_fields_however_deep(open_page):
+    page = await open_page()
+    orders = await join(page, "shops-orders", shop="tea")
+    order = await open_call(orders, "order")
+    await order.get_by_role("button", name="Example").click()
+    await field(order, "street").locator("input").fill("x")
+    await field(order, "article").locator("input").fill("x" * 41)
+    await field(order, "number").locator("input").fill("1")
+    assert (await send(order))[0] == "invalid"
+    for name, text in {"street": "at least 3", "article": "at most 40", "number": "at least 12"}.items():
+        errors = field(order, name).locator(".errors").first
+        assert text in await errors.text_content()
+        control = field(order, name).locator("input:not([type=checkbox])").first
+        assert await control.get_attribute("aria-invalid") == "true"
+        assert await control.get_attribute("aria-describedby") == await errors.get_attribute("id")
+    assert await order.locator(".errors:visible").count() == 3
+    await order.get_by_role("button", name="Example").click()
+    assert await send(order) == ("answer", {"positions": 1, "articles": 1})
+    assert await order.locator(".errors:visible").count() == 0
+
+
+async def test_lists_unions_maps_and_nulls_are_written_in_the_form(open_page):
+    page = await open_page()
+    orders = await join(page, "shops-orders", shop="tea")
+    order = await open_call(orders, "order")
+    for name, value in {"street": "Main St", "city": "Berlin", "zip_code": "10115"}.items():
+        await field(order, name).locator("input").fill(value)
+    lines = field(order, "lines")
+    await lines.get_by_role("button", name="Add an item").click()
+    assert (
+        await page.evaluate("document.activeElement.closest('.field').querySelector('label').textContent")
+        == "article"
+    )
+    for number in range(2):
+        item = lines.locator(".rows > li").nth(number)
+        await field(item, "article").locator("input").fill(f"tea {number}")
+        await field(item, "count").locator("input[type=number]").fill(str(number + 2))
+    await field(order, "pay").locator("select").first.select_option(label="Invoice")
+    await field(order, "vat_id").get_by_role("button", name="null").click()
+    labels = field(order, "labels")
+    await labels.locator("input.include").check()
+    await labels.get_by_role("button", name="Add a key").click()
+    await labels.locator("input.key").fill("colour")
+    await labels.locator(".rows li div input").fill("green")
+    await field(order, "discount").locator("input[type=number]").fill("0.25")
+    await field(order, "deliver_on").locator("input[type=date]").fill("2026-12-24")
+    await field(order, "anything").locator("textarea").fill('{"deep": [1, null]}')
+    assert await send(order) == ("answer", {"positions": 2, "articles": 5})
+    sent = page.locator(".frame.sent", has_text="order").last
+    await sent.locator("summary").click()
+    assert json.loads(await sent.locator("pre").text_content())["data"] == {
+        "to": {"street": "Main St", "city": "Berlin", "zip_code": "10115"},
+        "lines": [{"article": "tea 0", "count": 2}, {"article": "tea 1", "count": 3}],
+        "pay": {"kind": "invoice", "vat_id": None},
+        "labels": {"colour": "green"},
+        "discount": 0.25,
+        "deliver_on": "2026-12-24",
+        "anything": {"deep": [1, None]},
+    }
+
+
+async def test_form_and_json_are_the_same_payload(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=3)
+    say = await open_call(tickets, "say")
+    await field(say, "text").locator("textarea").fill("from the form")
+    await say.get_by_role("tab", name="JSON").click()
+    text = say.get_by_label("The payload as JSON")
+    assert json.loads(await text.input_value()) == {"text": "from the form"}
+    await text.fill('{"text": "from JSON", "priority": "low", ')
+    await say.get_by_role("tab", name="Form").click()
+    assert "JSON" in await say.locator(".panel .errors:visible").text_content()
+    await text.fill('{"text": 1, "quiet": "no"}')
+    assert (await send(say))[0] == "invalid"
+    assert "text: Input should be a valid string" in await say.locator(".panel .errors:visible").text_content()
+    await text.fill('{"text": "from JSON", "priority": "low"}')
+    await say.get_by_role("tab", name="Form").click()
+    assert await field(say, "text").locator("textarea").input_value() == "from JSON"
+    assert await field(say, "priority").locator("select").input_value() == "0"
+    assert not await field(say, "quiet").locator("input.include").is_checked()
+
+
+async def test_items_of_a_stream_come_one_by_one_until_it_is_stopped(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=4)
+    count = await open_call(tickets, "count_to")
+    await field(count, "to").locator("input").fill("3")
+    await count.get_by_role("button", name="Start").click()
+    await count.locator(".result").get_by_text("3 items").wait_for()
+    assert await result(count) == ("ended", [1, 2, 3])
+    await field(count, "to").locator("input").fill("10000")
+    await count.get_by_role("button", name="Start").click()
+    await count.get_by_role("button", name="Stop").click()
+    await page.locator(".frame .label:text-is('count_to · cancelled')").wait_for()
+    assert await count.get_by_role("button", name="Start").is_enabled()
+
+
+async def test_two_pages_hear_each_other(open_page):
+    ada, bob = await open_page(), await open_page()
+    of_ada, of_bob = await join(ada, "tickets", pk=5), await join(bob, "tickets", pk=5)
+    typing = await open_call(of_ada, "typing")
+    assert await send(typing, "Relay") == ("relayed", None)
+    await of_bob.locator('.card.event[data-event="typing"]').get_by_text("1 received").wait_for()
+    assert await of_ada.locator('.card.event[data-event="typing"] .seen').is_hidden()
+
+
+async def test_a_join_that_is_refused_says_why(open_page):
+    page = await open_page()
+    section = page.locator("section#tickets")
+    await section.get_by_role("button", name="Join", exact=True).click()
+    assert "pk" in await section.locator(".problem").text_content()
+    for pk, code in {"13": "forbidden", "x": "unknown_room"}.items():
+        await section.locator("input[name=pk]").fill(pk)
+        await section.get_by_role("button", name="Join", exact=True).click()
+        await section.locator(".problem", has_text=code).wait_for()
+        assert await section.locator(".membership").count() == 0
+
+
+async def test_a_call_joins_the_room_that_is_written_first(open_page):
+    page = await open_page()
+    section = page.locator("section#tickets")
+    close = await open_call(section, "close")
+    await close.get_by_role("button", name="Send", exact=True).click()
+    assert await section.locator("input[name=pk]").evaluate("(input) => input === document.activeElement")
+    await section.locator("input[name=pk]").fill("6")
+    assert await send(close) == ("answer", None)
+    assert await section.locator(".membership").count() == 1
+
+
+async def test_rooms_are_left_and_chosen(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=7)
+    await join(page, "tickets", pk=8)
+    assert await tickets.locator('.membership [aria-pressed="true"]').text_content() == "tickets/8"
+    await tickets.get_by_role("button", name="tickets/7", exact=True).click()
+    close = await open_call(tickets, "close")
+    await send(close)
+    assert (
+        '"room":"tickets/7"' in await page.locator(".frame.sent", has_text="close").locator(".preview").text_content()
+    )
+    await tickets.get_by_role("button", name="Leave tickets/7").click()
+    await page.locator(".frame .label:text-is('leave · answer')").wait_for()
+    assert await tickets.locator(".membership").all_text_contents() == ["tickets/8×"]
+
+
+async def test_an_error_of_the_handler_is_shown_with_its_code(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=9)
+    fail = await open_call(tickets, "fail")
+    assert (await send(fail))[0] == "sold_out"
+    assert "there are none left (again in 1500 ms)" in await fail.locator(".result").text_content()
+
+
+async def test_the_server_is_answered_from_the_log(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=10)
+    confirm = await open_call(tickets, "confirm")
+    await field(confirm, "question").locator("input").fill("Sure?")
+    await confirm.get_by_role("button", name="Send", exact=True).click()
+    asked = page.locator(".frame.is-ask .ask")
+    await asked.get_by_label("Answer").fill("true")
+    await asked.get_by_role("button", name="Answer").click()
+    assert await result(confirm) == ("answer", True)
+
+
+async def test_it_is_used_without_a_mouse(open_page):
+    page = await open_page()
+    await page.keyboard.press("/")
+    await page.keyboard.type("tickets say")
+    visible = page.locator(".rooms > li:visible")
+    assert await visible.count() == 1
+    await page.keyboard.press("Enter")
+    say = page.locator('[id="tickets.say"]')
+    assert await say.evaluate("(card) => card.open")
+    await page.keyboard.press("Escape")
+    await page.locator("main").focus()
+    await page.evaluate("document.getElementById('tickets').scrollIntoView()")
+    await page.keyboard.press("j")
+    await page.keyboard.type("11")
+    await page.keyboard.press("Enter")
+    await page.locator("#tickets .membership").wait_for()
+    await field(say, "text").locator("textarea").focus()
+    await page.keyboard.type("two\nlines")
+    await page.keyboard.press("Control+Enter")
+    assert await result(say) == ("answer", 1)
+    await page.keyboard.press("Tab")
+    await page.locator("main").focus()
+    await page.keyboard.press("l")
+    assert await page.evaluate("document.activeElement.id") == "frames"
+
+
+async def test_everything_that_is_used_has_a_name(open_page):
+    page = await open_page()
+    for card in await page.locator(".card").all():
+        await card.locator("summary").first.click()
+    for button in await page.get_by_role("button", name="Example").all():
+        await button.click()
+    unnamed = await page.evaluate(
+        """() => [...document.querySelectorAll("input, select, textarea, button")]
+            .filter((one) => one.checkVisibility())
+            .filter((one) => !(one.labels?.length || one.ariaLabel || one.textContent.trim()))
+            .map((one) => one.outerHTML)"""
+    )
+    assert unnamed == []
+
+
+async def test_a_reload_finds_what_was_written_and_joined(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=12)
+    say = await open_call(tickets, "say")
+    await field(say, "text").locator("textarea").fill("kept")
+    await page.reload()
+    await page.locator("#tickets .membership").wait_for()
+    assert await tickets.locator("input[name=pk]").input_value() == "12"
+    assert await field(say, "text").locator("textarea").input_value() == "kept"
+    assert await send(say) == ("answer", 1)
+
+
+async def test_the_log_is_filtered_paused_and_cleared(open_page):
+    page = await open_page()
+    await join(page, "tickets", pk=14)
+    await page.locator(".frame .label:text-is('join · answer')").wait_for()
+    await page.get_by_label("Filter the frames").fill("hello")
+    assert await page.locator(".frame:visible").count() == 2
+    await page.get_by_label("Filter the frames").fill("")
+    await page.get_by_role("button", name="Clear").click()
+    assert await page.locator(".frame").count() == 0
+    await page.get_by_label("A frame of your own").fill('{"room": "tickets/14", "event": "close", "id": "mine"}')
+    await page.locator("form.raw").get_by_role("button", name="Send").click()
+    await page.locator(".frame .label:text-is('close · answer')").wait_for()
+    await page.get_by_role("button", name="Pause").click()
+    await page.locator("form.raw").get_by_role("button", name="Send").click()
+    await page.get_by_text("Resume (").wait_for()
+    shown = await page.locator(".frame").count()
+    await page.get_by_role("button", name="Resume").click()
+    assert await page.locator(".frame").count() == shown
+
+
+async def test_the_page_notices_a_server_with_other_rooms(open_page):
+    first = ASGIServer("runws_server", app=APP, environment={"TEST_DEBUG": "1"})
+    with first:
+        page = await open_page(at=first)
+        await join(page, "tickets", pk=1)
+        first.stop()
+        await page.locator('.status:not([data-state="open"])').wait_for()
+        first.start()
+        await page.locator('.status[data-state="open"]').wait_for()
+        await page.locator(".frame.received .label:text-is('join · answer')").nth(1).wait_for()
+        assert await page.locator(".stale").is_hidden()
+        first.stop()
+        await page.locator('.status:not([data-state="open"])').wait_for()
+        first.environment["DESK_ROOM"] = "more"
+        first.start()
+        await page.locator(".stale").wait_for()
+        await page.get_by_role("button", name="Reload").click()
+        await page.locator("section#more").wait_for()
+
+
+async def test_the_policy_is_enforced(browser, server):  # noqa: F811
+    page = await browser.new_page()
+    await page.add_init_script(WATCH)
+    await page.goto(server.http_url("/live/"))
+    await page.evaluate("document.body.setAttribute('style', 'color: red')")
+    await page.wait_for_function("problems.length > 0")
+    assert "style-src" in (await page.evaluate("problems"))[0]
+
+
+async def test_without_scripts_it_is_documentation(browser, server):  # noqa: F811
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(server.http_url("/live/"))
+    text = await page.locator("main").text_content()
+    assert "Say something to everybody in the ticket." in text
+    assert "needs JavaScript" in text
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1440])
+async def test_nothing_is_wider_than_the_window(open_page, width):
+    page = await open_page(viewport={"width": width, "height": 800})
+    for card in await page.locator(".card").all():
+        await card.locator("summary").first.click()
+    for button in await page.get_by_role("button", name="Example").all():
+        await button.click()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    if width < 1180:
+        await page.locator(".log-toggle").click()
+        await page.locator("#frames").wait_for()
