@@ -75,6 +75,13 @@ async def test_what_is_broadcast_while_the_state_is_made_comes_behind_it(room, g
         assert (await one.next())["data"] == "after"
 
 
+async def told_to_members(text):
+    """Broadcast, and wait until the members have it, however the fan-outs are paced."""
+    async with Room("room/5").listen() as events:
+        await Room("room/5").abroadcast(text, "note")
+        await anext(events)
+
+
 async def test_a_state_is_made_again_if_more_was_broadcast_than_can_be_held(room, settings):
     states = []
     settings.FASTWS_SEND_BUFFER_BYTES = 300
@@ -83,9 +90,7 @@ async def test_a_state_is_made_again_if_more_was_broadcast_than_can_be_held(room
     async def state(ws, pk) -> int:
         states.append(pk)
         if len(states) == 1:
-            for _ in range(3):
-                await Room("room/5").abroadcast("x" * 100, "note")
-                await turns()
+            await told_to_members("x" * 400)
         return len(states)
 
     async with client() as one:
@@ -100,9 +105,7 @@ async def test_a_join_that_cannot_hold_what_is_broadcast_is_unavailable(room, se
 
     @room.state
     async def state(ws, pk) -> int:
-        for _ in range(3):
-            await Room("room/5").abroadcast("x" * 100, "note")
-            await turns()
+        await told_to_members("x" * 400)
         return 1
 
     async with client() as one:
