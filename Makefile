@@ -72,10 +72,12 @@ test-faults: install-test ## Only what kills, pauses, floods, cuts and never rea
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) -m faults $(ARGS)
 
-check: install-lint install-npm ## Look for mistakes: ruff, mypy, import-linter, TypeScript, eslint, the code in the pages
+check: install-lint install-npm ## Look for mistakes: ruff, mypy, pyright, import-linter, TypeScript, eslint, the code in the pages
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(PY) -m mypy --config-file tests/typing/mypy.ini docs/examples/*.py example_project tests/typing/*.py
+	$(PY) -m tests.support.node tests/js/node_modules/.bin/pyright --pythonpath $(PY)
 	$(VENV)/bin/lint-imports
 	$(PY) docs/include_code.py --check
 	$(PY) docs/reference_pages.py --check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.apps import apps
@@ -34,17 +34,20 @@ from .masking import mask_path
 from .routing import Activation, Registry, WebSocketRouter, registry
 from .threads import threads
 from .transports import ASGITransport, find_transport, served_scope
-from .types import ASGIApp, Receive, Scope, Send
+from .types import ASGIApp, CallScope, Receive, Scope, Send
 from .users import AuthMiddleware, SessionLoadingMiddleware, SessionMiddleware
 
 __all__ = ["AuthMiddleware", "Handshake", "OriginCheck", "SessionMiddleware", "get_asgi_application"]
 
 logger = logging.getLogger("django_fastws.handshake")
 
+#: Callable that makes an application of the one inside, or the dotted path of such.
+Middleware = str | Callable[[Any], ASGIApp]
+
 _LATE_SECONDS = 0.9  # after which a client that leaves is no mere coincidence
 
 
-def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp:
+def get_asgi_application(*, websocket_middleware: Iterable[Middleware] = ()) -> ASGIApp:
     """The ASGI application of a project, for its ``asgi.py``.
 
     HTTP goes to Django. WebSockets go through a check of the handshake and of its origin, then Django's sessions and
@@ -60,7 +63,7 @@ def get_asgi_application(*, websocket_middleware: Iterable[Any] = ()) -> ASGIApp
     return build_application(registry, websocket_middleware)
 
 
-def build_application(served: Registry, websocket_middleware: Iterable[Any] = ()) -> ASGIApp:
+def build_application(served: Registry, websocket_middleware: Iterable[Middleware] = ()) -> ASGIApp:
     """The ASGI application of some routes; as ``get_asgi_application``, which serves all of them."""
     http: Any = get_django_application()  # sets Django up, which collects the routes
     if not apps.is_installed("django_fastws"):
@@ -129,7 +132,7 @@ class Handshake:
     def __init__(self, inner: ASGIApp) -> None:
         self._inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: CallScope, receive: Receive, send: Send) -> None:
         reveal_warnings()
         transport = find_transport(scope, receive, send)
         del scope, receive, send

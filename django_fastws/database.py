@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 from django.utils.module_loading import import_string
 
 from .conf import conf
-from .types import Scope
+from .types import CallScope
 
 __all__ = ["Connections", "Owner", "check_setup", "current_owner", "disown", "is_configured", "own", "with_setup"]
 
@@ -52,7 +52,7 @@ class Owner:
 
     __slots__ = ("scope",)
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: CallScope) -> None:
         self.scope = scope
 
 
@@ -64,7 +64,7 @@ def current_owner() -> Owner | None:
     return _owner.get()
 
 
-def own(scope: Scope | None) -> Token[Owner | None]:
+def own(scope: CallScope | None) -> Token[Owner | None]:
     """Make the connection of a scope the owner of what this task, and those that it starts, run."""
     return _owner.set(Owner({} if scope is None else scope))
 
@@ -91,7 +91,7 @@ def check_setup() -> None:
         _setup_function(conf.db_setup)
 
 
-def _setup_function(setup: Any) -> Callable[[Scope], Any]:
+def _setup_function(setup: Any) -> Callable[[CallScope], Any]:
     try:
         function: Any = import_string(setup) if isinstance(setup, str) else setup
     except ImportError as error:
@@ -101,7 +101,7 @@ def _setup_function(setup: Any) -> Callable[[Scope], Any]:
             f"FASTWS_DB_SETUP = {setup!r} is not a sync function that takes the scope: it is called in the thread "
             "that runs the sync code"
         )
-    checked: Callable[[Scope], Any] = function
+    checked: Callable[[CallScope], Any] = function
     return checked
 
 
@@ -129,7 +129,7 @@ def _run(setup: Any, owner: Owner, job: Job[T]) -> T:
     return job()
 
 
-def _set_up(setup: Any, scope: Scope) -> None:
+def _set_up(setup: Any, scope: CallScope) -> None:
     function = _setup_function(setup)
     try:
         answer = function(scope)

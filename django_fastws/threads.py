@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 
 from .conf import conf
 from .database import Connections, Owner, current_owner, disown, is_configured, own, with_setup
-from .types import ASGIApp, Receive, Scope, Send
+from .types import ASGIApp, CallScope, Receive, Scope, Send
 
 __all__ = ["TESTING", "Threads", "threads", "with_thread"]
 
@@ -73,7 +73,7 @@ class Threads:
         self._threads: list[tuple[ThreadSensitiveContext, _Thread]] = []
         self._spare: tuple[ThreadSensitiveContext, _Thread] | None = None  # which no handler has
 
-    def assigned(self, scope: Scope | None = None) -> Assignment:
+    def assigned(self, scope: CallScope | None = None) -> Assignment:
         """Assign the least busy thread to this task: ``sync_to_async`` and the async ORM use it from now on.
 
         Nothing happens where it is settled already who runs sync code: within another assignment, in a loop that
@@ -313,7 +313,7 @@ class _SettledAssignment(Assignment):
 
     __slots__ = ("_former",)
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: CallScope | None) -> None:
         self._former: Any = getattr(AsyncToSync.executors, "current", None)  # of a TestCase
         context, executor = ThreadSensitiveContext(), _SettledExecutor(self._former)
         SyncToAsync.context_to_thread_executor[context] = executor
@@ -340,7 +340,7 @@ def _watch(connection: Any, **kwargs: Any) -> None:
 connection_created.connect(_watch)
 
 
-def _is_settled(scope: Scope | None) -> bool:
+def _is_settled(scope: CallScope | None) -> bool:
     if asyncio.get_running_loop() in AsyncToSync.loop_thread_executors:
         return True
     if scope is None:

@@ -7,13 +7,29 @@ from typing import Any, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
-__all__ = ["ASGIApp", "Address", "Data", "Headers", "Message", "Receive", "Scope", "Send", "SocketUser", "UserT"]
+__all__ = [
+    "ASGIApp",
+    "Address",
+    "CallScope",
+    "Data",
+    "HasId",
+    "Headers",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "SocketUser",
+    "UserT",
+]
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
+# Libraries have types of their own for these: asgiref and Channels TypedDicts, Starlette mutable mappings. What is an
+# application, or takes one, fits all of them.
+CallScope = Mapping[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Send = Callable[[Any], Awaitable[None]]
+ASGIApp = Callable[[Any, Any, Any], Awaitable[Any]]
 
 # What send() and broadcast() take: str and bytes go out as text and binary frames, the rest as JSON.
 Data = Any
@@ -29,6 +45,13 @@ class Address(NamedTuple):
     port: int
 
 
+class HasId(Protocol):
+    """Socket of any kind, as far as its id goes."""
+
+    @property
+    def id(self) -> str: ...
+
+
 class SocketUser(Protocol):
     """User of a socket, as type checkers see one: what Django's users and its ``AnonymousUser`` have.
 
@@ -36,10 +59,18 @@ class SocketUser(Protocol):
     """
 
     pk: Any
-    username: str
-    is_active: bool
-    is_staff: bool
-    is_superuser: bool
+
+    @property
+    def username(self) -> str: ...
+
+    @property
+    def is_active(self) -> bool: ...
+
+    @property
+    def is_staff(self) -> bool: ...
+
+    @property
+    def is_superuser(self) -> bool: ...
 
     @property
     def is_authenticated(self) -> bool: ...

@@ -26,7 +26,7 @@ __all__ = ["Access", "Permission"]
 logger = logging.getLogger("django_fastws.access")
 
 #: ``app_label.codename``; or a callable, sync or async, that gets the WebSocket and says whether it may connect.
-Permission = str | Callable[["WebSocket"], bool | Awaitable[bool]]
+Permission = str | Callable[["WebSocket[Any]"], bool | Awaitable[bool]]
 
 _NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 

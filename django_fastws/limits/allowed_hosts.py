@@ -9,7 +9,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 
 from ..threads import TESTING
-from ..types import Scope
+from ..types import CallScope, Scope
 
 __all__ = ["host_problem", "requested_host"]
 
@@ -41,7 +41,7 @@ def host_problem(scope: Scope) -> str | None:
     return None
 
 
-def requested_host(scope: Scope) -> str:
+def requested_host(scope: CallScope) -> str:
     """The host that a handshake asks for, as Django's ``get_host()`` finds it; empty if that is not allowed."""
     try:
         return _HostRequest(scope).get_host()
@@ -52,7 +52,7 @@ def requested_host(scope: Scope) -> str:
 class _HostRequest(HttpRequest):
     """As much of a request as ``get_host()`` reads."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: CallScope) -> None:
         server: Any = scope.get("server") or ("unknown", 0)
         self.META = {"SERVER_NAME": str(server[0]), "SERVER_PORT": str(server[1])}
         self._is_secure = scope.get("scheme") in ("wss", "https")

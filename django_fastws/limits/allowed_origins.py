@@ -13,7 +13,7 @@ from .._core.origins import matches_any, parse_origin, same_host
 from ..conf import conf
 from ..masking import mask_path
 from ..transports import find_transport
-from ..types import ASGIApp, Receive, Scope, Send
+from ..types import ASGIApp, CallScope, Receive, Send
 from .allowed_hosts import requested_host
 from .denials import deny_handshake
 
@@ -34,7 +34,7 @@ class OriginCheck:
         self._inner = inner
 
     @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
         origins = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"origin"]
         if not origins or (len(origins) == 1 and self._is_allowed(origins[0], scope)):
             return self._inner(scope, receive, send)
@@ -47,7 +47,7 @@ class OriginCheck:
         metrics.denials.add(1, "origin")
         return deny_handshake(find_transport(scope, receive, send), 403, "Forbidden: this origin is not allowed")
 
-    def _is_allowed(self, value: str, scope: Scope) -> bool:
+    def _is_allowed(self, value: str, scope: CallScope) -> bool:
         patterns = conf.allowed_origins
         if patterns is not None and ("*" in patterns or value in patterns):
             return True

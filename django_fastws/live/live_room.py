@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from django.conf import settings
@@ -25,7 +25,8 @@ __all__ = ["LiveRoom"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Coroutine[Any, Any, Any]])
+Handler = TypeVar("Handler", bound=Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]])
 
 
 class LiveRoom:
@@ -121,7 +122,7 @@ class LiveRoom:
 
     def on(
         self, event: str, *, rate: str | None = None, concurrent: bool = False, timeout: float | None = None
-    ) -> Callable[[Function], Function]:
+    ) -> Callable[[Handler], Handler]:
         """Handle an event that members send by the decorated function, which is returned as it is.
 
         It is an ``async def``, or an async generator whose items are sent one by one. Its first parameter is the
@@ -144,7 +145,7 @@ class LiveRoom:
         if not isinstance(concurrent, bool):
             raise RouteError(f"{self!r}.on({event!r}): concurrent={concurrent!r} is neither True nor False")
 
-        def decorate(function: Function) -> Function:
+        def decorate(function: Handler) -> Handler:
             around = _caller()
             self._check_new(event)
             self.events[event] = EventHandler(

@@ -10,6 +10,7 @@ from .._core import live_frames
 from ..encoding import json_bytes
 from ..rooms import Room
 from ..types import Address, Scope, UserT
+from .event import Event
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -91,7 +92,7 @@ class LiveSocket(Generic[UserT]):
 
     # To this client
 
-    async def emit(self, event: Any, data: Any = None) -> None:
+    async def emit(self, event: str | Event, data: Any = None) -> None:
         """Send an event to this client alone, in no room.
 
         Args:
@@ -105,7 +106,7 @@ class LiveSocket(Generic[UserT]):
         name, encoded = _encoded(event, data)
         await self._session.send(self._session.checked(live_frames.emitted(name, encoded)))
 
-    async def ask(self, event: Any, data: Any = None, *, timeout: float | None = _TIMEOUT) -> Any:
+    async def ask(self, event: str | Event, data: Any = None, *, timeout: float | None = _TIMEOUT) -> Any:
         """Ask this client, and wait for its answer.
 
         Args:

@@ -12,11 +12,10 @@ from .._core.kicks import Kick, encode_kick
 from ..encoding import encode
 from ..exceptions import check_close
 from ..layer import get_broker
-from ..types import Data
+from ..types import Data, HasId
 from ..user_keys import key_of
 from .declared import declarations
 from .listener import LISTENER_EVENTS, RoomListener
-from .local_room import Member
 from .on_commit import check_no_loop, publish_sync
 
 __all__ = ["Room"]
@@ -48,7 +47,7 @@ class Room:
         data: Data,
         event: str | None = None,
         *,
-        exclude: Member | str | None = None,
+        exclude: HasId | str | None = None,
         volatile: bool = False,
         on_commit: bool = True,
     ) -> None:
@@ -79,7 +78,7 @@ class Room:
         data: Data,
         event: str | None = None,
         *,
-        exclude: Member | str | None = None,
+        exclude: HasId | str | None = None,
         volatile: bool = False,
     ) -> None:
         """Send one message to every member of the room, in every process.
@@ -167,9 +166,7 @@ class Room:
         key = "" if user is None else key_of(user, "kick")
         return encode_kick(self._group, Kick(key, client or "", code, reason))
 
-    def _envelope(
-        self, data: Data, event: str | None, exclude: Member | str | None, *, is_volatile: bool
-    ) -> Envelope:
+    def _envelope(self, data: Data, event: str | None, exclude: HasId | str | None, *, is_volatile: bool) -> Envelope:
         if (find := declarations.find) is not None and (declared := find(self.name)) is not None:
             declared.check_broadcast(self.name, event, data)
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))

@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 
 from .._core.paths import without_prefix
-from ..types import Scope
+from ..types import CallScope, Scope
 
 __all__ = ["Activation", "activated", "path_of"]
 
@@ -72,7 +72,7 @@ async def _activated(scope: Scope, serving: Coroutine[Any, Any, None]) -> None:
         await serving
 
 
-def path_of(scope: Scope) -> str:
+def path_of(scope: CallScope) -> str:
     """Path to be routed: without the script prefix, whether a proxy has stripped that or not."""
     path: str | None = scope.get("path_remaining")
     if path is not None and scope.get(_PATH, scope["path"]) == scope["path"]:
@@ -84,7 +84,7 @@ def path_of(scope: Scope) -> str:
     return path
 
 
-def script_prefix_of(scope: Scope) -> str:
+def script_prefix_of(scope: CallScope) -> str:
     """The script prefix of a connection, as Django finds that of a request."""
     return str(settings.FORCE_SCRIPT_NAME or scope.get("root_path") or "")
 

@@ -17,7 +17,7 @@ from django.utils.http import escape_leading_slashes
 from ..masking import mask_path
 from ..threads import with_thread
 from ..transports import find_transport
-from ..types import Receive, Scope, Send
+from ..types import CallScope, Receive, Send
 from .activation import path_of
 from .routes import Registry, Route, registry
 
@@ -28,11 +28,12 @@ logger = logging.getLogger("django_fastws.routing")
 _NAME = "route"  # within the resolver of one route
 
 
-def websocket_urlpatterns() -> list[URLPattern]:
+def websocket_urlpatterns() -> list[Any]:
     """Every WebSocket route as a Django URL pattern, for a Channels ``URLRouter``.
 
     Returns:
-        Patterns in the order of declaration. Their callbacks are ASGI applications.
+        Instances of ``URLPattern`` in the order of declaration. Their callbacks are ASGI applications, which neither
+        Django's types have for a pattern nor Channels' in public: hence Any.
     Raises:
         ImproperlyConfigured: two handlers share a path or a given name, a path has a parameter that its handler does
             not take, or a module with routes could not be loaded. The text names the places.
@@ -147,7 +148,7 @@ def _url_pattern(route: Route, name: str) -> URLPattern:
     return pattern
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+async def _not_found(scope: CallScope, receive: Receive, send: Send) -> None:
     """Deny a path that no route has: with 404 where the server can, else with the server's plain 403."""
     transport = find_transport(scope, receive, send)
     event = await transport.receive()
@@ -202,7 +203,7 @@ class WebSocketRouter:
         self._version = version
 
     @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
         """Call the application of the route, with what Channels' ``URLRouter`` puts into the scope.
 
         It returns what that returns, and so keeps no frame alive for as long as the connection is open.

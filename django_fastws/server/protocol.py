@@ -167,7 +167,7 @@ class WebSocketProtocol(HandshakeProtocol):
         inbox = self.application_queue
         if self.state != self.STATE_OPEN and inbox.is_full:
             return  # it is being closed, and what matters now is the client's answer behind this
-        message: Message = {"type": "websocket.receive"}
+        message: dict[str, Any] = {"type": "websocket.receive"}
         if isBinary:
             message["bytes"] = payload
         else:

@@ -25,7 +25,7 @@ from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, WebSocke
 from ..routing import OutboundRoute, registry
 from ..tasks import cancel_and_wait
 from ..threads import TESTING, Assignment, Threads
-from ..types import Scope
+from ..types import CallScope
 from ..websocket import WebSocket
 from .connection_end import ConnectionEnd
 from .server_end import LocalConnector, ServerEnd
@@ -35,7 +35,7 @@ __all__ = ["Peer", "peer"]
 
 @asynccontextmanager
 async def peer(
-    handler: Callable[[WebSocket], Coroutine[Any, Any, Any]] | str,
+    handler: Callable[[WebSocket[Any]], Coroutine[Any, Any, Any]] | str,
     *,
     denials: Iterable[int] = (),
     subprotocol: str | None = None,
@@ -278,7 +278,7 @@ class Peer(ConnectionEnd):
 class _TestThreads(Threads):
     """Threads of a route in a test: sync code runs in the thread of the test's own, which has its database."""
 
-    def assigned(self, scope: Scope | None = None) -> Assignment:
+    def assigned(self, scope: CallScope | None = None) -> Assignment:
         return super().assigned({**(scope or {}), "extensions": {TESTING: {}}})
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from ..types import Receive, Scope, Send
+from ..types import CallScope, Receive, Scope, Send
 from .asgi import ASGITransport
 from .daphne import DaphneTransport
 from .uvicorn import UvicornTransport
@@ -14,12 +14,13 @@ __all__ = ["ASGITransport", "find_transport"]
 _KNOWN: tuple[Any, ...] = (DaphneTransport, UvicornTransport)
 
 
-def find_transport(scope: Scope, receive: Receive, send: Send) -> ASGITransport:
+def find_transport(called: CallScope, receive: Receive, send: Send) -> ASGITransport:
     """The transport for a connection.
 
     Looks through Channels' session middleware, which wraps ``send`` and leaves WebSocket events alone. Any other
     middleware that wraps ``send`` or ``receive`` keeps its place: then the transport is the plain one, on top of it.
     """
+    scope = cast("Scope", called)  # a dict, whatever type it has elsewhere
     bare = _unwrap(send)
     sender, receiver = getattr(bare, "__self__", None), getattr(receive, "__self__", None)
     is_whole = receiver is sender

@@ -16,7 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseFailure
 from django.db import router
 
-from ..types import Scope
+from ..types import CallScope
 
 __all__ = ["cache_of", "is_loaded", "load_session", "load_user", "names_a_user", "unload"]
 
@@ -38,7 +38,7 @@ def cache_of(session: Any) -> Any:
     return caches[settings.SESSION_CACHE_ALIAS] if cache is None else cache
 
 
-async def load_session(scope: Scope) -> None:
+async def load_session(scope: CallScope) -> None:
     """Load the session of a scope, if there is one and it was not loaded yet, so that async code can read it."""
     session = scope.get("session")
     if not is_loaded(session):

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.http import parse_cookie
 
 from ..threads import threads
-from ..types import ASGIApp, Receive, Scope, Send
+from ..types import ASGIApp, CallScope, Receive, Send
 from .authentication import is_loaded, load_session, load_user, names_a_user, unload
 from .registry import current_users
 from .sessions import watched
@@ -33,7 +33,7 @@ class SessionMiddleware:
         self._inner = inner
 
     @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
         if "session" not in scope:  # else set by middleware around this one, or by a test
             cookies = scope.get("cookies")
             if cookies is None:
@@ -55,12 +55,12 @@ class SessionLoadingMiddleware:
         self._inner = inner
 
     @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
         if is_loaded(scope.get("session")):
             return self._inner(scope, receive, send)
         return self._with_session(scope, receive, send)
 
-    async def _with_session(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _with_session(self, scope: CallScope, receive: Receive, send: Send) -> None:
         with threads.assigned(scope):
             with threads.unblocked():
                 await load_session(scope)
@@ -81,7 +81,7 @@ class AuthMiddleware:
         self._loading = SessionLoadingMiddleware(inner)
 
     @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
         if "user" in scope:  # set by middleware around this one, or by a test
             return self._loading(scope, receive, send)
         if "session" not in scope:
@@ -92,7 +92,7 @@ class AuthMiddleware:
             return self._inner({**scope, "user": AnonymousUser()}, receive, send)
         return self._with_user(scope, receive, send)
 
-    async def _with_user(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _with_user(self, scope: CallScope, receive: Receive, send: Send) -> None:
         from django.contrib.auth.models import AnonymousUser
 
         users, session, is_expected = current_users(), scope["session"], False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._core.connection_state import ClientState, Closing
 from .._core.headers import HeaderMap
@@ -17,6 +17,9 @@ from ..transports import Transport
 from ..types import Address, UserT
 from .one_end import OneEndMembers
 from .typed_messages import TypedMessages
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 __all__ = ["WebSocket"]
 
@@ -162,7 +165,7 @@ class WebSocket(OneEndMembers[UserT]):
     async def receive_as(self, type_: type[T]) -> T: ...
 
     @overload
-    async def receive_as(self, type_: Any) -> Any: ...
+    async def receive_as(self, type_: TypeForm[T]) -> T: ...
 
     async def receive_as(self, type_: Any) -> Any:
         """Wait for the next message, text or binary, and validate its JSON as a type, by pydantic.
@@ -181,7 +184,7 @@ class WebSocket(OneEndMembers[UserT]):
     def iter_as(self, type_: type[T]) -> TypedMessages[T]: ...
 
     @overload
-    def iter_as(self, type_: Any) -> TypedMessages[Any]: ...
+    def iter_as(self, type_: TypeForm[T]) -> TypedMessages[T]: ...
 
     def iter_as(self, type_: Any) -> TypedMessages[Any]:
         """Yield messages as ``receive_as()`` gives them, until the connection is closed, by either end and however.

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.shortcuts import aget_object_or_404
 from django_fastws import FastWS, WebSocket
@@ -16,9 +16,9 @@ app = FastWS(prefix="/ws")
 async def members(ws: WebSocket, pk: int):
     group = await aget_object_or_404(Group, pk=pk)  # denied with 404
     await ws.accept()
-    await ws.send_json([user.username async for user in group.user_set.order_by("username")])
-    async for message in ws:
-        await rename(pk, message.text)
+    await ws.send_json([user.username async for user in User.objects.filter(groups=group).order_by("username")])
+    while True:  # until the client has gone
+        await rename(pk, await ws.receive_text())
         await ws.send("renamed")
 
 
@@ -40,6 +40,7 @@ async def export(ws: WebSocket):
 @app.websocket("/digest")
 async def digest(ws: WebSocket):
     await ws.accept()
-    async for message in ws:
-        key = await asyncio.to_thread(hashlib.scrypt, message.text.encode(), salt=b"salt", n=1024, r=8, p=1)
+    while True:
+        text = await ws.receive_text()
+        key = await asyncio.to_thread(hashlib.scrypt, text.encode(), salt=b"salt", n=1024, r=8, p=1)
         await ws.send(key)

@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 
+from websockets import Subprotocol
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
@@ -34,7 +35,6 @@ class LiveClient:
     def __init__(self, url, heard, make_token=None):
         self.url, self.heard, self.make_token = url, heard, make_token
         self.client_id = f"c-{uuid.uuid4()}"  # for as long as this program runs
-        self.socket = None
         self.ready = asyncio.Event()  # hello is answered
         self.silence = 35.0  # seconds without a frame after which the connection is dead
         self.rooms, self.joins, self.answers = set(), {}, {}  # by id: names, and futures
@@ -82,7 +82,7 @@ class LiveClient:
     async def _connection(self):
         """Connect, and read until the end; returns the code and the reason of that."""
         try:
-            async with connect(self.url, subprotocols=["fastws.v1.json"]) as self.socket:
+            async with connect(self.url, subprotocols=[Subprotocol("fastws.v1.json")]) as self.socket:
                 await self._read()
         except ConnectionClosed as closed:
             return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")

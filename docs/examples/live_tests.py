@@ -4,6 +4,7 @@ import json
 
 from channels.testing import ChannelsLiveServerTestCase
 from django.contrib.auth.models import User
+from websockets import Origin
 from websockets.sync.client import connect
 
 
@@ -12,7 +13,7 @@ class LiveTests(ChannelsLiveServerTestCase):
         cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in self.client.cookies.items())
         return connect(
             f"{self.live_server_ws_url}{path}",
-            origin=self.live_server_url,
+            origin=Origin(self.live_server_url),
             additional_headers={"Cookie": cookies} if cookies else None,
         )
 

@@ -16,6 +16,7 @@ def set_tenant(scope: dict[str, Any]):
     from django_tenants.utils import get_tenant_domain_model
 
     host = dict(scope["headers"])[b"host"].decode().partition(":")[0]
-    connection.set_schema_to_public()
+    tenants: Any = connection  # whose class is django-tenants' own
+    tenants.set_schema_to_public()
     domain = get_tenant_domain_model().objects.select_related("tenant").get(domain=host)
-    connection.set_tenant(domain.tenant)
+    tenants.set_tenant(domain.tenant)

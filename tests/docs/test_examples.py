@@ -507,6 +507,19 @@ async def test_only_some_are_let_in(example):
         assert await ws.receive_json() == {"type": "welcome"}
 
 
+async def test_handlers_whose_user_has_a_type(example):
+    example("typed_users")
+    ada = User(pk=5, email="ada@example.com", first_name="Ada")
+    async with connect("/ws/profile", user=ada) as ws:
+        assert await ws.receive_json() == {"email": "ada@example.com"}
+    assert await _denial("/ws/audit/north", user=ada) == (403, "staff only")
+    ada.is_staff = True
+    async with connect("/ws/audit/north", user=ada) as ws:
+        assert await ws.receive_json() == {"shop": "north", "by": "Ada"}
+    async with live(user=ada) as client:
+        assert await (await client.join("desk")).call("whoami") == "ada@example.com"
+
+
 async def test_a_decorator_keeps_the_parameters(example):
     example("authentication")
     assert await _denial("/ws/orders/north", user=User()) == (403, "staff only")
