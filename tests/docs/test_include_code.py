@@ -95,7 +95,14 @@ def test_the_code_of_every_page_is_the_one_of_its_file():
     assert done.returncode == 0, done.stderr
     included = [block for page in pages() for block in blocks_of(page) if block.source]
     assert len(included) > 60
-    assert [block.id for block in included if block.text.strip("\n") not in block.included.read_text("utf-8")] == []
+    # A block may be of several functions, which do not stand one after the other in the file.
+    strange = [
+        block.id
+        for block in included
+        for part in block.text.strip("\n").split("\n\n\n")
+        if part.strip("\n") not in block.included.read_text("utf-8")
+    ]
+    assert strange == []
 
 
 def test_make_check_and_make_format_include_the_code():
