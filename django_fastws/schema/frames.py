@@ -11,6 +11,7 @@ from .description import RoomSchema
 __all__ = [
     "CODES",
     "COMMON",
+    "CONNECTION",
     "answer_frame",
     "call_frame",
     "error_frame",
@@ -75,6 +76,51 @@ def _frame(properties: dict[str, Schema], *optional: str) -> Schema:
         "properties": properties,
         "required": [name for name in properties if name not in optional],
     }
+
+
+_ANYTHING: Schema = {"description": "What the project sends."}
+
+#: Frames of the connection itself, by name.
+CONNECTION: dict[str, Schema] = {
+    "hello": _frame(
+        {
+            "hello": _frame(
+                {"client": {"type": "string", "maxLength": 64}, "token": {"type": "string", "maxLength": 16384}},
+                "client",
+                "token",
+            ),
+            "id": _ID,
+        }
+    ),
+    "hello.answer": _frame(
+        {
+            "id": _ID,
+            "ok": _frame(
+                {
+                    "ping": {"type": "number", "description": "Seconds after which the server says something."},
+                    "version": {"type": "string"},
+                }
+            ),
+        }
+    ),
+    "cancel": _frame({"cancel": _ID}),
+    "ping": _frame({"ping": {"const": 1}}),
+    "event": _frame({"event": {"type": "string"}, "data": _ANYTHING}),
+    "ask": _frame({"ask": {"type": "integer"}, "event": {"type": "string"}, "data": _ANYTHING}),
+    "ask.answer": _frame(
+        {
+            "answer": {"type": "integer", "description": "The number of the ask."},
+            "ok": _ANYTHING,
+            "error": {
+                "type": "object",
+                "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+                "required": ["code"],
+            },
+        },
+        "ok",
+        "error",
+    ),
+}
 
 
 def room_name(room: RoomSchema) -> Schema:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -154,8 +156,18 @@ COMMANDS = [
 ]
 
 
+def add_desk(directory: Path) -> None:
+    """The app of which the pages list the live room."""
+    (directory / "desk").mkdir()
+    shutil.copy(DOCS / "examples" / "live_room.py", directory / "desk" / "consumers.py")
+    with (directory / "mysite" / "settings.py").open("a") as settings:
+        settings.write('INSTALLED_APPS += ["desk"]\n')
+
+
 @pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.id)
 async def test_a_command_of_a_page_works(project, block):
+    if "desk.consumers" in block.text:
+        add_desk(project.directory)
     project.do(block)
     for server in project.servers:
         async with join(server, "/ws/chat/lobby") as ws:

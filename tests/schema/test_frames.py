@@ -72,6 +72,21 @@ def cases(room):
             [b'{"room":"tickets/5","event":"say"}', b'{"room":"tickets/5","event":"cry","data":"x"}'],
         ),
         "event": (frames.event_frame(room, "said", text), said, [b'{"event":"said","data":"x"}']),
+        "hello": (frames.CONNECTION["hello"], [b'{"hello":{"client":"c-1"},"id":1}'], [b'{"hello":"c-1","id":1}']),
+        "hello.answer": (
+            frames.CONNECTION["hello.answer"],
+            [live_frames.answer(1, b'{"ping":25,"version":"0"}')],
+            said,
+        ),
+        "cancel": (frames.CONNECTION["cancel"], [b'{"cancel":"a"}', b'{"cancel":4}'], [b'{"cancel":null}']),
+        "ping": (frames.CONNECTION["ping"], [live_frames.PING], [b'{"ping":2}']),
+        "emitted": (frames.CONNECTION["event"], [live_frames.emitted("news", b"[]")], [b'{"event":1,"data":1}']),
+        "ask": (frames.CONNECTION["ask"], [live_frames.ask(9, "confirm", b"null")], [b'{"ask":"a","event":"x"}']),
+        "ask.answer": (
+            frames.CONNECTION["ask.answer"],
+            [b'{"answer":9,"ok":true}', b'{"answer":9,"error":{"code":"failed"}}'],
+            [b'{"answer":"9"}'],
+        ),
         "left": (frames.left_frame(room), [live_frames.left("tickets/5", 4403, "no")], said),
     }
 

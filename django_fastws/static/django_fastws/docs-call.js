@@ -101,7 +101,7 @@ export const createCall = (place, { key, event, kind, data, takesData, example, 
     }
   };
 
-  const send = el("button", { type: "submit", className: "primary" }, kind === "stream" ? "Start" : kind === "relay" ? "Relay" : "Send");
+  const send = el("button", { type: "submit", className: "primary", title: "Ctrl + Enter" }, kind === "stream" ? "Start" : kind === "relay" ? "Relay" : "Send");
   const stop = el("button", { type: "button", hidden: true }, "Stop");
   const copy = el("button", { type: "button", className: "quiet", title: "Copy the JavaScript of this call" }, "Copy as code");
   const buttons = [send, stop];

@@ -51,7 +51,7 @@ def test_json_schema_is_a_document(rooms):
 def test_asyncapi_has_the_rooms_and_the_sockets(rooms):
     document = json.loads(written("--format", "asyncapi"))
     assert document["asyncapi"] == "3.0.0"
-    assert set(document["channels"]) == {"tickets", "socket.echo"}
+    assert set(document["channels"]) == {"connection", "tickets", "socket.echo"}
     assert document["info"] == {"title": "tests", "version": "0.0.0"}
     assert document["servers"]["live"]["host"] == "localhost:8000"
 
@@ -77,14 +77,14 @@ def test_a_file_is_written_and_is_up_to_date_until_a_room_changes(rooms, tmp_pat
     assert path.read_text() == written("--format", format_)
     assert written("--format", format_, "-o", str(path), "--check") == ""
 
-    FastWS().room("more")
+    FastWS().room("another")
     with pytest.raises(CommandError) as caught:
         written("--format", format_, "-o", str(path), "--check")
     assert caught.value.returncode == 1
     assert str(path) in str(caught.value)
     assert f"ws_schema --format {format_} -o {path}" in str(caught.value)
-    assert "more" in written.errors
-    assert "more" not in path.read_text()
+    assert "another" in written.errors
+    assert "another" not in path.read_text()
 
 
 def test_a_file_that_is_not_there_is_said_and_not_made(rooms, tmp_path):

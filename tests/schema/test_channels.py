@@ -1,0 +1,86 @@
+"""Channels of the AsyncAPI document."""
+
+from django_fastws import FastWS
+from django_fastws.live import live_rooms
+from django_fastws.schema import asyncapi, describe
+from tests.schema.conftest import INFO
+
+
+def at(document, reference):
+    found = document
+    for step in reference["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return at(document, found) if "$ref" in found else found
+
+
+def test_a_call_is_a_request_with_a_reply(document):
+    say = document["operations"]["tickets.say"]
+    assert say["action"] == "receive"
+    (message,) = (at(document, one) for one in say["messages"])
+    assert message["summary"] == "Say something to all."
+    assert message["description"] == "The answer is its number."
+    assert message["correlationId"] == {"location": "$message.payload#/id"}
+    assert message["payload"]["properties"]["room"]["pattern"] == "^tickets/(?:[0-9]+)$"
+    answer, error = (at(document, one) for one in say["reply"]["messages"])
+    assert answer["payload"]["properties"]["ok"] == {"type": "integer"}
+    assert error["payload"]["properties"]["error"] == {"$ref": "#/components/schemas/fastws.Error"}
+
+
+def test_a_stream_is_answered_with_items_and_an_end(document):
+    names = [at(document, one)["name"] for one in document["operations"]["tickets.history"]["reply"]["messages"]]
+    assert names == ["history.item", "history.end", "error"]
+
+
+def test_the_connection_has_a_channel_of_its_own(document):
+    actions = {name: one["action"] for name, one in document["operations"].items() if name.startswith("connection.")}
+    assert actions == {
+        "connection.hello": "receive",
+        "connection.cancel": "receive",
+        "connection.ping": "send",
+        "connection.event": "send",
+        "connection.ask": "send",
+    }
+    assert document["channels"]["connection"]["address"] is None
+    (answer,) = document["operations"]["connection.ask"]["reply"]["messages"]
+    assert at(document, answer)["name"] == "ask.answer"
+
+
+def test_events_are_sent(document):
+    said = document["operations"]["tickets.said"]
+    assert said["action"] == "send"
+    (message,) = (at(document, one) for one in said["messages"])
+    assert message["payload"]["properties"]["data"] == {"$ref": "#/components/schemas/Said"}
+    typing = at(document, document["operations"]["tickets.typing.relayed"]["messages"][0])
+    assert "from" in typing["payload"]["properties"]
+
+
+def test_a_join_is_answered_with_the_state(document):
+    joined = at(document, document["operations"]["tickets.join"]["reply"]["messages"][0])
+    assert joined["payload"]["properties"]["ok"]["properties"]["state"]["type"] == "array"
+    assert joined["summary"] == "What was said, oldest first."
+
+
+def test_a_channel_is_a_room_with_its_parameters_and_rules(document):
+    channel = document["channels"]["tickets"]
+    assert channel["address"] == "tickets/{pk}"
+    assert "int" in channel["parameters"]["pk"]["description"]
+    assert channel["description"] == "To join: login required, permission desk.read."
+    assert channel["tags"] == [{"name": "desk"}]
+    assert document["servers"]["live"]["pathname"] == "/ws/live"
+    assert document["servers"]["live"]["protocol"] == "wss"
+
+
+def test_names_that_cannot_be_keys_are_changed_and_stay_apart(routes):
+    room = FastWS().room("a")
+    for event in ("ö", "ä", "a b", "a-b", "join"):
+        room.on(event)(_handler())
+    document = asyncapi(describe(live_rooms()), [], INFO)
+    assert {"x", "x-2", "a-b", "a-b-2", "join-2"} <= set(document["channels"]["a"]["messages"])
+    names = [message.get("name") for message in document["channels"]["a"]["messages"].values()]
+    assert {"ö", "ä", "a b", "a-b", "join"} <= set(names)
+
+
+def _handler():
+    async def handle(ws): ...
+
+    return handle
