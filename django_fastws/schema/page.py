@@ -19,7 +19,8 @@ from .typescript import TypeWriter
 
 __all__ = ["Page", "fingerprint"]
 
-_TOKEN = re.compile(r'/\*\*.*?\*/|"(?:[^"\\]|\\.)*"|[A-Za-z_$][\w$]*', re.DOTALL)
+_NAME = r"[A-Za-z_$][\w$]*"
+_TOKEN = re.compile(rf'/\*\*.*?\*/|"(?:[^"\\]|\\.)*"|{_NAME}\??:|{_NAME}', re.DOTALL)
 _KEYWORDS = frozenset({"string", "number", "boolean", "null", "any"})
 
 

@@ -54,6 +54,19 @@ def test_types_link_to_types(html):
     assert '<span class="s">&quot;cat&quot;</span>' in html
 
 
+def test_a_property_that_is_called_as_a_type_is_no_type(routes):
+    room = FastWS().room("a")
+
+    @room.on("call")
+    async def convert(ws, number: int, string: str = ""): ...
+
+    (call,) = Page(describe(live_rooms()), None).context()["rooms"][0]["calls"]
+    assert call["data"].splitlines()[1:3] == [
+        '  number: <span class="k">number</span>;',
+        '  string?: <span class="k">string</span>;',
+    ]
+
+
 def test_the_errors_of_a_call_are_those_that_it_can_have(described):
     tickets = next(room for room in Page(described, None).context()["rooms"] if room["anchor"] == "tickets")
     errors = {call["schema"].event: set(call["errors"]) for call in tickets["calls"]}
