@@ -107,7 +107,7 @@ def test_what_is_copied_is_enough_to_serve(copied, environment):
         if run.words[:2] == ["python", "manage.py"]:
             assert run.words[2] in get_commands()
             subprocess.run([sys.executable, *run.words[1:]], cwd=copied, env=environment, check=True)
-    assert (copied / "build" / "static" / "live.js").is_file()
+    assert (copied / "build" / "static" / "page.js").is_file()
 
     [command], [check], [exposed] = those("CMD"), those("HEALTHCHECK"), those("EXPOSE")
     port = free_port()

@@ -82,11 +82,11 @@ async def test_the_example_is_developed_on_the_server_that_it_is_served_by(serve
     manage("migrate", "--verbosity", "0", variables=environment(database))
     server = serve("runserver", environment=environment(database))
     assert (await fetch(server, "/readyz")).json() == {"status": "ready"}
-    async with connect(server, "/ws/chat/lobby", origin=f"http://{HOST}:{server.port}") as ws:
+    async with connect(server, "/ws/live", origin=f"http://{HOST}:{server.port}") as ws:
         # Over the limit stock daphne cuts the connection.
         await ws.send("x" * (1024 * 1024 + 1))
         assert (await ws.closed())[0] == 1009
-    async with connect(server, "/ws/chat/lobby", origin=f"http://{HOST}:{server.port}") as ws:
+    async with connect(server, "/ws/live", origin=f"http://{HOST}:{server.port}") as ws:
         server.send_signal(signal.SIGINT)
         assert await ws.closed() == (1012, "service restart;1000")
     assert await asyncio.to_thread(server.process.wait, 10) == 0

@@ -38,7 +38,7 @@ async def test_unfinished_uploads_do_not_fill_the_disk_and_free_it_when_they_end
                 return True
             return False
 
-        await until(is_refused)
+        await until(is_refused, limit=30)
         async with Connection(limited) as small:
             await small.head("/upload/", "Content-Length: 0")
             assert (await small.facts())["bytes"] == 0

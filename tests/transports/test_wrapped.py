@@ -74,7 +74,7 @@ async def test_a_failed_handler_is_logged_once_and_the_connection_ends(server):
 async def test_bad_json_ends_the_connection(server):
     async with connect(server, "/ws/take-json") as ws:
         await ws.send("{")
-        assert (await ws.closed())[0] == code_of(server, 1011)
+        assert (await ws.closed())[0] == code_of(server, 1007)
 
 
 @pytest.mark.parametrize(("how", "code"), [("error", 1011), ("close", 1013), ("stop", 1000)])
