@@ -19,13 +19,13 @@ import pytest
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import node, redis_binary
+from tests.support.chromium import CHROMIUM
 from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 

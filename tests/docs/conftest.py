@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CHROMIUM
 from tests.docs.blocks import README, section
 from tests.docs.reader import Reader
+from tests.support.chromium import chromium
 from tests.support.processes import RedisServer
 
 
@@ -37,9 +37,5 @@ def project(reader, quick_start) -> Reader:
 
 @pytest.fixture
 async def browser():
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        await chromium.close()
+    async with chromium() as running:
+        yield running

@@ -10,9 +10,9 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.conftest import CHROMIUM
+from tests.support.chromium import chromium
 from tests.support.example import ELSEWHERE, PASSWORD, USER, daphne, make_database, runws_server
 from tests.support.processes import HOST, ASGIServer, RedisServer, stopped
 
@@ -58,14 +58,8 @@ def passing(example: Site) -> Iterator[ASGIServer]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE)
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    options.append(f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with chromium(f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}") as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")

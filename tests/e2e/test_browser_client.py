@@ -18,12 +18,13 @@ import pytest
 import pytest_asyncio
 from django.core.management import call_command
 from django.test import override_settings
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from django_fastws import Room
-from tests.conftest import CHROMIUM, Database, check_log, layer_config
+from tests.conftest import Database, check_log, layer_config
 from tests.site.browser import Noted
 from tests.site.client import token
+from tests.support.chromium import chromium
 from tests.support.processes import HOST, ASGIServer, RedisServer
 
 pytestmark = [
@@ -141,16 +142,8 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], ASGIServer])
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    async with chromium(ignore_default_args=["--disable-back-forward-cache"]) as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.conftest import CHROMIUM
+from tests.support.chromium import chromium
 from tests.support.example import environment, make_database
 from tests.support.processes import HOST, Process, free_port
 
@@ -61,13 +60,9 @@ async def test_one_signal_stops_all_of_it(demo, signum):
 
 @pytest.mark.browser
 async def test_the_page_fills_its_table(demo):
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    async with chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"http://{HOST}:{demo.port}/market/")
         await page.wait_for_selector("#status[data-state=open]")
         await page.wait_for_selector("#prices tr:nth-child(4)")
         await page.wait_for_selector("text=Live")
-        await browser.close()

@@ -1,0 +1,36 @@
+"""Chromium for a test, without a window, a sandbox or calls of its own to the world."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+__all__ = ["CHROMIUM", "chromium"]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@asynccontextmanager
+async def chromium(*arguments: str, **options: Any) -> AsyncIterator[Browser]:
+    """A browser that is closed in the end.
+
+    Args:
+        arguments: further ones of Chromium's.
+        options: of Playwright's ``launch()``.
+    """
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*_ARGUMENTS, *arguments], **options
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
