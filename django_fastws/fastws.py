@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from channels.consumer import AsyncConsumer
 from django.urls.converters import get_converters
@@ -151,6 +151,8 @@ class FastWS(OutboundDecorators):
         pattern: str,
         *,
         name: str | None = None,
+        history: None = None,
+        presence: Literal[False] = False,
         sends: Iterable[type[Event]] = (),
         tags: Iterable[str] | None = None,
         login_required: bool = False,
@@ -159,6 +161,7 @@ class FastWS(OutboundDecorators):
         max_connections: int | None = None,
         max_connections_per_address: int | None = None,
         max_connections_per_user: int | None = None,
+        latest: None = None,
     ) -> LiveRoom:
         """Declare a live room: rooms that clients join by name, as many as they like over one socket.
 
@@ -166,6 +169,7 @@ class FastWS(OutboundDecorators):
             pattern: of the names, such as ``tickets/{pk:int}``, with the converters of paths. The prefix of the
                 FastWS does not go before it.
             name: for the schema and ``manage.py ws_routes``; unique. None makes one of the pattern.
+            history, presence, latest: for rooms that have these, which there are none of yet: None, False and None.
             sends: the events that are broadcast in these rooms, for the schema and for tests; empty says nothing.
             tags: labels, for ``manage.py ws_routes``.
             login_required: refuse the joins of clients that are not logged in, as "unauthenticated".
@@ -179,8 +183,9 @@ class FastWS(OutboundDecorators):
         Raises:
             RouteError: (a TypeError and ValueError) the pattern, a limit, a permission or an event cannot be.
         """
-        from .live import declare_room  # only projects that declare rooms import pydantic
+        from .live import check_not_yet, declare_room  # only projects that declare rooms import pydantic
 
+        check_not_yet(pattern, history=history, presence=presence, latest=latest)
         room = declare_room(
             pattern,
             name=name,

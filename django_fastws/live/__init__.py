@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .conflicts import Conflict, conflicts
-from .declaration import RoomPermission, declare_room
+from .declaration import RoomPermission, check_not_yet, declare_room
 from .declared import find, live_rooms
 from .endpoint import live_routes
 from .event import RESERVED, Event
@@ -23,6 +23,7 @@ __all__ = [
     "LiveSocket",
     "RoomPermission",
     "StateHook",
+    "check_not_yet",
     "conflicts",
     "declare_room",
     "find",

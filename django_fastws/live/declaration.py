@@ -12,10 +12,13 @@ from ..limits import Access, Limits
 from ..routing import check_name, label_of, signature_of
 from .live_room import LiveRoom
 
-__all__ = ["RoomPermission", "declare_room"]
+__all__ = ["RoomPermission", "check_not_yet", "declare_room"]
 
 #: ``app_label.codename``; or a callable, sync or async, that gets the LiveSocket and the parameters of the pattern.
 RoomPermission = str | Callable[..., bool | Awaitable[bool]]
+
+#: Options whose place is kept, and the one value that each can have.
+_NOT_YET: dict[str, Any] = {"history": None, "presence": False, "latest": None}
 
 
 def declare_room(
@@ -55,6 +58,18 @@ def declare_room(
         if not isinstance(check, str):
             _check_permission(room, check)
     return room
+
+
+def check_not_yet(pattern: Any, **options: Any) -> None:
+    """Options that no room can have yet, checked: each is what it is by default.
+
+    Raises:
+        RouteError: one is anything else.
+    """
+    for option, value in options.items():
+        if value is not (default := _NOT_YET[option]):
+            remedy = f"leave it out, or write {option}={default}"
+            raise RouteError(f"room({pattern!r}): {option}={value!r}: no room has that yet; {remedy}")
 
 
 def _check_permission(room: LiveRoom, check: Any) -> None:

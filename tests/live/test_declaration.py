@@ -79,7 +79,12 @@ MISTAKES = [
     ({"permission": "nothing"}, "is no permission"),
     ({"permission": lambda ws: True}, r"is called with the parameters \(ws, pk\)"),
     ({"permission": lambda: True}, r"is called with the parameters \(ws, pk\)"),
-    ({"history": 5}, "room.. has no option 'history'"),
+    ({"histories": 5}, "room.. has no option 'histories'"),
+    ({"history": 5}, r"room\('tickets/{pk:int}'\): history=5: no room has that yet; .* history=None"),
+    ({"history": False}, "history=False: no room has that yet"),
+    ({"presence": True}, "presence=True: no room has that yet; leave it out, or write presence=False"),
+    ({"presence": None}, "presence=None: no room has that yet"),
+    ({"latest": {}}, "latest={}: no room has that yet; leave it out, or write latest=None"),
     ({"login_require": True}, "did you mean 'login_required'"),
 ]
 
@@ -95,6 +100,10 @@ def test_a_permission_may_take_the_parameters_in_any_way(app):
     for check in (may, lambda ws, **params: True, lambda *args, pk: True):
         app.room(f"a{len(app.rooms)}/{{pk:int}}", permission=check)
     assert len(app.rooms) == 3
+
+
+def test_what_no_room_has_yet_may_be_written_as_none(app):
+    assert app.rooms == [app.room("lobby", history=None, presence=False, latest=None)]
 
 
 def test_an_event_that_is_sent_twice_counts_once(app):
