@@ -92,10 +92,11 @@ def check_access() -> Iterator[CheckMessage]:
 
     W041: a permission of an app that is not installed.
     """
+    labels = {config.label for config in apps.get_app_configs()}
     guarded = [(route.place, route.admission.access, route.admission.limits) for route in registry]
     guarded += [(room.place, room.access, room.limits) for app in registry.apps for room in app.rooms]
     for place, access, limits in guarded:
-        counts = limits.is_own(MAX_CONNECTIONS_PER_USER) and limits.get(MAX_CONNECTIONS_PER_USER) is not None
+        counts = limits.own(MAX_CONNECTIONS_PER_USER) is not None
         if (access.login_required or access.names or counts) and not apps.is_installed("django.contrib.auth"):
             yield Error(
                 f"{place} asks who is logged in, and 'django.contrib.auth' is not in INSTALLED_APPS.",
@@ -103,7 +104,6 @@ def check_access() -> Iterator[CheckMessage]:
                 "middleware of your own sets the user.",
                 id="fastws.E040",
             )
-        labels = {config.label for config in apps.get_app_configs()}
         for name in access.names:
             if name.partition(".")[0] not in labels:
                 yield Warning(

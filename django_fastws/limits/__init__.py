@@ -11,9 +11,9 @@ from .limited_connection import LimitedConnection
 from .process import Statistics, counted_address, process_limits, statistics
 from .recording import record_denial
 from .table import (
+    CONNECTION_LIMITS,
     FROM_SETTINGS,
     LIMITS,
-    MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_ADDRESS,
     MAX_CONNECTIONS_PER_USER,
     OPTIONS,
@@ -23,10 +23,10 @@ from .table import (
 )
 
 __all__ = [
+    "CONNECTION_LIMITS",
     "FROM_SETTINGS",
     "HANDSHAKE_TIME",
     "LIMITS",
-    "MAX_CONNECTIONS",
     "MAX_CONNECTIONS_PER_ADDRESS",
     "MAX_CONNECTIONS_PER_USER",
     "OPTIONS",

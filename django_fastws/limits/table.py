@@ -247,3 +247,7 @@ class Limits:
     def is_own(self, limit: Limit[Any]) -> bool:
         """Whether the route names this limit itself, and so counts by itself."""
         return self._values.get(limit.name, FROM_SETTINGS) is not FROM_SETTINGS
+
+    def own(self, limit: Limit[Value]) -> Value | None:
+        """A limit that the route or the live room names itself; None where it names none."""
+        return self.get(limit) if self.is_own(limit) else None

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from .._core.counts import Counts
 from ..exceptions import LiveError
 from ..limits import (
-    MAX_CONNECTIONS,
+    CONNECTION_LIMITS,
     MAX_CONNECTIONS_PER_ADDRESS,
     MAX_CONNECTIONS_PER_USER,
     Denial,
@@ -19,6 +19,7 @@ from .live_room import LiveRoom
 
 if TYPE_CHECKING:
     from .membership import Membership
+    from .session import LiveSession
 
 __all__ = ["check_access", "count_join"]
 
@@ -52,15 +53,11 @@ def count_join(membership: Membership) -> tuple[tuple[Counts, str], ...]:
     Raises:
         LiveError: it is over a limit; it is counted for nothing.
     """
-    room, session = membership.live_room, membership.session
-    keys: tuple[tuple[Limit[int | None], str | None], ...] = (
-        (MAX_CONNECTIONS, ""),
-        (MAX_CONNECTIONS_PER_ADDRESS, counted_address(session.ws.scope)),
-        (MAX_CONNECTIONS_PER_USER, session.user_key or None),
-    )
+    room = membership.live_room
     held: list[tuple[Counts, str]] = []
-    for limit, key in keys:
-        most = room.limits.get(limit) if room.limits.is_own(limit) else None
+    for limit in CONNECTION_LIMITS:
+        most = room.limits.own(limit)
+        key = None if most is None else _key(limit, membership.session)  # which most joins need not have
         if most is None or key is None:
             continue
         counts = _counts.setdefault(room, {}).setdefault(limit, Counts())
@@ -70,3 +67,10 @@ def count_join(membership: Membership) -> tuple[tuple[Counts, str], ...]:
             raise LiveError("unavailable", limit.reason.format(limit=most))
         held.append((counts, key))
     return tuple(held)
+
+
+def _key(limit: Limit[int | None], session: LiveSession) -> str | None:
+    """What the memberships of a session are counted under for a limit; None for what is not counted."""
+    if limit is MAX_CONNECTIONS_PER_ADDRESS:
+        return counted_address(session.ws.scope)
+    return session.user_key or None if limit is MAX_CONNECTIONS_PER_USER else ""

@@ -9,18 +9,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ..limits import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_USER, Limit
+from ..limits import CONNECTION_LIMITS
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
 from .definitions import Schema, SchemaType, resolved, schemas_of, without_definition
 from .examples import example_of
 
 __all__ = ["CallSchema", "Description", "EventSchema", "Parameter", "RoomSchema", "describe"]
-
-_JOIN_LIMITS: tuple[Limit[int | None], ...] = (
-    MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS,
-    MAX_CONNECTIONS_PER_USER,
-)
 
 
 @dataclass(frozen=True)
@@ -255,7 +249,7 @@ def _join_errors(room: LiveRoom) -> Iterable[str]:
         yield "unauthenticated"
     if room.access.permissions or room.join_hook is not None:
         yield "forbidden"
-    if any(room.limits.is_own(limit) and room.limits.get(limit) is not None for limit in _JOIN_LIMITS):
+    if any(room.limits.own(limit) is not None for limit in CONNECTION_LIMITS):
         yield "unavailable"
 
 

@@ -45,6 +45,8 @@ def test_a_limit_that_is_left_out_is_the_settings(limit, settings):
     if limit.setting is not None:
         setattr(settings, limit.setting.name, value := {"rate": "5/s"}.get(limit.name, 5))
         assert limits.get(limit) == limit.kind.read(value)
+        assert limits.own(limit) is None
+        assert Limits(**{limit.name: value}).own(limit) == limit.kind.read(value)
         assert Limits(**{limit.name: None}).get(limit) is None
         assert Limits(**{limit.name: FROM_SETTINGS}).get(limit) == limit.kind.read(value)
 
