@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 
-from django_fastws.user_keys import key_of, may_be_a_user, user_key
+from django_fastws.user_keys import has_key, is_user, key_of, may_be_a_user, user_key
 
 
 class Visitor:
@@ -26,6 +26,25 @@ class Visitor:
 )
 def test_the_key_of_a_user_is_the_model_and_the_primary_key(user, key):
     assert user_key(user) == key
+    assert has_key(user) is bool(key)
+
+
+@pytest.mark.parametrize(
+    ("user", "is_meant"),
+    [
+        (None, False),
+        (AnonymousUser(), False),
+        (User(username="unsaved"), False),
+        (User(pk=5), True),
+        (User(pk=55), False),
+        (User(pk=15), False),
+        (Visitor(5), False),
+    ],
+    ids=["none", "anonymous", "unsaved", "user", "longer", "same end", "no model"],
+)
+def test_a_user_is_known_by_the_key(user, is_meant):
+    assert is_user(user, "auth.user:5") is is_meant
+    assert not is_user(user, "")
 
 
 @pytest.mark.parametrize("user", [User(pk=5), 5, "5"], ids=["user", "int", "str"])

@@ -19,6 +19,7 @@ from ..exceptions import LiveError
 from ..layer import get_broker
 from ..rooms import Room, current_hub
 from ..tasks import BackgroundTasks
+from ..user_keys import is_user
 from .calls import CallQueue
 from .errors import logger
 from .event_handler import EventHandler
@@ -112,7 +113,7 @@ class Membership(CallQueue):
     def matches(self, user: str, client: str) -> bool:
         """Whether it is of a user, by the ``user_key``, or of a client, by its id or that of its socket."""
         session = self.session
-        return bool((user and session.user_key == user) or (client and client in (session.client_id, self.id)))
+        return is_user(session.ws.scope.get("user"), user) or bool(client and client in (session.client_id, self.id))
 
     def kick(self, code: int, reason: str) -> None:
         """End the membership from outside, at once; the client is told, by the answer of a join that goes on."""

@@ -23,7 +23,7 @@ from .._core.rates import Buckets
 from ..conf import conf
 from ..exceptions import LiveError, MessageTooBig
 from ..tasks import BackgroundTasks
-from ..user_keys import user_key
+from ..user_keys import has_key, user_key
 from ..websocket import InboundWebSocket
 from .asks import Asks
 from .calls import Call, EventCall, JoinCall, LeaveCall
@@ -100,7 +100,8 @@ class LiveSession(FrameReader):
     @property
     def key(self) -> str:
         """Key of the client in presence and in relayed events: the user's primary key, else the client id."""
-        return str(self.ws.scope["user"].pk) if self.user_key else self.client_id
+        user: Any = self.ws.scope.get("user")
+        return str(user.pk) if has_key(user) else self.client_id
 
     # Frames
 

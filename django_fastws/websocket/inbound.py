@@ -17,7 +17,7 @@ from ..masking import mask_path
 from ..rooms import Room, current_hub, ids
 from ..transports import InboundTransport
 from ..types import Address, Data, Headers, Scope, UserT
-from ..user_keys import user_key
+from ..user_keys import is_user
 from .base import WebSocket
 
 __all__ = ["InboundWebSocket"]
@@ -114,7 +114,7 @@ class InboundWebSocket(WebSocket[UserT]):
 
     def matches(self, user: str, client: str) -> bool:
         """Whether it is of a user, by the ``user_key``, or has an id; "" is nobody's. For the hub."""
-        return bool(client and client == self._id) or bool(user and user == user_key(self.scope.get("user")))
+        return bool(client and client == self._id) or is_user(self.scope.get("user"), user)
 
     def kick(self, code: int, reason: str) -> None:
         """Close the connection, for it is not wanted in a room; for the hub."""
