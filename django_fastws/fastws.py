@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from channels.consumer import AsyncConsumer
-from django.urls.converters import get_converters
 
 from . import standalone
 from ._core.paths import Path, join, parse
@@ -24,6 +23,7 @@ from .routing import (
     check_name,
     checked_tags,
     checks_options,
+    converter_of,
     label_of,
     place_of,
     read_signature,
@@ -308,10 +308,7 @@ def _pattern(label: str, path: str) -> Path:
         pattern = parse(path)
     except ValueError as error:
         raise RouteError(f"{label}: {error}") from None
-    known = get_converters()
     for param in pattern.params:
-        if param.converter is not None and param.converter not in known:
-            raise RouteError(
-                f"{label}: no path converter is called {param.converter!r}; there are {', '.join(sorted(known))}"
-            )
+        if param.converter is not None:
+            converter_of(label, param.converter)
     return pattern

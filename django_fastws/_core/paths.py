@@ -29,6 +29,14 @@ class Path(NamedTuple):
         """The parameters, in order."""
         return tuple(part for part in self.parts if isinstance(part, Param))
 
+    def fill(self, texts: Mapping[str, str]) -> str:
+        """The path with a text in place of each parameter.
+
+        >>> parse("tickets/{pk:int}").fill({"pk": "5"})
+        'tickets/5'
+        """
+        return "".join(texts[part.name] if isinstance(part, Param) else part for part in self.parts)
+
     def django_route(self, converters: Mapping[str, str]) -> str:
         """The path in the syntax of ``django.urls.path()``.
 

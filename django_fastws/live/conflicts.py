@@ -61,5 +61,4 @@ def _names(pattern: Pattern, against: Pattern) -> Iterator[str]:
     ]
     names = list(pattern.regexes)
     for values in product(*samples):
-        texts = dict(zip(names, values, strict=True))
-        yield "".join(part if isinstance(part, str) else texts[part.name] for part in pattern.path.parts)
+        yield pattern.path.fill(dict(zip(names, values, strict=True)))

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from django.urls.converters import get_converters
-
 from .._core.paths import Path, parse
 from ..exceptions import RouteError
+from ..routing import converter_of
 
 __all__ = ["Pattern"]
 
@@ -42,7 +41,10 @@ class Pattern:
         except ValueError as error:
             raise RouteError(f"{label}: {error}".replace("path ", "pattern ")) from None
         self.text = text
-        self._params = {param.name: _converted(label, param.name, param.converter) for param in self.path.params}
+        converters = {param.name: converter_of(label, param.converter or "str") for param in self.path.params}
+        self._params = {
+            name: _Converted(name, converter, re.compile(converter.regex)) for name, converter in converters.items()
+        }
         self._regex = re.compile(
             "".join(
                 re.escape(part)
@@ -100,7 +102,7 @@ class Pattern:
             if name not in params:
                 raise TypeError(f"room {self.text!r} needs the parameter {name!r}; {self._taken()}")
             texts[name] = self._text(param, params[name])
-        filled = "".join(part if isinstance(part, str) else texts[part.name] for part in self.path.parts)
+        filled = self.path.fill(texts)
         found = self._regex.fullmatch(filled)
         if found is None or any(found[name] != text for name, text in texts.items()):
             raise TypeError(f"room {self.text!r}: {filled!r} would be read as other parameters than {dict(params)!r}")
@@ -121,10 +123,3 @@ class Pattern:
 
     def __repr__(self) -> str:
         return f"Pattern({self.text!r})"
-
-
-def _converted(label: str, name: str, converter: str | None) -> _Converted:
-    known = get_converters()
-    if (found := known.get(converter or "str")) is None:
-        raise RouteError(f"{label}: no path converter is called {converter!r}; there are {', '.join(sorted(known))}")
-    return _Converted(name, found, re.compile(found.regex))

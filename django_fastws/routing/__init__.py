@@ -5,7 +5,7 @@ from __future__ import annotations
 from .activation import Activation
 from .annotations import signature_of
 from .consumer import ConsumerEndpoint
-from .declarations import check_name, checked_tags, checks_options, did_you_mean
+from .declarations import check_name, checked_tags, checks_options, converter_of, did_you_mean
 from .endpoint import Endpoint
 from .outbound_decorators import OutboundDecorators
 from .router import WebSocketRouter, reverse_ws, websocket_urlpatterns
@@ -27,6 +27,7 @@ __all__ = [
     "check_name",
     "checked_tags",
     "checks_options",
+    "converter_of",
     "did_you_mean",
     "label_of",
     "place_of",

@@ -1,4 +1,4 @@
-"""Declarations of routes: names, tags and options, with a suggestion for a misspelt option or setting."""
+"""Declarations of routes: names, tags, converters and options, with a suggestion for a misspelt option or setting."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, ParamSpec, TypeVar
 
+from django.urls.converters import get_converters
+
 from ..exceptions import RouteError
 from .annotations import signature_of
 from .signatures import label_of
 
-__all__ = ["check_name", "checked_tags", "checks_options", "did_you_mean", "unknown_option"]
+__all__ = ["check_name", "checked_tags", "checks_options", "converter_of", "did_you_mean", "unknown_option"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -96,3 +98,17 @@ def checked_tags(tags: Iterable[str] | None) -> tuple[str, ...]:
     if isinstance(tags, str):
         raise RouteError(f"tags={tags!r} is one str: write tags=[{tags!r}]")
     return tuple(tags or ())
+
+
+def converter_of(label: str, name: str) -> Any:
+    """The path converter of this name.
+
+    Args:
+        label: of what is declared, for the text of the error.
+    Raises:
+        RouteError: there is none.
+    """
+    known = get_converters()
+    if name not in known:
+        raise RouteError(f"{label}: no path converter is called {name!r}; there are {', '.join(sorted(known))}")
+    return known[name]

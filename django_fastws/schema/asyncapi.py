@@ -72,9 +72,7 @@ def _write_routes(document: Document, routes: list[Route], server: Document) -> 
     keys = Keys()
     for route in routes:
         channel: Document = {
-            "address": "".join(
-                part if isinstance(part, str) else f"{{{part.name}}}" for part in ("/", *route.pattern.parts)
-            ),
+            "address": "/" + route.pattern.fill({param.name: f"{{{param.name}}}" for param in route.pattern.params}),
             "title": route.name,
             "servers": [{"$ref": "#/servers/sockets"}],
         }
