@@ -127,7 +127,7 @@ def end_route(mine: Traffic) -> None:
 class _FanOuts:
     """Fan-outs of one thread."""
 
-    __slots__ = ("bytes", "deliveries", "seconds")
+    __slots__ = ("delivered_bytes", "deliveries", "seconds")
 
     def __init__(self) -> None:
         self.reset()
@@ -135,7 +135,7 @@ class _FanOuts:
     def reset(self) -> None:
         """Begin with zeros."""
         self.seconds = HistogramValue([0] * (len(fan_out_seconds.bounds) + 1), 0.0)
-        self.deliveries = self.bytes = 0
+        self.deliveries = self.delivered_bytes = 0
 
 
 _fan_outs: dict[int, _FanOuts] = {}
@@ -156,19 +156,15 @@ def count_fan_out(seconds: float, deliveries: int, size: int) -> None:
     mine.seconds.counts[bisect_left(fan_out_seconds.bounds, seconds)] += 1
     mine.seconds.sum += seconds
     mine.deliveries += deliveries
-    mine.bytes += size
+    mine.delivered_bytes += size
 
 
 class _FanOutCounter(Counter):
-    """Counter of all fan-outs: one of their numbers."""
-
-    def __init__(self, attribute: str, name: str, unit: str, meaning: str) -> None:
-        self._attribute = attribute
-        super().__init__(name, unit, (), meaning)
+    """Counter of one of the numbers of all fan-outs."""
 
     @property
     def values(self) -> Mapping[Labels, float]:
-        return MappingProxyType({(): sum(getattr(one, self._attribute) for one in list(_fan_outs.values()))})
+        return MappingProxyType({(): sum(getattr(one, self.name) for one in list(_fan_outs.values()))})
 
 
 class _FanOutHistogram(Histogram):
@@ -241,8 +237,8 @@ bytes_sent = row(_TrafficCounter("bytes_sent", "bytes", _transport, "Bytes in th
 # Rooms
 joins = row(Counter("joins", "joins", (), "Sockets that have joined a room."))
 broadcasts = row(Counter("broadcasts", "broadcasts", (), "Broadcasts of this process, also those rolled back."))
-deliveries = row(_FanOutCounter("deliveries", "deliveries", "messages", "Messages handed to members of rooms here."))
-delivered_bytes = row(_FanOutCounter("bytes", "delivered_bytes", "bytes", "Bytes in the frames of those messages."))
+deliveries = row(_FanOutCounter("deliveries", "messages", (), "Messages handed to members of rooms here."))
+delivered_bytes = row(_FanOutCounter("delivered_bytes", "bytes", (), "Bytes in the frames of those messages."))
 fan_out_seconds = row(
     _FanOutHistogram("fan_out_seconds", "seconds", (), "Time of one fan-out.", bounds=_FAN_OUT_BOUNDS)
 )
