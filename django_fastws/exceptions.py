@@ -235,7 +235,8 @@ def mistake_in(error: BaseException) -> PeersMistake | None:
 
 
 _SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
-_MAX_REASON_BYTES = 123
+#: What a close frame carries (RFC 6455 section 5.5.1).
+MAX_REASON_BYTES = 123
 
 
 def check_close(code: int, reason: str) -> None:
@@ -258,7 +259,7 @@ def check_close(code: int, reason: str) -> None:
         size = len(reason.encode())
     except UnicodeEncodeError as error:
         raise ValueError(f"the close reason has no UTF-8: {error}") from None
-    if size > _MAX_REASON_BYTES:
+    if size > MAX_REASON_BYTES:
         raise ValueError(
-            f"the close reason has {size} bytes, and a close frame carries {_MAX_REASON_BYTES}: shorten it"
+            f"the close reason has {size} bytes, and a close frame carries {MAX_REASON_BYTES}: shorten it"
         )

@@ -8,13 +8,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from .exceptions import InvalidMessage, peers_mistake
+from .exceptions import MAX_REASON_BYTES, InvalidMessage, peers_mistake
 
 __all__ = ["adapter", "error_fields", "error_summary", "read_message"]
 
 _NOT_JSON, _DOES_NOT_FIT = 1007, 1008
 _MAX_ERRORS = 100  # that are told: there may be one for every two bytes of a message
-_MAX_REASON_BYTES = 123  # of a close frame
 
 
 def adapter(type_: Any) -> TypeAdapter[Any]:
@@ -79,8 +78,8 @@ def _path(location: Sequence[int | str]) -> str:
 
 
 def _cut(text: str) -> str:
-    """A text as long as a close frame takes it (RFC 6455 section 5.5.1)."""
+    """A text as long as a close frame takes it."""
     raw = text.encode("utf-8", "replace")
-    if len(raw) <= _MAX_REASON_BYTES:
+    if len(raw) <= MAX_REASON_BYTES:
         return raw.decode()
-    return raw[: _MAX_REASON_BYTES - 3].decode("utf-8", "ignore") + "…"
+    return raw[: MAX_REASON_BYTES - 3].decode("utf-8", "ignore") + "…"
