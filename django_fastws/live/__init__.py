@@ -5,7 +5,7 @@ from __future__ import annotations
 from .conflicts import Conflict, conflicts
 from .declaration import RoomPermission, check_not_yet, declare_room
 from .declared import find, live_rooms
-from .endpoint import live_routes
+from .endpoint import LIVE_ROUTE, live_routes
 from .event import RESERVED, Event
 from .event_handler import RELAYED, EventHandler
 from .hooks import Hook, StateHook
@@ -13,6 +13,7 @@ from .live_room import LiveRoom
 from .socket import LiveSocket
 
 __all__ = [
+    "LIVE_ROUTE",
     "RELAYED",
     "RESERVED",
     "Conflict",

@@ -15,10 +15,10 @@ from .declared import live_rooms
 from .introduction import Introduction
 from .session import LiveSession
 
-__all__ = ["NAME", "live_routes"]
+__all__ = ["LIVE_ROUTE", "live_routes"]
 
 #: What ``reverse_ws`` finds the route by.
-NAME = "fastws-live"
+LIVE_ROUTE = "fastws-live"
 
 _admission = Admission(Limits(), Access())
 
@@ -46,7 +46,7 @@ def _route(path: str) -> Route:
         handler=serve_live,
         application=application,
         signature=signature,
-        name=NAME,
+        name=LIVE_ROUTE,
         is_named=True,
         tags=(),
         place="FASTWS_LIVE_PATH",

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch
 from django.utils.cache import add_never_cache_headers
 
-from ..live import live_rooms
+from ..live import LIVE_ROUTE, live_rooms
 from ..routing import registry, reverse_ws
 from .asyncapi import Info, asyncapi
 from .description import describe
@@ -89,6 +89,6 @@ def _project() -> str:
 
 def _live_path() -> str | None:
     try:
-        return reverse_ws("fastws-live")
+        return reverse_ws(LIVE_ROUTE)
     except NoReverseMatch:
         return None
