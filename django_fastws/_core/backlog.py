@@ -25,6 +25,9 @@ SLOW_CONSUMER_POLICIES = {
 
 Item = TypeVar("Item")
 
+# Whether an item may be dropped.
+_KEPT, _DROPPABLE, _VOLATILE = range(3)
+
 
 class Backlog(Generic[Item]):
     """Messages that wait to be sent, in order, with a bound in bytes, and one on how many they are.
@@ -32,41 +35,48 @@ class Backlog(Generic[Item]):
     Attributes:
         size: bytes waiting.
         dropped: messages that were dropped so far.
+        volatile: how many of those that wait are the first to be dropped.
     """
 
-    __slots__ = ("_items", "dropped", "size")
+    __slots__ = ("_items", "dropped", "size", "volatile")
 
     def __init__(self) -> None:
         # Made when it is needed: most sockets never have a backlog, and an empty deque takes 600 bytes.
-        self._items: deque[tuple[Item, int, bool]] | tuple[()] = ()
+        self._items: deque[tuple[Item, int, int]] | tuple[()] = ()
         self.size = 0
         self.dropped = 0
+        self.volatile = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def push(self, item: Item, size: int, *, droppable: bool = False) -> None:
-        """Add at the end. What is not droppable is never dropped: somebody waits for it to be sent."""
+    def push(self, item: Item, size: int, *, droppable: bool = False, volatile: bool = False) -> None:
+        """Add at the end.
+
+        Args:
+            droppable: it may be dropped; else somebody waits for it to be sent.
+            volatile: it is droppable, and the first to be dropped.
+        """
         if isinstance(self._items, tuple):
             self._items = deque()
-        self._items.append((item, size, droppable))
+        self._items.append((item, size, _VOLATILE if volatile else _DROPPABLE if droppable else _KEPT))
         self.size += size
+        self.volatile += volatile
 
     def pop(self) -> Item:
         """Take the first. Raises IndexError if there is none."""
         if isinstance(self._items, tuple):
             raise IndexError("the backlog is empty")
-        item, size, _ = self._items.popleft()
+        item, size, kind = self._items.popleft()
         self.size -= size
+        self.volatile -= kind == _VOLATILE
         if not self._items:
             self._items = ()
         return item
 
     def discard(self, item: Item) -> None:
         """Take one out, wherever it stands; nothing happens if it is not there any more."""
-        kept = deque(entry for entry in self._items if entry[0] is not item)
-        self._items = kept or ()
-        self.size = sum(entry[1] for entry in kept)
+        self._keep([entry for entry in self._items if entry[0] is not item])
 
     def fits(self, size: int, limit: int) -> bool:
         """Whether one more message of this size stays within the limit. A single message always fits."""
@@ -76,11 +86,12 @@ class Backlog(Generic[Item]):
         """Make room for a message of this size by dropping the oldest that may be dropped; True if there is room."""
         if isinstance(self._items, tuple):
             return True
-        kept: list[tuple[Item, int, bool]] = []
+        kept: list[tuple[Item, int, int]] = []
         while self._items and (self.size + size > limit or len(self._items) + len(kept) >= MOST_ITEMS):
             entry = self._items.popleft()
             if entry[2]:
                 self.size -= entry[1]
+                self.volatile -= entry[2] == _VOLATILE
                 self.dropped += 1
             else:
                 kept.append(entry)
@@ -91,12 +102,25 @@ class Backlog(Generic[Item]):
         """Empty it; returns what was in it."""
         items = [item for item, _, _ in self._items]
         self._items = ()
-        self.size = 0
+        self.size = self.volatile = 0
         return items
 
     def clear_droppable(self) -> None:
         """Drop every message that may be dropped."""
-        kept = [entry for entry in self._items if not entry[2]]
+        self._drop([entry for entry in self._items if not entry[2]])
+
+    def clear_volatile(self) -> int:
+        """Drop every message that is the first to be dropped; returns how many these were."""
+        count = self.volatile
+        if count:
+            self._drop([entry for entry in self._items if entry[2] != _VOLATILE])
+        return count
+
+    def _drop(self, kept: list[tuple[Item, int, int]]) -> None:
         self.dropped += len(self._items) - len(kept)
-        self._items = deque(kept)
+        self._keep(kept)
+
+    def _keep(self, kept: list[tuple[Item, int, int]]) -> None:
+        self._items = deque(kept) if kept else ()
         self.size = sum(entry[1] for entry in kept)
+        self.volatile = sum(entry[2] == _VOLATILE for entry in kept)

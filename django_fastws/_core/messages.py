@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 from .frames import BINARY, TEXT, frame
 from .json import loads
 
-__all__ = ["Batch", "Payload", "WebSocketMessage"]
+__all__ = ["Batch", "Payload", "VolatilePayload", "WebSocketMessage"]
 
 
 class WebSocketMessage:
@@ -63,9 +63,12 @@ class Payload:
     Attributes:
         binary: whether it is a binary message.
         known_text: the text of a text message, if it was not made of bytes that are still to be decoded; else None.
+        is_volatile: whether it is the first to be dropped, where a client is too slow.
     """
 
     __slots__ = ("_frame", "_raw", "binary", "known_text")
+
+    is_volatile: ClassVar[bool] = False
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         # One is made for each message: nothing is assigned twice.
@@ -115,6 +118,14 @@ class Payload:
 
     def __repr__(self) -> str:
         return f"Payload({self.raw!r}, is_text={not self.binary})"
+
+
+class VolatilePayload(Payload):
+    """Message that is the first to be dropped, where a client is too slow."""
+
+    __slots__ = ()
+
+    is_volatile = True
 
 
 class Batch:

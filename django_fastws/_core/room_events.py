@@ -7,7 +7,7 @@ from functools import lru_cache
 from .json import dumps
 from .messages import Payload
 
-__all__ = ["DEFAULT_EVENT", "EventPayload"]
+__all__ = ["DEFAULT_EVENT", "EventPayload", "VolatileEventPayload"]
 
 #: The event of a broadcast that names none.
 DEFAULT_EVENT = "message"
@@ -30,6 +30,14 @@ class EventPayload(Payload):
         super().__init__(b'{"room":%b,"event":%b,"data":%b%b' % (room, _name(event), data, end), is_text=True)
         self.event = event
         self.data = data
+
+
+class VolatileEventPayload(EventPayload):
+    """Event that is the first to be dropped, where a client is too slow."""
+
+    __slots__ = ()
+
+    is_volatile = True
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from .._core.envelope import BROADCAST, Envelope
 from .._core.groups import group_name
 from .._core.ids import Ids
 from .._core.kicks import decode_kick
-from .._core.messages import Payload
+from .._core.messages import Payload, VolatilePayload
 from ..exceptions import WebSocketConnectionError, check_close
 from ..loops import PerLoop
 from .local_room import LocalEventRoom, LocalRoom, Member
@@ -129,7 +129,8 @@ class Hub:
                 self._kick(envelope)
                 return
             if room is not None:
-                self._scheduler.add(room, Payload(envelope.data), envelope.exclude)
+                kind = VolatilePayload if envelope.is_volatile else Payload
+                self._scheduler.add(room, kind(envelope.data), envelope.exclude)
             if self._event_rooms and (event_room := self._event_rooms.get(group)) is not None:
                 self._deliver_event(event_room, envelope)
         except Exception as error:

@@ -14,7 +14,7 @@ from .._core.envelope import Envelope
 from .._core.fanout import Broadcast, FanOut, Find, Post
 from .._core.json import dumps
 from .._core.pacing import Pacing
-from .._core.room_events import DEFAULT_EVENT, EventPayload
+from .._core.room_events import DEFAULT_EVENT, EventPayload, VolatileEventPayload
 
 __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
 
@@ -187,7 +187,8 @@ class LocalEventRoom(LocalRoom):
         if isinstance(data, bytes):
             return None
         encoded = data.encode() if envelope.is_json else dumps(data)
-        return EventPayload(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author)
+        kind = VolatileEventPayload if envelope.is_volatile else EventPayload
+        return kind(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author)
 
 
 def _ids(member: Member) -> tuple[str, ...]:

@@ -63,21 +63,22 @@ class Outbox(Backlog[Entry]):
     """Send queue of one socket: what the server could not be given at once goes out from here, in order.
 
     A transport makes one when something first has to wait, which on most sockets is never. The messages of broadcasts
-    (``post()``) have a bound, ``FASTWS_SEND_BUFFER_BYTES`` together with what the server holds, over which
-    ``FASTWS_SLOW_CONSUMER`` says what happens. A task that waits for its message (``send()``) is its own bound.
+    (``post()``) have a bound, ``FASTWS_SEND_BUFFER_BYTES`` together with what the server holds. Over it the volatile
+    ones are dropped, and if that does not do, ``FASTWS_SLOW_CONSUMER`` says what happens. A task that waits for its
+    message (``send()``) is its own bound.
 
     Attributes:
         dropped: how many messages of broadcasts were dropped because the client was slow.
         is_slow: whether the client is being disconnected for that.
     """
 
-    __slots__ = ("_outlet", "_writer", "is_slow")
+    __slots__ = ("_has_warned", "_outlet", "_writer", "is_slow")
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__()
         self._outlet = outlet
         self._writer: asyncio.Task[None] | None = None
-        self.is_slow = False
+        self.is_slow = self._has_warned = False
 
     # In
 
@@ -100,31 +101,38 @@ class Outbox(Backlog[Entry]):
 
     def post(self, batch: Payload | Batch) -> bool:
         """Queue the messages of a broadcast, as far as there is room; True if a task was started for that."""
-        was_idle, dropped = self._writer is None, self.dropped
+        was_idle, dropped, volatile = self._writer is None, self.dropped, 0
         limit = conf.send_buffer_bytes
         for payload in batch.payloads:
-            size, unsent = len(payload), self._outlet.unsent()
-            fits = self.fits(size, limit - unsent) and (not unsent or unsent + size <= limit)
-            if fits or self._make_room(size, limit - unsent):
-                self.push((payload, None), size, droppable=True)
+            size = len(payload)
+            fits = self._has_room(size, limit)
+            if not fits and self.volatile:
+                volatile += self.clear_volatile()
+                fits = self._has_room(size, limit)
+            if not fits and payload.is_volatile:
+                self.dropped += 1
+                volatile += 1
+            elif fits or self._make_room(size, limit):
+                self.push((payload, None), size, droppable=True, volatile=payload.is_volatile)
                 self.start()
         if self.dropped != dropped:
-            metrics.message_drops.add(self.dropped - dropped, conf.slow_consumer)
+            self._count_drops(volatile, self.dropped - dropped - volatile)
         return was_idle and self._writer is not None
 
     # Slow consumers
 
+    def _has_room(self, size: int, limit: int) -> bool:
+        """Whether one more message of this size fits, together with what the server holds."""
+        unsent = self._outlet.unsent()
+        return self.fits(size, limit - unsent) and (not unsent or unsent + size <= limit)
+
     def _make_room(self, size: int, limit: int) -> bool:
         """The queue is full: apply ``FASTWS_SLOW_CONSUMER``. True if the message may be added."""
         policy = conf.slow_consumer
-        if not self.dropped and not self.is_slow:
-            logger.warning(
-                "A slow client on %r has over %d bytes unsent: %s",
-                self._outlet.shown_path,
-                conf.send_buffer_bytes,
-                SLOW_CONSUMER_POLICIES[policy],
-            )
-        if policy == "drop_oldest" and self.drop_oldest(size, limit):
+        if not self._has_warned and not self.is_slow:
+            self._has_warned = True
+            self._warn(SLOW_CONSUMER_POLICIES[policy])
+        if policy == "drop_oldest" and self.drop_oldest(size, limit - self._outlet.unsent()):
             return True
         self.dropped += 1
         if policy == "disconnect" and not self.is_slow:
@@ -133,6 +141,19 @@ class Outbox(Backlog[Entry]):
             self.clear_droppable()
             self._outlet.close_slow(*TOO_SLOW)
         return False
+
+    def _count_drops(self, volatile: int, others: int) -> None:
+        """Messages were dropped: the volatile ones, which go first, and those that the policy has dropped."""
+        if volatile:
+            if volatile == self.dropped:
+                self._warn("the volatile messages are dropped")
+            metrics.message_drops.add(volatile, "volatile")
+        if others:
+            metrics.message_drops.add(others, conf.slow_consumer)
+
+    def _warn(self, consequence: str) -> None:
+        path, limit = self._outlet.shown_path, conf.send_buffer_bytes
+        logger.warning("A slow client on %r has over %d bytes unsent: %s", path, limit, consequence)
 
     # Out
 

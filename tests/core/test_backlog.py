@@ -96,6 +96,15 @@ def test_clearing_the_droppable_keeps_what_somebody_waits_for():
     assert (len(made), made.size) == (0, 0)
 
 
+def test_clearing_the_volatile_keeps_all_others():
+    made = backlog(1, -2)
+    made.push("volatile", 3, droppable=True, volatile=True)
+    made.push("last", 4, droppable=True)
+    assert (made.volatile, made.clear_volatile(), made.clear_volatile()) == (1, 1, 0)
+    assert (made.size, made.dropped, made.volatile) == (7, 1, 0)
+    assert made.clear() == ["0", "1", "last"]
+
+
 def test_dropping_the_oldest_costs_no_more_than_what_is_dropped():
     made = backlog(*[-1] * 1000)
     tracemalloc.start()
@@ -177,10 +186,10 @@ class Life(RuleBasedStateMachine):
         self.items = []
         self.taken = 0
 
-    @rule(size=st.integers(0, 10), droppable=st.booleans())
-    def push(self, size, droppable):
-        self.items.append([size])
-        self.backlog.push(self.items[-1], size, droppable=droppable)
+    @rule(size=st.integers(0, 10), droppable=st.booleans(), volatile=st.booleans())
+    def push(self, size, droppable, volatile):
+        self.items.append([size, volatile])
+        self.backlog.push(self.items[-1], size, droppable=droppable, volatile=volatile)
 
     @rule()
     def pop(self):
@@ -205,6 +214,12 @@ class Life(RuleBasedStateMachine):
     def clear_droppable(self):
         self.backlog.clear_droppable()
 
+    @rule()
+    def clear_volatile(self):
+        volatile = self.backlog.volatile
+        assert self.backlog.clear_volatile() == volatile
+        assert self.backlog.volatile == 0
+
     @invariant()
     def it_adds_up(self):
         assert len(self.items) == self.taken + self.backlog.dropped + len(self.backlog)
@@ -212,7 +227,8 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_size_is_the_sum(self):
         left = copy.deepcopy(self.backlog).clear()
-        assert self.backlog.size == sum(size for (size,) in left)
+        assert self.backlog.size == sum(size for size, _ in left)
+        assert self.backlog.volatile == sum(volatile for _, volatile in left)
 
 
 TestLife = Life.TestCase

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import override_settings
 
 from django_fastws import Event, Room
+from django_fastws.rooms import current_hub
 from tests.live.client import Gate, client, declare, turns
 
 
@@ -156,6 +157,33 @@ async def test_relayed_events_go_to_the_others_with_the_key_of_the_sender():
         assert (await one.next())["from"] == (await three.next())["from"] == "c-2"
         assert await one.code(room="room/5", event="typing", data={"now": "maybe"}) == "invalid"
         assert await two.silent()
+
+
+class Ear:
+    """A member that keeps the messages as they are posted."""
+
+    id = "ear"
+    takes_events = False
+
+    def __init__(self):
+        self.heard = asyncio.Queue()
+
+    def post(self, batch):
+        for payload in batch.payloads:
+            self.heard.put_nowait(payload)
+
+
+async def test_relayed_events_are_volatile():
+    room, ear = declare(), Ear()
+    room.relay("typing", dict[str, bool])
+    await current_hub().join(ear, "room/5")
+    async with client() as one:
+        await one.join("room/5")
+        await one.call("room/5", "typing", now=True)
+        assert (await ear.heard.get()).is_volatile
+        await Room("room/5").abroadcast({"now": False}, "typing")
+        assert not (await ear.heard.get()).is_volatile
+    await current_hub().leave(ear, "room/5")
 
 
 async def test_rates_of_the_room_and_of_the_event_refuse_and_do_not_close():

@@ -73,6 +73,17 @@ async def test_all_that_take_events_get_one_frame_and_none_is_made_without_them(
     assert len({id(batch) for batch in frames}) == 1
 
 
+@pytest.mark.parametrize("is_volatile", [False, True])
+async def test_a_volatile_broadcast_is_volatile_for_members_of_both_kinds(is_volatile):
+    members, payloads = [EventMember("one"), Member("other")], []
+    for member in members:
+        member.post = lambda batch: payloads.extend(batch.payloads)
+    await joined(*members)
+    await Room("tickets/5").abroadcast({"a": 1}, volatile=is_volatile)
+    await settle()
+    assert [payload.is_volatile for payload in payloads] == [is_volatile] * 2
+
+
 @pytest.mark.parametrize("excluded", ["id", "c-1"])
 async def test_a_member_is_excluded_by_its_id_or_that_of_its_client(excluded):
     one, other, raw = EventMember("id", "c-1"), EventMember("id 2", "c-2"), Member("raw")

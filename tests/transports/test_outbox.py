@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_fastws import WebSocketDisconnect, metrics
-from django_fastws._core.messages import Batch, Payload
+from django_fastws._core.messages import Batch, Payload, VolatilePayload
 from django_fastws.transports.find import find_transport
 from tests.transports.fakes import Server, blocked, limits, start, turns, waiting
 
@@ -195,6 +195,52 @@ async def test_what_is_dropped_is_counted(server, transport):
         assert metrics.message_drops.by("policy") == {"drop_newest": 4}
         server.gate.set()
         await first
+
+
+# (what is posted, "~" before what is volatile; what is sent, with a bound of ten characters, by each policy)
+VOLATILE = [
+    ("~1111 2222 ~3", "1111 2222 3", 0),
+    ("~1111 2222 3333", "2222 3333", 1),
+    ("2222 ~1111 3333 4", "2222 3333 4", 1),
+    ("~1111 ~2222 3333", "3333", 2),
+    ("1111 2222 ~3333 44", "1111 2222 44", 1),
+    ("1111 ~2222 ~33333 4444", "1111 4444", 2),
+]
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "disconnect"])
+@pytest.mark.parametrize(("posted", "sent", "dropped"), VOLATILE)
+async def test_volatile_messages_are_the_first_to_be_dropped(
+    server, transport, caplog, policy, posted, sent, dropped
+):
+    metrics.reset()
+    with limits(policy):
+        first = await blocked(server, transport)
+        for text in posted.split():
+            transport.post(VolatilePayload(text[1:]) if text.startswith("~") else Payload(text))
+        assert transport.dropped == dropped
+        assert metrics.message_drops.by("policy") == ({"volatile": dropped} if dropped else {})
+        server.gate.set()
+        await first
+        await turns()
+    assert server.sent == ["first", *sent.split()]
+    assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
+        "the volatile messages are dropped"
+    ] * bool(dropped)
+
+
+async def test_a_client_that_is_too_slow_without_volatile_messages_is_disconnected(server, transport, caplog):
+    metrics.reset()
+    with limits("disconnect"):
+        first = await blocked(server, transport)
+        for payload in (VolatilePayload("1234567890"), Payload("1234567890"), Payload("x")):
+            transport.post(payload)
+        assert metrics.message_drops.by("policy") == {"volatile": 1, "disconnect": 2}
+        server.gate.set()
+        await first
+        await turns()
+    assert server.sent == ["first", 1013]
+    assert len(caplog.records) == 2
 
 
 async def test_nothing_that_somebody_waits_for_is_dropped(server, transport):
