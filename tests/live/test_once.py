@@ -91,6 +91,13 @@ async def test_anything_else_is_a_call_of_its_own(room, paid, user, hello, chang
         assert await other.ok(**{**CALL, **change}) == 2
 
 
+async def test_an_id_that_is_a_number_is_of_one_connection_alone(room, paid):
+    for answer in (1, 2):
+        async with client(user=ADA) as one:
+            await joined(one)
+            assert await one.ok(**{**CALL, "id": 1}) == answer
+
+
 async def test_another_room_is_another_call(room, paid):
     async with client(user=ADA) as one:
         await joined(one)
