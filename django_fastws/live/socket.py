@@ -10,7 +10,7 @@ from .._core import live_frames
 from ..encoding import json_bytes
 from ..rooms import Room
 from ..types import Address, Scope, UserT
-from .event import Event
+from .event import RESERVED, Event
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -99,11 +99,13 @@ class LiveSocket(Generic[UserT]):
             event: its name, or an ``Event``, which has its name and data.
             data: anything that has JSON.
         Raises:
-            TypeError: the data has no JSON form.
+            TypeError: the data has no JSON form, or the event is called as one of the client's own.
             MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
             WebSocketDisconnect: the connection is closed.
         """
         name, encoded = _encoded(event, data)
+        if name in RESERVED:
+            raise TypeError(f"emit({name!r}): clients mean something else by that: give the event another name")
         await self._session.send(self._session.checked(live_frames.emitted(name, encoded)))
 
     async def ask(self, event: str | Event, data: Any = None, *, timeout: float | None = _TIMEOUT) -> Any:

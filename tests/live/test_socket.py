@@ -47,6 +47,8 @@ async def test_emit_says_something_to_one_client(room):
             await ws.emit(5)
         with pytest.raises(TypeError):
             await ws.emit("news", object())
+        with pytest.raises(TypeError, match="another name"):
+            await ws.emit("status", {"state": "closed"})
         with pytest.raises(MessageTooBig):
             await ws.emit("news", "x" * 2_000_000)
 
