@@ -8,7 +8,7 @@ from typing import Any
 from ..exceptions import LiveError
 from .live_connection import LiveConnection, RoomEnd
 from .mailbox import Mailbox
-from .matching import Where, matches, phrase
+from .matching import Where
 from .received_event import Left, ReceivedEvent
 
 __all__ = ["JoinedRoom"]
@@ -96,16 +96,7 @@ class JoinedRoom:
             LiveError: ``not_joined``: the client is not in the room any more.
             WebSocketDisconnect: the connection is closed.
         """
-        seconds = self._seconds(timeout)
-
-        def is_wanted(received: ReceivedEvent) -> bool:
-            return event in (None, received.event) and matches(where, received.data)
-
-        try:
-            return await self._events.take(is_wanted, seconds)
-        except TimeoutError:
-            what = "event" if event is None else f"event {event!r}"
-            self._connection.late(f"{self.name}: no {what}{phrase(where)}", seconds)
+        return await self._connection.take_event(self._events, event, where, timeout, whose=f"{self.name}: ")
 
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no event waits to be taken, and none comes for so many seconds. It is kept for ``next()``."""
@@ -125,7 +116,7 @@ class JoinedRoom:
             TimeoutError: it did not, within so many seconds.
             WebSocketDisconnect: the connection is closed.
         """
-        seconds = self._seconds(timeout)
+        seconds = self._connection.timeout if timeout is None else timeout
         try:
             if self.left is None:
                 await self._events.take(lambda received: False, seconds)
@@ -136,9 +127,6 @@ class JoinedRoom:
         if self.left is None:
             raise LiveError("not_joined", f"{self.name}: the client has left by itself")
         return self.left
-
-    def _seconds(self, timeout: float | None) -> float:
-        return self._connection.timeout if timeout is None else timeout
 
     # For the client
 

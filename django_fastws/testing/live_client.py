@@ -25,7 +25,7 @@ from ..types import ASGIApp, Headers
 from .handshake import HandshakeDenied
 from .joined_room import JoinedRoom
 from .live_connection import LiveConnection
-from .matching import Where, matches, phrase
+from .matching import Where
 from .received_event import ReceivedEvent
 from .websocket import TestWebSocket, connect
 
@@ -167,16 +167,8 @@ class LiveClient:
             TimeoutError: it did not come in time. The text has what came and was not taken.
             WebSocketDisconnect: the connection is closed.
         """
-        seconds = self.timeout if timeout is None else timeout
-
-        def is_wanted(received: ReceivedEvent) -> bool:
-            return event in (None, received.event) and matches(where, received.data)
-
-        try:
-            return await self._connection.events.take(is_wanted, seconds)
-        except TimeoutError:
-            what = "event" if event is None else f"event {event!r}"
-            self._connection.late(f"no {what}{phrase(where)} to this client", seconds)
+        connection = self._connection
+        return await connection.take_event(connection.events, event, where, timeout, to=" to this client")
 
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no event to this client alone waits to be taken, and none comes for so many seconds."""

@@ -15,7 +15,7 @@ from .._core.json import loads
 from ..exceptions import LiveError, WebSocketDisconnect
 from ..tasks import cancel_and_wait
 from .mailbox import Mailbox
-from .matching import listed
+from .matching import Where, listed, matches, phrase
 from .received_event import ReceivedEvent
 from .websocket import TestWebSocket
 
@@ -210,6 +210,38 @@ class LiveConnection:
         if self.ws.closed:
             raise self._disconnect(self.ws.close_code or 1006, self.ws.close_reason)
         await self.ws.send_json(frame)
+
+    async def take_event(
+        self,
+        events: Mailbox[ReceivedEvent],
+        event: str | None,
+        where: Where | None,
+        timeout: float | None,
+        *,
+        whose: str = "",
+        to: str = "",
+    ) -> ReceivedEvent:
+        """Wait for an event that was not taken yet, and take it. Others stay.
+
+        Args:
+            event: its name; None takes the first of any.
+            where: what its data must be like.
+            timeout: seconds; None is the client's.
+            whose, to: stand before and behind what was waited for, in the text of a TimeoutError.
+        Raises:
+            TimeoutError: it did not come in time.
+            Exception: that with which the events have ended.
+        """
+        seconds = self.timeout if timeout is None else timeout
+
+        def is_wanted(received: ReceivedEvent) -> bool:
+            return event in (None, received.event) and matches(where, received.data)
+
+        try:
+            return await events.take(is_wanted, seconds)
+        except TimeoutError:
+            what = "event" if event is None else f"event {event!r}"
+            self.late(f"{whose}no {what}{phrase(where)}{to}", seconds)
 
     def late(self, what: str, seconds: float) -> NoReturn:
         """Raise a TimeoutError that shows what was received and nobody has taken."""
