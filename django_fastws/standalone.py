@@ -84,7 +84,7 @@ def serve(routes: Registry, host: str, port: int, given: Mapping[str, Any] | Non
             "app.serve() was called before, and the reactor on which it serves starts only once in a process: "
             "start another process"
         )
-    if not any(app.routes or app.rooms for app in routes.apps):  # what rooms are served at, the settings say
+    if not (routes.declared or routes.rooms):  # what rooms are served at, the settings say
         sys.exit("app.serve(): there is no WebSocket route to serve. Declare one with @app.websocket.")
     hosts = hosts_of(host)
     _configure(given, hosts)

@@ -94,7 +94,7 @@ def check_access() -> Iterator[CheckMessage]:
     """
     labels = {config.label for config in apps.get_app_configs()}
     guarded = [(route.place, route.admission.access, route.admission.limits) for route in registry]
-    guarded += [(room.place, room.access, room.limits) for app in registry.apps for room in app.rooms]
+    guarded += [(room.place, room.access, room.limits) for room in registry.rooms]
     for place, access, limits in guarded:
         counts = limits.own(MAX_CONNECTIONS_PER_USER) is not None
         if (access.login_required or access.names or counts) and not apps.is_installed("django.contrib.auth"):

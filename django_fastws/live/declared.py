@@ -14,7 +14,7 @@ __all__ = ["find", "live_rooms"]
 
 def live_rooms() -> list[LiveRoom]:
     """The live rooms of every FastWS, in the order of declaration."""
-    return [room for app in registry.apps for room in app.rooms]
+    return registry.rooms
 
 
 class _Table:

@@ -175,8 +175,17 @@ class Registry:
     @property
     def routes(self) -> list[Route]:
         """Every route, in the order of declaration within each FastWS; behind them those of other sources."""
-        declared = [route for app in self.apps for route in app.routes]
-        return declared + [route for source in self.sources for route in source()]
+        return self.declared + [route for source in self.sources for route in source()]
+
+    @property
+    def declared(self) -> list[Route]:
+        """The routes of raw sockets: without those of other sources."""
+        return [route for app in self.apps for route in app.routes]
+
+    @property
+    def rooms(self) -> list[Any]:
+        """Every live room, in the order of declaration within each FastWS."""
+        return [room for app in self.apps for room in app.rooms]
 
     @property
     def outbound(self) -> list[OutboundRoute]:

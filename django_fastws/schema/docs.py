@@ -69,8 +69,7 @@ def json_schema_view(request: HttpRequest) -> HttpResponse:
 def asyncapi_view(request: HttpRequest) -> HttpResponse:
     """The AsyncAPI document, with this host."""
     info = Info(_project(), host=request.get_host(), is_secure=request.is_secure(), live_path=_live_path())
-    routes = [route for app in registry.apps for route in app.routes]
-    return _json(asyncapi(describe(live_rooms()), routes, info), "application/json")
+    return _json(asyncapi(describe(live_rooms()), registry.declared, info), "application/json")
 
 
 @_for_staff

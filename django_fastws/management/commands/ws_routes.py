@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = [*map(_inbound, registry.routes), *map(_outbound, registry.outbound)]
-        rows += [row for app in registry.apps for room in app.rooms for row in _of_room(room)]
+        rows += [row for room in registry.rooms for row in _of_room(room)]
         if options["json"]:
             self.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False))
         elif rows:

@@ -73,8 +73,7 @@ class Command(BaseCommand):
         if options["format"] == "jsonschema":
             document = json_schema(description)
         else:
-            routes = [route for app in registry.apps for route in app.routes]
-            document = asyncapi(description, routes, self._info(options))
+            document = asyncapi(description, registry.declared, self._info(options))
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def _info(self, options: dict[str, Any]) -> Info:
