@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .._core.live_frames import CallFrame, Frame, HelloFrame, JoinFrame, LeaveFrame, parse
 from ..conf import conf
 from ..exceptions import WebSocketDisconnect
+from ..transports import POLL_SECONDS
 from ..websocket import InboundWebSocket
 from .inline_work import begin
 
@@ -41,7 +43,8 @@ class FrameReader:
         "_failure",
         "_is_main_cancelled",
         "_is_reclaimed",
-        "_is_replying",
+        "_is_stalled",
+        "_look",
         "_main",
         "_parked",
         "_tasks",
@@ -63,8 +66,10 @@ class FrameReader:
         self._tasks: set[asyncio.Task[None]] | None = None
         #: Done when the task of the socket is to read again, or all is over; there is one while it does not read.
         self._parked: asyncio.Future[None] | None = None
-        self._is_main_cancelled = self._is_reclaimed = self._is_replying = False
+        self._is_main_cancelled = self._is_reclaimed = self._is_stalled = False
         self._failure: Exception | None = None
+        #: The next look at whether the connection is lost, while nothing is read.
+        self._look: asyncio.TimerHandle | None = None
 
     # For the session to say
 
@@ -153,22 +158,37 @@ class FrameReader:
             self.over()
 
     async def _taken_hello(self, frame: HelloFrame) -> bytes:
-        self._is_replying = True
-        try:
+        with self._stalled():  # a hello may take as long as the project's function for tokens
             return await self.hello(frame)
-        finally:
-            self._is_replying = False
 
     async def _reply(self, frame: bytes) -> None:
         """Answer a frame at once; nothing is read meanwhile, so a client that does not read is not read from."""
         sending = self.sending(frame)
-        if sending is None:
-            return
-        self._is_replying = True
+        if sending is not None:
+            with self._stalled():
+                await sending
+
+    @contextmanager
+    def _stalled(self) -> Iterator[None]:
+        """Nothing is read within. That the connection is lost, which is received behind what waits, is looked for."""
+        self._is_stalled = True
+        self._look_later()
         try:
-            await sending
+            yield
         finally:
-            self._is_replying = False
+            self._is_stalled = False
+            if self._look is not None:
+                self._look.cancel()
+                self._look = None
+
+    def _look_later(self) -> None:
+        self._look = asyncio.get_running_loop().call_later(POLL_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        if self.ws.transport.is_open:
+            self._look_later()
+        else:
+            self.over()
 
     # The bound
 
@@ -180,26 +200,17 @@ class FrameReader:
             below.set_result(None)
 
     async def _wait_until_below(self) -> None:
-        """Wait until half of what may be pending has ended.
-
-        Raises:
-            WebSocketDisconnect: the connection is lost.
-        """
+        """Wait until half of what may be pending has ended."""
         self._below = asyncio.get_running_loop().create_future()
         try:
-            await self._below
+            with self._stalled():
+                await self._below
         finally:
             self._below = None
 
     def look_after(self) -> None:
-        """Find out that a connection is lost which is not read, and have the socket's own task read an idle one."""
-        below = self._below
-        if below is not None and not below.done():
-            if not self.ws.transport.is_open:
-                below.set_exception(WebSocketDisconnect(1006))  # which would be received only behind what waits
-        elif self._is_replying and not self.ws.transport.is_open:
-            self.over()  # a hello may take as long as the project's function for tokens
-        elif self._parked is not None and not self.pending and not self._is_replying and self.reader is not None:
+        """Have the socket's own task read again, if it is parked and the socket is idle."""
+        if self._parked is not None and not self.pending and not self._is_stalled and self.reader is not None:
             self._is_reclaimed = True
             self.reader.cancel()
 

@@ -7,11 +7,13 @@ from .asgi import ASGITransport
 from .daphne_handshake import served_scope
 from .find import find_transport
 from .pings import Pongs
+from .polling import POLL_SECONDS
 from .progress import PingProgress, acknowledged_bytes
 from .transport import InboundTransport, OutboundTransport, Transport
 from .twisted import release_senders, request_has_room, tcp_below, transport_has_room, unsent_bytes
 
 __all__ = [
+    "POLL_SECONDS",
     "ASGITransport",
     "InboundTransport",
     "OutboundTransport",

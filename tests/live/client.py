@@ -95,11 +95,18 @@ class Gate:
             await self.opened.wait()
         finally:
             self.waiting -= 1
+            async with self._enough:
+                self._enough.notify_all()
 
     async def crowd(self, count):
         """So many wait."""
         async with self._enough:
             await self._enough.wait_for(lambda: self.waiting >= count)
+
+    async def deserted(self):
+        """Nobody waits any more."""
+        async with self._enough:
+            await self._enough.wait_for(lambda: not self.waiting)
 
     def open(self):
         self.opened.set()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from django.test import override_settings
 
+from django_fastws.live import reading
 from django_fastws.live.heartbeat import current_heartbeat
 from tests.live.client import Gate, client, declare, turns
 
@@ -122,7 +123,13 @@ async def test_ten_thousand_calls_at_once_are_bounded_and_all_answered(room, gat
     assert most <= 64
 
 
-async def test_the_end_of_the_connection_is_found_out_though_nothing_is_read(room, gate):
+@pytest.fixture
+def looks(monkeypatch):
+    """Whether a connection is lost that is not read is looked at all the time."""
+    monkeypatch.setattr(reading, "POLL_SECONDS", 0.001)
+
+
+async def test_the_end_of_the_connection_is_found_out_though_nothing_is_read(room, gate, looks):
     with override_settings(FASTWS_LIVE_PENDING=1):
         async with client() as one:
             await one.join("room/1")
@@ -132,13 +139,11 @@ async def test_the_end_of_the_connection_is_found_out_though_nothing_is_read(roo
             await turns()
             (session,) = current_heartbeat()
             session.ws.transport.state.end(1006, "")  # as a server knows it whose connection is cut
-            session.beat()
-            await turns(50)
-            assert gate.waiting == 0
+            await gate.deserted()
             assert session.is_over
 
 
-async def test_the_end_of_the_connection_is_found_out_during_a_hello(gate, settings):
+async def test_the_end_of_the_connection_is_found_out_during_a_hello(gate, settings, looks):
     declare("lobby")
     is_told = False
 
@@ -156,11 +161,9 @@ async def test_the_end_of_the_connection_is_found_out_during_a_hello(gate, setti
         await gate.came.wait()
         (session,) = current_heartbeat()
         session.ws.transport.state.end(1006, "")
-        session.beat()
-        await turns(50)
+        await gate.deserted()
         assert session.is_over
         assert is_told
-        assert gate.waiting == 0
 
 
 async def test_a_hello_is_answered_before_what_comes_behind_it(room, gate, settings):
