@@ -119,6 +119,10 @@ class FanOut:
         fan_out.run(members, is_over)
         return fan_out
 
+    def passed_over(self) -> set[Any]:
+        """The members that get nothing of it: they are excluded from all of the broadcasts."""
+        return {member for member, places in self._excluded.items() if len(places) == self.count}
+
     def run(self, present: Collection[Any], is_over: Callable[[], bool]) -> bool:
         """Post to the members, one slice of them; True when all have it.
 

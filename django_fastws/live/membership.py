@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,11 @@ class Membership(CallQueue):
     def post(self) -> Any:
         """The function that sends without waiting; held while it joins."""
         return self.session.ws.post if self._held is None else self._hold
+
+    @property
+    def told_at(self) -> float:
+        """When it last got a broadcast, or before that, by ``time.perf_counter()``; minus infinity if never."""
+        return current_hub().told_at(self, self.name) if self.is_member and self._held is None else -math.inf
 
     def matches(self, user: str, client: str) -> bool:
         """Whether it is of a user, by the ``user_key``, or of a client, by its id or that of its socket."""

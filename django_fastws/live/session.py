@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
@@ -52,6 +54,7 @@ class LiveSession(FrameReader):
 
     Attributes:
         was_in: the rooms that it was in when it was closed.
+        due: for its heartbeat.
     """
 
     __slots__ = (
@@ -59,9 +62,10 @@ class LiveSession(FrameReader):
         "_asks",
         "_buckets",
         "_calls",
-        "_has_spoken",
         "_memberships",
         "_socket",
+        "_spoke",
+        "due",
         "introduction",
         "was_in",
     )
@@ -71,7 +75,9 @@ class LiveSession(FrameReader):
         self.introduction = introduction
         self.was_in: frozenset[str] = frozenset()
         self._memberships: dict[str, Membership] = {}
-        self._has_spoken = False
+        self.due = 0.0
+        #: When the client was told something, by ``time.perf_counter()``; of broadcasts, its rooms know that.
+        self._spoke = time.perf_counter()
         # Made when they are needed, which on an idle socket they are not.
         self._calls: dict[Id, Call] | None = None
         self._socket: LiveSocket | None = None
@@ -254,12 +260,12 @@ class LiveSession(FrameReader):
             WebSocketDisconnect: the connection is closed.
         """
         payload = Payload(frame, is_text=True)
-        self._has_spoken = True
+        self._spoke = time.perf_counter()
         return None if self.ws.try_send(payload, "send") else self.ws.send_payload(payload, "send")
 
     def post(self, frame: bytes) -> None:
         """Send a frame without waiting, as broadcasts are."""
-        self._has_spoken = True
+        self._spoke = time.perf_counter()
         self.ws.post(Payload(frame, is_text=True))
 
     def checked(self, value: bytes) -> bytes:
@@ -273,14 +279,16 @@ class LiveSession(FrameReader):
             raise MessageTooBig(len(value), limit)
         return value
 
-    def beat(self) -> None:
-        """Half of the time between pings is over: ping if nothing was said in it."""
-        if self._has_spoken:
-            self._has_spoken = False
-        else:
-            self._has_spoken = True
+    def beat(self) -> float:
+        """Ping, if nothing was said for so long; returns the seconds until that may be so again."""
+        now, seconds = time.perf_counter(), conf.live_ping_seconds
+        if now - self._spoke >= seconds:
+            self._spoke = max(self._spoke, *(one.told_at for one in self._memberships.values()), -math.inf)
+        if now - self._spoke >= seconds:
+            self._spoke = now
             self.ws.post(_PING)
         self.look_after()
+        return self._spoke + seconds - now
 
     # Asking the client
 

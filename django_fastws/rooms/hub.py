@@ -6,6 +6,7 @@ A room is one subscription of the layer however many members it has here, and no
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from .. import metrics
@@ -86,6 +87,14 @@ class Hub:
         room = self._find(member, group_name(name))
         if room is not None:
             room.repost(member)
+
+    def told_at(self, member: Member, name: str) -> float:
+        """When a member that gets events last got one of a room, or before that, by ``time.perf_counter()``.
+
+        Minus infinity before the first, and for who is not in the room.
+        """
+        room = self._event_rooms.get(group_name(name))
+        return room.told_at(member) if room is not None and member in room.members else -math.inf
 
     async def leave(self, member: Member, name: str) -> None:
         """Remove a member; returns when the room's subscription, if it was the last one, is given back."""

@@ -5,6 +5,7 @@ A room has up to two, one of the members that get its broadcasts as they are, on
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -137,7 +138,11 @@ class LocalRoom:
             self.pacing.after(ends, self.took, fan_out.count)
             metrics.count_fan_out(self.took, fan_out.deliveries, fan_out.delivered_bytes)
             self.fan_out, self.took = None, 0.0
+            self._was_sent(fan_out, ends)
         return fan_out.started
+
+    def _was_sent(self, fan_out: FanOut, now: float) -> None:
+        """All members have what a fan-out had for them."""
 
     def give_up(self) -> None:
         """Forget a fan-out that has failed: what it had taken up is lost, what has arrived since is not."""
@@ -152,11 +157,14 @@ class LocalEventRoom(LocalRoom):
         name: of the room.
     """
 
-    __slots__ = ("_by_id", "_name")
+    __slots__ = ("_before", "_by_id", "_name", "_passed_over", "_told")
 
     def __init__(self, group: str, name: str) -> None:
         super().__init__(group)
         self._name = dumps(name)
+        #: When the last fan-out ended; which members got nothing of it, and when these had got something, at least.
+        self._told = self._before = -math.inf
+        self._passed_over: set[Member] = set()
         #: Members by each of the ids under which a broadcast can exclude them: several, where a client has come back
         #: and the end of its former socket is not noticed yet.
         self._by_id: dict[str, tuple[Member, ...]] = {}
@@ -174,8 +182,19 @@ class LocalEventRoom(LocalRoom):
                 self._by_id[member_id] = (*found, member)
         return is_new
 
+    def _was_sent(self, fan_out: FanOut, now: float) -> None:
+        passed_over = fan_out.passed_over()
+        if passed_over.isdisjoint(self._passed_over):
+            self._before = self._told
+        self._told, self._passed_over = now, passed_over
+
+    def told_at(self, member: Member) -> float:
+        """When a member last got something, or before that, by ``time.perf_counter()``."""
+        return self._before if member in self._passed_over else self._told
+
     def remove(self, member: Member) -> None:
         super().remove(member)
+        self._passed_over.discard(member)
         for member_id in _ids(member):
             left = tuple([one for one in self._by_id.pop(member_id, ()) if one is not member])
             if left:

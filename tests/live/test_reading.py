@@ -175,6 +175,7 @@ async def test_a_hello_is_answered_before_what_comes_behind_it(room, gate, setti
         await one.say(hello={"token": "x"}, id=1)
         await one.say(join="room/1", id=2)
         await gate.came.wait()
+        settings.FASTWS_LIVE_PING_SECONDS = 1e-6
         for session in list(current_heartbeat()):
             session.beat()
         assert (await one.next()) == {"ping": 1}

@@ -1,6 +1,7 @@
 """Members that get broadcasts as events, beside those that get them as they are; and kicks of both."""
 
 import json
+import math
 
 import pytest
 
@@ -8,7 +9,7 @@ from django_fastws import FastWS, Room
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
-from django_fastws.rooms import current_hub
+from django_fastws.rooms import current_hub, local_room
 from django_fastws.testing import connect
 from django_fastws.user_keys import user_key
 from tests.rooms.members import Member, settle, until
@@ -109,6 +110,39 @@ async def test_all_sockets_of_a_client_are_excluded_by_its_id_and_each_by_its_ow
     await room.abroadcast("e", exclude="c-1")
     await until(lambda: len(other.got) == 4)
     assert (len(former.got), len(other.got)) == (1, 4)
+
+
+# Who is excluded from broadcasts, one after the other; and which of them "one" has got last.
+TOLD = [
+    ([], None),
+    ([None], 0),
+    ([None, None], 1),
+    (["one"], None),
+    ([None, "one"], 0),
+    (["other", "one"], 0),
+    ([None, "one", "one"], 0),
+    (["one", None], 1),
+    (["one", "other"], 1),
+    (["other", "one", "other"], 2),
+    (["other", "one", "other", "one"], 2),
+    (["one", "nobody"], 1),
+]
+
+
+@pytest.mark.parametrize(("excluded", "last"), TOLD)
+async def test_a_room_knows_when_it_told_a_member_something(excluded, last, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(local_room.time, "perf_counter", lambda: now)
+    one, other = EventMember("one"), EventMember("other")
+    await joined(one, other)
+    for number, name in enumerate(excluded):
+        now = float(number)
+        await Room("tickets/5").abroadcast(number, exclude=name)
+        await settle()
+    hub = current_hub()
+    assert hub.told_at(one, "tickets/5") == (-math.inf if last is None else last)
+    assert [json.loads(text)["data"] for text in one.got[-1:]] == ([] if last is None else [last])
+    assert hub.told_at(one, "tickets/6") == hub.told_at(EventMember("stranger"), "tickets/5") == -math.inf
 
 
 async def test_the_subscription_ends_with_the_last_member_of_both_kinds():
