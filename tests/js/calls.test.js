@@ -217,6 +217,12 @@ const MOMENTS = {
     await world.open();
     return joined;
   },
+  async "the next join is refused for now"() {
+    const joined = await MOMENTS["the next join is not answered"]();
+    joined.room.on("error", () => {});
+    world.socket.answer({ error: { code: "unavailable", retry: true, retry_after: 60 } });
+    return joined;
+  },
   async "joined again"() {
     const joined = await joinedRoom(NAME);
     await rejoin();
@@ -277,7 +283,8 @@ const OUTCOMES = [
   ["joined, and there is a gap", "sent sent sent sent"],
   ["the connection is lost", "unavailable unavailable waits unavailable"],
   ["the next one is being made", "unavailable unavailable waits unavailable"],
-  ["the next join is not answered", "waits waits waits waits"],
+  ["the next join is not answered", "unavailable unavailable waits unavailable"],
+  ["the next join is refused for now", "unavailable unavailable waits unavailable"],
   ["joined again", "sent sent sent sent"],
   ["the page is left", "unavailable unavailable waits unavailable"],
   ["left", "not_joined not_joined not_joined not_joined"],
@@ -325,15 +332,30 @@ test("a call of a client that is closed is not to be tried again", async () => {
   assert.deepEqual([code, message, retry], ["unavailable", "closed", false]);
 });
 
-test("a call by who hears that the connection is open again is sent after the join", async () => {
+test("a call by who hears that the connection is open again is sent after the join, if it is queued", async () => {
   const { live, room } = await joinedRoom();
   let call;
-  live.on("status", ({ state }) => state === "open" && (call = room.call("say")));
+  let other;
+  live.on("status", ({ state }) => {
+    if (state !== "open") return;
+    call = room.call("say", {}, { queue: true });
+    other = room.call("say");
+  });
   world.socket.drop();
   await world.advance(250);
   const socket = await world.open();
   assert.deepEqual(socket.sent.map((frame) => frame.join ?? frame.event), [NAME]);
   socket.answer({ ok: { room: NAME } });
+  socket.answer({ ok: 7 });
+  assert.deepEqual(await outcome(call), { value: 7 });
+  assert.equal(await outcome(other), "unavailable");
+});
+
+test("a call by who hears the state after a reconnect is sent", async () => {
+  const { room } = await joinedRoom();
+  let call;
+  room.on("state", () => (call = room.call("say")));
+  const socket = await rejoin();
   socket.answer({ ok: 7 });
   assert.deepEqual(await outcome(call), { value: 7 });
 });

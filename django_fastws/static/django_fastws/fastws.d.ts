@@ -87,7 +87,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Done once, even if the connection is lost before the answer: then it is sent again, with the same id. */
   once?: boolean | undefined;
-  /** Wait while the connection is lost, instead of `unavailable`. At most 100 calls wait in a room. */
+  /** Wait until the room is joined again after a loss, instead of `unavailable`. At most 100 calls wait in a room. */
   queue?: boolean | undefined;
 }
 
@@ -165,8 +165,8 @@ export interface Room<Types = any> {
   /**
    * Send an event, and wait for its answer. Rejects with a {@link LiveError}.
    *
-   * It waits for the join, at first and whenever the connection is open. While that is lost, it rejects at once: with
-   * `unknown` if it was under way, `unavailable` if it was not sent; but see `once` and `queue`.
+   * At first it waits for the connection and the join. When the connection is lost, it rejects at once, until the room
+   * is joined again: with `unknown` if it was under way, `unavailable` if it was not sent; but see `once` and `queue`.
    */
   call<Name extends CallOf<Types>>(
     event: Name,

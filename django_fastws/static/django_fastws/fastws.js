@@ -159,6 +159,7 @@ const createSubscription = (connection, name, at) => ({
   known: false,
   live: false,
   fresh: false,
+  lost: false,
 
   add(since) {
     connection.subscriptions.set(name, this);
@@ -183,7 +184,7 @@ const createSubscription = (connection, name, at) => ({
   take(call) {
     const { state } = connection.status;
     const retry = state !== "closed";
-    const waits = retry && (state === "open" || call.queue || !this.known); // open: it is being joined
+    const waits = retry && (call.queue || !this.lost);
     if (this.joined) call.send();
     else if (waits && this.waiting.size < QUEUE) this.waiting.add(call);
     else call.end(new LiveError("unavailable", retry ? "not connected" : state, { retry }));
@@ -202,6 +203,7 @@ const createSubscription = (connection, name, at) => ({
     this.joining--;
     if (ok) {
       this.joined = this.known = true;
+      this.lost = false;
       this.attempt = 0;
       for (const call of this.waiting) call.send();
       this.waiting.clear();
@@ -281,6 +283,7 @@ const createSubscription = (connection, name, at) => ({
   lose() {
     clearTimeout(this.timer);
     this.joined = this.live = false;
+    this.lost = this.known;
   },
 
   fail(error) {

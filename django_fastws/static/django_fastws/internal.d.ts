@@ -59,6 +59,8 @@ export interface Subscription {
   joined: boolean;
   /** Joined once, maybe on a former connection. */
   known: boolean;
+  /** It was joined, the connection was lost, and it is not joined again yet. */
+  lost: boolean;
   /** Frames follow the position without a gap. */
   live: boolean;
   /** The next join is without a position, for the state. */
