@@ -17,7 +17,7 @@ Errors of the libraries underneath never reach a handler: they arrive as one of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 __all__ = [
@@ -161,10 +161,11 @@ class LiveError(WebSocketError):
     Args:
         code: a word for programs: one of the protocol's, such as "forbidden" or "not_found", or one of your own.
         message: for people.
-        fields: messages by field: ``{"text": ["too long"]}``; nested ones by a dotted path.
+        fields: messages by field: ``{"text": ["too long"]}``; nested ones by a dotted path. They may be lazy.
         retry_after: seconds after which it makes sense to try again.
     Raises:
-        TypeError, ValueError: the code is no str or empty, or the message no str.
+        TypeError, ValueError: the code is no str or empty, the message no str, the messages of a field no list, or
+            the seconds no number.
     """
 
     def __init__(
@@ -180,14 +181,28 @@ class LiveError(WebSocketError):
                 raise TypeError(f"LiveError({name}={value!r}): a {name} is a str")
         if not code:
             raise ValueError("LiveError(code=''): a code is a word such as 'forbidden'")
+        seconds: object = retry_after
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float, type(None))):
+            raise TypeError(f"LiveError(retry_after={retry_after!r}): it is a number of seconds, or None")
         super().__init__(code, message)
-        self.code = code
-        self.message = message
-        self.fields = {name: list(messages) for name, messages in (fields or {}).items()}
+        self.code = _sendable(code)
+        self.message = _sendable(message)
+        self.fields = {_sendable(name): _texts(name, messages) for name, messages in (fields or {}).items()}
         self.retry_after = retry_after
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}" if self.message else self.code
+
+
+def _texts(name: object, messages: object) -> list[str]:
+    if isinstance(messages, str) or not isinstance(messages, Iterable):
+        raise TypeError(f"LiveError(fields={{{name!r}: {messages!r}}}): write a list of messages, [{messages!r}]")
+    return [_sendable(message) for message in messages]
+
+
+def _sendable(text: object) -> str:
+    """Text as a frame can hold it: lazy ones evaluated, "?" for half of a surrogate pair, which has no UTF-8."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 class RouteError(TypeError, ValueError):

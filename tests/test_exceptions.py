@@ -197,3 +197,21 @@ def test_a_denied_handshake_says_status_and_text():
     assert str(error) == "the handshake was denied with 403 Forbidden: no"
     assert isinstance(error, WebSocketConnectionError)
     assert (error.status, error.headers["X-A"], error.text) == (403, "1", "Forbidden: no")
+
+
+# (arguments, what the error says)
+WRONG = [
+    ({"code": 5}, "a code is a str"),
+    ({"code": ""}, "a code is a word"),
+    ({"message": None}, "a message is a str"),
+    ({"fields": {"text": "too long"}}, r"write a list of messages, \['too long'\]"),
+    ({"fields": {"text": 5}}, "write a list of messages"),
+    ({"retry_after": "5"}, "a number of seconds, or None"),
+    ({"retry_after": True}, "a number of seconds, or None"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[str(row[0]) for row in WRONG])
+def test_a_live_error_that_no_frame_can_hold_is_a_mistake_where_it_is_made(wrong, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        LiveError(**{"code": "no", "message": "", **wrong})
