@@ -99,7 +99,7 @@ def encode_json(data: Any) -> Payload:
 
 
 def json_bytes(data: Any) -> bytes:
-    """The same JSON, for what is no message and has no limit.
+    """Encode as the same JSON, for what is no message and has no limit.
 
     Raises:
         TypeError: something in it has no JSON form.

@@ -39,10 +39,6 @@ class Event(BaseModel):
         check_event_name(event, f"event {cls.__module__}.{cls.__qualname__}", remedy)
         cls.__fastws_event__ = event
 
-    def __fastws_json__(self) -> bytes:
-        """The event's data as JSON, with its aliases."""
-        return self.model_dump_json(by_alias=True).encode()
-
 
 def snake_case(name: str) -> str:
     """Name of a class, in snake case.

@@ -137,9 +137,9 @@ class LiveSocket(Generic[UserT]):
 
 def _encoded(event: Any, data: Any) -> tuple[str, bytes]:
     """The name and the JSON of what is sent to one client."""
-    name = event if isinstance(event, str) else getattr(event, "__fastws_event__", None)
+    if isinstance(event, str):
+        return event, json_bytes(data)
+    name = getattr(event, "__fastws_event__", None)
     if name is None:
         raise TypeError(f"an event is a str or an Event, not {type(event).__name__}")
-    if isinstance(event, str):
-        return name, json_bytes(data)
-    return name, event.__fastws_json__()
+    return name, json_bytes(event)

@@ -1,13 +1,10 @@
-"""Event: its name, its JSON."""
+"""Event: its name."""
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from typing import Generic, TypeVar
 
 import pytest
-from pydantic import Field
 
 from django_fastws import Event, RouteError
 from django_fastws.live.event import RESERVED, is_event, snake_case
@@ -71,15 +68,6 @@ def test_a_class_whose_name_is_reserved_may_have_another():
     class State(Event, name="new_state"): ...
 
     assert State.__fastws_event__ == "new_state"
-
-
-def test_the_json_is_pydantics_with_aliases():
-    class Moved(Event):
-        at: dt.datetime
-        from_: str = Field(alias="from")
-
-    event = Moved(**{"at": dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "from": "größe"})
-    assert json.loads(event.__fastws_json__()) == {"at": "2026-01-02T00:00:00Z", "from": "größe"}
 
 
 @pytest.mark.parametrize(("value", "is_one"), [(Event, False), (str, False), (None, False), ("said", False)])

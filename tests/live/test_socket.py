@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from decimal import Decimal
+from typing import Any
 
 import pytest
+from pydantic import Field
 
 from django_fastws import Event, LiveError, MessageTooBig, Room, WebSocketDisconnect
 from tests.live.client import Gate, client, declare
@@ -12,6 +16,11 @@ from tests.live.client import Gate, client, declare
 
 class Where(Event):
     room: int
+
+
+class Moved(Event):
+    at: dt.datetime
+    from_: Any = Field(alias="from")
 
 
 @pytest.fixture
@@ -60,6 +69,26 @@ async def test_emit_says_something_to_one_client(room):
         assert await one.next() == {"event": "where", "data": {"room": 5}}
         assert await one.next() == {"id": 1, "ok": None}
         assert await two.silent()
+
+
+async def test_an_event_is_emitted_as_it_is_broadcast(room):
+    at = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+    @room.on("move")
+    async def move(ws) -> None:
+        moved = Moved(**{"at": at, "from": ["größe", Decimal("1.50"), float("inf")]})
+        await ws.emit(moved)
+        await Room("room/1").abroadcast(moved)
+        with pytest.raises(TypeError, match="not JSON"):
+            await ws.emit(Moved(**{"at": at, "from": object()}))
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="move", id=1)
+        told = [await one.next() for _ in range(3)]
+    assert {"id": 1, "ok": None} in told
+    data = {"at": "2026-01-02T00:00:00Z", "from": ["größe", "1.50", None]}
+    assert [frame["data"] for frame in told if frame.get("event") == "moved"] == [data, data]
 
 
 async def test_ask_waits_for_the_answer_of_the_client(room):
