@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import pytest
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import node, redis_binary
-from tests.support.chromium import CHROMIUM
+from tests.support.chromium import CHROMIUM, chromium
 from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts
@@ -75,6 +75,13 @@ def redis_server() -> Iterator[RedisServer]:
     """One Redis for the whole run. A test that stops or breaks its Redis starts its own."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Any]:
+    """A browser of the test's own."""
+    async with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

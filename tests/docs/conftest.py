@@ -9,7 +9,6 @@ import pytest
 
 from tests.docs.blocks import README, section
 from tests.docs.reader import Reader
-from tests.support.chromium import chromium
 from tests.support.processes import RedisServer
 
 
@@ -33,9 +32,3 @@ def project(reader, quick_start) -> Reader:
     """A reader who has followed the README's quick start."""
     shutil.copytree(quick_start, reader.directory, dirs_exist_ok=True)
     return reader
-
-
-@pytest.fixture
-async def browser():
-    async with chromium() as running:
-        yield running

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from tests.docs.conftest import browser  # noqa: F401 (a fixture)
 from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.slow, pytest.mark.long]
@@ -30,7 +29,7 @@ def server():
 
 
 @pytest.fixture
-async def open_page(browser, server):  # noqa: F811
+async def open_page(browser, server):
     """Open the page in a window of its own; at the end, nothing may have gone wrong in any."""
     pages = []
 
@@ -384,7 +383,7 @@ async def test_the_page_notices_a_server_with_other_rooms(open_page):
         await page.locator("section#more").wait_for()
 
 
-async def test_the_policy_is_enforced(browser, server):  # noqa: F811
+async def test_the_policy_is_enforced(browser, server):
     page = await browser.new_page()
     await page.add_init_script(WATCH)
     await page.goto(server.http_url("/live/"))
@@ -393,7 +392,7 @@ async def test_the_policy_is_enforced(browser, server):  # noqa: F811
     assert "style-src" in (await page.evaluate("problems"))[0]
 
 
-async def test_without_scripts_it_is_documentation(browser, server):  # noqa: F811
+async def test_without_scripts_it_is_documentation(browser, server):
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
     await page.goto(server.http_url("/live/"))
