@@ -50,7 +50,7 @@ def run(routes: Registry, given: Mapping[str, Any] | None = None) -> None:
         SystemExit: a route has failed, or there is nothing to run.
     """
     from .checks import outbound_messages
-    from .clients.process import run_routes
+    from .clients.outbound_process import run_routes
 
     _check_place("app.run()")
     if not routes.outbound:

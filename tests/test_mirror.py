@@ -1,10 +1,11 @@
-"""tests/ mirrors the package: the tests of a module are in the same folder, in a file of its name."""
+"""tests/ mirrors the package: the tests of a module are in its folder, in a file of its name. A name stands once."""
 
 from __future__ import annotations
 
 import ast
 import io
 import tokenize
+from collections import Counter
 from pathlib import Path
 
 from tests.support.processes import ROOT
@@ -19,7 +20,7 @@ ELSEWHERE = {
     "clients/lease_scripts.py": ("clients/test_lease.py", "Lua, which only a lease runs, in a real Redis"),
     "live/asks.py": ("live/test_socket.py", "what LiveSocket.ask() does, with a client that answers"),
     "live/join_rules.py": ("live/test_membership.py", "the first steps of a join"),
-    "clients/process.py": ("management/commands/test_runws_clients.py", "the command runs it, in processes"),
+    "clients/outbound_process.py": ("management/commands/test_runws_clients.py", "the command runs it, in processes"),
     "types.py": ("test_public_api.py", "names of shapes, for type checkers"),
     "clients/picows_connection.py": ("clients/test_decoding.py", "one table for all who read a connection"),
 }
@@ -53,6 +54,12 @@ ACROSS = {
     "test_public_api.py": "the names that are fixed, wherever they are",
 }
 
+# Names of two modules or of several classes, and why.
+ONE_NAME = {
+    "asgi.py": "the module of a project's application, as Django has it; and a transport, named after what it speaks",
+    "Command": "the class that Django looks for in the module of a command",
+}
+
 
 def code_lines(source: str) -> int:
     """The number of lines with code: neither blank nor comments, docstrings or continued lines of either."""
@@ -77,6 +84,17 @@ def file_of(module: str) -> str:
 MODULES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}
 OWN = {file_of(module) for module in MODULES}
 FILES = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+CLASSES = [
+    node.name
+    for module in MODULES
+    for node in ast.parse((PACKAGE / module).read_text()).body
+    if isinstance(node, ast.ClassDef)
+]
+
+
+def twice(names: list[str]) -> set[str]:
+    """Those that are there more than once."""
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def test_there_is_something_to_compare():
@@ -103,3 +121,15 @@ def test_tests_of_a_module_have_its_name():
 
 def test_what_is_of_no_one_module_is_there_and_has_no_module():
     assert set(ACROSS) <= FILES - OWN
+
+
+def test_no_two_modules_have_one_name():
+    assert sorted(twice([Path(module).name for module in MODULES]) - set(ONE_NAME)) == []
+
+
+def test_no_two_classes_have_one_name():
+    assert sorted(twice(CLASSES) - set(ONE_NAME)) == []
+
+
+def test_a_name_that_may_stand_twice_does():
+    assert set(ONE_NAME) <= twice([*(Path(module).name for module in MODULES), *CLASSES])

@@ -10,7 +10,7 @@ import idna
 
 from .authority import split_url
 
-__all__ = ["Origin", "Pattern", "matches_any", "parse_origin", "parse_pattern", "same_host", "to_ascii"]
+__all__ = ["Origin", "OriginPattern", "matches_any", "parse_origin", "parse_pattern", "same_host", "to_ascii"]
 
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -46,7 +46,7 @@ def parse_origin(value: str) -> Origin | None:
     return Origin(scheme, host, _PORTS.get(scheme) if port is None else port)
 
 
-class Pattern(NamedTuple):
+class OriginPattern(NamedTuple):
     """Pattern of the origins that are let in.
 
     Attributes:
@@ -82,7 +82,7 @@ def _matches(origin: Origin, pattern: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def parse_pattern(pattern: str) -> Pattern | None:
+def parse_pattern(pattern: str) -> OriginPattern | None:
     """Read a pattern other than ``*``; None for what is none and matches nothing."""
     scheme, separator, rest = pattern.lower().rpartition("://")
     if rest.startswith("*."):  # as in CSRF_TRUSTED_ORIGINS
@@ -99,7 +99,7 @@ def parse_pattern(pattern: str) -> Pattern | None:
         return None
     if separator and port is None:
         port = _PORTS.get(scheme)
-    return Pattern(scheme if separator else None, encoded, port)
+    return OriginPattern(scheme if separator else None, encoded, port)
 
 
 def to_ascii(host: str) -> str | None:

@@ -23,7 +23,7 @@ from websockets.exceptions import (
 
 from .._core.backoff import RETRYABLE_WITH_NEW_CREDENTIALS, is_retryable_status, retry_after
 from .._core.outbound_headers import handshake_headers
-from .._core.urls import check_url, mask_secrets, mask_url
+from .._core.outbound_urls import check_url, mask_secrets, mask_url
 from ..routing import OutboundRoute
 from .decoding import DecodingConnection, DecodingTransport, is_possible
 from .library import LibraryChoice, PicowsUnsupported, picows

@@ -9,7 +9,7 @@ import time
 from .. import metrics
 from .._core.close_codes import INTERNAL_ERROR
 from .._core.exception_groups import significant
-from .._core.urls import mask_secrets, mask_url
+from .._core.outbound_urls import mask_secrets, mask_url
 from ..exceptions import Reconnect, WebSocketDisconnect, WebSocketException, mistake_in
 from ..routing import OutboundRoute
 from ..tasks import is_being_cancelled

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from .._core.urls import check_url, mask_secrets, mask_url
+from .._core.outbound_urls import check_url, mask_secrets, mask_url
 from ..conf import conf
 from ..encoding import json_bytes
 from ..routing import OutboundRoute

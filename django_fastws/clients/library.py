@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .._core.urls import mask_secrets
+from .._core.outbound_urls import mask_secrets
 from ..conf import conf
 from ..routing import OutboundRoute
 from .outcomes import PicowsUnsupported

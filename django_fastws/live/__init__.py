@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from .conflicts import Conflict, conflicts
 from .declaration import RoomPermission, check_not_yet, declare_room
-from .declared import find, live_rooms
-from .endpoint import LIVE_ROUTE, live_routes
 from .event import RESERVED, Event
 from .event_handler import RELAYED, EventHandler
 from .hooks import Hook, StateHook
 from .live_room import LiveRoom
+from .live_route import LIVE_ROUTE, live_routes
+from .room_registry import find, live_rooms
 from .socket import LiveSocket
 
 __all__ = [

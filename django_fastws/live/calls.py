@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .._core import live_frames
 from .._core.live_frames import Id
 from ..exceptions import LiveError, WebSocketDisconnect, WebSocketException
-from .errors import FAILED, as_live_error, error_frame, logger, significant_error
 from .event_handler import RELAYED, EventHandler
+from .live_errors import FAILED, as_live_error, error_frame, logger, significant_error
 
 if TYPE_CHECKING:
     from .membership import Membership
@@ -67,7 +67,7 @@ class Call:
         """Do it; returns the JSON of the answer.
 
         Raises:
-            Exception: it has failed; what the client is told of that is in ``errors``.
+            Exception: it has failed; what the client is told of that is in ``live_errors``.
         """
         raise NotImplementedError
 

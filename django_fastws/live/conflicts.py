@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import combinations, islice, product
 from typing import NamedTuple
 
-from .declared import live_rooms
 from .live_room import LiveRoom
-from .pattern import Pattern
+from .pattern import RoomPattern
+from .room_registry import live_rooms
 
 __all__ = ["Conflict", "conflicts"]
 
@@ -44,7 +44,7 @@ def conflicts() -> list[Conflict]:
     return found
 
 
-def _common_name(one: Pattern, other: Pattern) -> str | None:
+def _common_name(one: RoomPattern, other: RoomPattern) -> str | None:
     for pattern, against in ((one, other), (other, one)):
         for name in islice(_names(pattern, against), _MAX_NAMES):
             if against.match(name) is not None and pattern.match(name) is not None:
@@ -52,7 +52,7 @@ def _common_name(one: Pattern, other: Pattern) -> str | None:
     return one.text if one.shape == other.shape else None
 
 
-def _names(pattern: Pattern, against: Pattern) -> Iterator[str]:
+def _names(pattern: RoomPattern, against: RoomPattern) -> Iterator[str]:
     """Names that a pattern matches, made of samples and of the words of another."""
     words = [word for part in against.path.parts if isinstance(part, str) for word in (*_WORD.findall(part), part)]
     samples = [

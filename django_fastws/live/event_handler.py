@@ -18,7 +18,7 @@ from ..exceptions import LiveError, RouteError
 from ..rooms import Room
 from ..routing import label_of, place_of
 from ..validation import error_fields, error_summary
-from .pattern import Pattern
+from .pattern import RoomPattern
 from .payload_schemas import takes_decoded
 from .results import ResultEncoder
 from .signature import EMPTY, LiveSignature, read_live_signature
@@ -55,7 +55,7 @@ class EventHandler:
     def __init__(
         self,
         event: str,
-        pattern: Pattern,
+        pattern: RoomPattern,
         *,
         function: Any = None,
         model: Any = None,

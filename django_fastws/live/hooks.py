@@ -8,7 +8,7 @@ from typing import Any
 from ..exceptions import RouteError
 from ..rooms import Room
 from ..routing import label_of, place_of
-from .pattern import Pattern
+from .pattern import RoomPattern
 from .results import ResultEncoder
 from .signature import EMPTY, read_live_signature
 
@@ -25,7 +25,7 @@ class Hook:
     """
 
     def __init__(
-        self, function: Any, pattern: Pattern, around: Mapping[str, Any], *, takes_socket: bool = True
+        self, function: Any, pattern: RoomPattern, around: Mapping[str, Any], *, takes_socket: bool = True
     ) -> None:
         self.function = function
         self.place = place_of(function)
@@ -63,7 +63,7 @@ class StateHook(Hook):
         result_type: of the state, as pydantic takes it; Any where there is no annotation.
     """
 
-    def __init__(self, function: Any, pattern: Pattern, around: Mapping[str, Any], *, shared: bool) -> None:
+    def __init__(self, function: Any, pattern: RoomPattern, around: Mapping[str, Any], *, shared: bool) -> None:
         super().__init__(function, pattern, around, takes_socket=not shared)
         self.shared = shared
         self._encoder = ResultEncoder(label_of(function), self.signature.result)

@@ -18,7 +18,7 @@ from ..limits import Admission, ConnectionDenied, LimitedConnection
 from ..user_keys import may_be_a_user, user_key
 from ..users import current_users, session_hash
 from .client_ids import client_ids
-from .errors import FAILED, as_live_error, logger
+from .live_errors import FAILED, as_live_error, logger
 
 if TYPE_CHECKING:
     from .session import LiveSession

@@ -19,7 +19,7 @@ from ..routing import label_of
 from .event import RESERVED, Event, check_event_name, is_event
 from .event_handler import EventHandler
 from .hooks import Hook, StateHook
-from .pattern import Pattern
+from .pattern import RoomPattern
 
 __all__ = ["LiveRoom"]
 
@@ -62,7 +62,7 @@ class LiveRoom:
         sends: Iterable[type[Event]],
         place: str,
     ) -> None:
-        self.names = Pattern(pattern)
+        self.names = RoomPattern(pattern)
         self.pattern = pattern
         self.is_named = name is not None
         self.name = name or _name_of(self.names)
@@ -255,7 +255,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _name_of(pattern: Pattern) -> str:
+def _name_of(pattern: RoomPattern) -> str:
     """A name made of the literal text of a pattern, else the pattern."""
     words = "/".join(part for part in pattern.path.parts if isinstance(part, str)).split("/")
     return "-".join(word for word in words if word) or pattern.text

@@ -22,9 +22,9 @@ from ..rooms import Room, current_hub
 from ..tasks import BackgroundTasks
 from ..user_keys import is_user
 from .calls import CallQueue
-from .errors import logger
 from .event_handler import EventHandler
 from .join_rules import check_access, count_join
+from .live_errors import logger
 from .live_room import LiveRoom
 from .shared_states import current_states
 

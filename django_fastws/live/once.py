@@ -14,8 +14,8 @@ from ..exceptions import LiveError, WebSocketConnectionError
 from ..layer import Broker, get_broker
 from ..tasks import BackgroundTasks
 from .calls import EventCall
-from .errors import FAILED, as_live_error, logger, significant_error
 from .introduction import owner_of
+from .live_errors import FAILED, as_live_error, logger, significant_error
 
 if TYPE_CHECKING:
     from .session import LiveSession

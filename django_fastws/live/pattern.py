@@ -10,7 +10,7 @@ from .._core.paths import Path, parse
 from ..exceptions import RouteError
 from ..routing import converter_of
 
-__all__ = ["Pattern"]
+__all__ = ["RoomPattern"]
 
 
 class _Converted(NamedTuple):
@@ -21,7 +21,7 @@ class _Converted(NamedTuple):
     regex: re.Pattern[str]
 
 
-class Pattern:
+class RoomPattern:
     """Pattern of room names.
 
     Args:
@@ -122,4 +122,4 @@ class Pattern:
         return f"it takes {', '.join(self._params)}" if self._params else "it takes none"
 
     def __repr__(self) -> str:
-        return f"Pattern({self.text!r})"
+        return f"RoomPattern({self.text!r})"

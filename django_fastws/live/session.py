@@ -29,13 +29,13 @@ from ..user_keys import has_key, user_key
 from ..websocket import InboundWebSocket
 from .asks import Asks
 from .calls import Call, EventCall, JoinCall, LeaveCall
-from .declared import find
-from .errors import error_frame, logger
+from .frame_reader import FrameReader, Taken
 from .heartbeat import current_heartbeat
 from .introduction import Introduction
+from .live_errors import error_frame, logger
 from .membership import Membership
 from .once import OnceCall
-from .reading import FrameReader, Taken
+from .room_registry import find
 from .socket import LiveSocket
 
 __all__ = ["LiveSession"]

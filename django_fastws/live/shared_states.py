@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from ..loops import PerLoop
 from ..tasks import BackgroundTasks
-from .errors import logger
+from .live_errors import logger
 
 __all__ = ["SharedStates", "current_states"]
 

@@ -12,7 +12,7 @@ from .._core.converters import unwrap
 from ..exceptions import RouteError
 from ..rooms import Room
 from ..routing import check_async, label_of, resolved_annotation, signature_of
-from .pattern import Pattern
+from .pattern import RoomPattern
 
 __all__ = ["EMPTY", "LiveSignature", "PayloadField", "read_live_signature"]
 
@@ -58,7 +58,12 @@ class LiveSignature(NamedTuple):
 
 
 def read_live_signature(
-    function: Any, pattern: Pattern, around: Mapping[str, Any], *, takes_socket: bool = True, may_yield: bool = False
+    function: Any,
+    pattern: RoomPattern,
+    around: Mapping[str, Any],
+    *,
+    takes_socket: bool = True,
+    may_yield: bool = False,
 ) -> LiveSignature:
     """Check that a function can be a handler or a hook, and read what it takes.
 
@@ -103,7 +108,7 @@ def read_live_signature(
 
 
 def _without_socket(
-    found: list[inspect.Parameter], function: Any, label: str, pattern: Pattern
+    found: list[inspect.Parameter], function: Any, label: str, pattern: RoomPattern
 ) -> list[inspect.Parameter]:
     if not found or found[0].kind not in _POSITIONAL:
         raise RouteError(f"{label}() takes no LiveSocket: write `async def {function.__name__}(ws, ...)`")
@@ -116,7 +121,7 @@ def _without_socket(
     return found[1:]
 
 
-def _check_param(annotation: Any, name: str, pattern: Pattern, label: str) -> None:
+def _check_param(annotation: Any, name: str, pattern: RoomPattern, label: str) -> None:
     """Check that a parameter of the pattern is annotated as what its converter makes."""
     bare, hints = unwrap(annotation)
     try:

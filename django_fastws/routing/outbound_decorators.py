@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from ssl import SSLContext
 from typing import Any, TypeVar, Unpack
 
-from .._core.urls import check_url
+from .._core.outbound_urls import check_url
 from ..exceptions import RouteError
 from .declarations import check_name, checked_tags, checks_options, unknown_option
 from .outbound_options import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from .._core.outbound_urls import mask_url
 from .._core.paths import Path
-from .._core.urls import mask_url
 from ..exceptions import RouteError
 from ..limits import Admission
 from .signatures import Signature, label_of

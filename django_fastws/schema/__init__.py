@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .asyncapi import Info, asyncapi
-from .description import CallSchema, Description, EventSchema, Parameter, RoomSchema, describe
+from .description import CallSchema, Description, EventSchema, ParameterSchema, RoomSchema, describe
 from .docs import asyncapi_view, docs_view, json_schema_view, typescript_view
 from .json_schema import json_schema
 from .typescript import typescript
@@ -13,7 +13,7 @@ __all__ = [
     "Description",
     "EventSchema",
     "Info",
-    "Parameter",
+    "ParameterSchema",
     "RoomSchema",
     "asyncapi",
     "asyncapi_view",

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..routing import Route
-from .channels import Document, Keys, message_of, write_connection, write_room
+from .asyncapi_channels import Document, Keys, message_of, write_connection, write_room
 from .definitions import DEFINITIONS
 from .description import Description
-from .frames import COMMON, error_frame
+from .frame_schemas import COMMON, error_frame
 
 __all__ = ["Info", "asyncapi"]
 

@@ -14,11 +14,11 @@ from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
 from .definitions import Schema, SchemaType, resolved, schemas_of, without_definition
 from .examples import example_of
 
-__all__ = ["CallSchema", "Description", "EventSchema", "Parameter", "RoomSchema", "describe"]
+__all__ = ["CallSchema", "Description", "EventSchema", "ParameterSchema", "RoomSchema", "describe"]
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ParameterSchema:
     """Parameter of a room's name.
 
     Attributes:
@@ -96,7 +96,7 @@ class RoomSchema:
     pattern: str
     name: str
     tags: tuple[str, ...]
-    parts: tuple[str | Parameter, ...]
+    parts: tuple[str | ParameterSchema, ...]
     state: Schema | None
     calls: tuple[CallSchema, ...]
     events: tuple[EventSchema, ...]
@@ -108,9 +108,9 @@ class RoomSchema:
     state_description: str = ""
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameters(self) -> tuple[ParameterSchema, ...]:
         """The parameters, in order."""
-        return tuple(part for part in self.parts if isinstance(part, Parameter))
+        return tuple(part for part in self.parts if isinstance(part, ParameterSchema))
 
 
 @dataclass(frozen=True)
@@ -266,12 +266,12 @@ def _hook_doc(hook: Hook | None) -> str:
     return "" if hook is None else _doc(hook.function)
 
 
-def _parts(room: LiveRoom) -> tuple[str | Parameter, ...]:
+def _parts(room: LiveRoom) -> tuple[str | ParameterSchema, ...]:
     regexes = room.names.regexes
     return tuple(
         part
         if isinstance(part, str)
-        else Parameter(
+        else ParameterSchema(
             part.name, part.converter or "str", regexes[part.name].pattern, is_number=part.converter == "int"
         )
         for part in room.names.path.parts

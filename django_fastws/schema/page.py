@@ -13,7 +13,7 @@ from django.utils.text import slugify
 
 from .definitions import Schema
 from .description import CallSchema, Description, EventSchema, RoomSchema
-from .frames import CODES
+from .frame_schemas import CODES
 from .json_schema import json_schema
 from .typescript import TypeWriter
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .definitions import DEFINITIONS, Schema
-from .description import CallSchema, Description, Parameter, RoomSchema
+from .description import CallSchema, Description, ParameterSchema, RoomSchema
 
 __all__ = ["ROOMS", "TypeWriter", "typescript"]
 
@@ -214,7 +214,7 @@ def _grouped(text: str) -> str:
     return f"({text})" if "|" in outside or "&" in outside else text
 
 
-def _template(parts: Iterable[str | Parameter]) -> str:
+def _template(parts: Iterable[str | ParameterSchema]) -> str:
     """The type of a room's names: a string, or a template literal of what is in it."""
     parts = list(parts)
     if all(isinstance(part, str) for part in parts):

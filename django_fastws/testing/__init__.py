@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .handshake import HandshakeDenied
+from .client_handshake import HandshakeDenied
 from .joined_room import JoinedRoom
 from .live_client import LiveClient, live
 from .peer import Peer, peer

@@ -22,7 +22,7 @@ from ..conf import conf
 from ..exceptions import LiveError
 from ..rooms import Room
 from ..types import ASGIApp, Headers
-from .handshake import HandshakeDenied
+from .client_handshake import HandshakeDenied
 from .joined_room import JoinedRoom
 from .live_connection import LiveConnection
 from .matching import Where

@@ -23,8 +23,8 @@ from django.db import connections
 from .._core.headers import HeaderMap
 from ..exceptions import WebSocketDisconnect
 from ..types import ASGIApp, Headers, Message
+from .client_handshake import HandshakeDenied, default_application, make_scope
 from .connection_end import ConnectionEnd
-from .handshake import HandshakeDenied, default_application, make_scope
 
 __all__ = ["TestWebSocket", "connect"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .._core.connection_state import ClientState
 from .._core.messages import WebSocketMessage
-from .._core.urls import mask_url
+from .._core.outbound_urls import mask_url
 from ..exceptions import WebSocketDisconnect
 from ..transports import OutboundTransport
 from ..types import UserT

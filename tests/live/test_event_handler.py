@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from django_fastws import LiveError, Room, RouteError
 from django_fastws.live.event_handler import RELAYED, EventHandler
-from django_fastws.live.pattern import Pattern
+from django_fastws.live.pattern import RoomPattern
 
-PATTERN = Pattern("tickets/{pk:int}")
+PATTERN = RoomPattern("tickets/{pk:int}")
 
 
 class Said(BaseModel):

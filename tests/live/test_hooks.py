@@ -8,9 +8,9 @@ import pytest
 
 from django_fastws import Room, RouteError
 from django_fastws.live.hooks import Hook, StateHook
-from django_fastws.live.pattern import Pattern
+from django_fastws.live.pattern import RoomPattern
 
-PATTERN = Pattern("tickets/{pk:int}")
+PATTERN = RoomPattern("tickets/{pk:int}")
 ROOM, PARAMS = Room("tickets/5"), {"pk": 5}
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.urls.converters import REGISTERED_CONVERTERS, get_converters, register_converter
 
 from django_fastws import RouteError
-from django_fastws.live.pattern import Pattern
+from django_fastws.live.pattern import RoomPattern
 
 ID = "12345678-1234-5678-1234-567812345678"
 
@@ -33,7 +33,7 @@ MATCHES = [
 
 @pytest.mark.parametrize(("pattern", "name", "params"), MATCHES)
 def test_what_a_pattern_matches(pattern, name, params):
-    assert Pattern(pattern).match(name) == params
+    assert RoomPattern(pattern).match(name) == params
 
 
 FILLED = [
@@ -47,7 +47,7 @@ FILLED = [
 
 @pytest.mark.parametrize(("pattern", "params", "name"), FILLED)
 def test_the_name_for_parameters(pattern, params, name):
-    assert Pattern(pattern).fill(params) == name
+    assert RoomPattern(pattern).fill(params) == name
 
 
 WRONG = [
@@ -67,7 +67,7 @@ WRONG = [
 @pytest.mark.parametrize(("pattern", "params", "text"), WRONG)
 def test_a_wrong_parameter_is_a_type_error_that_says_which(pattern, params, text):
     with pytest.raises(TypeError, match=text):
-        Pattern(pattern).fill(params)
+        RoomPattern(pattern).fill(params)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_wrong_parameter_is_a_type_error_that_says_which(pattern, params, text
 )
 def test_what_is_no_pattern_is_a_mistake(pattern, text):
     with pytest.raises(RouteError, match=text):
-        Pattern(pattern)
+        RoomPattern(pattern)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def even():
 
 
 def test_a_converter_of_the_project_may_refuse(even):
-    pattern = Pattern("rows/{n:even}")
+    pattern = RoomPattern("rows/{n:even}")
     assert (pattern.match("rows/4"), pattern.match("rows/3")) == ({"n": 4}, None)
     with pytest.raises(TypeError, match="n=3 does not fit"):
         pattern.fill({"n": 3})

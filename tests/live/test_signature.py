@@ -8,13 +8,13 @@ import pytest
 from annotated_types import Gt
 
 from django_fastws import Room, RouteError
-from django_fastws.live.pattern import Pattern
+from django_fastws.live.pattern import RoomPattern
 from django_fastws.live.signature import EMPTY, read_live_signature
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-PATTERN = Pattern("tickets/{pk:int}/{tab}")
+PATTERN = RoomPattern("tickets/{pk:int}/{tab}")
 
 
 async def none(ws): ...

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.checks import check_eviction
 from django_fastws.clients import library, reloader
-from django_fastws.clients.process import run_routes
+from django_fastws.clients.outbound_process import run_routes
 from django_fastws.clients.selection import SelectionError, parse_shard, select
 from django_fastws.logs import log_to_stderr
 from django_fastws.routing import OutboundRoute, registry

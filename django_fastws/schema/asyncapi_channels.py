@@ -8,7 +8,7 @@ from typing import Any
 
 from .definitions import Schema
 from .description import CallSchema, EventSchema, RoomSchema
-from .frames import (
+from .frame_schemas import (
     CONNECTION,
     answer_frame,
     call_frame,

@@ -11,8 +11,8 @@ from ..conf import conf
 from ..limits import Access, Admission, Limits
 from ..routing import Endpoint, Route, Signature, registry
 from ..websocket import InboundWebSocket
-from .declared import live_rooms
 from .introduction import Introduction
+from .room_registry import live_rooms
 from .session import LiveSession
 
 __all__ = ["LIVE_ROUTE", "live_routes"]

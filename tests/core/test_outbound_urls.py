@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from django_fastws._core.urls import check_url, mask_secrets, mask_url
+from django_fastws._core.outbound_urls import check_url, mask_secrets, mask_url
 
 WEBSOCKET, HTTP = ("ws", "wss"), ("http", "https")
 

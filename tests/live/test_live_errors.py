@@ -5,7 +5,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 
 from django_fastws import LiveError, WebSocketDisconnect
-from django_fastws.live.errors import as_live_error, significant_error
+from django_fastws.live.live_errors import as_live_error, significant_error
 
 
 class Model(pydantic.BaseModel):
