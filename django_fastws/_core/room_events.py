@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from .json import dumps
 from .messages import Payload
 
-__all__ = ["DEFAULT_EVENT", "EventPayload", "VolatileEventPayload"]
+__all__ = ["DEFAULT_EVENT", "EventPayload", "VolatileEventPayload", "check_event"]
 
 #: The event of a broadcast that names none.
 DEFAULT_EVENT = "message"
+
+
+def check_event(event: Any, call: str) -> None:
+    """Check the name of an event that is sent.
+
+    Args:
+        call: what the caller called, for the text of the error.
+    Raises:
+        TypeError: it is no str.
+        ValueError: it is empty, or has no UTF-8.
+    """
+    if not isinstance(event, str):
+        raise TypeError(f"{call}: an event is named by a str, not {type(event).__name__}")
+    if not event:
+        raise ValueError(f"{call}: the name of the event is empty")
+    if not event.isascii():
+        try:
+            event.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{call}: the name of the event has no UTF-8: {error}") from None
 
 
 class EventPayload(Payload):

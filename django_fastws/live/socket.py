@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from django.contrib.sessions.backends.base import SessionBase
 
 from .._core import live_frames
+from .._core.room_events import check_event
 from ..encoding import json_bytes
 from ..rooms import Room
 from ..types import Address, Scope, UserT
@@ -99,7 +100,8 @@ class LiveSocket(Generic[UserT]):
             event: its name, or an ``Event``, which has its name and data.
             data: anything that has JSON.
         Raises:
-            TypeError: the data has no JSON form, or the event is called as one of the client's own.
+            TypeError, ValueError: the data has no JSON form, or the event is no name, or is called as one of the
+                client's own.
             MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
             WebSocketDisconnect: the connection is closed.
         """
@@ -121,7 +123,7 @@ class LiveSocket(Generic[UserT]):
             TimeoutError: there is no answer in time.
             LiveError: the client has answered with an error.
             WebSocketDisconnect: the connection is closed.
-            TypeError: the data has no JSON form.
+            TypeError, ValueError: the data has no JSON form, or the event is no name.
             MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
         """
         name, encoded = _encoded(event, data)
@@ -138,6 +140,7 @@ class LiveSocket(Generic[UserT]):
 def _encoded(event: Any, data: Any) -> tuple[str, bytes]:
     """The name and the JSON of what is sent to one client."""
     if isinstance(event, str):
+        check_event(event, "an event to this client")
         return event, json_bytes(data)
     name = getattr(event, "__fastws_event__", None)
     if name is None:

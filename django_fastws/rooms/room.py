@@ -9,6 +9,7 @@ from .. import metrics
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.kicks import Kick, encode_kick
+from .._core.room_events import check_event
 from ..encoding import encode
 from ..exceptions import check_close
 from ..layer import get_broker
@@ -65,7 +66,7 @@ class Room:
         Raises:
             WebSocketStateError: this thread runs an event loop, which would be blocked; await abroadcast() there.
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
-            TypeError: the data has no JSON form.
+            TypeError, ValueError: the data has no JSON form, or the event is no name.
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
@@ -93,7 +94,7 @@ class Room:
             volatile: whether it is the first to be dropped, and never stored.
         Raises:
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
-            TypeError: the data has no JSON form.
+            TypeError, ValueError: the data has no JSON form, or the event is no name.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         envelope = self._envelope(data, event, exclude, is_volatile=volatile)
@@ -167,6 +168,8 @@ class Room:
         return encode_kick(self._group, Kick(key, client or "", code, reason))
 
     def _envelope(self, data: Data, event: str | None, exclude: HasId | str | None, *, is_volatile: bool) -> Envelope:
+        if event is not None:
+            check_event(event, "broadcast()")
         if (find := declarations.find) is not None and (declared := find(self.name)) is not None:
             declared.check_broadcast(self.name, event, data)
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))

@@ -56,6 +56,9 @@ async def test_emit_says_something_to_one_client(room):
             await ws.emit(5)
         with pytest.raises(TypeError):
             await ws.emit("news", object())
+        for name in ("", "\ud800"):
+            with pytest.raises(ValueError, match="name of the event"):
+                await ws.emit(name, 1)
         with pytest.raises(TypeError, match="another name"):
             await ws.emit("status", {"state": "closed"})
         with pytest.raises(MessageTooBig):

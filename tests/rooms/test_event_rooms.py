@@ -74,6 +74,14 @@ async def test_all_that_take_events_get_one_frame_and_none_is_made_without_them(
     assert len({id(batch) for batch in frames}) == 1
 
 
+@pytest.mark.parametrize(
+    ("event", "error"), [(5, TypeError), (b"said", TypeError), ("", ValueError), ("\ud800", ValueError)]
+)
+async def test_what_is_no_name_of_an_event_is_an_error_of_the_broadcast(event, error):
+    with pytest.raises(error, match="event"):
+        await Room("tickets/5").abroadcast(1, event)
+
+
 @pytest.mark.parametrize("is_volatile", [False, True])
 async def test_a_volatile_broadcast_is_volatile_for_members_of_both_kinds(is_volatile):
     members, payloads = [EventMember("one"), Member("other")], []
