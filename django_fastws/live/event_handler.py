@@ -85,6 +85,9 @@ class EventHandler:
             self.payload_type = (
                 signature.payload[self._whole].annotation if self._whole else _fields_type(event, signature)
             )
+        self._has_default = (
+            bool(self._whole) and not self.is_relay and signature.payload[self._whole].default is not EMPTY
+        )
         self._takes_null = isinstance(self.payload_type, type) and issubclass(self.payload_type, RootModel)
         self._payload = self._adapter()
         self._takes_decoded = takes_decoded(self._payload.core_schema)
@@ -116,6 +119,8 @@ class EventHandler:
             LiveError: "invalid", with the fields.
         """
         if data is None and not self._takes_null:
+            if self._has_default:
+                return {}
             data = {}
         value = self._read_decoded(data) if self._takes_decoded else self._read_json(data)
         return {self._whole: value} if self._whole else value
