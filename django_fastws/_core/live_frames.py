@@ -6,8 +6,9 @@ wherever that could be read, so that it is answered.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -166,7 +167,37 @@ def _no_frame(data: str | bytes, max_bytes: int) -> BadFrame:
         return BadFrame(None, "bad_request", "a frame is a text message, and this one is binary")
     if _size(data) > max_bytes:
         return BadFrame(None, "too_big", f"a frame has at most {max_bytes} bytes")
-    return BadFrame(None, "bad_request", "a frame is a JSON object")
+    frame = _lenient(data)
+    if frame is None:
+        return BadFrame(None, "bad_request", "a frame is a JSON object")
+    message = "a frame has text that is Unicode, numbers that are finite, and few levels"
+    return BadFrame(_id_of(frame), "bad_request", message)
+
+
+def _lenient(data: str) -> dict[str, Any] | None:
+    """A frame of JSON that orjson does not take; None for what is no JSON object.
+
+    So half of a surrogate pair, which a page makes that cuts a text within an emoji, is answered by its id.
+    """
+    try:
+        frame = json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return frame if type(frame) is dict else None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _id_of(frame: dict[str, Any]) -> Id | None:
+    """The id of such a frame; None for what is none, or could not be written again."""
+    id_ = frame.get("id")
+    if type(id_) is int:
+        return id_ if -(2**63) <= id_ < 2**64 else None
+    if type(id_) is not str or len(id_) > _MOST_ID or any("\ud800" <= one <= "\udfff" for one in id_):
+        return None
+    return id_
 
 
 def _other(frame: dict[str, Any], id_: Id | None) -> Frame:
