@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from django.test import override_settings
 
-from django_fastws.live import reading
+from django_fastws.live import frame_reader
 from django_fastws.live.heartbeat import current_heartbeat
 from tests.live.client import Gate, client, declare, turns
 
@@ -126,7 +126,7 @@ async def test_ten_thousand_calls_at_once_are_bounded_and_all_answered(room, gat
 @pytest.fixture
 def looks(monkeypatch):
     """Whether a connection is lost that is not read is looked at all the time."""
-    monkeypatch.setattr(reading, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(frame_reader, "POLL_SECONDS", 0.001)
 
 
 async def test_the_end_of_the_connection_is_found_out_though_nothing_is_read(room, gate, looks):

@@ -9,7 +9,7 @@ import pytest
 from django_fastws import Event, FastWS
 from django_fastws._core import live_frames
 from django_fastws.live import live_rooms
-from django_fastws.schema import describe, frames
+from django_fastws.schema import describe, frame_schemas
 from tests.support import node
 from tests.support.processes import ROOT
 
@@ -34,7 +34,7 @@ def room(routes):
 @pytest.mark.parametrize("pattern", NAMES)
 def test_the_names_of_a_room_are_those_that_its_pattern_matches(routes, pattern):
     FastWS().room(pattern)
-    schema = frames.room_name(describe(live_rooms()).rooms[0])
+    schema = frame_schemas.room_name(describe(live_rooms()).rooms[0])
     right, wrong = NAMES[pattern]
     regex = schema.get("pattern") or f"^{re.escape(schema['const'])}$"
     assert re.search(regex, right)
@@ -46,17 +46,21 @@ def cases(room):
     text = {"type": "string"}
     said = [b'{"room":"tickets/5","event":"said","data":"x"}']
     return {
-        "join": (frames.join_frame(room), [b'{"join":"tickets/5","id":1}'], [b'{"join":"tickets/x","id":1}']),
-        "leave": (frames.leave_frame(room), [b'{"leave":"tickets/5","id":"a"}'], [b'{"leave":"tickets/5"}']),
+        "join": (frame_schemas.join_frame(room), [b'{"join":"tickets/5","id":1}'], [b'{"join":"tickets/x","id":1}']),
+        "leave": (frame_schemas.leave_frame(room), [b'{"leave":"tickets/5","id":"a"}'], [b'{"leave":"tickets/5"}']),
         "joined": (
-            frames.joined_frame(room),
+            frame_schemas.joined_frame(room),
             [live_frames.answer(1, live_frames.joined("tickets/5", b"[1]"))],
             [live_frames.answer(1, live_frames.joined("tickets/5", b'"x"'))],
         ),
-        "answer": (frames.answer_frame(text), [live_frames.answer("a", b'"x"')], [live_frames.answer(1, b"1")]),
-        "item": (frames.item_frame(text), [live_frames.item(1, b'"x"')], [live_frames.answer(1, b'"x"')]),
+        "answer": (
+            frame_schemas.answer_frame(text),
+            [live_frames.answer("a", b'"x"')],
+            [live_frames.answer(1, b"1")],
+        ),
+        "item": (frame_schemas.item_frame(text), [live_frames.item(1, b'"x"')], [live_frames.answer(1, b'"x"')]),
         "error": (
-            frames.error_frame(),
+            frame_schemas.error_frame(),
             [
                 live_frames.error(None, "bad_request", "no"),
                 live_frames.error(4, "invalid", "no", {"text": ["no"]}, 1.5),
@@ -64,37 +68,49 @@ def cases(room):
             [live_frames.answer(1, b"1")],
         ),
         "call": (
-            frames.call_frame(room, "say", text, needs_data=True),
+            frame_schemas.call_frame(room, "say", text, needs_data=True),
             [
                 b'{"room":"tickets/5","event":"say","data":"x"}',
                 b'{"room":"tickets/5","event":"say","data":"x","id":1}',
             ],
             [b'{"room":"tickets/5","event":"say"}', b'{"room":"tickets/5","event":"cry","data":"x"}'],
         ),
-        "event": (frames.event_frame(room, "said", text), said, [b'{"event":"said","data":"x"}']),
-        "hello": (frames.CONNECTION["hello"], [b'{"hello":{"client":"c-1"},"id":1}'], [b'{"hello":"c-1","id":1}']),
+        "event": (frame_schemas.event_frame(room, "said", text), said, [b'{"event":"said","data":"x"}']),
+        "hello": (
+            frame_schemas.CONNECTION["hello"],
+            [b'{"hello":{"client":"c-1"},"id":1}'],
+            [b'{"hello":"c-1","id":1}'],
+        ),
         "hello.answer": (
-            frames.CONNECTION["hello.answer"],
+            frame_schemas.CONNECTION["hello.answer"],
             [live_frames.answer(1, b'{"ping":25,"version":"0"}')],
             said,
         ),
-        "cancel": (frames.CONNECTION["cancel"], [b'{"cancel":"a"}', b'{"cancel":4}'], [b'{"cancel":null}']),
-        "ping": (frames.CONNECTION["ping"], [live_frames.PING], [b'{"ping":2}']),
-        "emitted": (frames.CONNECTION["event"], [live_frames.emitted("news", b"[]")], [b'{"event":1,"data":1}']),
-        "ask": (frames.CONNECTION["ask"], [live_frames.ask(9, "confirm", b"null")], [b'{"ask":"a","event":"x"}']),
+        "cancel": (frame_schemas.CONNECTION["cancel"], [b'{"cancel":"a"}', b'{"cancel":4}'], [b'{"cancel":null}']),
+        "ping": (frame_schemas.CONNECTION["ping"], [live_frames.PING], [b'{"ping":2}']),
+        "emitted": (
+            frame_schemas.CONNECTION["event"],
+            [live_frames.emitted("news", b"[]")],
+            [b'{"event":1,"data":1}'],
+        ),
+        "ask": (
+            frame_schemas.CONNECTION["ask"],
+            [live_frames.ask(9, "confirm", b"null")],
+            [b'{"ask":"a","event":"x"}'],
+        ),
         "ask.answer": (
-            frames.CONNECTION["ask.answer"],
+            frame_schemas.CONNECTION["ask.answer"],
             [b'{"answer":9,"ok":true}', b'{"answer":9,"error":{"code":"failed"}}'],
             [b'{"answer":"9"}'],
         ),
-        "left": (frames.left_frame(room), [live_frames.left("tickets/5", 4403, "no")], said),
+        "left": (frame_schemas.left_frame(room), [live_frames.left("tickets/5", 4403, "no")], said),
     }
 
 
 @pytest.mark.npm
 @pytest.mark.slow
 async def test_frames_of_the_protocol_fit_and_others_do_not(room):
-    document = {"components": {"schemas": frames.COMMON}}
+    document = {"components": {"schemas": frame_schemas.COMMON}}
 
     def validate(case):
         schema, right, wrong = case
