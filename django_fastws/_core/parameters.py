@@ -33,16 +33,8 @@ class Query:
         return f"Query(alias={self.alias!r})"
 
 
-class ParameterError(ValueError):
-    """A value that does not fit its parameter; the text names the parameter.
-
-    Attributes:
-        masked: the text without the value, which may be a secret.
-    """
-
-    def __init__(self, text: str, masked: str = "") -> None:
-        super().__init__(text)
-        self.masked = masked or text
+class ParameterError(Misfit):
+    """A value that does not fit its parameter; the text names the parameter."""
 
 
 class Parameter(NamedTuple):
