@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from enum import Enum
 from pathlib import PurePath
@@ -39,9 +40,9 @@ def _default(value: Any) -> Any:
             return plain(value)
     if isinstance(value, PurePath):
         return str(value)
-    dump = getattr(value, "model_dump", None)
-    if dump is not None and hasattr(type(value), "__pydantic_serializer__"):  # pydantic is not imported for this
-        return dump(mode="json", by_alias=True)
+    models: Any = getattr(sys.modules.get("pydantic"), "BaseModel", ())  # no import: without it there is no model
+    if isinstance(value, models):
+        return value.model_dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return _django.default(value)
