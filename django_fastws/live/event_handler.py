@@ -88,8 +88,9 @@ class EventHandler:
         self._has_default = (
             bool(self._whole) and not self.is_relay and signature.payload[self._whole].default is not EMPTY
         )
-        self._takes_null = isinstance(self.payload_type, type) and issubclass(self.payload_type, RootModel)
         self._payload = self._adapter()
+        is_root = isinstance(self.payload_type, type) and issubclass(self.payload_type, RootModel)
+        self._takes_null = is_root or (self.is_relay and self._is_valid(None))
         self._takes_decoded = takes_decoded(self._payload.core_schema)
         self._has_bound = bool(signature.params or signature.room)
         result = signature.result if not self.is_relay else EMPTY
@@ -108,19 +109,26 @@ class EventHandler:
                 "A parameter that is no field of the payload is one of the pattern, or annotated Room."
             ) from None
 
+    def _is_valid(self, data: Any) -> bool:
+        try:
+            self._payload.validate_python(data)
+        except ValueError:
+            return False
+        return True
+
     def read(self, data: Any) -> dict[str, Any]:
         """Validate a payload; the arguments it makes, by name.
 
         Args:
-            data: the JSON value of the frame, decoded; None, as where a frame has none, is an empty object.
+            data: the JSON value of the frame, decoded; None is an empty object, unless it can be the payload.
         Returns:
             Of a relay the payload, validated, under ``RELAYED``.
         Raises:
             LiveError: "invalid", with the fields.
         """
+        if self._has_default and (data is None or data == {}):  # clients say the one or the other without a payload
+            return {}
         if data is None and not self._takes_null:
-            if self._has_default:
-                return {}
             data = {}
         value = self._read_decoded(data) if self._takes_decoded else self._read_json(data)
         return {self._whole: value} if self._whole else value

@@ -80,6 +80,7 @@ READ: list[tuple[Any, Any, dict[str, Any]]] = [
     (two_models, {"said": SAID, "point": {"x": 1}}, {"said": Said(text="hi"), "point": Point(1)}),
     (optional_model, None, {}),
     (model_with_default, None, {}),
+    (model_with_default, {}, {}),
     (model_with_default, SAID, {"said": Said(text="hi")}),
     (optional_model, {"said": SAID}, {"said": Said(text="hi")}),
     (alias, {"from": "me"}, {"sender": "me"}),
@@ -101,7 +102,8 @@ INVALID: list[tuple[Any, Any, dict[str, int]]] = [
     (fields, "x", {"": 1}),
     (model, None, {"text": 1}),
     (model, {"text": 7}, {"text": 1}),
-    (model_with_default, {}, {"text": 1}),
+    (model_with_default, {"who": "me"}, {"text": 1}),
+    (model_with_default, [], {"": 1}),
     (two_models, {"said": {}, "point": {"x": "y"}}, {"said.text": 1, "point.x": 1}),
     (alias, {"sender": "me"}, {"from": 1}),
     (strict, {"at": 5, "raw": 7}, {"it": 0, "at": 1, "raw": 1}),
@@ -173,6 +175,12 @@ def test_a_typed_dict_of_typing_is_a_mistake_that_says_which_to_take():
 
     with pytest.raises(RouteError, match=r"typing_extensions.TypedDict"):
         EventHandler("it", PATTERN, function=handler, around=locals())
+
+
+@pytest.mark.parametrize(("model", "written"), [(int | None, b"null"), (Any, b"null"), (dict[str, int], b"{}")])
+def test_a_relay_passes_null_where_that_is_valid(model, written):
+    relay = EventHandler("typing", PATTERN, model=model)
+    assert relay.encode(relay.read(None)[RELAYED]) == written
 
 
 def test_a_relay_validates_and_writes_what_passes():
