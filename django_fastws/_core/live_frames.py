@@ -70,7 +70,7 @@ class JoinFrame(NamedTuple):
 
 
 class LeaveFrame(NamedTuple):
-    """The end of a membership that the client wants."""
+    """Leave: the client ends its membership in a room."""
 
     id: Id
     room: str
@@ -85,7 +85,7 @@ class HelloFrame(NamedTuple):
 
 
 class CancelFrame(NamedTuple):
-    """The client does not want the answer of a call any more."""
+    """Cancellation of a call, whose answer the client does not want any more."""
 
     id: Id
 
@@ -99,7 +99,7 @@ class AnswerFrame(NamedTuple):
 
 
 class BadFrame(NamedTuple):
-    """What is no frame: the answer to it, with the id if it has one."""
+    """Error that answers what is no frame of the protocol, with the id if it has one."""
 
     id: Id | None
     code: str

@@ -58,7 +58,7 @@ class Parameter(NamedTuple):
 
     @property
     def query_name(self) -> str:
-        """As the query string spells it."""
+        """Name of the parameter in the query string."""
         return self.alias or self.name
 
     def from_query(self, values: Sequence[str]) -> Any:

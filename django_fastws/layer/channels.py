@@ -58,7 +58,7 @@ class ChannelsBroker(Broker):
 
 
 class ChannelsRedisBroker(ChannelsBroker):
-    """The same over a layer of channels-redis: it knows its Redis.
+    """Broker over a layer of channels-redis, whose Redis it knows.
 
     What it tells of that raises ``IncompatibleVersionError`` where the layer keeps its options elsewhere.
     """

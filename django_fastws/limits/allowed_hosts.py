@@ -50,7 +50,7 @@ def requested_host(scope: CallScope) -> str:
 
 
 class _HostRequest(HttpRequest):
-    """As much of a request as ``get_host()`` reads."""
+    """Request with as much as ``get_host()`` reads."""
 
     def __init__(self, scope: CallScope) -> None:
         server: Any = scope.get("server") or ("unknown", 0)

@@ -25,7 +25,7 @@ _CANCELLED = LiveError("cancelled", "the call was cancelled")
 
 
 class Call:
-    """What is under way for one frame: it waits in the FIFO of its room, runs, and is answered once.
+    """Call: the work for one frame, which waits in the FIFO of its room, runs, and is answered once.
 
     Attributes:
         id: of the frame; None is not answered.
@@ -76,7 +76,7 @@ class Call:
 
     @property
     def label(self) -> str:
-        """What it is, for the log."""
+        """Name of the call, for the log."""
         raise NotImplementedError
 
     async def run(self, session: LiveSession, task: asyncio.Task[Any] | None = None) -> None:
@@ -233,7 +233,7 @@ class JoinCall(Call):
 
 
 class LeaveCall(Call):
-    """The end of a membership that the client wants."""
+    """A leave: the client ends its membership."""
 
     __slots__ = ()
 

@@ -84,7 +84,7 @@ def _check_permission(room: LiveRoom, check: Any) -> None:
 
 
 def _place() -> str:
-    """Where the room is declared: module, file and line of the first caller outside of this package."""
+    """Place of the declaration: module, file and line of the first caller outside of this package."""
     frame = inspect.currentframe()
     package = __name__.partition(".")[0]
     while frame is not None:

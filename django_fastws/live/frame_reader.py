@@ -140,7 +140,7 @@ class FrameReader:
         self.over()
 
     def _read_elsewhere(self) -> None:
-        """What this task has read has to wait: another task reads on."""
+        """Let another task read on, for what this one has read has to wait."""
         if not self.is_over:
             self.reader = self.start_task(self._read_in_task())
 

@@ -70,7 +70,7 @@ def count_join(membership: Membership) -> tuple[tuple[Counts, str], ...]:
 
 
 def _key(limit: Limit[int | None], session: LiveSession) -> str | None:
-    """What the memberships of a session are counted under for a limit; None for what is not counted."""
+    """Key under which the memberships of a session are counted for a limit; None for what is not counted."""
     if limit is MAX_CONNECTIONS_PER_ADDRESS:
         return counted_address(session.ws.scope)
     return session.user_key or None if limit is MAX_CONNECTIONS_PER_USER else ""

@@ -105,7 +105,7 @@ class OnceCall(EventCall):
                 logger.warning("What becomes of a call that is done once cannot be kept: %s", error)
 
     def _outcome(self, work: asyncio.Future[bytes]) -> bytes:
-        """What is kept of a call; b"" for one that has not begun."""
+        """Outcome of a call, as it is kept; b"" for one that has not begun."""
         if work.cancelled():
             return _error(LiveError("cancelled", "the call was cancelled"))
         problem = work.exception()

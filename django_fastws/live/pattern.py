@@ -61,7 +61,7 @@ class RoomPattern:
 
     @property
     def regexes(self) -> dict[str, re.Pattern[str]]:
-        """What each parameter's converter matches, by name."""
+        """The regular expression of each parameter's converter, by name."""
         return {name: param.regex for name, param in self._params.items()}
 
     @property

@@ -236,7 +236,7 @@ class LiveSession(FrameReader):
 
     @property
     def buckets(self) -> Buckets:
-        """What its events have taken of the rates, by event and room; it outlives the memberships."""
+        """Token buckets of the rates of its events, by event and room; they outlive the memberships."""
         if self._buckets is None:
             self._buckets = Buckets()
         return self._buckets
@@ -269,7 +269,7 @@ class LiveSession(FrameReader):
         self.ws.post(Payload(frame, is_text=True))
 
     def checked(self, value: bytes) -> bytes:
-        """What is to be sent, if it is not too big.
+        """Check the size of what is to be sent, and return it.
 
         Raises:
             MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
@@ -294,7 +294,7 @@ class LiveSession(FrameReader):
 
     @property
     def asks(self) -> Asks:
-        """What the client was asked."""
+        """Asks that wait for the client's answer."""
         if self._asks is None:
             self._asks = Asks(self)
         return self._asks

@@ -18,7 +18,7 @@ __all__ = ["Info", "asyncapi"]
 
 
 class Info(NamedTuple):
-    """What stands at the head of the document.
+    """Head of the document: title, version and server.
 
     Attributes:
         version: of the project's interface.

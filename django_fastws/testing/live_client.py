@@ -232,7 +232,7 @@ class LiveClient:
 
     @property
     def close_code(self) -> int | None:
-        """How the connection was closed; None while it is open."""
+        """The close code of the connection; None while it is open."""
         return self.ws.close_code
 
     @property

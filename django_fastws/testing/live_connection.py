@@ -26,7 +26,7 @@ Frame = dict[str, Any]
 
 
 class RoomEnd(NamedTuple):
-    """Where the frames of one room go.
+    """Receiver of the frames of one room.
 
     Attributes:
         receive: takes a frame; returns whether it knew what that is.
@@ -248,7 +248,7 @@ class LiveConnection:
         raise TimeoutError(f"{what} in {seconds:g} seconds; {self.untaken()}") from None
 
     def untaken(self) -> str:
-        """What was received and nobody has taken, for the text of an error."""
+        """Description of what was received and nobody has taken, for the text of an error."""
         lines = [f"{name}: {event!r}" for name, room in self.rooms.items() for event in room.events]
         lines += [f"to this client: {event!r}" for event in self.events]
         lines += [f"frame: {frame!r}" for frame in self._others]

@@ -42,7 +42,7 @@ def _has(value: Any, part: Mapping[str, Any]) -> bool:
 
 
 def phrase(where: Where | None) -> str:
-    """What is asked for, to be put behind a noun in an error; empty for anything."""
+    """Description of the condition, to be put behind a noun in an error; empty for anything."""
     if where is None:
         return ""
     return f" where {dict(where)!r}" if isinstance(where, Mapping) else f" where {_name(where)}"

@@ -152,12 +152,12 @@ class Peer(ConnectionEnd):
 
     @property
     def state(self) -> str:
-        """What the route does: "connected", "waiting" for its next attempt, "done", "failed" or "stopped"."""
+        """The state of the route: "connected", "waiting" for its next attempt, "done", "failed" or "stopped"."""
         return self._runner.state
 
     @property
     def last_error(self) -> str:
-        """How the last connection ended that was not wanted to end, in words; else empty."""
+        """The error with which the last connection ended that was not wanted to end, in words; else empty."""
         return self._runner.last_error
 
     async def reconnected(self, timeout: float | None = None) -> float:
@@ -269,7 +269,7 @@ class Peer(ConnectionEnd):
         return end
 
     def _told(self) -> str:
-        """What is known of the route, for the text of an error."""
+        """Description of the route, for the text of an error."""
         why = f" ({self.last_error})" if self.last_error else ""
         raised = f"; the handler has raised {self.error!r}" if self.error is not None else ""
         return f"the route is {self.state}{why}{raised}"

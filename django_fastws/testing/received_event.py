@@ -31,7 +31,7 @@ class ReceivedEvent:
 
 @dataclass(frozen=True)
 class Left:
-    """How the server has taken a client out of a room.
+    """Close code and reason with which the server has taken a client out of a room.
 
     Attributes:
         code: 4403 for one that was kicked, 1000 for ``ws.leave()``.
