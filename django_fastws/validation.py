@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,17 +43,39 @@ def read_message(type_: Any, data: str | bytes, call: str) -> Any:
         InvalidMessage: it is not JSON, or does not fit; marked as the peer's mistake.
     """
     try:
-        return adapter(type_).validate_json(data)
+        value = adapter(type_).validate_json(data)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         if errors[0]["type"] == "json_invalid":
-            code, summary = _NOT_JSON, f"the message is not JSON: {errors[0]['msg']}"
-            reason = "the message is not JSON"
-        else:
-            code, summary = _DOES_NOT_FIT, error_summary(error)
-            reason = _cut(summary)
+            raise _not_json(call, errors[0]["msg"], errors) from None
+        summary = error_summary(error)
         invalid = InvalidMessage(f"{call}(): {summary}", errors, error_fields(error))
-        raise peers_mistake(invalid, code, reason) from None
+        raise peers_mistake(invalid, _DOES_NOT_FIT, _cut(summary)) from None
+    _refuse_constants(data, call)
+    return value
+
+
+def _refuse_constants(data: str | bytes, call: str) -> None:
+    """Refuse NaN and Infinity, which pydantic reads as numbers and JSON does not have (RFC 8259 section 6)."""
+    if isinstance(data, str):
+        if "NaN" not in data and "Infinity" not in data:
+            return
+    elif b"NaN" not in data and b"Infinity" not in data:
+        return
+    try:
+        json.loads(data, parse_constant=_refuse_constant, parse_float=str, parse_int=str)
+    except ValueError as error:
+        message = f"Invalid JSON: {error}"
+        raise _not_json(call, message, [{"type": "json_invalid", "loc": (), "msg": message, "input": data}]) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _not_json(call: str, message: str, errors: Sequence[Any]) -> InvalidMessage:
+    invalid = InvalidMessage(f"{call}(): the message is not JSON: {message}", errors, {"": [message]})
+    return peers_mistake(invalid, _NOT_JSON, "the message is not JSON")
 
 
 def error_fields(error: ValidationError) -> dict[str, list[str]]:

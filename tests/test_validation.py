@@ -49,6 +49,7 @@ READ = [
     (int | None, "null", None),
     (Annotated[int, Field(json_schema_extra={"x": 1})], "5", 5),
     (Any, "{}", {}),
+    (Any, '["NaN","Infinity",1e999]', ["NaN", "Infinity", float("inf")]),
 ]
 
 
@@ -62,6 +63,9 @@ WRONG: list[tuple[Any, Any, int, dict[str, int]]] = [
     (Said, "", 1007, {"": 1}),
     (Said, b"\xff", 1007, {"": 1}),
     (Said, b'{"text":"\xff"}', 1007, {"": 1}),
+    (float, "NaN", 1007, {"": 1}),
+    (Any, '{"a":[-Infinity]}', 1007, {"": 1}),
+    (list[float], b"[Infinity]", 1007, {"": 1}),
     (Said, "{}", 1008, {"text": 1}),
     (Said, "[]", 1008, {"": 1}),
     (Said, '{"authors":[{}, {"name":1}]}', 1008, {"text": 1, "authors.0.name": 1, "authors.1.name": 1}),
