@@ -274,3 +274,15 @@ def routes() -> Iterator[Any]:
     finally:
         registry.apps, registry.problems = apps, problems
         registry.changed()
+
+
+@pytest.fixture(autouse=True)
+def no_route_left_behind() -> Iterator[None]:
+    """Fail the test that declares routes or rooms of its own in the registry of all: later ones would find them."""
+    before = list(registry.apps)
+    yield
+    if registry.apps == before:
+        return
+    kept = {id(value) for module in list(sys.modules.values()) for value in vars(module).values()}
+    if left := [app for app in registry.apps if app not in before and id(app) not in kept]:
+        pytest.fail(f"left in the registry: {left}; the test needs the fixture routes", pytrace=False)

@@ -123,9 +123,12 @@ class Listener:
 
 
 async def hear(listeners: list[Listener], senders: list[Sender], after: dict[Sender, int]) -> bool:
-    """Whether each listener has something of each sender that was taken later than these counts."""
+    """Whether each listener has something of each sender that was taken later than these counts.
+
+    Not the first of it: that was on its way when the counts were taken, and may be lost (see what may be missing).
+    """
     return all(
-        len(sender.taken) > after[sender] and sender.taken[after[sender]] in listener.of(sender)
+        not set(sender.taken[after[sender] + 1 :]).isdisjoint(listener.of(sender))
         for listener in listeners
         for sender in senders
     )

@@ -6,7 +6,6 @@ from typing import ClassVar
 import pytest
 
 from django_fastws import Event, FastWS, Room, RouteError
-from django_fastws.routing import registry
 
 
 class Said(Event):
@@ -18,11 +17,8 @@ class Closed(Event, name="shut"):
 
 
 @pytest.fixture
-def tickets():
-    app = FastWS()
-    yield app.room("declared/{pk:int}", sends=[Said, Closed])
-    registry.apps.remove(app)
-    registry.changed()
+def tickets(routes):
+    return FastWS().room("declared/{pk:int}", sends=[Said, Closed])
 
 
 GOOD = [(Said(text="hi"), None), (Said(text="hi"), "said"), (Closed(), None)]
@@ -67,20 +63,15 @@ async def test_rooms_that_are_not_declared_take_anything(tickets):
     await Room("lobby").abroadcast({"text": "hi"}, "said")
 
 
-async def test_a_room_that_says_nothing_of_what_it_sends_takes_any_json():
-    app = FastWS()
-    try:
-        room = app.room("silent")()
-        await room.abroadcast({"a": 1}, "anything")
-        await room.abroadcast(Said(text="hi"))
-        for data, event in [(b"x", None), ({}, "state"), ({}, "count")]:
-            with pytest.raises(TypeError):
-                await room.abroadcast(data, event)
-    finally:
-        registry.apps.remove(app)
-        registry.changed()
+async def test_a_room_that_says_nothing_of_what_it_sends_takes_any_json(routes):
+    room = FastWS().room("silent")()
+    await room.abroadcast({"a": 1}, "anything")
+    await room.abroadcast(Said(text="hi"))
+    for data, event in [(b"x", None), ({}, "state"), ({}, "count")]:
+        with pytest.raises(TypeError):
+            await room.abroadcast(data, event)
 
 
-def test_a_name_of_an_event_is_still_checked_where_it_is_declared():
+def test_a_name_of_an_event_is_still_checked_where_it_is_declared(routes):
     with pytest.raises(RouteError):
         FastWS().room("x", sends=[dict])

@@ -197,7 +197,7 @@ class Person:
 
 
 @pytest.fixture
-def app():
+def app(routes):
     app = FastWS()
 
     @app.websocket("/join")
