@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -115,3 +116,37 @@ def test_no_more_than_a_hundred_errors_are_told():
 def test_an_adapter_is_made_once_for_each_type():
     assert adapter(Said) is adapter(Said)
     assert adapter(list[Said]) is adapter(list[Said])
+
+
+def long_key(size):
+    """JSON in which one key is in the paths of thousands of errors."""
+    return json.dumps({"k" * size: dict.fromkeys(map(str, range(size // 20)), "x")})
+
+
+def test_a_long_path_is_cut():
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(dict[str, dict[str, int]]).validate_json(long_key(1000))
+    assert list(error_fields(raised.value)) == ["k" * 299 + "…"]
+    assert len(error_summary(raised.value)) < 500
+
+
+def test_a_key_that_would_be_in_the_paths_of_thousands_of_errors_is_refused():
+    for data in (long_key(50_000), long_key(50_000).encode(), json.dumps([{'"' * 9000: {}}, float("nan")])):
+        with pytest.raises(InvalidMessage, match=r"receive_as\(\): a key in a message .* 1024 characters$") as raised:
+            read_message(Any, data, "receive_as")
+        assert list(raised.value.fields) == [""]
+        assert mistake_in(raised.value).code == 1008
+
+
+def test_long_texts_without_long_keys_are_read():
+    for value in ({"k" * 1024: "x" * 20_000}, {"k": '"' * 20_000}, ["x" * 20_000], "x" * 20_000):
+        assert read_message(Any, json.dumps(value), "receive_as") == value
+    with pytest.raises(InvalidMessage, match="not JSON"):
+        read_message(Any, "x" * 20_000, "receive_as")
+
+
+def test_many_errors_at_short_paths_are_listed_as_far_as_they_are_told():
+    with pytest.raises(InvalidMessage, match=r"0.a: .* \(and 19999 more\)$") as raised:
+        read_message(list[dict[str, int]], json.dumps([{"a": []}] * 20_000), "receive_as")
+    assert list(raised.value.fields) == [f"{number}.a" for number in range(100)]
+    assert {tuple(one) for one in raised.value.errors} == {("type", "loc", "msg")}

@@ -11,7 +11,11 @@ import orjson
 
 from ..exceptions import peers_mistake
 
-__all__ = ["dumps", "loads"]
+__all__ = ["LONG_TEXT", "MOST_KEY", "dumps", "has_long_key", "loads", "may_have_long_key"]
+
+#: Bytes of a text, and characters of a key in it, over which the key is too long. pydantic keeps the whole path of
+#: each error: one key of half a message, in the paths of the thousands of errors below it, would take gigabytes.
+LONG_TEXT, MOST_KEY = 16 * 1024, 1024
 
 # What goes through `default`: datetimes, which it writes as Django does; dataclasses, of which orjson leaves out
 # members with an underscore and writes cached properties; subclasses, which may be read in a way of their own.
@@ -96,3 +100,27 @@ def loads(data: str | bytes, call: str = "json") -> Any:
         raise peers_mistake(
             json.JSONDecodeError(text, error.doc, error.pos), 1007, "the message is not JSON"
         ) from None
+
+
+def may_have_long_key(text: str | bytes) -> bool:
+    """Whether a JSON text, or what may be one, has a key that is too long; nearly always without decoding it."""
+    quote, escaped = ('"', '\\"') if isinstance(text, str) else (b'"', b'\\"')
+    if escaped not in text and max(map(len, text.split(quote))) <= MOST_KEY:  # type: ignore[operator, arg-type]
+        return False
+    try:
+        return has_long_key(json.loads(text))  # which reads NaN, as pydantic does
+    except (ValueError, RecursionError):
+        return False
+
+
+def has_long_key(data: Any) -> bool:
+    """Whether a decoded JSON value has a key that is too long."""
+    waiting: list[Any] = [data] if isinstance(data, (dict, list)) else []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if any(len(key) > MOST_KEY for key in value):
+                return True
+            value = value.values()
+        waiting += [one for one in value if isinstance(one, (dict, list))]
+    return False

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
+from .json import LONG_TEXT, MOST_KEY, has_long_key
+
 __all__ = [
     "PING",
     "RETRIED",
@@ -131,6 +133,10 @@ def parse(data: str | bytes, max_bytes: int) -> Frame:
         return BadFrame(id_, "too_big", f"a frame has at most {max_bytes} bytes")
     if len(data) > _SHORT and _is_too_deep(data, frame):
         return BadFrame(id_, "bad_request", f"a frame is nested at most {_MOST_LEVELS} levels deep")
+    if len(data) > LONG_TEXT and has_long_key(frame):
+        return BadFrame(
+            id_, "bad_request", f"a key in a frame of over {LONG_TEXT} bytes has at most {MOST_KEY} characters"
+        )
     event = frame.get("event")
     if event is None:
         return _other(frame, id_)

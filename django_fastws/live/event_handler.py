@@ -17,7 +17,7 @@ from .._core.rates import Rate
 from ..exceptions import LiveError, RouteError
 from ..rooms import Room
 from ..routing import label_of, place_of
-from ..validation import error_fields, error_summary
+from ..validation import error_texts
 from .pattern import RoomPattern
 from .payload_schemas import takes_decoded
 from .results import ResultEncoder
@@ -144,7 +144,8 @@ class EventHandler:
         try:
             return self._payload.validator.validate_json(dumps(data))
         except ValidationError as error:
-            raise LiveError("invalid", error_summary(error), fields=error_fields(error)) from None
+            summary, fields = error_texts(error)
+            raise LiveError("invalid", summary, fields=fields) from None
 
     def call(
         self, ws: Any, room: Room, params: Mapping[str, Any], arguments: Mapping[str, Any]

@@ -161,6 +161,14 @@ def test_a_limit_of_the_bytes_exactly():
     assert parse(said, len(said) - 1).code == "too_big"
 
 
+def test_in_a_long_frame_keys_are_short():
+    for key, pad, is_bad in (("k" * 1024, 16_384, False), ("k" * 1025, 16_384, True), ("k" * 1025, 100, False)):
+        said = json.dumps({"id": 7, "cancel": 1, "x": [{"a": {key: 1}}], "pad": "x" * pad})
+        frame = parse(said, 65_536)
+        assert isinstance(frame, BadFrame) is is_bad
+        assert not is_bad or (frame.id, frame.code) == (7, "bad_request")
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
