@@ -108,7 +108,7 @@ def may_have_long_key(text: str | bytes) -> bool:
     if escaped not in text and max(map(len, text.split(quote))) <= MOST_KEY:  # type: ignore[operator, arg-type]
         return False
     try:
-        return has_long_key(json.loads(text))  # which reads NaN, as pydantic does
+        return has_long_key(json.loads(text, parse_int=str, parse_float=str))  # reads NaN, as pydantic does
     except (ValueError, RecursionError):
         return False
 

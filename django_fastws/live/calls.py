@@ -90,6 +90,8 @@ class Call:
         error: LiveError | None = None
         value = b""
         try:
+            if self.is_cancelled:  # between its turn and the beginning of its task
+                raise asyncio.CancelledError
             value = self.value(session, await self.begin(session))
         except asyncio.CancelledError as problem:
             if self._uncancelled():
@@ -204,6 +206,8 @@ class EventCall(Call):
                 count += 1
                 if not count % _ITEMS_IN_A_ROW:
                     await asyncio.sleep(0)  # neither the generator nor the sending may ever wait
+                if self.is_cancelled or session.is_over:
+                    break  # and it has taken no notice of that
                 if self.id is not None:
                     await session.send(live_frames.item(self.id, self._encoded(session, one)))
         return b"null"

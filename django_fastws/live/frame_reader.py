@@ -67,7 +67,7 @@ class FrameReader:
         #: Done when the task of the socket is to read again, or all is over; there is one while it does not read.
         self._parked: asyncio.Future[None] | None = None
         self._is_main_cancelled = self._is_reclaimed = self._is_stalled = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         #: The next look at whether the connection is lost, while nothing is read.
         self._look: asyncio.TimerHandle | None = None
 
@@ -153,9 +153,6 @@ class FrameReader:
             self._is_reclaimed = False
             if not self._parked.done():
                 self._parked.set_result(None)
-        except Exception as error:
-            self._failure = error
-            self.over()
 
     async def _taken_hello(self, frame: HelloFrame) -> bytes:
         with self._stalled():  # a hello may take as long as the project's function for tokens
@@ -230,6 +227,11 @@ class FrameReader:
             self._tasks.discard(task)
             if not self._tasks:
                 self._tasks = None
+        if not self.is_over:
+            failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if failure is not None:  # and nothing would read on, or answer the call
+                self._failure = failure
+                self.over()
 
     def stop_tasks(self) -> None:
         """Cancel all tasks but the one that calls this; what the socket's own runs is cancelled, too."""

@@ -12,7 +12,7 @@ from .._core import live_frames
 from .._core.exception_groups import significant
 from .._core.live_frames import Id
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
-from ..validation import error_fields, error_summary
+from ..validation import error_texts
 
 __all__ = ["FAILED", "as_live_error", "error_frame", "logger", "significant_error"]
 
@@ -24,6 +24,13 @@ _UNAVAILABLE = "the server cannot reach what it needs; try again later"
 
 def as_live_error(error: BaseException) -> LiveError | None:
     """The error that the client is told of; None for one that is the server's own, of which it is told nothing."""
+    try:
+        return _known(error)
+    except Exception:  # its text cannot be made, such as "%(x)s" without an x
+        return None
+
+
+def _known(error: BaseException) -> LiveError | None:
     if isinstance(error, LiveError):
         return error
     if isinstance(error, PermissionDenied):
@@ -33,7 +40,8 @@ def as_live_error(error: BaseException) -> LiveError | None:
     if isinstance(error, ValidationError):
         return _invalid(error)
     if isinstance(error, pydantic.ValidationError):
-        return LiveError("invalid", error_summary(error), fields=error_fields(error))
+        summary, fields = error_texts(error)
+        return LiveError("invalid", summary, fields=fields)
     if isinstance(error, WebSocketConnectionError):
         return LiveError("unavailable", _UNAVAILABLE)
     return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from contextvars import ContextVar
+from decimal import Decimal
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -12,7 +14,7 @@ from django.http import Http404
 from django.utils.functional import lazystr
 
 from django_fastws import LiveError, WebSocketException
-from django_fastws.exceptions import WebSocketConnectionError
+from django_fastws.exceptions import WebSocketConnectionError, WebSocketDisconnect
 from tests.live.client import Gate, client, declare
 
 
@@ -267,6 +269,7 @@ FAILURES = [
     ValueError("secret"),
     KeyError("secret"),
     TimeoutError("secret"),
+    ValidationError("%(secret)s", params={"other": 1}),
     group(PermissionDenied(), ValueError("secret")),
 ]
 
@@ -372,3 +375,85 @@ async def test_a_generator_that_never_waits_lets_others_have_their_turn_and_can_
             while "error" not in (told := await one.next()):
                 assert told == {"id": 1, "item": 1}
         assert told["error"]["code"] == "cancelled"
+
+
+async def test_a_concurrent_call_is_cancelled_between_its_turn_and_the_beginning_of_its_task(room, gate):
+    other, began = declare("other"), []
+
+    @room.on_join
+    async def join(ws):
+        await gate.wait()
+
+    @room.on("wait", concurrent=True)
+    async def wait(ws):
+        began.append(1)
+        await asyncio.Event().wait()
+
+    @other.on("open")
+    async def open_gate(ws):
+        gate.open()
+        await asyncio.sleep(0)  # another task reads on: behind the join, and before the task of the call
+
+    async with client() as one:
+        await one.join("other")
+        await one.say(join="room/1", id=1)
+        await one.say(room="room/1", event="wait", id=2)
+        await gate.crowd(1)
+        await one.say(room="other", event="open", id=3)
+        await one.say(cancel=2)
+        answers = {told["id"]: told for told in [await one.next() for _ in range(3)]}
+        assert answers[2] == {"id": 2, "error": CANCELLED}
+    assert began == []
+
+
+async def test_a_generator_that_takes_no_notice_of_its_cancellation_sends_nothing_more(room, gate):
+    @room.on("numb")
+    async def numb(ws):
+        for number in range(5):
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+            yield number
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="numb", id=1)
+        await gate.crowd(1)
+        await one.say(cancel=1)
+        assert await one.next() == {"id": 1, "error": CANCELLED}
+
+
+class Odd(BaseException):
+    pass
+
+
+async def odd_exception():
+    raise Odd
+
+
+async def own_cancellation():
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("concurrent", [False, True])
+@pytest.mark.parametrize("quits", [odd_exception, own_cancellation])
+async def test_a_handler_that_ends_its_task_ends_the_connection_and_not_only_its_answer(room, quits, concurrent):
+    @room.on("quit", concurrent=concurrent)
+    async def quit_(ws):
+        await asyncio.sleep(0)
+        await quits()
+
+    @room.on("wait", concurrent=True)
+    async def wait(ws):
+        await asyncio.sleep(0.01)
+
+    async def play():
+        async with client() as one:
+            await one.join("room/1")
+            await one.say(room="room/1", event="wait", id=1)  # in the task of the socket
+            await one.say(room="room/1", event="quit", id=2)
+            while True:
+                await one.next()
+
+    with pytest.raises((WebSocketDisconnect, Odd)):
+        await play()
