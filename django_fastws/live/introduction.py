@@ -138,7 +138,7 @@ async def _user_of(token: str, scope: Any) -> Any:
         known = as_live_error(error)
         if known is None:
             logger.error("FASTWS_LIVE_AUTHENTICATE failed", exc_info=error)
-        raise known or FAILED from None
+        raise known or LiveError(FAILED.code, FAILED.message) from None  # FAILED would keep every traceback
 
 
 def _greeting() -> bytes:

@@ -16,7 +16,7 @@ from .._core.groups import group_name
 from .._core.messages import Batch, Payload
 from .._core.rates import Rate
 from ..conf import conf
-from ..exceptions import LiveError
+from ..exceptions import LiveError, WebSocketException
 from ..layer import get_broker
 from ..rooms import Room, current_hub
 from ..tasks import BackgroundTasks
@@ -24,7 +24,7 @@ from ..user_keys import is_user
 from .calls import CallQueue
 from .event_handler import EventHandler
 from .join_rules import check_access, count_join
-from .live_errors import logger
+from .live_errors import FAILED, as_live_error, logger, significant_error
 from .live_room import LiveRoom
 from .shared_states import current_states
 
@@ -198,9 +198,17 @@ class Membership(CallQueue):
         raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
 
     async def _make_shared_state(self) -> bytes:
+        """The state for all that need it now; a failure is logged here, once, and not by each of their joins."""
         hook = self.live_room.state_hook
         assert hook is not None
-        return hook.encode(await hook.call(None, self.room, self.params))
+        try:
+            return hook.encode(await hook.call(None, self.room, self.params))
+        except Exception as problem:
+            found = significant_error(problem)
+            if isinstance(found, WebSocketException) or as_live_error(found) is not None:
+                raise
+            logger.error("the shared state failed in room %.200r", self.name, exc_info=found)
+            raise LiveError(FAILED.code, FAILED.message) from None
 
     def go_live(self) -> None:
         """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
@@ -267,8 +275,11 @@ class Membership(CallQueue):
                 self._became_idle()
 
     async def left(self) -> None:
-        """Wait until on_leave, if it runs, has ended; it goes on if this is cancelled."""
-        if self._leaving is not None:
+        """Wait until on_leave, if it runs, has ended; it goes on if this is cancelled.
+
+        An on_leave does not wait for another: they could wait for each other.
+        """
+        if self._leaving is not None and asyncio.current_task() not in _leaving:
             await asyncio.wait([self._leaving])
 
     def _became_idle(self) -> None:

@@ -83,7 +83,7 @@ class LiveSocket(Generic[UserT]):
     async def leave(self, room: str | Room) -> None:
         """Take the socket out of a room; the client is told, with 1000. Returns when on_leave has run.
 
-        Nothing happens if it is not in the room.
+        Nothing happens if it is not in the room. An on_leave that calls this does not wait for another, nor itself.
         """
         name = room.name if isinstance(room, Room) else room
         membership = self._session.memberships.get(name)

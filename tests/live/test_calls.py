@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from contextvars import ContextVar
-from decimal import Decimal
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from django_fastws import adisconnect
 from django_fastws.live.client_ids import client_ids
+from django_fastws.live.live_errors import FAILED
 from tests.live.client import Gate, client, declare
 
 ADA, BOB = User(pk=1, username="ada"), User(pk=2, username="bob")
@@ -157,3 +158,9 @@ async def test_a_client_id_that_could_be_the_key_of_a_user_is_refused(room, clie
         assert ("ok" in told) is is_taken
         if not is_taken:
             assert told["error"]["code"] == "bad_request"
+
+
+async def test_a_failure_of_the_function_of_tokens_keeps_nothing_in_memory(room, tokens):
+    async with client() as one:
+        await one.code(hello={"token": "broken"})
+    assert FAILED.__traceback__ is None

@@ -346,3 +346,25 @@ async def test_an_on_leave_that_fails_is_logged(room, caplog):
         assert await one.ok(leave="other") is None
     (record,) = caplog.records
     assert "on_leave failed" in record.getMessage()
+
+
+async def test_an_on_leave_may_leave_rooms_and_waits_for_no_other():
+    one_room, other, left = declare("one"), declare("other"), []
+
+    @one_room.on_leave
+    async def leave_one(ws):
+        for name in ("one", "other"):
+            await ws.leave(name)
+        left.append("one")
+
+    @other.on_leave
+    async def leave_other(ws):
+        await ws.leave("one")
+        left.append("other")
+
+    async with client() as one:
+        await one.join("one")
+        await one.join("other")
+        await one.say(leave="one", id=1)
+        assert {(await one.next()).get("id", "left") for _ in range(2)} == {1, "left"}
+    assert sorted(left) == ["one", "other"]

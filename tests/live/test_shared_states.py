@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from django_fastws import Room
+from django_fastws import LiveError, Room
 from django_fastws.live.shared_states import SharedStates
 from tests.live.client import Gate, client, declare, turns
 
@@ -87,3 +87,37 @@ async def test_members_that_join_at_once_get_one_state():
         for each in (one, two):
             assert (await each.next())["ok"]["state"] == ["room/5"]
     assert 1 <= len(made) <= 2
+
+
+async def test_a_state_that_fails_is_logged_once_for_all_who_share_it(caplog):
+    room, gate = declare(), Gate()
+
+    @room.state(shared=True)
+    async def state(pk: int):
+        await gate.wait()
+        raise ValueError("on purpose")
+
+    async with client() as first, client() as one, client() as two, client() as three:
+        await first.say(join="room/5", id=1)
+        await gate.came.wait()
+        for each in (one, two, three):
+            await each.say(join="room/5", id=1)
+        await turns()
+        gate.open()
+        for each in (first, one, two, three):
+            assert (await each.next())["error"] == {"code": "failed", "message": "the server failed", "retry": False}
+    assert len(caplog.records) == 2  # that of the first, and that of those who asked while it was made
+    assert "'room/5'" in caplog.text
+    assert "on purpose" in caplog.text
+
+
+async def test_an_error_of_a_shared_state_is_told_as_it_is(caplog):
+    room = declare()
+
+    @room.state(shared=True)
+    async def state(pk: int):
+        raise LiveError("closed", "it is closed")
+
+    async with client() as one:
+        assert await one.code(join="room/5") == "closed"
+    assert not caplog.records
