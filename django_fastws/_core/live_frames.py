@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
+from .error_codes import is_retried
 from .json import LONG_TEXT, MOST_KEY, has_long_key
 
 __all__ = [
     "PING",
-    "RETRIED",
     "SUBPROTOCOL",
     "AnswerFrame",
     "BadFrame",
@@ -41,8 +41,6 @@ __all__ = [
 SUBPROTOCOL = "fastws.v1.json"
 #: The server has said nothing for a while.
 PING = b'{"ping":1}'
-#: Codes of errors after which the same frame may succeed if it is sent again.
-RETRIED = frozenset({"rate_limited", "unavailable"})
 
 Id = int | str
 
@@ -292,7 +290,7 @@ def error(
     about: dict[str, Any] = {"code": code, "message": message}
     if fields:
         about["fields"] = fields
-    about["retry"] = code in RETRIED or retry_after is not None
+    about["retry"] = is_retried(code) or retry_after is not None
     if retry_after is not None:
         about["retry_after"] = retry_after
     return orjson.dumps({"id": id_, "error": about}, option=orjson.OPT_NON_STR_KEYS)

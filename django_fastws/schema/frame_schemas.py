@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .._core.error_codes import ERROR_CODES
 from .definitions import Schema
 from .description import RoomSchema
 
 __all__ = [
-    "CODES",
     "COMMON",
     "CONNECTION",
     "answer_frame",
@@ -24,24 +24,6 @@ __all__ = [
     "room_name",
 ]
 
-#: Codes of errors of the protocol, and what each means; a handler may answer with others.
-CODES = {
-    "invalid": "The payload does not fit. fields has what is wrong with which field.",
-    "unauthenticated": "Nobody is logged in, or the token is not valid.",
-    "forbidden": "The user may not.",
-    "not_found": "There is no such thing.",
-    "unknown_room": "No room is declared whose pattern matches the name.",
-    "unknown_event": "The room has no handler of the event.",
-    "not_joined": "The room must be joined first.",
-    "rate_limited": "It came too soon. retry_after has the seconds until then.",
-    "timeout": "The handler took longer than it may.",
-    "cancelled": "The client has cancelled it, or the server ends.",
-    "unavailable": "The server cannot do it now. The same may succeed later.",
-    "bad_request": "The frame is none of the protocol.",
-    "too_big": "The frame is larger than the server takes.",
-    "failed": "The handler has failed. The server's log says why.",
-}
-
 _REF = "#/components/schemas/"
 _ID: Schema = {"$ref": f"{_REF}fastws.Id"}
 
@@ -55,7 +37,10 @@ COMMON: dict[str, Schema] = {
         "type": "object",
         "description": "What went wrong. The socket stays open.",
         "properties": {
-            "code": {"type": "string", "description": f"One of {', '.join(CODES)}; or one of the handler's own."},
+            "code": {
+                "type": "string",
+                "description": f"One of {', '.join(ERROR_CODES)}; or one of the handler's own.",
+            },
             "message": {"type": "string"},
             "fields": {
                 "type": "object",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
+from .._core.error_codes import ERROR_CODES
 from .definitions import Schema
 from .description import CallSchema, Description, EventSchema, RoomSchema
-from .frame_schemas import CODES
 from .json_schema import json_schema
 from .typescript import TypeWriter
 
@@ -60,7 +61,7 @@ class Page:
                 }
                 for name, schema in self._description.definitions.items()
             ],
-            "errors": CODES,
+            "errors": _meanings(ERROR_CODES),
             "live_path": self._live_path,
             "data": self._data(),
         }
@@ -88,7 +89,7 @@ class Page:
             "anchor": anchor,
             "parts": [{"text": part} if isinstance(part, str) else {"parameter": part} for part in room.parts],
             "state": None if room.state is None else self._type(room.state),
-            "errors": {code: CODES[code] for code in room.errors},
+            "errors": _meanings(room.errors),
             "calls": [self._call(call, anchor) for call in room.calls],
             "events": [self._event(event, anchor) for event in room.events],
         }
@@ -102,7 +103,7 @@ class Page:
             "more": more.strip(),
             "data": self._type(call.data) if call.takes_data else "",
             "result": self._type(call.result),
-            "errors": {code: CODES[code] for code in call.errors},
+            "errors": _meanings(call.errors),
         }
 
     def _event(self, event: EventSchema, anchor: str) -> dict[str, Any]:
@@ -148,3 +149,7 @@ class Page:
 
 def _call_data(call: CallSchema) -> dict[str, Any]:
     return {"kind": call.kind, "data": call.data, "takesData": call.takes_data, "example": call.example}
+
+
+def _meanings(codes: Iterable[str]) -> dict[str, str]:
+    return {code: ERROR_CODES[code].meaning for code in codes}

@@ -17,6 +17,7 @@ from uvicorn import Config as UvicornConfig
 
 from django_fastws import FastWS, WebSocketDisconnect, WebSocketException
 from django_fastws._core.converters import converter_for
+from django_fastws._core.error_codes import ERROR_CODES
 from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import RedisChannelLayer
 from django_fastws.testing import HandshakeDenied, connect
@@ -308,3 +309,14 @@ async def test_origins_are_let_in_as_the_table_says(pattern, let_in, refused, ro
 
 def test_every_pattern_of_the_table_is_tested():
     assert len(rows("settings", "FASTWS_ALLOWED_ORIGINS")) == 8
+
+
+# The errors of live rooms
+
+
+def test_the_protocol_has_every_error_code_and_says_which_are_retried():
+    told = {row[0].strip("`") for row in rows("live-protocol", "Errors")}
+    assert told == set(ERROR_CODES)
+    text = (REFERENCE / "live-protocol.md").read_text("utf-8")
+    (retried,) = re.findall(r"`retry` is true for (.+), and\s", text)
+    assert re.findall(r"`(\w+)`", retried) == [code for code, row in ERROR_CODES.items() if row.is_retried]
