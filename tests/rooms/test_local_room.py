@@ -103,9 +103,9 @@ async def test_broadcasts_that_exclude_many_leave_the_loop_to_others(hub, client
     members = await crowd(hub, "lobby", 1000)
     for number in range(4000):
         hub.deliver(Envelope.broadcast(group_name("lobby"), Payload(f"{number:04}"), f"lobby {number}"))
-    longest, began = 0.0, time.perf_counter()
+    longest, began = 0.0, time.thread_time()  # not what others take from this processor
     async for _ in turns(lambda: len(members[-1].got) == 3999 and not hub_state(hub).due):
-        longest, began = max(longest, time.perf_counter() - began), time.perf_counter()
+        longest, began = max(longest, time.thread_time() - began), time.thread_time()
     assert longest < 0.25  # it was seconds
     for number in (0, 500, 999):
         assert members[number].got == [f"{other:04}" for other in range(4000) if other != number]
