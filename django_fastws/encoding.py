@@ -40,12 +40,16 @@ def _default(value: Any) -> Any:
             return plain(value)
     if isinstance(value, PurePath):
         return str(value)
-    models: Any = getattr(sys.modules.get("pydantic"), "BaseModel", ())  # no import: without it there is no model
-    if isinstance(value, models):
+    if hasattr(value, "model_dump") and isinstance(value, _models()):
         return value.model_dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return _django.default(value)
+
+
+def _models() -> Any:
+    """The class of pydantic's models. It is not imported for this: without it there is no model."""
+    return getattr(sys.modules.get("pydantic"), "BaseModel", ())
 
 
 def encode(data: Any) -> Payload:
