@@ -13,6 +13,7 @@ from ..exceptions import WebSocketDisconnect
 from ..transports import POLL_SECONDS
 from ..websocket import InboundWebSocket
 from .inline_work import begin
+from .parked_sockets import current_parked_sockets
 
 __all__ = ["FrameReader", "Taken"]
 
@@ -41,6 +42,7 @@ class FrameReader:
     __slots__ = (
         "_below",
         "_failure",
+        "_is_looked_after",
         "_is_main_cancelled",
         "_is_reclaimed",
         "_is_stalled",
@@ -66,7 +68,7 @@ class FrameReader:
         self._tasks: set[asyncio.Task[None]] | None = None
         #: Done when the task of the socket is to read again, or all is over; there is one while it does not read.
         self._parked: asyncio.Future[None] | None = None
-        self._is_main_cancelled = self._is_reclaimed = self._is_stalled = False
+        self._is_main_cancelled = self._is_reclaimed = self._is_stalled = self._is_looked_after = False
         self._failure: BaseException | None = None
         #: The next look at whether the connection is lost, while nothing is read.
         self._look: asyncio.TimerHandle | None = None
@@ -143,6 +145,9 @@ class FrameReader:
         """Let another task read on, for what this one has read has to wait."""
         if not self.is_over:
             self.reader = self.start_task(self._read_in_task())
+            if not self._is_looked_after:
+                self._is_looked_after = True
+                current_parked_sockets().add(self)
 
     async def _read_in_task(self) -> None:
         try:
@@ -205,11 +210,19 @@ class FrameReader:
         finally:
             self._below = None
 
-    def look_after(self) -> None:
-        """Have the socket's own task read again, if it is parked and the socket is idle."""
-        if self._parked is not None and not self.pending and not self._is_stalled and self.reader is not None:
+    def look_after(self) -> bool:
+        """Have the socket's own task read again, if it does not and the socket is idle.
+
+        Returns:
+            Whether this is to be tried again.
+        """
+        if not self.is_over and self.reader is not self._main and self.reader is not None:
+            if self._parked is None or self.pending or self._is_stalled:
+                return True
             self._is_reclaimed = True
             self.reader.cancel()
+        self._is_looked_after = False
+        return False
 
     # Tasks
 

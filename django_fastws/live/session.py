@@ -287,7 +287,6 @@ class LiveSession(FrameReader):
         if now - self._spoke >= seconds:
             self._spoke = now
             self.ws.post(_PING)
-        self.look_after()
         return self._spoke + seconds - now
 
     # Asking the client

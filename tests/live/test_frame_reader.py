@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from django.test import override_settings
 
-from django_fastws.live import frame_reader
+from django_fastws.live import frame_reader, parked_sockets
 from django_fastws.live.heartbeat import current_heartbeat
+from django_fastws.live.parked_sockets import current_parked_sockets
 from tests.live.client import Gate, client, declare, turns
 
 
@@ -56,12 +57,33 @@ async def test_an_idle_socket_has_no_task_but_its_own(room, settings):
             assert await one.call("room/1", "now", n=n) == n
             assert others() == before
         assert await one.call("room/1", "soon", n=1) == 1
-        assert len(others()) == 2  # another reads, until the heartbeat looks after it
-        for session in list(current_heartbeat()):
-            session.beat()
+        assert len(others()) == 2  # another reads, until somebody looks after it
+        (session,) = current_heartbeat()
+        assert session.look_after() is False
         await turns()
         assert others() == before
         assert await one.call("room/1", "now", n=1) == 1
+
+
+async def test_a_socket_whose_calls_have_waited_is_idle_again_soon(room, gate, monkeypatch):
+    monkeypatch.setattr(parked_sockets, "_SECONDS", 0.001)
+    async with client() as one:
+        await one.join("room/1")
+        before = others()
+        await one.say(room="room/1", event="wait", id=1)
+        await gate.came.wait()
+        await asyncio.sleep(0.01)
+        assert len(current_parked_sockets()) == 1  # it is looked at in vain
+        gate.open()
+        assert (await one.next())["ok"] == 1
+        while current_parked_sockets():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await turns()
+        assert others() == before
+        assert await one.call("room/1", "soon", n=1) == 1
+        assert len(current_parked_sockets()) == 1
+    while current_parked_sockets():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
 
 
 async def test_no_frame_is_lost_when_the_reading_is_handed_on_and_taken_back(room):
