@@ -1,4 +1,4 @@
-"""System checks: mistakes in the settings and in the routes, each with an id and what to do about it."""
+"""System checks: mistakes in the settings, the routes and the live rooms, each with an id and what to do about it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = [
     "check_channel_layer",
     "check_eviction",
     "check_installed_apps",
-    "check_origins",
     "check_live_rooms",
+    "check_origins",
     "check_outbound_routes",
     "check_routes",
     "check_settings",
