@@ -44,13 +44,19 @@ class Access:
     Args:
         login_required: whether somebody has to be logged in.
         permission: one, or several in a list or tuple; None asks for none.
+        passes: errors of a callable permission that ``denial()`` raises: they say themselves what the client is told.
     Raises:
         TypeError, ValueError: a rule cannot be.
     """
 
     def __init__(
-        self, *, login_required: bool = False, permission: Permission | Iterable[Permission] | None = None
+        self,
+        *,
+        login_required: bool = False,
+        permission: Permission | Iterable[Permission] | None = None,
+        passes: tuple[type[Exception], ...] = (),
     ) -> None:
+        self._passes = passes
         if not isinstance(login_required, bool):
             raise TypeError(f"login_required={login_required!r} is neither True nor False")
         self.login_required = login_required
@@ -70,6 +76,8 @@ class Access:
         Args:
             ws: the WebSocket, or the LiveSocket that joins a room.
             params: of the room; a callable gets them behind the socket.
+        Raises:
+            Exception: one of ``passes``.
         """
         if not self.login_required and not self.permissions:
             return None
@@ -86,7 +94,10 @@ class Access:
             return Denial("login_required", 401, "log in first")
         with threads.assigned(ws.scope):
             for permission in self.permissions:
-                asking = _look_up(permission, user) if isinstance(permission, str) else _ask(permission, ws, params)
+                if isinstance(permission, str):
+                    asking = _look_up(permission, user)
+                else:
+                    asking = _ask(permission, ws, params, self._passes)
                 if (denial := await asking) is not None:
                     return denial
         return None
@@ -113,7 +124,9 @@ async def _look_up(permission: str, user: Any) -> Denial | None:
     return Denial("permission", 403, "permission denied", f"user {user.pk} does not have {permission!r}")
 
 
-async def _ask(check: Callable[..., Any], ws: HasScope, params: Mapping[str, Any]) -> Denial | None:
+async def _ask(
+    check: Callable[..., Any], ws: HasScope, params: Mapping[str, Any], passes: tuple[type[Exception], ...]
+) -> Denial | None:
     name = getattr(check, "__qualname__", repr(check))
     try:
         if iscoroutinefunction(check) or iscoroutinefunction(getattr(check, "__call__", None)):  # noqa: B004
@@ -122,6 +135,8 @@ async def _ask(check: Callable[..., Any], ws: HasScope, params: Mapping[str, Any
             answer = await sync_to_async(check)(ws, **params)
             if isawaitable(answer):  # a lambda around an async function
                 answer = await answer
+    except passes:
+        raise
     except (PermissionDenied, WebSocketException) as error:
         text = error.reason if isinstance(error, WebSocketException) else str(error)
         return Denial("permission", 403, text or "permission denied", f"{name}() denied")

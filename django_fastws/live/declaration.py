@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from .._core.rates import parse_rate
-from ..exceptions import RouteError
+from ..exceptions import LiveError, RouteError
 from ..limits import Access, Limits
 from ..routing import check_name, label_of, signature_of
 from .live_room import LiveRoom
@@ -44,7 +44,7 @@ def declare_room(
             pattern,
             name=name,
             tags=tags,
-            access=Access(login_required=login_required, permission=permission),
+            access=Access(login_required=login_required, permission=permission, passes=(LiveError,)),
             limits=Limits(**limits),
             rate=None if rate is None else parse_rate(rate),
             sends=sends,

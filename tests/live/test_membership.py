@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
-from django_fastws import Room
+from django_fastws import LiveError, Room
 from tests.live.client import Gate, client, declare, turns
 
 ADA = User(pk=1, username="ada")
@@ -193,6 +193,22 @@ async def test_access_rules_are_of_the_join(rules, user, code):
             assert await one.join("room/5")
         else:
             assert await one.code(join="room/5") == code
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_rule_says_itself_why_it_refuses(caplog, is_async):
+    def rule(ws, pk):
+        raise LiveError("archived", f"ticket {pk} is archived", fields={"pk": ["archived"]})
+
+    async def async_rule(ws, pk):
+        rule(ws, pk)
+
+    declare(permission=async_rule if is_async else rule)
+    async with client() as one:
+        error = await one.error(join="room/5")
+    assert (error["code"], error["message"]) == ("archived", "ticket 5 is archived")
+    assert error["fields"] == {"pk": ["archived"]}
+    assert not caplog.records
 
 
 async def test_a_rule_that_fails_tells_nothing(caplog):
