@@ -62,7 +62,7 @@ class Broker(ABC):
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
 
-    async def claim(self, key: str, value: bytes, seconds: float) -> bytes | None:
+    async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
         """Keep a value under a key, unless there is one. It must be atomic for all processes of the layer.
 
         A broker whose layer can keep nothing keeps it in the memory of this process, and for this process only.
@@ -71,12 +71,13 @@ class Broker(ABC):
             key: any text.
             value: unlike that of any other claim.
             seconds: how long it is kept.
+            over: a value that is as good as none, and replaced.
         Returns:
             The value that is there; None if it is this one, which is kept from now on.
         Raises:
             WebSocketConnectionError: the layer cannot be reached in time, or refuses; it may be kept all the same.
         """
-        return _values.claim(key, value, seconds)
+        return _values.claim(key, value, seconds, over)
 
     async def store(self, key: str, value: bytes, seconds: float) -> None:
         """Keep a value under a key, in place of the one that is there; where ``claim()`` keeps it.

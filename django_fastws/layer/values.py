@@ -26,13 +26,13 @@ class ProcessValues:
         self._lock = threading.Lock()
         self._values.clear()
 
-    def claim(self, key: str, value: bytes, seconds: float) -> bytes | None:
-        """Keep a value under a key unless there is one: that one, or None if it is kept now."""
+    def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
+        """Keep a value under a key unless there is one but ``over``: that one, or None if it is kept now."""
         now = monotonic()
         with self._lock:
             found, expires_at = self._values.get(key, (b"", 0.0))
-            if expires_at > now:
-                return found
+            if expires_at > now and found != over:
+                return None if found == value else found
             self._put(key, value, now + seconds)
         return None
 

@@ -9,6 +9,7 @@ from .event_handler import RELAYED, EventHandler
 from .hooks import Hook, StateHook
 from .live_room import LiveRoom
 from .live_route import LIVE_ROUTE, live_routes
+from .once import once_calls_ended
 from .room_registry import find, live_rooms
 from .socket import LiveSocket
 
@@ -30,4 +31,5 @@ __all__ = [
     "find",
     "live_rooms",
     "live_routes",
+    "once_calls_ended",
 ]

@@ -20,17 +20,21 @@ from .live_errors import FAILED, as_live_error, logger, significant_error
 if TYPE_CHECKING:
     from .session import LiveSession
 
-__all__ = ["OnceCall"]
+__all__ = ["OnceCall", "once_calls_ended"]
 
 _KEPT_SECONDS = 60.0
-_FORGOTTEN_SECONDS = 0.001
 _MOST_WAITING = 30.0  # seconds for the answer of a call that another process has under way
 _PAUSES = (0.02, 0.05, 0.1, 0.25)  # between two looks; the last is repeated
 
-# The first byte of what is kept: a call under way, with a name of its own; an answer; an error.
-_UNDER_WAY, _ANSWER, _ERROR = b"?", b"=", b"!"
+_AWAY_SECONDS = 1.0  # between two tries to give a claim back
+_MOST_GIVEN_BACK = 1000  # at a time; others are unknown for as long as they are kept
+
+# The first byte of what is kept: a call under way, with a name of its own; an answer; an error. And all that is kept
+# of a call of which it is certain that it was not done.
+_UNDER_WAY, _ANSWER, _ERROR, _NOT_DONE = b"?", b"=", b"!", b"-"
 
 _running = BackgroundTasks(logger)
+_giving_back = BackgroundTasks(logger)
 _alone: set[asyncio.Future[bytes]] = set()  # calls whose connection is over
 
 
@@ -73,9 +77,9 @@ class OnceCall(EventCall):
     async def _claim(self, session: LiveSession) -> bytes:
         """Do it, unless that was asked for before; returns the answer."""
         broker, key, claim = get_broker(), _key(session, self), _UNDER_WAY + uuid.uuid4().bytes
-        kept = await broker.claim(key, claim, _KEPT_SECONDS)
-        if kept is not None:
-            return await _kept_answer(broker, key, kept)
+        while (kept := await self._claimed(broker, key, claim)) is not None:
+            if (kept := await _kept_outcome(broker, key, kept)) != _NOT_DONE:
+                return _answer_of(kept)
         work = asyncio.ensure_future(super().perform(session))
         done = _running.start(self._finish(broker, key, claim, work))
         try:
@@ -83,6 +87,15 @@ class OnceCall(EventCall):
         except asyncio.CancelledError:
             work.cancel()
             await asyncio.wait([done])
+            raise
+
+    async def _claimed(self, broker: Broker, key: str, claim: bytes) -> bytes | None:
+        """None if the call is to be done, else what is kept of it."""
+        try:
+            return await broker.claim(key, claim, _KEPT_SECONDS, _NOT_DONE)
+        except WebSocketConnectionError:
+            if len(_giving_back) < _MOST_GIVEN_BACK:
+                _giving_back.start(_give_back(broker, key, claim))
             raise
 
     def _ended_alone(self, work: asyncio.Future[bytes]) -> None:
@@ -100,7 +113,7 @@ class OnceCall(EventCall):
             is_over = work.done()
             value = self._outcome(work) if is_over else claim
             try:
-                await broker.store(key, value or claim, _KEPT_SECONDS if value else _FORGOTTEN_SECONDS)
+                await broker.store(key, value, _KEPT_SECONDS)
             except WebSocketConnectionError as error:
                 logger.warning("What becomes of a call that is done once cannot be kept: %s", error)
 
@@ -112,7 +125,7 @@ class OnceCall(EventCall):
         if problem is None:
             return _ANSWER + work.result()
         error = as_live_error(significant_error(problem)) or FAILED
-        return b"" if error.code == "not_joined" else _error(error)
+        return _NOT_DONE if error.code == "not_joined" else _error(error)
 
 
 def _key(session: LiveSession, call: EventCall) -> str:
@@ -120,11 +133,11 @@ def _key(session: LiveSession, call: EventCall) -> str:
     return f"once:{hashlib.sha256(orjson.dumps(named)).hexdigest()}"
 
 
-async def _kept_answer(broker: Broker, key: str, kept: bytes) -> bytes:
-    """The answer of a call that was asked for before; waits for it if it is under way.
+async def _kept_outcome(broker: Broker, key: str, kept: bytes) -> bytes:
+    """What is kept of a call that was asked for before; waits for its end if it is under way.
 
     Raises:
-        LiveError: the one that it has ended with, or that it is not known whether it was done.
+        LiveError: it is not known whether it was done.
     """
     ends, looks = asyncio.get_running_loop().time() + _MOST_WAITING, 0
     while kept.startswith(_UNDER_WAY):
@@ -136,10 +149,38 @@ async def _kept_answer(broker: Broker, key: str, kept: bytes) -> bytes:
         if found is None:  # nobody has kept it in mind for a minute, and it stays unknown for the next one
             raise LiveError("unavailable", "it is not known whether this call was done")
         kept = found
+    return kept
+
+
+def _answer_of(kept: bytes) -> bytes:
+    """The answer that is kept.
+
+    Raises:
+        LiveError: the one that the call has ended with.
+    """
     if kept.startswith(_ANSWER):
         return kept[1:]
     code, message, fields, retry_after = orjson.loads(kept[1:])
     raise LiveError(code, message, fields=fields, retry_after=retry_after)
+
+
+async def _give_back(broker: Broker, key: str, claim: bytes) -> None:
+    """Give back a claim that may be kept though the layer did not answer, as soon as it does: nothing was done."""
+    ends = asyncio.get_running_loop().time() + _KEPT_SECONDS
+    while asyncio.get_running_loop().time() < ends:
+        try:
+            if await broker.claim(key, claim, _KEPT_SECONDS) is None:
+                await broker.store(key, _NOT_DONE, _KEPT_SECONDS)
+            return
+        except WebSocketConnectionError:
+            await asyncio.sleep(_AWAY_SECONDS)
+
+
+async def once_calls_ended(seconds: float) -> None:
+    """Wait until the calls of this event loop that are done once have ended and are kept, for at most so long."""
+    loop = asyncio.get_running_loop()
+    if running := [task for task in _running if task.get_loop() is loop]:
+        await asyncio.wait(running, timeout=seconds)
 
 
 def _error(error: LiveError) -> bytes:

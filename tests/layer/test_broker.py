@@ -202,6 +202,10 @@ async def test_a_value_is_claimed_once_and_kept_for_a_while(broker):
         while await broker.claim(other, b"next", 60) == b"brief":  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert await broker.claim(other, b"third", 60) == b"next"
+    assert await broker.claim(other, b"next", 60) is None  # again, as where the answer was lost
+    assert await broker.claim(other, b"third", 60, b"none") == b"next"
+    claims = await asyncio.gather(*(broker.claim(other, b"over %d" % number, 60, b"next") for number in range(5)))
+    assert claims.count(None) == 1
 
 
 async def test_a_broker_that_is_there_says_so(broker):

@@ -4,9 +4,11 @@ import asyncio
 import logging
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth.models import User
 
 from django_fastws import LiveError, WebSocketConnectionError
+from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import broker as broker_module
 from django_fastws.layer import get_broker
 from django_fastws.layer.values import ProcessValues
@@ -238,3 +240,41 @@ async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(room, paid, m
         async with asyncio.timeout(5):
             while "cannot be kept" not in caplog.text:  # noqa: ASYNC110
                 await asyncio.sleep(0)
+
+
+async def test_a_claim_that_is_kept_though_the_layer_did_not_say_so_is_given_back(room, paid, monkeypatch):
+    monkeypatch.setattr(once_module, "_AWAY_SECONDS", 0.01)
+    broker = get_broker()
+    claim, lost = broker.claim, [1, 2]
+
+    async def lose_the_answer(*args):
+        found = await claim(*args)
+        if lost:
+            lost.pop()
+            raise WebSocketConnectionError("on purpose")
+        return found
+
+    monkeypatch.setattr(broker, "claim", lose_the_answer)
+    async with client(user=ADA) as one, client(user=ADA) as two:
+        for each in (one, two):
+            await joined(each)
+        assert await one.code(**CALL) == "unavailable"
+        await asyncio.gather(*(each.say(**CALL) for each in (one, two)))
+        assert [await each.next() for each in (one, two)] == [{"id": "call-1", "ok": 1}] * 2
+    assert paid == [1]
+
+
+async def test_the_end_of_the_server_waits_for_it(room, paid, gate):
+    lifespan = ApplicationCommunicator(get_asgi_application(), {"type": "lifespan", "asgi": {"version": "3.0"}})
+    call = {**CALL, "data": {"n": 2}}
+    async with client(user=ADA) as one:
+        await joined(one)
+        await one.say(**call)
+        await gate.crowd(1)
+    await lifespan.send_input({"type": "lifespan.shutdown"})
+    assert await lifespan.receive_nothing(0.05)
+    gate.open()
+    assert await lifespan.receive_output() == {"type": "lifespan.shutdown.complete"}
+    async with client(user=ADA) as one:
+        await joined(one)
+        assert await one.ok(**call) == 1

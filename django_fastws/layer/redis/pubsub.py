@@ -17,8 +17,9 @@ __all__ = ["RedisBroker", "RedisBrokerClient"]
 
 _CLAIM = b"""
 local found = redis.call('GET', KEYS[1])
-if not found then
+if not found or found == ARGV[3] then
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return false
 end
 return found
 """
@@ -43,8 +44,8 @@ class RedisBroker(Broker):
     def publish(self, envelope: Envelope) -> None:
         self._layer.blocking.publish(envelope, self._layer.serialize)
 
-    async def claim(self, key: str, value: bytes, seconds: float) -> bytes | None:
-        found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, _milliseconds(seconds))
+    async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
+        found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, _milliseconds(seconds), over)
         return None if found is None or found == value else bytes(found)  # sent twice, it finds itself
 
     async def store(self, key: str, value: bytes, seconds: float) -> None:
