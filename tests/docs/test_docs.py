@@ -27,7 +27,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 import django_fastws
-from django_fastws import asgi, checks, exceptions, layer, testing, websocket
+from django_fastws import asgi, checks, exceptions, layer, live, testing, websocket
 from django_fastws.conf import SETTINGS
 from django_fastws.routing import router as routing
 from django_fastws.routing import websocket_urlpatterns
@@ -211,6 +211,7 @@ def _cells(page: Path) -> list[list[str]]:
 INTERNAL = {
     "websocket": {"post", "receive_data", "release", "send_payload", "try_send"},
     "fastws": {"prefix", "routes", "tags"},
+    "live-rooms": {"check_broadcast", "match", "do_not_call_in_templates"},  # the last is for Django's templates
 }
 REFERENCE_TEXT = "\n".join(page.read_text("utf-8") for page in REFERENCE.glob("*.md"))
 
@@ -231,6 +232,7 @@ def test_every_public_name_is_in_the_reference(module):
         (django_fastws.WebSocketMessage, "message"),
         (django_fastws.Room, "room"),
         (django_fastws.LiveSocket, "live-socket"),
+        (live.LiveRoom, "live-rooms"),
         (django_fastws.FastWS, "fastws"),
         (testing.TestWebSocket, "testing"),
         (testing.LiveClient, "testing"),
@@ -245,13 +247,33 @@ def test_every_public_attribute_is_in_the_reference(cls, page):
     assert not missing
 
 
+#: What nobody writes: the object, and what a decorator is put before.
+UNNAMED = {"self", "function"}
+
+
 @pytest.mark.parametrize(
     ("function", "page"),
     [
         (django_fastws.FastWS, "fastws"),
         (django_fastws.FastWS.websocket, "fastws"),
+        (django_fastws.FastWS.ws, "fastws"),
+        (django_fastws.FastWS.get, "fastws"),
+        (django_fastws.FastWS.run, "fastws"),
+        (django_fastws.FastWS.serve, "fastws"),
+        (django_fastws.FastWS.room, "live-rooms"),
+        (live.LiveRoom.on, "live-rooms"),
+        (live.LiveRoom.relay, "live-rooms"),
+        (live.LiveRoom.state, "live-rooms"),
+        (django_fastws.LiveSocket.emit, "live-socket"),
+        (django_fastws.LiveSocket.ask, "live-socket"),
+        (django_fastws.LiveError, "exceptions"),
         (django_fastws.Room.broadcast, "room"),
         (django_fastws.Room.abroadcast, "room"),
+        (django_fastws.Room.listen, "room"),
+        (django_fastws.Room.kick, "room"),
+        (django_fastws.Room.akick, "room"),
+        (django_fastws.disconnect, "disconnect"),
+        (django_fastws.adisconnect, "disconnect"),
         (testing.connect, "testing"),
         (testing.live, "testing"),
         (testing.peer, "testing"),
@@ -261,8 +283,9 @@ def test_every_public_attribute_is_in_the_reference(cls, page):
 )
 def test_every_argument_is_in_the_reference(function, page):
     text = (REFERENCE / f"{page}.md").read_text("utf-8")
-    parameters = [name for name in inspect.signature(function).parameters if name not in {"self", "kwargs"}]
-    assert [name for name in parameters if not re.search(rf"`(?:\w+\(.*)?{name}\b", text)] == []
+    parameters = inspect.signature(function).parameters.values()
+    names = [one.name for one in parameters if one.kind is not one.VAR_KEYWORD and one.name not in UNNAMED]
+    assert [name for name in names if not re.search(rf"`@?(?:[\w.]+\(.*)?{name}\b", text)] == []
 
 
 def test_the_pages_that_are_made_from_tables_are_what_the_tables_say():
