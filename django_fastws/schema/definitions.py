@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-__all__ = ["DEFINITIONS", "Schema", "SchemaType", "resolved", "schemas_of", "without_definition"]
+__all__ = ["DEFINITIONS", "Schema", "SchemaType", "finite", "resolved", "schemas_of", "without_definition"]
 
 #: A JSON Schema (draft 2020-12), as what ``json.dumps()`` takes.
 Schema = dict[str, Any]
@@ -54,8 +55,21 @@ def schemas_of(types: Mapping[Hashable, SchemaType]) -> tuple[dict[Any, Schema],
     found, document = TypeAdapter.json_schemas(
         inputs, schema_generator=_Generator, ref_template=DEFINITIONS + "{model}"
     )
-    definitions: dict[str, Schema] = document.get("$defs", {})
-    return {key: schema for (key, _), schema in found.items()}, dict(sorted(definitions.items()))
+    definitions: dict[str, Schema] = finite(document.get("$defs", {}))
+    return {key: finite(schema) for (key, _), schema in found.items()}, dict(sorted(definitions.items()))
+
+
+def finite(schema: Any) -> Any:
+    """A schema without the numbers that JSON does not have: a default of infinity is as good as none."""
+    if isinstance(schema, dict):
+        return {key: finite(value) for key, value in schema.items() if not _is_infinite(value)}
+    if isinstance(schema, list):
+        return [finite(value) for value in schema if not _is_infinite(value)]
+    return schema
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ..limits import CONNECTION_LIMITS
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
-from .definitions import Schema, SchemaType, resolved, schemas_of, without_definition
+from .definitions import Schema, SchemaType, finite, resolved, schemas_of, without_definition
 from .examples import example_of
 
 __all__ = ["CallSchema", "Description", "EventSchema", "ParameterSchema", "RoomSchema", "describe"]
@@ -167,7 +167,7 @@ def _payload(handler: EventHandler, schema: Schema) -> Schema:
                 default = adapter.dump_python(parameter.default, mode="json", by_alias=True, warnings=False)
             except Exception:  # of a default that has no JSON form
                 continue
-            properties[name] = {**properties[name], "default": default}
+            properties[name] = finite({**properties[name], "default": default})
     return {key: value for key, value in schema.items() if key not in ("title", "description")}
 
 

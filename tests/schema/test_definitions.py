@@ -1,9 +1,10 @@
 """Schemas of types, and the definitions that they share."""
 
+import json
 from collections.abc import Callable
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from django_fastws.schema.definitions import SchemaType, resolved, schemas_of, without_definition
 from tests.schema.rooms import Author, Node, OnlyPython, Said, Typing
@@ -76,3 +77,15 @@ def test_a_definition_can_be_put_in_its_place():
     assert inlined["properties"].keys() == {"name", "email", "addresses"}
     assert list(definitions) == ["Address"]
     assert without_definition({"type": "string"}, definitions) == {"type": "string"}
+
+
+def test_numbers_that_json_does_not_have_are_left_out():
+    class Bounded(BaseModel):
+        most: float = float("inf")
+        choices: list[float] = Field([1.0, float("nan")], examples=[[float("-inf")]])
+
+    schemas, definitions = schemas_of({1: SchemaType(Bounded, "validation")})
+    properties = definitions["Bounded"]["properties"]
+    assert properties["most"] == {"title": "Most", "type": "number"}
+    assert properties["choices"]["default"] == [1.0, None]
+    json.dumps([schemas, definitions], allow_nan=False)

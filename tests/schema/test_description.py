@@ -111,3 +111,15 @@ def test_no_rooms_are_described_as_none(routes):
     described = describe([])
     assert described.rooms == ()
     assert described.definitions == {}
+
+
+def test_a_default_of_a_parameter_that_json_does_not_have_is_left_out(routes):
+    room = FastWS().room("room")
+
+    @room.on("wait")
+    async def wait(ws, most: float = float("inf")) -> None: ...
+
+    assert call_of(describe(live_rooms()), "room", "wait").data["properties"]["most"] == {
+        "title": "Most",
+        "type": "number",
+    }
