@@ -13,6 +13,7 @@ from tests.support.processes import ROOT
 PACKAGE = Path(ROOT) / "django_fastws"
 TESTS = Path(ROOT) / "tests"
 
+MOST_LINES = 400
 LINES = 25  # of code; a module with fewer is a name, a type or a table, and is seen through its users
 
 # Modules that are tested in another's file: their own, and why.
@@ -133,3 +134,8 @@ def test_no_two_classes_have_one_name():
 
 def test_a_name_that_may_stand_twice_does():
     assert set(ONE_NAME) <= twice([*(Path(module).name for module in MODULES), *CLASSES])
+
+
+def test_a_module_is_one_noun_which_has_no_more_lines():
+    lines = {module: (PACKAGE / module).read_text().count("\n") for module in MODULES}
+    assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}

@@ -1,7 +1,7 @@
 /** Forms made of JSON Schemas. */
 
 import { el } from "./docs-dom.js";
-import { bounds, resolve, typeName, understand } from "./docs-schema.js";
+import { bounds, fits, resolve, typeName, understand } from "./docs-schema.js";
 
 /**
  * An editor of one value: `{ element, get, set, child, control, onTouch }`. `get()` is undefined for what is left out;
@@ -208,20 +208,6 @@ const unionEditor = (variants, definitions) => {
     child: (segment) => editor.child?.(segment),
     parts: () => [editor],
   };
-};
-
-/** Whether a value may be meant by a schema, as far as one can see at a glance. */
-const fits = (value, schema, definitions) => {
-  const { kind, schema: inner, values } = understand(schema, definitions);
-  if (kind === "choice") return values.includes(value);
-  if (kind === "object") {
-    if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
-    return Object.entries(inner.properties ?? {}).every(([name, one]) => {
-      const { const: constant } = resolve(one, definitions);
-      return constant === undefined || value[name] === constant;
-    });
-  }
-  return kind === "any" || (kind === "array" ? Array.isArray(value) : typeof value === kind);
 };
 
 const editorOf = ({ kind, schema, variants, values }, definitions) => {

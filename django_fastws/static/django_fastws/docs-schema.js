@@ -81,3 +81,17 @@ export const bounds = (schema) => {
   if (schema.default !== undefined) found.push(`default ${JSON.stringify(schema.default)}`);
   return found.join(", ");
 };
+
+/** Whether a value may be meant by a schema, as far as one can see at a glance. */
+export const fits = (value, schema, definitions) => {
+  const { kind, schema: inner, values } = understand(schema, definitions);
+  if (kind === "choice") return values.includes(value);
+  if (kind === "object") {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return false;
+    return Object.entries(inner.properties ?? {}).every(([name, one]) => {
+      const { const: constant } = resolve(one, definitions);
+      return constant === undefined || value[name] === constant;
+    });
+  }
+  return kind === "any" || (kind === "array" ? Array.isArray(value) : typeof value === kind);
+};
