@@ -29,7 +29,6 @@ from .limits import (
     process_limits,
     record_denial,
 )
-from .live import once_calls_ended
 from .logs import reveal_warnings
 from .masking import mask_path
 from .routing import Activation, Registry, WebSocketRouter, registry
@@ -116,7 +115,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         event = await receive()
         if event["type"] == "lifespan.shutdown":
-            await once_calls_ended(conf.drain_seconds)
+            if registry.rooms:
+                from .live import once_calls_ended  # which imports pydantic
+
+                await once_calls_ended(conf.drain_seconds)
             await threads.close(conf.drain_seconds)  # uvicorn ends by a signal: nothing runs at the process's exit
         await send({"type": f"{event['type']}.complete"})
         if event["type"] == "lifespan.shutdown":
