@@ -130,10 +130,17 @@ class Membership(CallQueue):
             self.leave()
 
     def _hold(self, batch: Payload | Batch) -> bool | None:
-        """Hold what is broadcast while the member joins; what arrives on this way behind that is sent."""
-        if self._held is None:
+        """Hold what is broadcast while the member joins; what arrives on this way behind that is sent.
+
+        A client that does not read the answer is as slow as any other, once as much is held as may wait for one.
+        """
+        held = self._held
+        if held is not None and held.is_answered and not held.fits(batch):
+            self._release()
+            held = None
+        if held is None:
             return self.session.ws.post(batch)
-        self._held.add(batch)
+        held.add(batch)
         return False
 
     # Joining
@@ -158,6 +165,8 @@ class Membership(CallQueue):
             state = await self._state()
             self._check_not_left()
             answer = self.session.checked(live_frames.joined(self.name, state))
+            if self._held is not None:
+                self._held.is_answered = True
         except BaseException:
             self.leave()
             await self.left()
@@ -212,12 +221,15 @@ class Membership(CallQueue):
 
     def go_live(self) -> None:
         """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
+        if self.is_joined:
+            self._release()
+            current_hub().repost(self, self.name)
+
+    def _release(self) -> None:
+        """Send what was held, behind the answer: that is sent, or waits to be."""
         held, self._held = self._held, None
-        if held is None or not self.is_joined:
-            return
-        for batch in held.batches:
+        for batch in held.batches if held is not None else ():
             self.session.ws.post(batch)
-        current_hub().repost(self, self.name)
 
     # Events
 
@@ -292,19 +304,24 @@ class _Held:
 
     Attributes:
         is_over: there were more, and they are dropped.
+        is_answered: the state is made, and has none of what is held from now on.
     """
 
-    __slots__ = ("_size", "batches", "is_over")
+    __slots__ = ("_size", "batches", "is_answered", "is_over")
 
     def __init__(self) -> None:
         self.batches: list[Payload | Batch] = []
         self._size = 0
-        self.is_over = False
+        self.is_over = self.is_answered = False
+
+    def fits(self, batch: Payload | Batch) -> bool:
+        """Whether there is room for it."""
+        return self._size + len(batch.frame) <= conf.send_buffer_bytes
 
     def add(self, batch: Payload | Batch) -> None:
-        self._size += len(batch.frame)
-        if self._size > conf.send_buffer_bytes:
+        if not self.fits(batch):
             self.is_over = True
             self.batches.clear()
+        self._size += len(batch.frame)
         if not self.is_over:
             self.batches.append(batch)

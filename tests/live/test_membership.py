@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from django_fastws import LiveError, Room
+from django_fastws.asgi import get_asgi_application
 from tests.live.client import Gate, client, declare, turns
 
 ADA = User(pk=1, username="ada")
@@ -114,6 +115,34 @@ async def test_a_join_that_cannot_hold_what_is_broadcast_is_unavailable(room, se
         await Room("room/5").abroadcast("after", "note")
         assert await one.silent()
     assert left == [5]
+
+
+async def test_a_client_that_does_not_read_the_answer_of_its_join_is_a_slow_one(room, gate, settings):
+    settings.FASTWS_SEND_BUFFER_BYTES = 2000
+    settings.FASTWS_SLOW_CONSUMER = "drop_oldest"
+    application = get_asgi_application()
+
+    async def unread(scope, receive, send):
+        async def send_later(event):
+            if event["type"] == "websocket.send":
+                await gate.wait()
+            await send(event)
+
+        await application(scope, receive, send_later)
+
+    async with client(application=unread) as one:
+        await one.say(join="room/1", id=1)
+        await gate.crowd(1)
+        for number in range(10):
+            await Room("room/1").abroadcast("x" * 500 + str(number))
+        gate.open()
+        assert await one.next() == {"id": 1, "ok": {"room": "room/1", "recovered": False}}
+        heard = []
+        while heard[-1:] != ["9"]:
+            heard.append((await one.next())["data"][-1])
+        assert heard[-3:] == ["7", "8", "9"]
+        await Room("room/1").abroadcast("live")
+        assert (await one.next())["data"] == "live"
 
 
 async def test_a_refused_join_leaves_nothing_behind(room, left):
