@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from .._core.envelope import Envelope
 from ..exceptions import WebSocketStateError
@@ -44,11 +44,17 @@ def publish_sync(envelope: Envelope, what: str, logger: logging.Logger, *, on_co
 
 
 def _open_transaction() -> str | None:
-    """The alias of a database with an open transaction in this thread: the default one if it has one."""
-    open_ones = [
-        connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block
-    ]
-    return "default" if "default" in open_ones else (open_ones[0] if open_ones else None)
+    """The alias of a database with an open transaction in this thread: the default one if it has one.
+
+    Where Django does not say which are open, it is the default one: ``transaction.on_commit()`` knows if it is.
+    """
+    try:
+        open_ones = [
+            connection.alias for connection in connections.all(initialized_only=True) if connection.in_atomic_block
+        ]
+    except (AttributeError, TypeError):
+        return DEFAULT_DB_ALIAS
+    return DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in open_ones else (open_ones[0] if open_ones else None)
 
 
 _publishing = BackgroundTasks(logging.getLogger("django_fastws.rooms"))

@@ -15,6 +15,7 @@ from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseFailure
 from django.db import router
+from django.http import HttpRequest
 
 from ..types import CallScope
 
@@ -66,20 +67,14 @@ def load_user(session: Any) -> Any:
 
     if not names_a_user(session):
         return AnonymousUser()
-    request: Any = _SessionRequest(session)
+    request = HttpRequest()
+    request.session = noted = _Session(session)  # type: ignore[assignment]
     user = get_user(request)
-    if request.session.is_denied:
+    if noted.is_denied:
         _empty(session)
-    for key, value in request.session.changes.items():
+    for key, value in noted.changes.items():
         _change(session, key, value)
     return user
-
-
-class _SessionRequest:
-    """Request, as far as ``get_user()`` needs one."""
-
-    def __init__(self, session: Any) -> None:
-        self.session = _Session(session)
 
 
 class _Session:
@@ -90,11 +85,14 @@ class _Session:
         self.is_denied = False
         self.changes: dict[str, Any] = {}
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
     def __getitem__(self, key: str) -> Any:
         return self._session[key]
 
-    def get(self, key: str, default: Any = None) -> Any:
-        return self._session.get(key, default)
+    def __contains__(self, key: str) -> bool:
+        return key in self._session
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.changes[key] = value

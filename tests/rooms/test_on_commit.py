@@ -74,6 +74,17 @@ def test_in_a_transaction_it_goes_out_once_after_the_commit(listener):
     assert listener.got() == ["one", "two"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_where_django_does_not_say_what_is_open_it_is_the_default_database(listener, monkeypatch):
+    monkeypatch.setattr("django_fastws.rooms.on_commit.connections", object())
+    listener.room.broadcast("one")
+    assert listener.got() == ["one"]
+    with transaction.atomic():
+        listener.room.broadcast("two")
+        assert listener.got() == ["one"]
+    assert listener.got() == ["one", "two"]
+
+
 def fail_after_broadcast(room: Room) -> None:
     with transaction.atomic():
         room.broadcast("never")

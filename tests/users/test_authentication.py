@@ -65,6 +65,21 @@ def test_after_a_rotation_of_the_secret_key_the_user_is_the_same(engine, ada):
         assert get_user(Request(store(key))) == ada  # so is HTTP's
 
 
+def test_what_else_is_asked_of_a_session_is_answered_by_it(ada, monkeypatch):
+    key = log_in(ada)
+
+    def another_get_user(request):
+        assert (request.session.session_key, request.session["basket"], "basket" in request.session) == (
+            key,
+            [1, 2],
+            True,
+        )
+        return request.META.get("nobody", ada)
+
+    monkeypatch.setattr("django.contrib.auth.get_user", another_get_user)
+    assert load_user(store(key)) == ada
+
+
 def test_a_session_without_a_cache_of_its_own_has_that_of_the_settings(settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
     session = store()
