@@ -310,5 +310,5 @@ def _pattern(label: str, path: str) -> Path:
         raise RouteError(f"{label}: {error}") from None
     for param in pattern.params:
         if param.converter is not None:
-            converter_of(label, param.converter)
+            converter_of(label, param.converter, param.name)
     return pattern

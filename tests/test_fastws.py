@@ -148,7 +148,7 @@ def test_a_path_that_is_no_str_is_refused(path):
         ("/{room}/{room}", "two parameters called 'room'"),
         ("/chat?x=1", "query parameters are parameters of the handler"),
         ("/{room:nope}", "no path converter is called 'nope'; there are int, path, slug, str, uuid"),
-        ("/<room:int>", "no path converter is called 'room'"),
+        ("/<room:int>", "no path converter is called 'room': write {room:int} or <int:room>"),
     ],
 )
 def test_a_bad_path_is_refused_at_decoration_and_names_the_handler(path, words):

@@ -101,13 +101,15 @@ class EventHandler:
 
     def _adapter(self) -> TypeAdapter[Any]:
         try:
-            return TypeAdapter(self.payload_type)
+            adapter: TypeAdapter[Any] = TypeAdapter(self.payload_type)
+            adapter.rebuild()  # a name that stands for nothing is found here, not at the first payload
+            return adapter
         except Exception as error:
             names = ", ".join(map(repr, self.signature.payload)) or "the payload"
-            raise RouteError(
-                f"{self._label}: pydantic cannot validate {names}: {error}\n"
-                "A parameter that is no field of the payload is one of the pattern, or annotated Room."
-            ) from None
+            remedy = "A parameter that is no field of the payload is one of the pattern, or annotated Room."
+            if self.is_relay:
+                remedy = f'Write relay({self.event!r}, Model), with the model itself, and rate="..." by its name.'
+            raise RouteError(f"{self._label}: pydantic cannot validate {names}: {error}\n{remedy}") from None
 
     def _is_valid(self, data: Any) -> bool:
         try:

@@ -33,9 +33,10 @@ class Hook:
         self._takes_socket = takes_socket
         if name := next((n for n, field in self.signature.payload.items() if field.default is EMPTY), ""):
             names = ", ".join(pattern.names) or "none"
+            shared = "" if takes_socket else "; a shared state is the same for all, and gets no socket"
             raise RouteError(
                 f"{label_of(function)}(): {name!r} is no parameter of the pattern {pattern.text!r}, which has "
-                f"{names}; the room comes in one that is annotated Room"
+                f"{names}; the room comes in one that is annotated Room{shared}"
             )
 
     def call(self, ws: Any, room: Room, params: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Never, TypeVar, overload
 
 from django.conf import settings
 from django.core import mail
@@ -24,6 +24,9 @@ from .pattern import RoomPattern
 __all__ = ["LiveRoom"]
 
 logger = logging.getLogger("django_fastws.rooms")
+
+#: What is asked for in vain of the kind, when a room of it is meant.
+_OF_ONE_ROOM = frozenset({"broadcast", "abroadcast", "kick", "akick", "listen"})
 
 Function = TypeVar("Function", bound=Callable[..., Coroutine[Any, Any, Any]])
 Handler = TypeVar("Handler", bound=Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]])
@@ -78,13 +81,24 @@ class LiveRoom:
         self._told: set[str] = set()
         self.state_hook: StateHook | None = None
 
-    def __call__(self, **params: Any) -> Room:
-        """The room with these parameters.
+    def __call__(self, *unnamed: Never, **params: Any) -> Room:
+        """The room with these parameters, by their names.
 
         Raises:
-            TypeError: one is missing, unknown or does not fit; the text says which.
+            TypeError: one is missing, unknown, without its name or does not fit; the text says which.
         """
+        if unnamed:
+            raise TypeError(f"room {self.pattern!r}: say which parameter it is: write {self._call()}")
         return Room(self.names.fill(params))
+
+    if not TYPE_CHECKING:  # where it would be any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _OF_ONE_ROOM:
+                raise AttributeError(
+                    f"{self!r} is a kind of room, and one room has {name}(): {self._call()}.{name}(...)"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def match(self, name: str) -> dict[str, Any] | None:
         """The parameters of a room's name, converted; None if it is no room of this kind."""
@@ -111,7 +125,15 @@ class LiveRoom:
         given = event or str(getattr(data, "__fastws_event__", DEFAULT_EVENT))
         if given in events and isinstance(data, events[given]):
             return
-        self._tell(given, f"{label}, has sends={sorted(events)}, and this is {given!r} with {type(data).__name__}")
+        if given in events:
+            kind = events[given].__name__
+            remedy = f"broadcast {kind}(...), not {type(data).__name__}"
+        elif isinstance(data, Event):
+            remedy = f"add {type(data).__name__} to its sends"
+        else:
+            kinds = " or ".join(f"{one.__name__}(...)" for one in self.sends)
+            remedy = f"broadcast {kinds}, or add an event to its sends"
+        self._tell(given, f"{label}, is {given!r}, and its sends are {sorted(events)}: {remedy}")
 
     def _tell(self, event: str, mistake: str) -> None:
         if settings.DEBUG or hasattr(mail, "outbox"):  # which Django's test environment has
@@ -238,6 +260,10 @@ class LiveRoom:
     def _check_first(self, former: Hook | None, call: str) -> None:
         if former is not None:
             raise RouteError(f"{self!r}.{call} is declared already, by {former.place}")
+
+    def _call(self) -> str:
+        """How a room of this kind is got, for texts."""
+        return f"{self.name}({', '.join(f'{name}=...' for name in self.names.names)})"
 
     def __repr__(self) -> str:
         return f"LiveRoom({self.pattern!r})"

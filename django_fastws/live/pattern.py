@@ -41,7 +41,9 @@ class RoomPattern:
         except ValueError as error:
             raise RouteError(f"{label}: {error}".replace("path ", "pattern ")) from None
         self.text = text
-        converters = {param.name: converter_of(label, param.converter or "str") for param in self.path.params}
+        converters = {
+            param.name: converter_of(label, param.converter or "str", param.name) for param in self.path.params
+        }
         self._params = {
             name: _Converted(name, converter, re.compile(converter.regex)) for name, converter in converters.items()
         }

@@ -128,7 +128,7 @@ class LiveSession(FrameReader):
         membership = self._memberships.get(room)
         if membership is None:
             if find(room) is None:
-                return _refused(id_, "unknown_room", f"no room is called {room[:100]!r}")
+                return _unknown_room(id_, room)
             return _refused(id_, "not_joined", "join the room first")
         handler = membership.live_room.events.get(event)
         if handler is None:
@@ -148,7 +148,7 @@ class LiveSession(FrameReader):
         if membership is None:
             found = find(frame.room)
             if found is None:
-                return _refused(frame.id, "unknown_room", f"no room is called {frame.room[:100]!r}")
+                return _unknown_room(frame.id, frame.room)
             if len(self._memberships) >= (most := conf.live_max_rooms):
                 return _refused(frame.id, "forbidden", f"a socket is in at most {most} rooms: leave one")
             membership = self._memberships[frame.room] = Membership(self, frame.room, *found)
@@ -342,6 +342,11 @@ class LiveSession(FrameReader):
 def _refused(id_: Id | None, code: str, message: str, retry_after: float | None = None) -> bytes | None:
     """The error that answers a frame at once; nothing for one without an id."""
     return None if id_ is None else live_frames.error(id_, code, message, retry_after=retry_after)
+
+
+def _unknown_room(id_: Id | None, room: str) -> bytes | None:
+    remedy = ": a room's name has no slash in front" if room.startswith("/") else ""
+    return _refused(id_, "unknown_room", f"no room is called {room[:100]!r}{remedy}")
 
 
 def _in_use(id_: Id) -> bytes | None:

@@ -75,7 +75,8 @@ def read_live_signature(
         RouteError: it cannot be.
     """
     label = label_of(function)
-    check_async(function, label, "ws, ..." if takes_socket else "...", may_yield=may_yield)
+    takes = "ws, ..." if takes_socket else "..."
+    check_async(function, label, takes, may_yield=may_yield, instead="return all at once; only events have items")
     found = list(signature_of(function).parameters.values())
     if takes_socket:
         found = _without_socket(found, function, label, pattern)

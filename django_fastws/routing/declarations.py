@@ -100,15 +100,19 @@ def checked_tags(tags: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(tags or ())
 
 
-def converter_of(label: str, name: str) -> Any:
+def converter_of(label: str, name: str, parameter: str) -> Any:
     """The path converter of this name.
 
     Args:
         label: of what is declared, for the text of the error.
+        parameter: whose converter it is, for the text as well.
     Raises:
         RouteError: there is none.
     """
     known = get_converters()
     if name not in known:
-        raise RouteError(f"{label}: no path converter is called {name!r}; there are {', '.join(sorted(known))}")
+        mistake = f"{label}: no path converter is called {name!r}"
+        if parameter in known:
+            raise RouteError(f"{mistake}: write {{{name}:{parameter}}} or <{parameter}:{name}>")
+        raise RouteError(f"{mistake}; there are {', '.join(sorted(known))}")
     return known[name]

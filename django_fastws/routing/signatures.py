@@ -189,13 +189,21 @@ def place_of(handler: Any) -> str:
         return label
 
 
-def check_async(handler: Any, label: str, takes: str = "ws, ...", *, may_yield: bool = False) -> None:
+def check_async(
+    handler: Any,
+    label: str,
+    takes: str = "ws, ...",
+    *,
+    may_yield: bool = False,
+    instead: str = "send with `await ws.send(...)` instead",
+) -> None:
     """Check that a handler is async.
 
     Args:
         label: of the handler, for the text of the error.
         takes: what it is called with, for the text of the error.
         may_yield: it may be an async generator.
+        instead: what to write in the place of a ``yield``, for the text of the error.
     Raises:
         RouteError: it is not.
     """
@@ -204,7 +212,7 @@ def check_async(handler: Any, label: str, takes: str = "ws, ...", *, may_yield: 
     if inspect.isasyncgenfunction(handler):
         if may_yield:
             return
-        raise RouteError(f"{label}() has a `yield`: send with `await ws.send(...)` instead", "not-async")
+        raise RouteError(f"{label}() has a `yield`: {instead}", "not-async")
     if not callable(handler) or not iscoroutinefunction(handler):
         name = getattr(handler, "__name__", "handler")
         raise RouteError(

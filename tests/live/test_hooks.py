@@ -57,7 +57,7 @@ def sync(ws, pk): ...
     ("function", "text"),
     [
         (with_payload, "'text' is no parameter of the pattern 'tickets/{pk:int}', which has pk"),
-        (yields, "has a `yield`"),
+        (yields, "has a `yield`: return all at once"),
         (sync, "is not async"),
     ],
 )
@@ -69,5 +69,5 @@ def test_what_cannot_be_a_hook(function, text):
 def test_a_shared_state_that_takes_a_socket_is_a_mistake():
     async def state(ws, pk): ...
 
-    with pytest.raises(RouteError, match="'ws' is no parameter of the pattern"):
+    with pytest.raises(RouteError, match=r"'ws' is no parameter of the pattern.*shared state.* gets no socket"):
         StateHook(state, PATTERN, {}, shared=True)

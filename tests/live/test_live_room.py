@@ -107,6 +107,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (lambda it: it.on("taken"), "'taken': it is declared already, by .*handler .*test_live_room.py"),
     (lambda it: it.relay("taken", Typing), "'taken': it is declared already"),
     (lambda it: it.relay("cursor", FastWS), "pydantic cannot validate the payload"),
+    (lambda it: it.relay("cursor", "5/s"), r"pydantic cannot validate the payload: (.|\n)*relay\('cursor', Model\)"),
     (lambda it: it.on("say")(lambda ws: None), "is not async"),
     (lambda it: it.on("say")(Typing), "is a class"),
 ]
@@ -137,3 +138,20 @@ def test_a_template_does_not_call_it(tickets):
         Template("{{ room.pattern }} {{ room.name }}").render(Context({"room": tickets}))
         == "tickets/{pk:int} tickets"
     )
+
+
+def test_a_room_without_the_names_of_its_parameters(tickets):
+    with pytest.raises(TypeError, match=r"which parameter it is: write tickets\(pk=...\)"):
+        tickets(5)
+
+
+@pytest.mark.parametrize("name", ["broadcast", "abroadcast", "kick", "akick", "listen"])
+def test_what_one_room_has_is_not_asked_of_the_kind(tickets, name):
+    with pytest.raises(AttributeError, match=rf"one room has {name}\(\): tickets\(pk=...\).{name}\(...\)"):
+        getattr(tickets, name)
+    assert not hasattr(tickets, name)
+
+
+def test_other_attributes_are_missing_as_ever(tickets):
+    with pytest.raises(AttributeError, match="'LiveRoom' object has no attribute 'broadcasts'"):
+        tickets.broadcasts  # noqa: B018 (it is the reading that raises)

@@ -89,6 +89,16 @@ async def test_what_cannot_be_done_is_an_error_with_the_id_and_closes_nothing(ro
         assert await one.call("room/5", "double", n=1) == 2
 
 
+@pytest.mark.parametrize("frame", [{"join": "/room/5"}, {"room": "/room/5", "event": "say"}])
+async def test_a_name_with_a_slash_in_front_is_told_so(room, frame):
+    async with client() as one:
+        error = await one.error(**frame)
+        assert (error["code"], error["message"]) == (
+            "unknown_room",
+            "no room is called '/room/5': a room's name has no slash in front",
+        )
+
+
 async def test_what_is_no_frame_is_answered_with_the_id_null(room):
     async with client() as one:
         for said in ("no json", b'{"join":"room/5","id":1}', [1]):

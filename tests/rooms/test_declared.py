@@ -46,6 +46,23 @@ async def test_anything_else_is_refused_in_tests(tickets, data, event):
             await room.abroadcast(data, event)
 
 
+class Unsent(Event):
+    text: str
+
+
+@pytest.mark.parametrize(
+    ("data", "event", "remedy"),
+    [
+        (Unsent(text="hi"), None, "add Unsent to its sends"),
+        ({"text": "hi"}, "said", r"broadcast Said\(...\), not dict"),
+        ({"text": "hi"}, None, r"broadcast Said\(...\) or Closed\(...\), or add an event to its sends"),
+    ],
+)
+async def test_the_refusal_says_what_to_do(tickets, data, event, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        await tickets(pk=5).abroadcast(data, event)
+
+
 async def test_in_production_it_is_sent_and_said_once(tickets, monkeypatch, caplog):
     from django.core import mail
 
