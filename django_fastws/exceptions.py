@@ -161,8 +161,8 @@ class LiveError(WebSocketError):
 
     Args:
         code: a word for programs: one of the protocol's, such as "forbidden" or "not_found", or one of your own.
-        message: for people.
-        fields: messages by field: ``{"text": ["too long"]}``; nested ones by a dotted path. They may be lazy.
+        message: for people; it may be lazy, and is evaluated here.
+        fields: messages by field: ``{"text": ["too long"]}``; nested ones by a dotted path. They may be lazy, too.
         retry_after: seconds after which it makes sense to try again.
     Raises:
         TypeError, ValueError: the code is no str or empty, the message no str, the messages of a field no list, or
@@ -177,17 +177,17 @@ class LiveError(WebSocketError):
         fields: Mapping[str, Sequence[str]] | None = None,
         retry_after: float | None = None,
     ) -> None:
-        for name, value in (("code", code), ("message", message)):
-            if not isinstance(value, str):
-                raise TypeError(f"LiveError({name}={value!r}): a {name} is a str")
+        if not isinstance(code, str):
+            raise TypeError(f"LiveError(code={code!r}): a code is a str")
+        if not hasattr(message, "encode"):  # which lazy texts have, as all methods of a str
+            raise TypeError(f"LiveError(message={message!r}): a message is a str")
         if not code:
             raise ValueError("LiveError(code=''): a code is a word such as 'forbidden'")
         seconds: object = retry_after
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float, type(None))):
             raise TypeError(f"LiveError(retry_after={retry_after!r}): it is a number of seconds, or None")
-        super().__init__(code, message)
-        self.code = _sendable(code)
-        self.message = _sendable(message)
+        self.code, self.message = _sendable(code), _sendable(message)
+        super().__init__(self.code, self.message)
         self.fields = {_sendable(name): _texts(name, messages) for name, messages in (fields or {}).items()}
         self.retry_after = retry_after
 

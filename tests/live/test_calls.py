@@ -233,7 +233,7 @@ def group(*errors):
 # (what is raised, the code, the message, the fields)
 RAISED = [
     (LiveError("closed", "it is closed", fields={"a": ["b"]}), "closed", "it is closed", {"a": ["b"]}),
-    (LiveError("x", "\ud800", fields={1: [lazystr("too long")]}), "x", "?", {"1": ["too long"]}),
+    (LiveError("x", lazystr("\ud800"), fields={1: [lazystr("too long")]}), "x", "?", {"1": ["too long"]}),
     (PermissionDenied(), "forbidden", "permission denied", None),
     (PermissionDenied("not you"), "forbidden", "not you", None),
     (Http404("no ticket"), "not_found", "no ticket", None),
