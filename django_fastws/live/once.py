@@ -180,7 +180,9 @@ async def once_calls_ended(seconds: float) -> None:
     """Wait until the calls of this event loop that are done once have ended and are kept, for at most so long."""
     loop = asyncio.get_running_loop()
     if running := [task for task in _running if task.get_loop() is loop]:
-        await asyncio.wait(running, timeout=seconds)
+        _, late = await asyncio.wait(running, timeout=seconds)
+        if late:
+            logger.warning("%d calls that are done once last longer than the drain, and are cut off", len(late))
 
 
 def _error(error: LiveError) -> bytes:

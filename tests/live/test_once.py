@@ -278,3 +278,17 @@ async def test_the_end_of_the_server_waits_for_it(room, paid, gate):
     async with client(user=ADA) as one:
         await joined(one)
         assert await one.ok(**call) == 1
+
+
+async def test_the_end_of_the_server_waits_for_it_no_longer_than_the_drain(room, gate, caplog, settings):
+    settings.FASTWS_DRAIN_SECONDS = 0
+    lifespan = ApplicationCommunicator(get_asgi_application(), {"type": "lifespan", "asgi": {"version": "3.0"}})
+    async with client(user=ADA) as one:
+        await joined(one)
+        await one.say(**{**CALL, "data": {"n": 2}})
+        await gate.crowd(1)
+        await lifespan.send_input({"type": "lifespan.shutdown"})
+        assert await lifespan.receive_output() == {"type": "lifespan.shutdown.complete"}
+        assert "1 calls that are done once last longer" in caplog.text
+        gate.open()
+        assert await one.next() == {"id": "call-1", "ok": 1}
