@@ -211,7 +211,7 @@ class Membership(CallQueue):
         hook = self.live_room.state_hook
         assert hook is not None
         try:
-            return hook.encode(await hook.call(None, self.room, self.params))
+            return self.session.checked(hook.encode(await hook.call(None, self.room, self.params)))
         except Exception as problem:
             found = significant_error(problem)
             if isinstance(found, WebSocketException) or as_live_error(found) is not None:

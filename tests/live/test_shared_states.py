@@ -89,13 +89,17 @@ async def test_members_that_join_at_once_get_one_state():
     assert 1 <= len(made) <= 2
 
 
-async def test_a_state_that_fails_is_logged_once_for_all_who_share_it(caplog):
+@pytest.mark.parametrize("fails", ["raises", "is no JSON", "is too big"])
+async def test_a_state_that_fails_is_logged_once_for_all_who_share_it(caplog, settings, fails):
+    settings.FASTWS_MAX_MESSAGE_BYTES = 1000
     room, gate = declare(), Gate()
 
     @room.state(shared=True)
     async def state(pk: int):
         await gate.wait()
-        raise ValueError("on purpose")
+        if fails == "raises":
+            raise ValueError("on purpose")
+        return object() if fails == "is no JSON" else "x" * 1000
 
     async with client() as first, client() as one, client() as two, client() as three:
         await first.say(join="room/5", id=1)
@@ -108,7 +112,7 @@ async def test_a_state_that_fails_is_logged_once_for_all_who_share_it(caplog):
             assert (await each.next())["error"] == {"code": "failed", "message": "the server failed", "retry": False}
     assert len(caplog.records) == 2  # that of the first, and that of those who asked while it was made
     assert "'room/5'" in caplog.text
-    assert "on purpose" in caplog.text
+    assert {"raises": "on purpose", "is no JSON": "TypeError", "is too big": "MessageTooBig"}[fails] in caplog.text
 
 
 async def test_an_error_of_a_shared_state_is_told_as_it_is(caplog):
