@@ -8,6 +8,7 @@ from itertools import cycle, islice
 from typing import Annotated, Any
 
 from annotated_types import MaxLen
+from websockets.frames import apply_mask
 
 __all__ = [
     "LOBBY",
@@ -62,8 +63,7 @@ def server_frame(payload: bytes) -> bytes:
 
 def client_frame(payload: bytes) -> bytes:
     """A text frame as a client sends it. The mask is always the same: servers do not care."""
-    masked = bytes(byte ^ _MASK[index % 4] for index, byte in enumerate(payload))
-    return _head(payload, 0x80) + _MASK + masked
+    return _head(payload, 0x80) + _MASK + apply_mask(payload, _MASK)
 
 
 def numbered_frames(message: Mapping[str, Any], count: int = 10_000) -> Callable[[int], bytes]:
