@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from typing import Any
 
 from .access_log import log_denied_handshake, shown
@@ -18,6 +21,7 @@ class DevelopmentServer(Server):
 
     spreads_drain = False
     _LONGEST_DRAIN = 3.0  # seconds
+    _can_listen = True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         for name in ("websocket_max_message_size", "websocket_max_frame_size"):
@@ -25,6 +29,25 @@ class DevelopmentServer(Server):
             if options.get(name) == _DAPHNE_MAX_SIZE:
                 del options[name]
         super().__init__(*args, **{"lifespan": "auto", **options})
+
+    def run(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            SystemExit: it could not listen. In the thread of the reloader, which would go on, the process ends.
+        """
+        super().run()
+        if self._can_listen:
+            return
+        if threading.current_thread() is threading.main_thread():
+            raise SystemExit(1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)  # as Django's own runserver does, instead of waiting for code to change
+
+    def listen_error(self, failure: Any) -> None:
+        self._can_listen = False
+        super().listen_error(failure)
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the command, which has a line without the reason of a denial."""

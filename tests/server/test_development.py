@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
+import subprocess
 import sys
 import textwrap
 
@@ -149,3 +152,25 @@ async def test_it_serves_static_files_and_starts_anew(tmp_path):
 
         await until(is_back)
         assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("options", [["--noreload"], []])
+def test_a_port_that_is_taken_ends_it(tmp_path, options):
+    """With the reloader as well, which would wait for code to change."""
+    apps = ["daphne", "channels", "django_fastws"]
+    manage = "from django.core.management import execute_from_command_line as run; import sys; run(sys.argv)"
+    project = Project(tmp_path, f"INSTALLED_APPS = {apps!r}\n", {"manage.py": manage})
+    with socket.create_server((HOST, 0)) as taken:
+        address = f"{HOST}:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, str(project.root / "manage.py"), "runserver", address, *options],
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": f"{ROOT}:{project.root}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1, done.stdout
+    assert f"Couldn't listen on {address}" in done.stdout
+    assert "Traceback" not in done.stdout
