@@ -379,6 +379,10 @@ async def test_the_page_notices_a_server_with_other_rooms(open_page):
         first.environment["DESK_ROOM"] = "more"
         first.start()
         await page.locator(".stale").wait_for()
+        await page.evaluate("scrollTo(0, 400)")
+        stale, find, log = [await page.locator(of).bounding_box() for of in (".stale", ".find", ".log")]
+        assert stale["y"] + stale["height"] <= min(find["y"], log["y"])  # it covers neither
+        assert log["y"] + log["height"] <= page.viewport_size["height"]
         await page.get_by_role("button", name="Reload").click()
         await page.locator("section#more").wait_for()
 
