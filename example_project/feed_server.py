@@ -46,4 +46,7 @@ async def feed(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(feed(int(sys.argv[1]) if len(sys.argv) > 1 else PORT))
+    try:
+        asyncio.run(feed(int(sys.argv[1]) if len(sys.argv) > 1 else PORT))
+    except OSError as error:
+        sys.exit(f"Feed: {error}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.chromium import chromium
 from tests.support.example import environment, make_database
-from tests.support.processes import HOST, Process, free_port
+from tests.support.processes import HOST, ROOT, Process, free_port
 
 pytestmark = pytest.mark.server
 
@@ -44,6 +46,33 @@ async def test_the_pages_see_what_the_feed_says(demo):
     async with asyncio.timeout(20), connect(url) as one, connect(url) as two:
         for ws in (one, two):
             assert len((await first_tick(ws))["prices"]) == 4
+
+
+async def test_the_feed_is_there_before_it_is_asked_for(demo):
+    async with asyncio.timeout(20), connect(f"ws://{HOST}:{demo.port}/ws/live") as ws:
+        await first_tick(ws)
+    assert "WARNING" not in demo.log()
+
+
+@pytest.mark.parametrize("taken", ["page", "feed"])
+def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path, taken):
+    with socket.create_server((HOST, 0)) as other:
+        ports = {"page": free_port(), "feed": free_port(), taken: other.getsockname()[1]}
+        variables = environment(make_database(tmp_path / "db.sqlite3"))
+        done = subprocess.run(
+            [sys.executable, "manage.py", "demo", f"{HOST}:{ports['page']}"],
+            cwd=ROOT,
+            env={**os.environ, **variables, "FEED_URL": f"ws://{HOST}:{ports['feed']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1, done.stdout
+    assert "address already in use" in done.stdout.lower()
+    assert "make demo PORT=8001" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.clients.supervisor import Supervisor
 from django_fastws.routing.routes import registry
@@ -33,22 +33,36 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with feed_server(), outbound_routes():
-            call_command("runserver", options["address"], use_reloader=False)
+            try:
+                call_command("runserver", options["address"], use_reloader=False)
+            except SystemExit:  # it has said why
+                raise CommandError("Is another server there? Name another port: make demo PORT=8001") from None
 
 
 @contextlib.contextmanager
 def feed_server() -> Iterator[None]:
-    """The feed server, as a process of its own."""
+    """The feed server, as a process of its own; it listens when the block begins."""
     port = str(urlsplit(settings.FEED_URL).port)
     # In a session of its own, Ctrl+C does not reach it: it ends last.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "example_project.feed_server", port], cwd=settings.ROOT_DIR, start_new_session=True
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-m", "example_project.feed_server", port],
+        cwd=settings.ROOT_DIR,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise CommandError(
+                    f"The feed server does not listen on port {port}. Is another demo there? "
+                    "Name another port: FEED_URL=ws://127.0.0.1:8766 make demo PORT=8001"
+                )
+            print(line, end="")  # noqa: T201 (of the feed server)
+            yield
+        finally:
+            process.terminate()
 
 
 @contextlib.contextmanager
