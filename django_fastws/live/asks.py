@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import live_frames
 from .._core.live_frames import AnswerFrame
 from ..exceptions import LiveError, WebSocketDisconnect
+from .live_errors import NotAnswered
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -42,7 +43,7 @@ class Asks:
                 await self._session.send(live_frames.ask(number, event, data))
                 return await future
         except TimeoutError:
-            raise TimeoutError(f"the client did not answer {event!r} in {timeout} seconds") from None
+            raise NotAnswered(f"the client did not answer {event!r} in {timeout} seconds") from None
         finally:
             self._waiting.pop(number, None)
             future.cancel()

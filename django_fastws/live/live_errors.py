@@ -14,12 +14,16 @@ from .._core.live_frames import Id
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..validation import error_texts
 
-__all__ = ["FAILED", "as_live_error", "error_frame", "logger", "significant_error"]
+__all__ = ["FAILED", "NotAnswered", "as_live_error", "error_frame", "logger", "significant_error"]
 
 logger = logging.getLogger("django_fastws.live")
 
 FAILED = LiveError("failed", "the server failed")
 _UNAVAILABLE = "the server cannot reach what it needs; try again later"
+
+
+class NotAnswered(TimeoutError):
+    """The client has not answered what it was asked; let out by a handler, that is no failure of the server."""
 
 
 def as_live_error(error: BaseException) -> LiveError | None:
@@ -44,6 +48,8 @@ def _known(error: BaseException) -> LiveError | None:
         return LiveError("invalid", summary, fields=fields)
     if isinstance(error, WebSocketConnectionError):
         return LiveError("unavailable", _UNAVAILABLE)
+    if isinstance(error, NotAnswered):
+        return LiveError("timeout", str(error))
     return None
 
 

@@ -136,6 +136,22 @@ async def test_ask_raises_if_there_is_no_answer_in_time(room):
         assert await one.silent()
 
 
+async def test_a_handler_that_lets_out_that_there_was_no_answer_has_not_failed(room, caplog):
+    @room.on("ask", timeout=30)
+    async def ask(ws) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ws.ask("where", timeout=0.01))
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.say(room="room/1", event="ask", id="a")
+        assert (await one.next())["ask"] == 1
+        error = (await one.next())["error"]
+    message = "the client did not answer 'where' in 0.01 seconds"
+    assert error == {"code": "timeout", "message": message, "retry": False}
+    assert not caplog.records
+
+
 async def test_ask_raises_once_the_connection_is_closed(room):
     raised, gate = [], Gate()
 
