@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
@@ -84,11 +85,19 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Any]:
-    """A browser of the test's own."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running_browser() -> AsyncIterator[Any]:
+    """One browser for the tests of a file; they take ``browser``."""
     async with chromium() as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(running_browser: Any) -> AsyncIterator[Any]:
+    """A browser without windows, for tests with ``pytest.mark.asyncio(loop_scope="module")``."""
+    yield running_browser
+    for context in running_browser.contexts:
+        await context.close()
 
 
 @pytest.fixture(scope="session")

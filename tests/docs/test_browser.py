@@ -12,7 +12,13 @@ from tests.docs.blocks import DOCS, README, TUTORIAL, page, scripts
 from tests.docs.client import LIMIT
 from tests.docs.reader import Reader, Server
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.slow, pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
+    pytest.mark.browser,
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.long,
+]
 
 
 async def console_of(tab: Any) -> asyncio.Queue[Any]:

@@ -6,10 +6,17 @@ import json
 import re
 
 import pytest
+import pytest_asyncio
 
 from tests.support.processes import ASGIServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.slow, pytest.mark.long]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
+    pytest.mark.browser,
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.long,
+]
 
 APP = "tests.schema.site:application"
 LIMIT = 20_000  # milliseconds
@@ -28,7 +35,7 @@ def server():
         yield server
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def open_page(browser, server):
     """Open the page in a window of its own; at the end, nothing may have gone wrong in any."""
     pages = []
