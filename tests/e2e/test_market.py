@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -23,13 +24,31 @@ from tests.support.processes import HOST, ROOT, Process, free_port
 pytestmark = pytest.mark.server
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Process]:
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_database(tmp_path_factory.mktemp("market") / "db.sqlite3")
+
+
+@contextlib.contextmanager
+def running(database: Path) -> Iterator[Process]:
     """What ``make demo`` runs, after the migrations."""
     port, feed = free_port(), free_port()
-    variables = {**environment(make_database(tmp_path / "db.sqlite3")), "FEED_URL": f"ws://{HOST}:{feed}"}
+    variables = {**environment(database), "FEED_URL": f"ws://{HOST}:{feed}"}
     with Process([sys.executable, "manage.py", "demo", f"{HOST}:{port}"], port, variables) as process:
         process.feed_port = feed
+        yield process
+
+
+@pytest.fixture(scope="module")
+def demo(database: Path) -> Iterator[Process]:
+    with running(database) as process:
+        yield process
+
+
+@pytest.fixture
+def own_demo(database: Path) -> Iterator[Process]:
+    """For a test that stops it."""
+    with running(database) as process:
         yield process
 
 
@@ -76,14 +95,14 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path, taken):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-async def test_one_signal_stops_all_of_it(demo, signum):
-    async with asyncio.timeout(20), connect(f"ws://{HOST}:{demo.port}/ws/live") as ws:
+async def test_one_signal_stops_all_of_it(own_demo, signum):
+    async with asyncio.timeout(20), connect(f"ws://{HOST}:{own_demo.port}/ws/live") as ws:
         await first_tick(ws)
-    assert await asyncio.to_thread(demo.stop, signum) == 0
-    log = demo.log()
-    assert f"WebSocket closed: ws://{HOST}:{demo.feed_port} (1001 going away)" in log
+    assert await asyncio.to_thread(own_demo.stop, signum) == 0
+    log = own_demo.log()
+    assert f"WebSocket closed: ws://{HOST}:{own_demo.feed_port} (1001 going away)" in log
     assert "Traceback" not in log
-    with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, demo.feed_port), timeout=1):
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, own_demo.feed_port), timeout=1):
         pass
 
 
