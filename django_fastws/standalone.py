@@ -85,7 +85,7 @@ def serve(routes: Registry, host: str, port: int, given: Mapping[str, Any] | Non
             "start another process"
         )
     if not (routes.declared or routes.rooms):  # what rooms are served at, the settings say
-        sys.exit("app.serve(): there is no WebSocket route to serve. Declare one with @app.websocket.")
+        sys.exit("app.serve(): there is no WebSocket route to serve. Declare one with @app.websocket or app.room.")
     hosts = hosts_of(host)
     _configure(given, hosts)
     # Not before: importing it installs Twisted's reactor.

@@ -373,7 +373,7 @@ async def inside(call):
         ("app.serve(settings={'debug': True})", ["'debug' must be uppercase"]),
         ("app.run(settings={'FASTWS_DRAIN_SECONDS': 'x'})", ["FASTWS_DRAIN_SECONDS"]),
         ("FastWS().run()", ["no outbound route to run"]),
-        ("FastWS().serve()", ["no WebSocket route to serve"]),
+        ("FastWS().serve()", ["no WebSocket route to serve", "app.room"]),
         ("app.websocket('/x')(came); app.serve(port=0)", ["Several handlers on one path"]),
         ("lease = FastWS(); lease.ws('ws://127.0.0.1:1/x', lease=True)(went); lease.run()", ["no Redis to hold"]),
         (

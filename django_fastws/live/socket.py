@@ -20,6 +20,18 @@ __all__ = ["LiveSocket"]
 
 _TIMEOUT = 10.0
 
+_EVENTS = "what clients send comes to the functions of @room.on(...)"
+_EMIT = "`await ws.emit(event, data)` sends to this client alone, and what a handler returns is the answer"
+#: What to do instead of what a WebSocket has, and this has not.
+_INSTEAD = {
+    "accept": "it is accepted already; on_join refuses a join by what it raises",
+    "broadcast": "`await room.abroadcast(...)`, where `room: Room` is a parameter of the function",
+    "join": "clients join",
+    "path_params": "the parameters of the pattern are parameters of the function",
+    **dict.fromkeys(("send", "send_text", "send_str", "send_bytes", "send_json"), _EMIT),
+    **dict.fromkeys(("receive", "receive_text", "receive_json", "recv"), _EVENTS),
+}
+
 
 class LiveSocket(Generic[UserT]):
     """Socket of one client, which is in any number of live rooms. Handlers and hooks of all of them get the same one.
@@ -132,6 +144,13 @@ class LiveSocket(Generic[UserT]):
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, with all its rooms. As ``WebSocket.close``."""
         await self._session.close(code, reason)
+
+    if not TYPE_CHECKING:  # where it would be any attribute
+
+        def __getattr__(self, name: str) -> Any:
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            remedy = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+            raise AttributeError(missing + remedy, name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<LiveSocket {self._session.ws.scope.get('path')!r} {'closed' if self._session.is_over else 'open'}>"

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -190,6 +194,14 @@ async def test_one_file(tmp_path):
         assert "{'name': 'robot', 'text': 'hello'}" in client.log()
         assert '{"status":"ready"}' in client.log()
         assert server.stop() == 0
+
+
+def test_the_browser_client_is_copied_beside_a_page(tmp_path):
+    (block,) = [block for block in blocks_of(DOCS / "howto" / "one-file.md") if block.language == "console"]
+    command = shlex.split(block.text.removeprefix("$ python "))
+    subprocess.run([sys.executable, *command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    kept = ROOT / "django_fastws" / "static" / "django_fastws" / "fastws.js"
+    assert (tmp_path / "fastws.js").read_text() == kept.read_text()
 
 
 # Examples that need a project

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -206,3 +207,41 @@ async def test_broadcasts_exclude_the_client(room):
         await one.call("room/1", "say", text="hi")
         assert (await two.next())["data"] == {"text": "hi"}
         assert await one.silent()
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("send", r"`await ws.emit\(event, data\)` sends to this client alone"),
+        ("send_json", r"ws.emit"),
+        ("accept", "it is accepted already"),
+        ("broadcast", r"`await room.abroadcast\(...\)`"),
+        ("join", "clients join"),
+        ("receive", r"@room.on"),
+        ("path_params", "are parameters of the function"),
+    ],
+)
+async def test_what_a_websocket_has_and_this_has_not_says_what_to_do(room, name, remedy):
+    @room.on("try")
+    async def attempt(ws) -> str:
+        with pytest.raises(AttributeError) as raised:
+            getattr(ws, name)
+        assert not hasattr(ws, name)
+        return str(raised.value)
+
+    async with client() as one:
+        await one.join("room/1")
+        text = await one.call("room/1", "try")
+    assert re.search(f"'LiveSocket' object has no attribute '{name}': .*{remedy}", text)
+
+
+async def test_other_attributes_are_missing_as_ever(room):
+    @room.on("try")
+    async def attempt(ws) -> str:
+        with pytest.raises(AttributeError) as raised:
+            ws.username  # noqa: B018 (it is the reading that raises)
+        return str(raised.value)
+
+    async with client() as one:
+        await one.join("room/1")
+        assert await one.call("room/1", "try") == "'LiveSocket' object has no attribute 'username'"

@@ -61,7 +61,10 @@ class Command(BaseCommand):
         if options["check"]:
             self._check(path, text, options["format"])
         else:
-            path.write_text(text, "utf-8", newline="\n")
+            try:
+                path.write_text(text, "utf-8", newline="\n")
+            except OSError as error:
+                raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
     def _text(self, options: dict[str, Any]) -> str:
         from django_fastws.live import live_rooms  # which imports pydantic

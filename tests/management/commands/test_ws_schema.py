@@ -94,6 +94,12 @@ def test_a_file_that_is_not_there_is_said_and_not_made(rooms, tmp_path):
     assert not path.exists()
 
 
+def test_a_file_that_cannot_be_written_is_said(rooms, tmp_path):
+    path = tmp_path / "nowhere" / "rooms.d.ts"
+    with pytest.raises(CommandError, match=r"rooms\.d\.ts cannot be written: No such file"):
+        written("--format", "typescript", "-o", str(path))
+
+
 def test_a_check_needs_a_file(rooms):
     with pytest.raises(CommandError, match="-o FILE"):
         written("--format", "typescript", "--check")
