@@ -72,6 +72,7 @@ FOLLOWED = {
 }
 CONSOLE = FOLLOWED | {
     "docs/howto/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
+    "docs/howto/one-file.md": "test_the_browser_client_is_copied_beside_a_page",
     "docs/howto/servers.md": "test_a_command_of_a_page_works",
     "docs/howto/deploy.md": "test_every_command_is_checked",
     "docs/reference/commands.md": "test_a_command_of_a_page_works",
