@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class CallSchema:
         kind: "call" has an answer, "stream" has items, "relay" passes its data to the other members.
         data: the schema of the payload.
         result: of the answer, or of each item.
+        needs_data: whether a frame without a payload is refused.
         example: of the payload; None where none was found that fits.
         rate: such as "5/s"; "" without one.
         timeout: seconds; None without one.
@@ -52,6 +53,7 @@ class CallSchema:
     description: str
     data: Schema
     result: Schema
+    needs_data: bool
     example: Any
     rate: str = ""
     timeout: float | None = None
@@ -62,11 +64,6 @@ class CallSchema:
     def takes_data(self) -> bool:
         """Whether there is anything that the payload may have."""
         return self.data != {"type": "object", "properties": {}}
-
-    @property
-    def needs_data(self) -> bool:
-        """Whether there is something that the payload must have."""
-        return self.data.get("type") != "object" or bool(self.data.get("required"))
 
 
 @dataclass(frozen=True)
@@ -176,6 +173,14 @@ def _doc(function: Any) -> str:
     return inspect.cleandoc(getattr(function, "__doc__", None) or "")
 
 
+def _is_accepted(value: Any, check: Callable[[Any], Any]) -> bool:
+    try:
+        check(value)
+    except Exception:  # of a validator of the project's own, too
+        return False
+    return True
+
+
 class _Describer:
     """Describes one live room, of schemas that are made."""
 
@@ -211,6 +216,7 @@ class _Describer:
             description=_doc(handler.function) if handler.function is not None else "",
             data=data,
             result={"type": "null"} if handler.is_relay else self._schemas[self._room, handler.event, "result"],
+            needs_data=not _is_accepted(None, handler.read),
             example=self._example(data, handler.read),
             rate="" if handler.rate is None else str(handler.rate),
             timeout=handler.timeout,
@@ -234,14 +240,10 @@ class _Describer:
     def _about(self, schema: Schema) -> str:
         return str(resolved(schema, self._definitions).get("description", ""))
 
-    def _example(self, schema: Schema, check: Any) -> Any:
+    def _example(self, schema: Schema, check: Callable[[Any], Any]) -> Any:
         """An example that is accepted; None if what is found is not."""
         found = example_of(schema, self._definitions)
-        try:
-            check(found)
-        except Exception:  # of a validator of the project's own, too
-            return None
-        return found
+        return found if _is_accepted(found, check) else None
 
 
 def _join_errors(room: LiveRoom) -> Iterable[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .definitions import DEFINITIONS, Schema
+from .definitions import DEFINITIONS, Schema, resolved
 from .description import CallSchema, Description, ParameterSchema, RoomSchema
 
 __all__ = ["ROOMS", "TypeWriter", "typescript"]
@@ -29,6 +29,7 @@ _RESERVED = frozenset(
     )
 )
 _ANYTHING = "any"
+_NOTHING = "Record<string, never>"  # {}, and so no argument at all
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|/\*\*.*?\*/', re.DOTALL)
 _INNERMOST = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)")
 
@@ -70,7 +71,8 @@ class TypeWriter:
         names: those that they have in TypeScript.
     """
 
-    def __init__(self, definitions: Iterable[str]) -> None:
+    def __init__(self, definitions: Mapping[str, Schema]) -> None:
+        self._definitions = definitions
         self.names = _type_names(definitions)
 
     def definition(self, name: str, schema: Schema) -> str:
@@ -105,9 +107,16 @@ class TypeWriter:
     def _call(self, call: CallSchema, indent: str) -> str:
         fields = []
         if call.takes_data:
-            fields.append(("data", self.type(call.data, indent + "  "), ""))
+            data = self.type(call.data, indent + "  ")
+            if not call.needs_data and self._has_required(call.data):
+                data = _union([data, _NOTHING])
+            fields.append(("data", data, ""))
         fields.append(("item" if call.kind == "stream" else "answer", self.type(call.result, indent + "  "), ""))
         return _braces(fields, indent)
+
+    def _has_required(self, schema: Schema) -> bool:
+        found = resolved(schema, self._definitions)
+        return found.get("type") != "object" or bool(found.get("required"))
 
     def type(self, schema: Schema, indent: str) -> str:
         """The type of a schema, of as many lines as it needs.

@@ -68,6 +68,9 @@ class Node(Event, name="node"):
         return 1 + sum(child.size for child in self.children)
 
 
+SEED = Node(value=0)
+
+
 class Page(BaseModel, Generic[Item]):
     items: list[Item]
     more: bool = False
@@ -192,6 +195,10 @@ def declare_rooms(app: FastWS) -> None:
     @zoo.on("plant")
     async def plant(ws: Any, node: Node) -> Page[int]:
         return Page(items=[node.size])
+
+    @zoo.on("water")
+    async def water(ws: Any, node: Node = SEED) -> int:
+        return node.size
 
     @zoo.on("level up!")
     async def level_up(ws: Any, level: Level, status: Status, anything: Anything) -> Status | None:

@@ -77,8 +77,12 @@ def test_kinds_of_calls(described):
         "typing": "relay",
     }
     assert call_of(described, "tickets", "history").result == {"$ref": "#/$defs/Said"}
-    assert not call_of(described, "tickets", "close").needs_data
     assert call_of(described, "tickets", "close").concurrent
+
+
+def test_a_payload_is_needed_where_a_frame_without_one_is_refused(described):
+    needed = {call.event: call.needs_data for room in ("tickets", "zoo") for call in room_of(described, room).calls}
+    assert {event for event, is_needed in needed.items() if not is_needed} == {"close", "typing", "water"}
 
 
 def test_events_are_those_that_are_sent_and_relayed(described):

@@ -40,6 +40,8 @@ zoo.call("level up!", { level: 1, status: { room: "open" }, anything: { from: "h
 );
 zoo.call("say", { loud: true });
 zoo.call("plant", { value: 1, children: [{ value: 2 }] });
+zoo.call("water", { value: 1 });
+zoo.call("water").then((size) => same<typeof size, number>());
 live.join("chat/lobby").on("said", ({ who }) => who.trim());
 live.join("chat/lobby/typing/6f9619ff-8b86-4d11-b42d-00c04fc964ff").on("node", ({ size }) => size.toFixed());
 same<RoomOf<"odd`$5/x">["name"], `odd\\`$${string}/${string}`>();
@@ -63,6 +65,8 @@ zoo.call("adopt", { kind: "bird" });
 zoo.call("adopt", { kind: "dog", lives: 9 });
 zoo.call("move", { to: {}, steps: ["em", 2] });
 zoo.call("level up!", { level: 3, status: { room: "open" }, anything: { from: "here" } });
+zoo.call("plant");
+zoo.call("water", { value: "much" });
 live.join("chat/lobby").on("node", () => {});
 """
 
