@@ -30,7 +30,7 @@ from django_fastws.live import find
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.testing import HandshakeDenied, connect, live
 from tests.docs import examples
-from tests.docs.blocks import blocks_of, pages
+from tests.docs.blocks import DOCS, blocks_of, pages
 from tests.support.clock import Clock
 from tests.support.processes import ASGIServer
 
@@ -242,6 +242,21 @@ async def test_a_live_room(example):
         say.read({"text": "x" * 2001})
     with pytest.raises(PermissionDenied):
         await room.join_hook.call(ws, room(pk=0), {"pk": 0})
+
+
+async def test_progress_and_what_others_do(example):
+    module = example("progress")
+    ada, bob = User(pk=17, username="ada"), User(pk=18, username="bob")
+    (text,) = [block.text for block in blocks_of(DOCS / "howto" / "progress.md") if "test_progress" in block.text]
+    names: dict = {}
+    exec(text, names)
+    await names["test_progress"](ada, bob)
+    assert module.KEPT == {5: ["a", "b"]}
+    async with live(user=ada) as one:
+        room = await one.join("imports/6")
+        with pytest.raises(LiveError, match="Row 2 is empty"):
+            _ = [item async for item in room.stream("run", rows=["a", "", "c"])]
+    assert module.KEPT[6] == ["a"]
 
 
 HTML = {"chat/line.html": '<ul id="lines" hx-swap-oob="beforeend"><li>{{ text }}</li></ul>'}

@@ -1,4 +1,4 @@
-/** Scripts of the how-to guides and of the README: Vue, React, htmx and tokens, each with a stand-in of its framework. */
+/** Scripts of the how-to guides and of the README: Vue, React, progress, htmx and tokens, each with a stand-in of its framework. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -135,6 +135,41 @@ describe("React", () => {
     assert.deepEqual(socket.take().map(({ leave, join }) => leave ?? join).slice(-2), [NAME, NAME]);
     effect.end();
     assert.equal(socket.take().at(-1).leave, NAME);
+  });
+});
+
+describe("progress", () => {
+  const page = async (heading, around, result) => {
+    const made = run(code("docs/howto/progress", heading), around, result);
+    const socket = await world.open();
+    socket.answer({ ok: { room: "imports/5", recovered: false } });
+    return { made, socket };
+  };
+
+  test("moves a bar, and shows what has ended it", async () => {
+    const [bar, problem] = [{}, {}];
+    const { made: send, socket } = await page("Answers in parts", { bar, problem }, "send");
+    const done = send(["a", "b"]);
+    const { id, event, data } = socket.sent.at(-1);
+    assert.deepEqual([event, data], ["run", { rows: ["a", "b"] }]);
+    socket.say({ id, item: { done: 1, of: 2 } });
+    await world.settle();
+    assert.deepEqual(bar, { max: 2, value: 1 });
+    socket.say({ id, error: { code: "empty_row", message: "Row 2 is empty." } });
+    await done;
+    assert.equal(problem.textContent, "Row 2 is empty.");
+  });
+
+  test("marks where others are, and says where one is", async () => {
+    const marks = [];
+    const list = {};
+    const { socket } = await page("What others do", { mark: (...args) => marks.push(args), list });
+    socket.say({ room: "imports/5", event: "looking", data: { row: 3 }, from: "18" });
+    assert.deepEqual(marks, [[3, "18"]]);
+    const done = list.onpointerover({ target: { dataset: { row: "4" } } });
+    assert.deepEqual([socket.sent.at(-1).event, socket.sent.at(-1).data], ["looking", { row: 4 }]);
+    socket.answer({ error: { code: "rate_limited", message: "too many events", retry: true } });
+    await done;
   });
 });
 
