@@ -28,7 +28,7 @@ export function showStatus(live) {
     // Only the label is read out: a countdown would not stop talking.
     if (label.textContent !== LABELS[shown]) label.textContent = LABELS[shown];
     const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
-    detail.textContent = shown === "waiting" ? `again in ${seconds} s` : "";
+    detail.textContent = shown === "waiting" ? `next try in ${seconds} s` : "";
     retry.hidden = shown !== "waiting" && shown !== "closed";
     retry.textContent = shown === "closed" ? "Reload" : "Retry now";
     clearTimeout(clock);

@@ -161,7 +161,7 @@ async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, r
 
     passing.stop()
     await expect_state(ada, "waiting")
-    await expect(state(ada)).to_contain_text(re.compile(r"Connection lost\s+again in \d+ s"))
+    await expect(state(ada)).to_contain_text(re.compile(r"Connection lost\s+next try in \d+ s"))
     await expect(bob.locator("#log .event").last).to_contain_text("Ada left")
     await say(ada, "meanwhile")
     await expect(ada.locator("#outbox .pending")).to_contain_text("meanwhile")
