@@ -9,6 +9,7 @@ from .definitions import Schema, resolved
 
 __all__ = ["example_of"]
 
+_MOST_DEPTH = 10
 _DEPTH = 6  # of values within values; what is optional is left out from there on
 _GIVEN = ("const", "examples", "example", "default", "enum")
 _FORMATS = {
@@ -29,11 +30,21 @@ _FORMATS = {
 }
 
 
-def example_of(schema: Schema, definitions: Mapping[str, Schema], depth: int = 0) -> Any:
+def example_of(
+    schema: Schema, definitions: Mapping[str, Schema], depth: int = 0, within: tuple[str, ...] = ()
+) -> Any:
     """A value that fits as far as types and bounds go; what patterns and Python's own validators say is not seen.
 
     Examples that the schema has are taken, then its default.
+
+    Args:
+        depth: how many values this one is in.
+        within: the references that it is in, of which no other is made where there is a choice.
     """
+    if depth > _MOST_DEPTH:
+        return None  # of a type that has no value which ends
+    if reference := schema.get("$ref"):
+        within = (*within, reference)
     schema = resolved(schema, definitions)
     for key in _GIVEN:
         if key in schema:
@@ -41,22 +52,27 @@ def example_of(schema: Schema, definitions: Mapping[str, Schema], depth: int = 0
             return given[0] if key in ("examples", "enum") and given else given
     for key in ("anyOf", "oneOf"):
         if choices := schema.get(key):
-            chosen = next((choice for choice in choices if choice.get("type") != "null"), choices[0])
-            return example_of(chosen, definitions, depth)
+            return example_of(_chosen(choices, within), definitions, depth, within)
     if parts := schema.get("allOf"):
         merged = {key: value for part in parts for key, value in resolved(part, definitions).items()}
-        return example_of({**merged, **{k: v for k, v in schema.items() if k != "allOf"}}, definitions, depth)
-    return _of_type(schema, definitions, depth)
+        return example_of({**merged, **{k: v for k, v in schema.items() if k != "allOf"}}, definitions, depth, within)
+    return _of_type(schema, definitions, depth, within)
 
 
-def _of_type(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> Any:
+def _chosen(choices: list[Schema], within: tuple[str, ...]) -> Schema:
+    """The first of the choices that is neither null nor a recursion; else null."""
+    new = [choice for choice in choices if choice.get("$ref") not in within]
+    return next((choice for choice in new if choice.get("type") != "null"), (new or choices)[0])
+
+
+def _of_type(schema: Schema, definitions: Mapping[str, Schema], depth: int, within: tuple[str, ...]) -> Any:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((one for one in kind if one != "null"), "null")
     if kind == "object" or "properties" in schema:
-        return _object(schema, definitions, depth + 1)
+        return _object(schema, definitions, depth + 1, within)
     if kind == "array":
-        return _array(schema, definitions, depth + 1)
+        return _array(schema, definitions, depth + 1, within)
     if kind == "string":
         return _string(schema)
     if kind in ("integer", "number"):
@@ -64,25 +80,25 @@ def _of_type(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> A
     return {"boolean": True}.get(str(kind))
 
 
-def _object(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> dict[str, Any]:
+def _object(schema: Schema, definitions: Mapping[str, Schema], depth: int, within: tuple[str, ...]) -> dict[str, Any]:
     required = schema.get("required", ())
     properties = schema.get("properties", {})
     found = {
-        name: example_of(one, definitions, depth)
+        name: example_of(one, definitions, depth, within)
         for name, one in properties.items()
         if name in required or depth < _DEPTH
     }
     more = schema.get("additionalProperties")
     if isinstance(more, dict) and not properties and depth < _DEPTH:
-        found["key"] = example_of(more, definitions, depth)
+        found["key"] = example_of(more, definitions, depth, within)
     return found
 
 
-def _array(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> list[Any]:
+def _array(schema: Schema, definitions: Mapping[str, Schema], depth: int, within: tuple[str, ...]) -> list[Any]:
     if first := schema.get("prefixItems"):
-        return [example_of(one, definitions, depth) for one in first]
+        return [example_of(one, definitions, depth, within) for one in first]
     count = schema.get("minItems", 1 if depth < _DEPTH else 0)
-    item = example_of(schema.get("items") or {}, definitions, depth) if count else None
+    item = example_of(schema.get("items") or {}, definitions, depth, within) if count else None
     if schema.get("uniqueItems") and isinstance(item, int):
         return [item + number for number in range(count)]
     return [item] * count

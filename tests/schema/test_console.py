@@ -88,6 +88,47 @@ async def send(card, button="Send"):
     return await result(card)
 
 
+RECURSIVE = [
+    {"properties": {"next": {"anyOf": [{"$ref": "#/$defs/It"}, {"type": "null"}]}}, "required": ["next"]},
+    {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/It"}}, {"type": "integer"}]},
+    {"prefixItems": [{"type": "integer"}, {"anyOf": [{"$ref": "#/$defs/It"}, {"type": "null"}]}], "type": "array"},
+    {"properties": {"x": {"anyOf": [{"$ref": "#/$defs/It"}, {"type": "string"}]}}, "required": ["x"]},
+    {"properties": {"x": {"$ref": "#/$defs/It"}}, "required": ["x"]},
+]
+
+
+async def test_forms_of_types_that_are_within_themselves(open_page):
+    page = await open_page()
+    found = await page.evaluate(
+        """async (schemas) => {
+            const { createForm } = await import("/static/django_fastws/docs-form.js");
+            return schemas.map((schema) => {
+                const form = createForm({ $ref: "#/$defs/It" }, { It: schema });
+                form.set(undefined);
+                return form.get();
+            });
+        }""",
+        [{"type": "object", **schema} if "properties" in schema else schema for schema in RECURSIVE],
+    )
+    assert found == [{"next": None}, [], [None, None], {"x": {}}, {}]
+
+
+async def test_a_field_may_have_any_name(open_page):
+    page = await open_page()
+    found = await page.evaluate(
+        """async () => {
+            const { createForm } = await import("/static/django_fastws/docs-form.js");
+            const properties = JSON.parse('{"__proto__": {"type": "string"}, "toString": {"type": "string"}}');
+            const form = createForm({ type: "object", properties }, {});
+            form.set({});
+            const empty = JSON.stringify(form.get());
+            form.set(JSON.parse('{"__proto__": "a"}'));
+            return [empty, JSON.stringify(form.get())];
+        }"""
+    )
+    assert found == ["{}", '{"__proto__":"a"}']
+
+
 async def frames(page):
     """The labels of the log."""
     return [text.strip() for text in await page.locator(".frame .label").all_text_contents()]

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel, Field, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from django_fastws._core.json import dumps
 from django_fastws.schema.definitions import SchemaType, schemas_of
@@ -30,12 +31,37 @@ class Linked(BaseModel):
     next: "Linked | None" = None
 
 
+class Chained(BaseModel):
+    next: "Chained | None"
+
+
+class Branch(BaseModel):
+    kind: Literal["branch"]
+    left: "Branch | Leaf"
+    right: "Branch | Leaf"
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"]
+
+
+class Endless(BaseModel):
+    one: "Endless"
+    two: "Endless"
+
+
+Pairs = TypeAliasType("Pairs", "tuple[int, Pairs | None]")
+
+
 class Required(BaseModel):
     name: str
     more: dict[str, int]
 
 
 FITTING = [
+    Chained,
+    Branch,
+    Pairs,
     str,
     Annotated[str, MinLen(9)],
     Annotated[str, MaxLen(2)],
@@ -98,3 +124,8 @@ def test_what_is_given_as_an_example_is_taken():
 def test_optional_fields_are_shown():
     schemas, definitions = schemas_of({1: SchemaType(Author, "validation")})
     assert example_of(schemas[1], definitions).keys() == {"name", "email", "addresses"}
+
+
+def test_a_type_without_an_end_has_an_example_that_ends():
+    schemas, definitions = schemas_of({1: SchemaType(Endless, "validation")})
+    assert example_of(schemas[1], definitions)["one"]["two"]

@@ -1,7 +1,7 @@
 /** Forms made of JSON Schemas. */
 
 import { el } from "./docs-dom.js";
-import { bounds, fits, resolve, typeName, understand } from "./docs-schema.js";
+import { bounds, fits, references, resolve, typeName, understand } from "./docs-schema.js";
 
 /**
  * An editor of one value: `{ element, get, set, child, control, onTouch }`. `get()` is undefined for what is left out;
@@ -110,15 +110,15 @@ const objectEditor = (schema, definitions) => {
   return {
     element,
     get: () => {
-      const value = { ...rows?.get() };
+      const found = Object.entries(rows?.get() ?? {});
       for (const [name, field] of fields) {
         const one = field.get();
-        if (one !== undefined) value[name] = one;
+        if (one !== undefined) found.push([name, one]);
       }
-      return value;
+      return Object.fromEntries(found); // in which "__proto__" is a name as any other
     },
     set: (value) => {
-      for (const [name, field] of fields) field.set(value?.[name]);
+      for (const [name, field] of fields) field.set(Object.hasOwn(value ?? {}, name) ? value[name] : undefined);
       rows?.set(Object.fromEntries(Object.entries(value ?? {}).filter(([name]) => !fields.has(name))));
     },
     child: (segment) => fields.get(segment) ?? rows?.child(segment),
@@ -203,7 +203,7 @@ const unionEditor = (variants, definitions) => {
     get: () => editor.get(),
     set: (value) => {
       choose(Math.max(variants.findIndex((one) => fits(value, one, definitions)), 0));
-      editor.set(value);
+      if (value !== undefined) editor.set(value);
     },
     child: (segment) => editor.child?.(segment),
     parts: () => [editor],
@@ -223,10 +223,24 @@ const editorOf = ({ kind, schema, variants, values }, definitions) => {
   return rowsEditor(schema.items ?? {}, definitions, false, schema.minItems);
 };
 
+/** The definitions whose editors are being made, outermost first: one within itself is edited as JSON, or begins as null. */
+const making = [];
+
+const createEditor = (schema, definitions, understood) => {
+  const names = references(schema);
+  if (names.some((name) => making.includes(name))) return { ...jsonEditor(), isRecursive: true };
+  making.push(...names);
+  try {
+    return editorOf(understood, definitions);
+  } finally {
+    making.length -= names.length;
+  }
+};
+
 /** An editor with a place for errors; with a switch for null, where that may be. */
 const createPart = (schema, definitions, switches) => {
   const understood = understand(schema, definitions);
-  const editor = editorOf(understood, definitions);
+  const editor = createEditor(schema, definitions, understood);
   const errors = el("p", { className: "errors", id: `errors-${++ids}`, hidden: true });
   const element = el("div", { className: "part" }, editor.element, errors);
   let isNull = false;
@@ -245,6 +259,7 @@ const createPart = (schema, definitions, switches) => {
     };
     if (switches) switches.append(nullSwitch);
     else element.prepend(nullSwitch);
+    setNull(!!editor.isRecursive);
   }
   return {
     element,
@@ -254,7 +269,7 @@ const createPart = (schema, definitions, switches) => {
     },
     get: () => (isNull ? null : editor.get()),
     set: (value) => {
-      setNull(value === null && understood.isNullable);
+      setNull(understood.isNullable && (value === null || (value === undefined && !!editor.isRecursive)));
       if (!isNull) editor.set(value);
     },
     child: (segment) => editor.child?.(segment),

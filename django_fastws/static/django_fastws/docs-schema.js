@@ -45,14 +45,22 @@ export const understand = (schema, definitions) => {
   return { kind: open ? NO_TYPE : kind, schema: whole, isNullable: false };
 };
 
-/** What a type is called in one or two words. */
-export const typeName = (schema, definitions) => {
+/** The definitions that a schema is, apart from null. */
+export const references = ({ $ref, anyOf, oneOf }) => {
+  const choices = (anyOf ?? oneOf ?? []).filter((one) => one.type !== "null");
+  return [$ref, choices.length === 1 ? choices[0].$ref : undefined].filter(Boolean);
+};
+
+/** What a type is called in one or two words. `within` are the references that it is in, at which a recursion ends. */
+export const typeName = (schema, definitions, within = []) => {
   const { kind, schema: inner, variants, isNullable } = understand(schema, definitions);
   const named = schema.$ref?.slice(PREFIX.length);
+  if (named && within.includes(schema.$ref)) return named;
+  const deeper = schema.$ref ? [...within, schema.$ref] : within;
   const base = (() => {
-    if (kind === "union") return variants.map((one) => typeName(one, definitions)).join(" | ");
+    if (kind === "union") return variants.map((one) => typeName(one, definitions, deeper)).join(" | ");
     if (kind === "array") {
-      return inner.prefixItems ? "tuple" : `${typeName(inner.items ?? {}, definitions)}[]`;
+      return inner.prefixItems ? "tuple" : `${typeName(inner.items ?? {}, definitions, deeper)}[]`;
     }
     if (kind === "object") return inner.title ?? "object";
     if (kind === "number") return inner.type === "integer" ? "integer" : "number";
