@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 import pytest
@@ -111,3 +112,29 @@ def test_a_converter_of_the_project_may_refuse(even):
     assert (pattern.match("rows/4"), pattern.match("rows/3")) == ({"n": 4}, None)
     with pytest.raises(TypeError, match="n=3 does not fit"):
         pattern.fill({"n": 3})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("{a}-{b}-{c}", "-" * 508 + "/"),
+        ("{a}-{b}-{c}-{d}.json", "-" * 508),
+        ("{a}-{b}_{c}-{d}.json", "-_" * 250),
+        ("{a:path}/{b:path}/{c:path}/x", "/" * 508),
+        ("{a}{b}{c}.json", "x" * 508),
+    ],
+)
+def test_a_name_that_could_be_split_in_thousands_of_ways_is_none(pattern, name):
+    began = time.thread_time()
+    assert RoomPattern(pattern).match(name) is None
+    assert time.thread_time() - began < 0.2  # trying them all takes up to minutes
+
+
+def test_names_with_many_separators_are_split_as_ever():
+    long = "-".join("x" * 100)
+    assert RoomPattern("{a}-{b}-{c}").match(long) == {"a": long[:-4], "b": "x", "c": "x"}
+    assert RoomPattern("{a}-{b}").match("-" * 508) == {"a": "-" * 506, "b": "-"}
+    assert RoomPattern("{a}/{b}/{c}/{d:path}").match("a/b/c" + "/d" * 200)["d"] == "d" + "/d" * 199
+    assert RoomPattern("{a:int}-{b:uuid}-{c:int}").match(f"1-{ID}-2") == {"a": 1, "b": UUID(ID), "c": 2}
+    with pytest.raises(TypeError, match="too many other parameters"):
+        RoomPattern("{a}-{b}-{c}").fill({"a": "-" * 300, "b": "b", "c": "c"})
