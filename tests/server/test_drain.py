@@ -134,14 +134,14 @@ async def test_one_socket_is_not_waited_for(server):
         started = time.monotonic()
         site.send_signal(signal.SIGTERM)
         assert await stopped(site) == 0
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
 
 
 async def test_without_connections_it_ends_at_once(server):
     site, started = server(20), time.monotonic()
     site.send_signal(signal.SIGTERM)
     assert await stopped(site) == 0
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
 
 
 async def test_meanwhile_it_is_alive_and_not_ready_and_denies_handshakes(server):
