@@ -50,6 +50,8 @@ MODULES = [
     "idna",
     "orjson",
     "psycopg",
+    "pydantic.root_model",
+    "pydantic.type_adapter",
     "redis.asyncio",
     "twisted.internet.asyncioreactor",
     "twisted.internet.endpoints",
