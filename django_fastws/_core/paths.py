@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["Param", "Path", "join", "parse", "without_prefix"]
+__all__ = ["Param", "Path", "Readings", "join", "parse", "without_prefix"]
 
 _PARAM = re.compile(r"\{([^{}<>]*)\}|<([^{}<>]*)>")
 _STRAY = re.compile(r"[{}<>?#]")
+
+_MOST_STEPS = 10_000_000  # of a regular expression: a twentieth of a second
 
 
 class Param(NamedTuple):
@@ -54,6 +58,35 @@ class Path(NamedTuple):
             f"<{part.converter or converters.get(part.name, 'str')}>" if isinstance(part, Param) else part
             for part in self.parts
         )
+
+
+class Readings:
+    """Readings of a text: the ways to split it into the parameters of a path, of which a match may try all.
+
+    512 hyphens can be read by ``{a}-{b}-{c}`` in 130,000 ways, each of which costs a look at the rest of the text.
+
+    Args:
+        regexes: of the parameters, by name.
+    """
+
+    def __init__(self, path: Path, regexes: Mapping[str, re.Pattern[str]]) -> None:
+        #: What stands between two parameters and may be in the first, too, so that it does not say where that ends.
+        self._separators: Counter[str] = Counter()
+        before, between = "", ""
+        for part in path.parts:
+            if isinstance(part, str):
+                between = part
+                continue
+            if before and any(regexes[before].fullmatch(f"{a}{between}{a}") for a in ("", "a", "0")):
+                self._separators[between] += 1
+            before, between = part.name, ""
+
+    def are_too_many(self, text: str) -> bool:
+        """Whether trying all readings of a text would take long; nobody writes such a text for a path."""
+        if not self._separators:
+            return False
+        counts = ((text.count(between), many) for between, many in self._separators.items())
+        return math.prod(math.comb(count, many) for count, many in counts) * len(text) > _MOST_STEPS
 
 
 def join(prefix: str, path: str) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from .._core.paths import Path, parse
+from .._core.paths import Path, Readings, parse
 from ..exceptions import RouteError
 from ..routing import converter_of
 
 __all__ = ["RoomPattern"]
-
-# Splits of a name into its parameters: each costs some microseconds, and "{a}-{b}-{c}" has 130,000 of 512 hyphens.
-_MOST_READINGS = 20_000
 
 
 class _Converted(NamedTuple):
@@ -60,25 +55,7 @@ class RoomPattern:
                 for part in self.path.parts
             )
         )
-        self._separators = self._loose_separators()
-
-    def _loose_separators(self) -> Counter[str]:
-        """What stands between two parameters and may be in the first, too; nothing if that is so once at most."""
-        found: Counter[str] = Counter()
-        before, between = "", ""
-        for part in self.path.parts:
-            if isinstance(part, str):
-                between = part
-                continue
-            if before and any(self._params[before].regex.fullmatch(f"{a}{between}{a}") for a in ("", "a", "0")):
-                found[between] += 1
-            before, between = part.name, ""
-        return found if found.total() > 1 else Counter()
-
-    def _has_too_many_readings(self, name: str) -> bool:
-        """Whether a name can be split into parameters in so many ways that trying them would take long."""
-        counts = ((name.count(text), many) for text, many in self._separators.items())
-        return math.prod(math.comb(count, many) for count, many in counts) > _MOST_READINGS
+        self._readings = Readings(self.path, self.regexes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,7 +77,7 @@ class RoomPattern:
 
         A room has one name: "tickets/05" is none where ``fill()`` makes "tickets/5" of what is in it.
         """
-        if self._separators and self._has_too_many_readings(name):
+        if self._readings.are_too_many(name):
             return None
         found = self._regex.fullmatch(name)
         if found is None:
@@ -131,7 +108,7 @@ class RoomPattern:
                 raise TypeError(f"room {self.text!r} needs the parameter {name!r}; {self._taken()}")
             texts[name] = self._text(param, params[name])
         filled = self.path.fill(texts)
-        if self._separators and self._has_too_many_readings(filled):
+        if self._readings.are_too_many(filled):
             raise TypeError(f"room {self.text!r}: {filled!r} could be read as too many other parameters")
         found = self._regex.fullmatch(filled)
         if found is None or any(found[name] != text for name, text in texts.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Any, cast
@@ -10,10 +11,11 @@ from urllib.parse import quote
 
 from asgiref.sync import markcoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix, path
-from django.urls.resolvers import RegexPattern
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_prefix
+from django.urls.resolvers import RegexPattern, RoutePattern
 from django.utils.http import escape_leading_slashes
 
+from .._core.paths import Readings, parse
 from ..masking import mask_path
 from ..threads import with_thread
 from ..transports import find_transport
@@ -144,8 +146,19 @@ def _resolver(route: Route) -> URLResolver:
 def _url_pattern(route: Route, name: str) -> URLPattern:
     # An endpoint sees to its thread itself, a consumer class does not.
     application: Any = route.application if route.signature is not None else with_thread(route.application)
-    pattern: URLPattern = path(route.django_route.lstrip("/"), application, name=name)
-    return pattern
+    return URLPattern(_BoundedPattern(route.django_route.lstrip("/"), name), application, name=name)
+
+
+class _BoundedPattern(RoutePattern):
+    """Pattern of a path, which tries no more ways to read it than take a moment."""
+
+    def __init__(self, route: str, name: str) -> None:
+        super().__init__(route, name=name, is_endpoint=True)
+        regexes = {param: re.compile(converter.regex) for param, converter in self.converters.items()}
+        self._readings = Readings(parse(route), regexes)
+
+    def match(self, path: Any) -> Any:
+        return None if self._readings.are_too_many(path) else super().match(path)
 
 
 async def _not_found(scope: CallScope, receive: Receive, send: Send) -> None:

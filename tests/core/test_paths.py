@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.paths import Param, Path, join, parse, without_prefix
+from django_fastws._core.paths import Param, Path, Readings, join, parse, without_prefix
 
 JOINED = [
     ("", "", "/"),
@@ -205,3 +205,26 @@ REST = [
 @pytest.mark.parametrize(("path", "prefix", "rest"), REST)
 def test_what_is_left_behind_a_prefix(path, prefix, rest):
     assert without_prefix(path, prefix) == rest
+
+
+# (path, text, whether it has too many readings)
+READ = [
+    ("{a}-{b}", "-" * 508, False),
+    ("{a}-{b}", "-" * 8_000, True),
+    ("{a}-{b}", "a-b" * 1_000, False),
+    ("{a}-{b}-{c}", "-" * 150, False),
+    ("{a}-{b}-{c}", "-" * 508, True),
+    ("{a}{b}{c}", "x" * 508, True),
+    ("{a}-{b}_{c}-{d}", "-_" * 250, True),
+    ("{n}-{b}-{c}", "-" * 3_000, False),  # a number has no hyphen: where it ends is clear
+    ("{a}/{b}/{c}", "/" * 8_000, False),
+    ("-{a}-", "-" * 8_000, False),
+    ("chat", "-" * 8_000, False),
+]
+
+
+@pytest.mark.parametrize(("path", "text", "are_too_many"), READ)
+def test_readings(path, text, are_too_many):
+    word = re.compile("[^/]+")
+    regexes = {"a": word, "b": word, "c": word, "d": word, "n": re.compile("[0-9]+")}
+    assert Readings(parse(path), regexes).are_too_many(text) == are_too_many

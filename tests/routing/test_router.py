@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 import logging
+import time
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
@@ -497,3 +498,20 @@ async def test_a_socket_that_is_positional_only_has_no_name():
 
     serve("/{ws}", show)
     assert await arguments("/x") == "{'ws': 'x'}"
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [("/{a}-{b}", "-" * 8_000 + "/"), ("/{a}-{b}-{c}", "-" * 8_000 + "/"), ("/{a:path}/{b:path}/x", "/" * 8_000)],
+)
+async def test_a_path_that_could_be_read_in_thousands_of_ways_is_none(path, asked):
+    @FastWS().websocket(path)
+    async def handler(ws: WebSocket, a: str, b: str, c: str = "") -> None: ...
+
+    began = time.thread_time()
+    status, _ = await denial(f"/{asked}", WebSocketRouter())
+    assert status == 404
+    assert time.thread_time() - began < 0.2  # trying them all takes up to minutes
+    (pattern,) = websocket_urlpatterns()  # for Channels' router
+    assert pattern.resolve(asked) is None
+    assert pattern.resolve("one-two-three" if "-" in path else "one/two/x") is not None
