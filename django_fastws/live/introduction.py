@@ -18,6 +18,7 @@ from ..limits import Admission, ConnectionDenied, LimitedConnection
 from ..user_keys import may_be_a_user, user_key
 from ..users import current_users, session_hash
 from .client_ids import client_ids
+from .join_rules import count_user, give_back
 from .live_errors import FAILED, as_live_error, logger
 
 if TYPE_CHECKING:
@@ -91,12 +92,18 @@ class Introduction:
         if former:
             scope["user"] = user
             return
+        counted = count_user(session.memberships.values(), key)
         transport: Any = session.ws.transport
         try:
-            connection = await self._admission.admit_user(transport, session.ws.close, user, began=began)
+            self._connection = await self._admission.admit_user(transport, session.ws.close, user, began=began)
         except ConnectionDenied as error:
             raise LiveError("forbidden", str(error)) from None
-        self._connection = connection
+        finally:
+            for membership, one in counted:
+                if self._connection is not None and membership.is_member:
+                    membership.counted += (one,)
+                else:
+                    give_back([one])
         if self.client_id:  # it has said that before
             client_id, self.client_id = self.client_id, ""
             client_ids.give(client_id)

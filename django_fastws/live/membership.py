@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from .. import metrics
 from .._core import live_frames
-from .._core.counts import Counts
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.messages import Batch, Payload
@@ -23,7 +22,7 @@ from ..tasks import BackgroundTasks
 from ..user_keys import is_user
 from .calls import CallQueue
 from .event_handler import EventHandler
-from .join_rules import check_access, count_join
+from .join_rules import Counted, check_access, count_join, give_back
 from .live_errors import FAILED, as_live_error, logger, significant_error
 from .live_room import LiveRoom
 from .shared_states import current_states
@@ -47,14 +46,15 @@ class Membership(CallQueue):
         name: of the room.
         live_room, params: its declaration, and the parameters in its name.
         is_joined: events of the client are handled.
+        counted: what it is counted for.
     """
 
     __slots__ = (
-        "_counted",
         "_held",
         "_leaving",
         "_left_with",
         "_room",
+        "counted",
         "has_entered",
         "is_joined",
         "is_member",
@@ -78,7 +78,7 @@ class Membership(CallQueue):
         self.has_entered = False
         self._room: Room | None = None
         self._held: _Held | None = None
-        self._counted: tuple[tuple[Counts, str], ...] = ()
+        self.counted: tuple[Counted, ...] = ()
         self._leaving: asyncio.Task[None] | None = None
         #: With which code and reason others have ended it during its join.
         self._left_with: tuple[int, str] | None = None
@@ -154,8 +154,8 @@ class Membership(CallQueue):
             await self.left()  # an on_leave that still runs
             self._left_with = None
             await check_access(self)
-            if not self._counted:
-                self._counted = count_join(self)
+            if not self.counted:
+                self.counted = count_join(self)
             await self._subscribe()
             hook = self.live_room.join_hook
             if hook is not None:
@@ -264,9 +264,8 @@ class Membership(CallQueue):
         if self.is_member:
             self.is_member = False
             current_hub().drop(self, {self.name})
-        counted, self._counted = self._counted, ()
-        for counts, key in counted:
-            counts.give(key)
+        counted, self.counted = self.counted, ()
+        give_back(counted)
         if self.has_entered:
             self.has_entered = False
             if self.live_room.leave_hook is not None:

@@ -151,6 +151,21 @@ async def test_the_sockets_of_a_user_are_counted_however_the_user_is_known(room,
             await one.ok(hello={"token": "ada"})
 
 
+async def test_the_memberships_of_a_user_are_counted_however_late_the_user_is_known(tokens):
+    declare("few/{n}", max_connections_per_user=1)
+    declare("many/{n}")
+    async with client() as one, client() as two:
+        await one.join("few/1")
+        await one.ok(hello={"token": "ada"})
+        for name in ("many/1", "few/2"):
+            await two.join(name)
+        assert await two.code(hello={"token": "ada"}) == "unavailable"
+        await two.ok(hello={"token": "bob"})
+        assert await one.code(join="few/3") == "unavailable"
+        await one.ok(leave="few/1")
+        await one.join("few/3")
+
+
 @pytest.mark.parametrize(("client_id", "is_taken"), [("c-17", True), ("page", True), ("17", False), ("-1", False)])
 async def test_a_client_id_that_could_be_the_key_of_a_user_is_refused(room, client_id, is_taken):
     async with client() as one:
