@@ -163,6 +163,7 @@ async def test_members_stay_and_nothing_that_was_taken_meanwhile_is_missing_or_c
         returned = time.monotonic()
         await until(lambda: hear(listeners, senders, before), "hearing again", 5)
         await until(site.is_over, "the end in the logs", 5)
+        over = {sender: len(sender.taken) for sender in senders}
         print(f"{kind}: heard again after {time.monotonic() - returned:.2f} s")
         for sender in senders:
             await sender.stop()
@@ -174,9 +175,11 @@ async def test_members_stay_and_nothing_that_was_taken_meanwhile_is_missing_or_c
             for sender in senders:
                 got = listener.of(sender)
                 assert got == sorted(set(got)), "in order, and once"
-                # What Redis took just before it went may be lost on the way back, if the way was cut.
+                # What Redis took just before it went may be lost on the way back, if the way was cut; and a process
+                # that still waits for an answer to its last attempt finds Redis later than the other.
                 missing = set(sender.taken) - set(got)
-                assert not missing or (kind in ("cut", "silent") and max(missing) <= before[sender])
+                most = {"cut": before[sender], "silent": over[sender]}.get(kind, -1)
+                assert max(missing, default=-1) <= most
         assert not any(ws.close_code for ws in sockets)
     for log in site.logs():
         assert log.count(LOST) == log.count(BACK) == 1
