@@ -71,6 +71,9 @@ class Call:
         """
         raise NotImplementedError
 
+    #: Whether nothing has to follow the answer.
+    ends_with_answer: ClassVar[bool] = True
+
     def answered(self) -> None:
         """The answer was sent. What follows is done in the same step."""
 
@@ -106,9 +109,8 @@ class Call:
         try:
             if self.id is None:
                 return
-            sending = session.sending(
-                live_frames.answer(self.id, value) if error is None else error_frame(self.id, error)
-            )
+            answer = live_frames.answer(self.id, value) if error is None else error_frame(self.id, error)
+            sending = session.answering(answer) if self.ends_with_answer else session.sending(answer)
             if sending is not None:
                 await sending
             if error is None:
@@ -221,6 +223,8 @@ class JoinCall(Call):
     """A join: its answer has the state, and behind it the membership is live."""
 
     __slots__ = ()
+
+    ends_with_answer = False
 
     async def perform(self, session: LiveSession) -> bytes:
         value = await self.membership.join()

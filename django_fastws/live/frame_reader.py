@@ -12,7 +12,8 @@ from ..conf import conf
 from ..exceptions import WebSocketDisconnect
 from ..transports import POLL_SECONDS
 from ..websocket import InboundWebSocket
-from .inline_work import begin
+from .frame_writer import FrameWriter
+from .inline_work import SuspendedWork, begin
 from .parked_sockets import current_parked_sockets
 
 __all__ = ["FrameReader", "Taken"]
@@ -23,7 +24,7 @@ Taken = bytes | Coroutine[Any, Any, None] | None
 _PENDING = (CallFrame, JoinFrame, LeaveFrame)
 
 
-class FrameReader:
+class FrameReader(FrameWriter):
     """Reader of the frames of one live socket, and the tasks that run what they ask for.
 
     One task at a time reads, and runs inline what it has read. If that has to wait, another task reads on, and the
@@ -42,6 +43,7 @@ class FrameReader:
     __slots__ = (
         "_below",
         "_failure",
+        "_inbox",
         "_is_looked_after",
         "_is_main_cancelled",
         "_is_reclaimed",
@@ -53,11 +55,12 @@ class FrameReader:
         "is_over",
         "pending",
         "reader",
-        "ws",
     )
 
     def __init__(self, ws: InboundWebSocket) -> None:
-        self.ws = ws
+        super().__init__(ws)
+        #: The server's queue of what was read, where it can be seen.
+        self._inbox = ws.transport.inbox
         self.is_over = False
         self.pending = 0
         #: Done when fewer are pending; there is one while nothing is read because of that.
@@ -81,10 +84,6 @@ class FrameReader:
 
     async def hello(self, frame: HelloFrame) -> bytes:
         """The answer to a hello. Nothing is read before that, for the client may be somebody else then."""
-        raise NotImplementedError
-
-    def sending(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
-        """Send a frame at once, if that is possible; else returns what sends it in its turn."""
         raise NotImplementedError
 
     def over(self) -> None:
@@ -119,22 +118,27 @@ class FrameReader:
 
     async def _read(self) -> None:
         """Read frames, until the connection is closed or another task reads."""
-        reader = self.reader = asyncio.current_task()
+        reader, inbox = asyncio.current_task(), self._inbox
+        self.reader = reader
+        suspended: SuspendedWork | None = None
         try:
             while True:
                 frame = parse(await self.ws.receive_data("receive"), conf.live_max_bytes)
                 if self.pending and self.pending >= conf.live_pending and isinstance(frame, _PENDING):
                     await self._wait_until_below()
                 taken = self.take(frame) if type(frame) is not HelloFrame else await self._taken_hello(frame)
-                if taken is None:
-                    continue
+                self.holds = has_more = inbox is not None and not inbox.empty()
                 if type(taken) is bytes:
-                    await self._reply(taken)
-                    continue
-                suspended = begin(taken)  # type: ignore[arg-type]
+                    await self._reply(self.answering(taken))
+                elif taken is not None:
+                    suspended = begin(taken)  # type: ignore[arg-type]
+                self.holds = False
+                if self._held is not None and (suspended is not None or not has_more):
+                    await self._reply(self.flush())
                 if suspended is not None:
                     self._read_elsewhere()
                     await suspended
+                    suspended = None
                     if self.reader is not reader:
                         return
         except WebSocketDisconnect:
@@ -163,9 +167,8 @@ class FrameReader:
         with self._stalled():  # a hello may take as long as the project's function for tokens
             return await self.hello(frame)
 
-    async def _reply(self, frame: bytes) -> None:
-        """Answer a frame at once; nothing is read meanwhile, so a client that does not read is not read from."""
-        sending = self.sending(frame)
+    async def _reply(self, sending: Coroutine[Any, Any, None] | None) -> None:
+        """Wait until answers are sent; nothing is read meanwhile, so a client that does not read is not read from."""
         if sending is not None:
             with self._stalled():
                 await sending

@@ -23,7 +23,7 @@ from .._core.live_frames import (
 from .._core.messages import Payload
 from .._core.rates import Buckets
 from ..conf import conf
-from ..exceptions import LiveError, MessageTooBig
+from ..exceptions import LiveError
 from ..tasks import BackgroundTasks
 from ..user_keys import has_key, user_key
 from ..websocket import InboundWebSocket
@@ -64,7 +64,6 @@ class LiveSession(FrameReader):
         "_calls",
         "_memberships",
         "_socket",
-        "_spoke",
         "due",
         "introduction",
         "was_in",
@@ -76,8 +75,6 @@ class LiveSession(FrameReader):
         self.was_in: frozenset[str] = frozenset()
         self._memberships: dict[str, Membership] = {}
         self.due = 0.0
-        #: When the client was told something, by ``time.perf_counter()``; of broadcasts, its rooms know that.
-        self._spoke = time.perf_counter()
         # Made when they are needed, which on an idle socket they are not.
         self._calls: dict[Id, Call] | None = None
         self._socket: LiveSocket | None = None
@@ -241,53 +238,17 @@ class LiveSession(FrameReader):
             self._buckets = Buckets()
         return self._buckets
 
-    # Writing
-
-    async def send(self, frame: bytes) -> None:
-        """Send a frame in its turn; waits while the client does not read.
-
-        Raises:
-            WebSocketDisconnect: the connection is closed.
-        """
-        sending = self.sending(frame)
-        if sending is not None:
-            await sending
-
-    def sending(self, frame: bytes) -> Coroutine[Any, Any, None] | None:
-        """Send a frame at once, if that is possible; else returns what sends it in its turn.
-
-        Raises:
-            WebSocketDisconnect: the connection is closed.
-        """
-        payload = Payload(frame, is_text=True)
-        self._spoke = time.perf_counter()
-        return None if self.ws.try_send(payload, "send") else self.ws.send_payload(payload, "send")
-
-    def post(self, frame: bytes) -> None:
-        """Send a frame without waiting, as broadcasts are."""
-        self._spoke = time.perf_counter()
-        self.ws.post(Payload(frame, is_text=True))
-
-    def checked(self, value: bytes) -> bytes:
-        """Check the size of what is to be sent, and return it.
-
-        Raises:
-            MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
-        """
-        limit = conf.max_message_bytes
-        if len(value) > limit:
-            raise MessageTooBig(len(value), limit)
-        return value
+    # The heartbeat
 
     def beat(self) -> float:
         """Ping, if nothing was said for so long; returns the seconds until that may be so again."""
         now, seconds = time.perf_counter(), conf.live_ping_seconds
-        if now - self._spoke >= seconds:
-            self._spoke = max(self._spoke, *(one.told_at for one in self._memberships.values()), -math.inf)
-        if now - self._spoke >= seconds:
-            self._spoke = now
+        if now - self.spoke >= seconds:
+            self.spoke = max(self.spoke, *(one.told_at for one in self._memberships.values()), -math.inf)
+        if now - self.spoke >= seconds:
+            self.spoke = now
             self.ws.post(_PING)
-        return self._spoke + seconds - now
+        return self.spoke + seconds - now
 
     # Asking the client
 
@@ -301,7 +262,10 @@ class LiveSession(FrameReader):
     # The end
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection."""
+        """Close the connection, behind the answers that are held."""
+        sending = self.flush()
+        if sending is not None:
+            await sending
         await self.ws.close(code, reason)
 
     def over(self) -> None:

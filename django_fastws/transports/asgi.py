@@ -223,8 +223,8 @@ class ASGITransport:
         self.state.end(*self._status_of(event))
         raise self.state.disconnect()
 
-    def try_send(self, payload: Payload) -> bool:
-        """Send a message if that can be done at once, without waiting; False if it cannot."""
+    def try_send(self, payload: Payload | Batch) -> bool:
+        """Send messages if that can be done at once, without waiting; False if it cannot."""
         return False
 
     async def send_payload(self, payload: Payload, call: str = "send") -> None:

@@ -75,7 +75,7 @@ class FramingTransport(ASGITransport):
             self._is_compressed = self._has_compression()
         return bool(self._is_compressed)
 
-    def try_send(self, payload: Payload) -> bool:
+    def try_send(self, payload: Payload | Batch) -> bool:
         if self._is_compressed is not False and self._compresses:
             return False
         if not self.is_sending and self._in_a_row < _IN_A_ROW and self._write_now(payload.frame):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from .._core.connection_state import ConnectionState
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..metrics import Traffic
-from ..types import Address, Scope
+from ..types import Address, Message, Scope
 
 __all__ = ["InboundTransport", "OutboundTransport", "Transport"]
 
@@ -116,6 +117,13 @@ class InboundTransport(Transport, Protocol):
 
     async def deny(self) -> None:
         """Deny the handshake. Never raises OSError."""
+
+    @property
+    def inbox(self) -> asyncio.Queue[Message] | None:
+        """The server's queue of events for the application, where it can be seen."""
+
+    def try_send(self, payload: Payload | Batch) -> bool:
+        """Send messages if that can be done at once, without waiting; False if it cannot, and nothing was sent."""
 
     def post(self, batch: Payload | Batch) -> bool | None:
         """Send messages without waiting; True if a task was started for that.

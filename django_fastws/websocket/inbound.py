@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.contrib.sessions.backends.base import SessionBase
@@ -95,6 +95,18 @@ class InboundWebSocket(WebSocket[UserT]):
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
         await _room(room).abroadcast(data, exclude=self if exclude_self else None)
+
+    def try_send_all(self, payloads: Sequence[Payload], call: str) -> bool:
+        """Send encoded messages at once and in one write, if that is possible, else none; for live sessions."""
+        if len(payloads) == 1:
+            return self.try_send(payloads[0], call)
+        self._state.send(call)
+        if not self._transport.try_send(Batch(payloads)):
+            return False
+        traffic = self._traffic
+        traffic.messages_sent += len(payloads)
+        traffic.bytes_sent += sum([len(payload.raw) for payload in payloads])
+        return True
 
     @property
     def post(self) -> Callable[[Payload | Batch], bool | None]:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.server.client import RawClient, make_frame
 from tests.site.client import abort, connect, token
 
 pytestmark = pytest.mark.server
@@ -90,3 +91,27 @@ async def test_a_flood_of_calls_is_answered_whole(site, kind):
             if "ok" in got:
                 answered.add(got["id"])
         await flooding
+
+
+@pytest.mark.parametrize("kind", ["daphne", "runws_server", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"])
+async def test_frames_that_come_at_once_are_answered_in_their_order(site, kind):
+    """What waits for nothing is answered in one write, in which what waits and what is told has its place."""
+    room = f"live/{token()}"
+    frames, expected = (
+        [{"join": room, "id": "join"}],
+        [{"id": "join", "ok": {"room": room, "recovered": False, "state": room[5:]}}],
+    )
+    for n in range(100):
+        event = ("now", "now", "tell", "now", "numbers")[n % 5]
+        frames.append({"room": room, "event": event, "data": {"n": n % 3 if event == "numbers" else n}, "id": n})
+        if event == "tell":
+            expected.append({"event": "told", "data": n})
+        if event == "numbers":
+            expected += [{"id": n, "item": number} for number in range(n % 3)]
+        expected.append({"id": n, "ok": None if event == "numbers" else n})
+    frames.append({"leave": room, "id": "leave"})
+    expected.append({"id": "leave", "ok": None})
+    async with RawClient(site(kind), PATH) as client:
+        client.writer.write(b"".join(make_frame(1, json.dumps(frame).encode()) for frame in frames))
+        got = [await client.receive() for _ in expected]
+        assert [json.loads(frame.payload) for frame in got] == expected

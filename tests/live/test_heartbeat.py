@@ -8,7 +8,7 @@ import time
 import pytest
 
 from django_fastws import Room
-from django_fastws.live import heartbeat, session
+from django_fastws.live import frame_writer, heartbeat, session
 from django_fastws.live.heartbeat import Heartbeat, current_heartbeat
 from django_fastws.rooms import local_room
 from tests.live.client import Gate, client, declare
@@ -43,7 +43,7 @@ class Clock:
 def clock(monkeypatch, settings):
     settings.FASTWS_LIVE_PING_SECONDS = 3600
     clock = Clock()
-    for module in (session, local_room):
+    for module in (session, frame_writer, local_room):
         monkeypatch.setattr(module, "time", clock)
     return clock
 

@@ -48,6 +48,19 @@ async def pay(ws: LiveSocket, amount: int) -> list[int]:
     return _paid
 
 
+@room.on("now")
+async def now(ws: LiveSocket, n: int) -> int:
+    """Waits for nothing."""
+    return n
+
+
+@room.on("tell")
+async def tell(ws: LiveSocket, n: int) -> int:
+    """Tells the caller before it answers."""
+    await ws.emit("told", n)
+    return n
+
+
 @room.on("numbers")
 async def numbers(ws: LiveSocket, n: int):
     """Counts."""
