@@ -3,14 +3,14 @@
 #   PYTHON=python3.12   the interpreter that makes the environment; without it the first that can
 #   VENV=.venv          where the environment is
 #   ARGS="-k rooms"     passed to pytest, or to the benchmarks
-#   WORKERS=4           in how many processes the tests run; 0 for this one, as a debugger needs it
+#   WORKERS=6           in how many processes the tests run; 0 for this one, as a debugger needs it
 #   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
 #   PORT=8000           where the demo listens
 
 VENV ?= .venv
 PORT ?= 8000
 ARGS ?=
-WORKERS ?= 4
+WORKERS ?= 6
 REDIS ?=
 PYTHON ?=
 
