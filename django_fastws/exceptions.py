@@ -140,8 +140,8 @@ class InvalidMessage(WebSocketError, ValueError):
     """A message that does not fit the type it was asked for as; it is gone, and the socket stays usable.
 
     Attributes:
-        errors: as pydantic lists them: each a dict with "type", "loc", "msg" and "input". Of more than a hundred, the
-            first hundred, without "input".
+        errors: the first hundred, as pydantic lists them: each a dict with "type", "loc", "msg" and "input". "input"
+            is left out where there are more, and of messages over 16 KiB, which it may hold as a whole.
         fields: the same by dotted path: ``{"author.name": ["Field required"]}``; "" for the message as a whole.
     """
 

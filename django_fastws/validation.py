@@ -53,7 +53,7 @@ def read_message(type_: Any, data: str | bytes, call: str) -> Any:
     except ValidationError as error:
         errors = _first_errors(error)
         summary, fields = _texts(errors, error.error_count())
-        if len(errors) == error.error_count():
+        if len(errors) == error.error_count() and len(data) <= LONG_TEXT:  # each may hold the whole message once more
             errors = error.errors(include_url=False, include_context=False)
         if errors[0]["type"] == "json_invalid":
             raise _not_json(call, errors[0]["msg"], errors) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 from typing_extensions import TypedDict
 
 from django_fastws import InvalidMessage
@@ -111,6 +111,13 @@ def test_no_more_than_a_hundred_errors_are_told():
     with pytest.raises(InvalidMessage, match="and 4999 more") as raised:
         read_message(list[int], f"[{'[],' * 4999}[]]", "receive_as")
     assert list(raised.value.fields) == [str(number) for number in range(100)]
+
+
+def test_a_long_message_is_not_in_each_of_its_errors():
+    many = create_model("Many", **{f"field{number}": (int, ...) for number in range(50)})
+    with pytest.raises(InvalidMessage, match="and 49 more") as raised:
+        read_message(many, json.dumps({"text": ["x"] * 10_000}), "receive_as")
+    assert [set(one) for one in raised.value.errors] == [{"type", "loc", "msg"}] * 50
 
 
 def test_an_adapter_is_made_once_for_each_type():

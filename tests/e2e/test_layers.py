@@ -85,8 +85,11 @@ async def test_members_stay_and_hear_again_after_redis_was_killed_and_started_ag
         log = server.log()
         if layer == "ours":  # channels-redis logs tracebacks of its own
             check_log(server)
-        if layer != "pubsub":
-            assert log.count("Lost the channel layer") == log.count("The channel layer is back after ") == 2
+        lost, back = log.count("Lost the channel layer"), log.count("The channel layer is back after ")
+        if layer == "ours":
+            assert (lost, back) == (2, 2)
+        elif layer == "core":  # each of its connections may notice by itself
+            assert lost == back >= 2
 
 
 async def logged(server: ASGIServer, text: str, times: int) -> bool:
