@@ -34,8 +34,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks 
 
 # Every row, in miniature
 
-#: They differ from the row that they inherit from by a number alone.
+#: They differ by a number from the row that they inherit from, or are another on a server that other rows have, too.
 VARIANTS = {name for name, row in ROWS.items() if type(row).__base__ in {type(other) for other in ROWS.values()}}
+VARIANTS |= {"call-uvicorn", "echo-daphne", "room-uvicorn"}
 
 
 @pytest.fixture(scope="module")
