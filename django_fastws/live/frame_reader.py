@@ -133,14 +133,16 @@ class FrameReader(FrameWriter):
                 elif taken is not None:
                     suspended = begin(taken)  # type: ignore[arg-type]
                 self.holds = False
-                if self._held is not None and (suspended is not None or not has_more):
-                    await self._reply(self.flush())
                 if suspended is not None:
+                    if self._held is not None:
+                        self.flush_soon()  # what has begun is awaited at once: this task is cancelled for it
                     self._read_elsewhere()
                     await suspended
                     suspended = None
                     if self.reader is not reader:
                         return
+                elif self._held is not None and not has_more:
+                    await self._reply(self.flush())
         except WebSocketDisconnect:
             pass
         self.over()

@@ -77,7 +77,7 @@ class FrameWriter:
         payload = Payload(frame, is_text=True)
         if self._held is None:
             self._held = [payload]
-            asyncio.get_running_loop().call_soon(self._flush_soon)
+            asyncio.get_running_loop().call_soon(self.flush_soon)
         else:
             self._held.append(payload)
         return None
@@ -93,7 +93,7 @@ class FrameWriter:
         for payload in payloads:
             await self.ws.send_payload(payload, "send")
 
-    def _flush_soon(self) -> None:
+    def flush_soon(self) -> None:
         """Send what is held, without waiting; nothing if the connection is closed."""
         if self._held is not None:
             try:
@@ -110,7 +110,7 @@ class FrameWriter:
     def post(self, frame: bytes) -> None:
         """Send a frame without waiting, as broadcasts are."""
         self.spoke = time.perf_counter()
-        self._flush_soon()
+        self.flush_soon()
         self.ws.post(Payload(frame, is_text=True))
 
     def checked(self, value: bytes) -> bytes:

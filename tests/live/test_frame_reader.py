@@ -241,3 +241,60 @@ async def test_an_error_of_the_server_is_not_swallowed_though_another_task_reads
     kinds = [sent.get_nowait() for _ in range(sent.qsize())]
     assert kinds[-1]["code"] == 1011
     assert gate.waiting == 0
+
+
+class SlowClient:
+    """A socket whose client has said two frames, and does not read."""
+
+    def __init__(self):
+        self.transport, self.inbox = self, asyncio.Queue()
+        self.is_open = True
+        for _ in range(2):
+            self.inbox.put_nowait('{"room":"room/1","event":"any","id":1}')
+
+    async def receive_data(self, call):
+        return await self.inbox.get()
+
+    def try_send_all(self, payloads, call):
+        return False
+
+    async def send_payload(self, payload, call):
+        await asyncio.Event().wait()
+
+
+class TwoFrames(frame_reader.FrameReader):
+    """Answers one, and waits with the other until it is cancelled."""
+
+    def __init__(self, ws):
+        super().__init__(ws)
+        self.ends = []
+
+    def take(self, frame):
+        return b"{}" if self.holds_one_more else self.wait()
+
+    @property
+    def holds_one_more(self):
+        return not self.ws.inbox.empty()
+
+    async def wait(self):
+        try:
+            await asyncio.Event().wait()
+        except BaseException as error:
+            self.ends.append(type(error))
+            raise
+
+    def over(self):
+        if not self.is_over:
+            self.is_over = True
+            self.stop_tasks()
+
+
+async def test_what_has_begun_is_cancelled_though_the_answers_before_it_cannot_be_sent():
+    reader = TwoFrames(SlowClient())
+    main = asyncio.create_task(reader.read_all())
+    await turns()
+    reader.over()
+    await turns()
+    await asyncio.wait_for(main, 5)
+    assert reader.ends == [asyncio.CancelledError]
+    assert not reader.has_tasks
