@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from .definitions import Schema
+from .definitions import Schema, unique_name
 from .description import CallSchema, EventSchema, RoomSchema
 from .frame_schemas import (
     CONNECTION,
@@ -54,13 +54,8 @@ class Keys:
         self._taken: set[str] = set()
 
     def make(self, *names: str) -> str:
-        key = base = ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "x" for name in names)
-        number = 1
-        while key in self._taken:
-            number += 1
-            key = f"{base}-{number}"
-        self._taken.add(key)
-        return key
+        key = ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "x" for name in names)
+        return unique_name(key, self._taken)
 
 
 class _Channel:

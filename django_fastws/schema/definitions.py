@@ -9,13 +9,32 @@ from typing import Any, Literal, NamedTuple
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
-__all__ = ["DEFINITIONS", "Schema", "SchemaType", "finite", "resolved", "schemas_of", "without_definition"]
+__all__ = [
+    "DEFINITIONS",
+    "Schema",
+    "SchemaType",
+    "finite",
+    "resolved",
+    "schemas_of",
+    "unique_name",
+    "without_definition",
+]
 
 #: A JSON Schema (draft 2020-12), as what ``json.dumps()`` takes.
 Schema = dict[str, Any]
 
 #: Where a schema refers to.
 DEFINITIONS = "#/$defs/"
+
+
+def unique_name(base: str, taken: set[str]) -> str:
+    """The name itself, or with a number behind it; it is taken then."""
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}-{number}"
+    taken.add(name)
+    return name
 
 
 class SchemaType(NamedTuple):

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
 from .._core.error_codes import ERROR_CODES
-from .definitions import Schema
+from .definitions import Schema, unique_name
 from .description import CallSchema, Description, EventSchema, RoomSchema
 from .json_schema import json_schema
 from .typescript import TypeWriter
@@ -119,13 +119,7 @@ class Page:
 
     def _anchor(self, name: str, prefix: str = "") -> str:
         """A fragment of the page that nothing else has."""
-        anchor = base = prefix + (slugify(name, allow_unicode=True) or "x")
-        number = 1
-        while anchor in self._taken:
-            number += 1
-            anchor = f"{base}-{number}"
-        self._taken.add(anchor)
-        return anchor
+        return unique_name(prefix + (slugify(name, allow_unicode=True) or "x"), self._taken)
 
     def _type(self, schema: Schema) -> SafeString:
         """A type in TypeScript, with links to the types that it names."""
