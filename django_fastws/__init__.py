@@ -15,6 +15,7 @@ import typing as _typing
 
 from ._core.parameters import Query
 from .exceptions import (
+    HistoryUnavailable,
     InvalidMessage,
     LiveError,
     MessageTooBig,
@@ -27,7 +28,7 @@ from .exceptions import (
     WebSocketStateError,
 )
 from .fastws import FastWS
-from .rooms import Room
+from .rooms import History, Position, Room, Stored
 from .users import adisconnect, disconnect
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
@@ -40,15 +41,19 @@ __all__ = [
     "ClientState",
     "Event",
     "FastWS",
+    "History",
+    "HistoryUnavailable",
     "InvalidMessage",
     "LiveError",
     "LiveSocket",
     "MessageTooBig",
+    "Position",
     "Query",
     "Reconnect",
     "Response",
     "Room",
     "RouteError",
+    "Stored",
     "WebSocket",
     "WebSocketConnectionError",
     "WebSocketDisconnect",

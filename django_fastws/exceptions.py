@@ -8,6 +8,7 @@
     ├── WebSocketStateError(WebSocketError, RuntimeError)          a call in the wrong state; says the remedy
     ├── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
     ├── InvalidMessage(WebSocketError, ValueError)                 .errors .fields: a message that does not fit
+    ├── HistoryUnavailable(WebSocketError, LookupError)            a room whose history is asked for keeps none
     └── LiveError                                                  .code .message .fields .retry_after: of an event
     RouteError(TypeError, ValueError)                              .kind: a route that cannot be, where it is declared
 
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 __all__ = [
+    "HistoryUnavailable",
     "InvalidMessage",
     "LiveError",
     "MessageTooBig",
@@ -151,6 +153,10 @@ class InvalidMessage(WebSocketError, ValueError):
         super().__init__(message)
         self.errors = [dict(error) for error in errors]
         self.fields = dict(fields or {})
+
+
+class HistoryUnavailable(WebSocketError, LookupError):
+    """A history that is asked for and is not there: the room or the channel layer has none, or it began anew."""
 
 
 class LiveError(WebSocketError):

@@ -32,6 +32,7 @@ from .routing import (
 
 if TYPE_CHECKING:
     from .live import Event, LiveRoom, RoomPermission
+    from .rooms import History
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -151,7 +152,7 @@ class FastWS(OutboundDecorators):
         pattern: str,
         *,
         name: str | None = None,
-        history: None = None,
+        history: History | None = None,
         presence: Literal[False] = False,
         sends: Iterable[type[Event]] = (),
         tags: Iterable[str] | None = None,
@@ -169,7 +170,9 @@ class FastWS(OutboundDecorators):
             pattern: of the names, such as ``tickets/{pk:int}``, with the converters of paths. The prefix of the
                 FastWS does not go before it.
             name: for the schema and ``manage.py ws_routes``; unique. None makes one of the pattern.
-            history, presence, latest: for rooms that have these, which there are none of yet: None, False and None.
+            history: what each room keeps of its broadcasts, for clients that come back: ``History(messages=500)``;
+                None keeps nothing. It needs a ``RedisChannelLayer``, or a single process.
+            presence, latest: for rooms that have these, which there are none of yet: False and None.
             sends: the events that are broadcast in these rooms, for the schema and for tests; empty says nothing.
             tags: labels, for ``manage.py ws_routes``.
             login_required: refuse the joins of clients that are not logged in, as "unauthenticated".
@@ -185,10 +188,11 @@ class FastWS(OutboundDecorators):
         """
         from .live import check_not_yet, declare_room  # only projects that declare rooms import pydantic
 
-        check_not_yet(pattern, history=history, presence=presence, latest=latest)
+        check_not_yet(pattern, presence=presence, latest=latest)
         room = declare_room(
             pattern,
             name=name,
+            history=history,
             sends=sends,
             tags=self.tags + checked_tags(tags),
             login_required=login_required,

@@ -46,6 +46,7 @@ __all__ = [
     "end_route",
     "fan_out_seconds",
     "forced_closes",
+    "history_repairs",
     "joins",
     "message_drops",
     "messages_received",
@@ -245,6 +246,9 @@ fan_out_seconds = row(
 message_drops = row(Counter("message_drops", "messages", ("policy",), "Deliveries dropped for slow clients."))
 broadcast_drops = row(
     Counter("broadcast_drops", "broadcasts", (), "Broadcasts dropped because this process was slow.")
+)
+history_repairs = row(
+    Counter("history_repairs", "repairs", (), "How often what a room had missed here was read from its history.")
 )
 
 # The channel layer

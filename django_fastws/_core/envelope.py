@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .history import History
 from .messages import Payload
+from .positions import Position
 from .sequences import Sender
 
 __all__ = ["BROADCAST", "CONTROL", "VERSION", "EncodedEnvelope", "Envelope", "UnknownVersion", "decode"]
@@ -48,6 +50,9 @@ class Envelope:
         event: the name of a broadcast's event; None for the default one.
         is_volatile: whether it is never stored, and the first to be dropped.
         author: the key of the member whose event is relayed; None where the server has sent it.
+        position: in the room's history, where the broker has stored it; None if it has not, or not yet.
+        history: what the room keeps, so that the broker stores it; None publishes only. It is not encoded.
+        idempotency_key: that no other envelope to the room has had; None for none. It is not encoded.
     """
 
     kind: str
@@ -61,6 +66,9 @@ class Envelope:
     event: str | None = None
     is_volatile: bool = False
     author: str | None = None
+    position: Position | None = None
+    history: History | None = None
+    idempotency_key: str | None = None
 
     @classmethod
     def broadcast(
@@ -73,6 +81,8 @@ class Envelope:
         event: str | None = None,
         is_volatile: bool = False,
         author: str | None = None,
+        history: History | None = None,
+        idempotency_key: str | None = None,
     ) -> Envelope:
         """Make the envelope of one broadcast."""
         # As cls(...) does, but in half of the time.
@@ -88,6 +98,9 @@ class Envelope:
         made.event = event
         made.is_volatile = is_volatile
         made.author = author
+        made.position = None
+        made.history = history
+        made.idempotency_key = idempotency_key
         return made
 
     @classmethod
@@ -123,9 +136,11 @@ class Envelope:
         return encoded
 
 
-def decode(message: Mapping[str, Any]) -> Envelope | None:
+def decode(message: Mapping[str, Any], position: Position | None = None) -> Envelope | None:
     """Decode what a layer has delivered. It is called for every broadcast in every process.
 
+    Args:
+        position: in the history, beside which the envelope was stored.
     Returns:
         None for what is no envelope, such as a message of a consumer, and for a broadcast without a room.
     Raises:
@@ -168,6 +183,8 @@ def decode(message: Mapping[str, Any]) -> Envelope | None:
     made.event = event
     made.is_volatile = "volatile" in message
     made.author = author
+    made.position = position
+    made.history = made.idempotency_key = None
     return made
 
 

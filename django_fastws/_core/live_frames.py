@@ -14,6 +14,7 @@ import orjson
 
 from .error_codes import is_retried
 from .json import LONG_TEXT, MOST_KEY, has_long_key
+from .positions import Position
 
 __all__ = [
     "PING",
@@ -34,7 +35,9 @@ __all__ = [
     "item",
     "joined",
     "left",
+    "lost",
     "parse",
+    "resumed",
 ]
 
 #: Of the WebSocket, where the client offers it.
@@ -296,13 +299,34 @@ def error(
     return orjson.dumps({"id": id_, "error": about}, option=orjson.OPT_NON_STR_KEYS)
 
 
-def joined(room: str, state: bytes | None) -> bytes:
+def joined(room: str, state: bytes | None, at: Position | None = None) -> bytes:
     """The value of a join's answer: the state, if the room has one.
 
-    Without history there is no position, and nothing is recovered.
+    Args:
+        at: the position from which it is live; None in a room without history.
     """
-    about = b'{"room":' + orjson.dumps(room) + b',"recovered":false'
+    about = b'{"room":' + orjson.dumps(room) + _at(at) + b',"recovered":false'
     return about + (b"}" if state is None else b',"state":' + state + b"}")
+
+
+def resumed(room: str, since: Position, to: Position) -> bytes:
+    """The value of a join's answer, behind which come the events that were missed.
+
+    Args:
+        since: the position at which the client goes on.
+        to: the position from which it is live.
+    """
+    return b'{"room":%b%b,"recovered":true,"to":"%b"}' % (orjson.dumps(room), _at(since), str(to).encode())
+
+
+def lost(room: str, state: bytes | None, at: Position) -> bytes:
+    """A member is told that events were lost: the state that has them, if the room has one."""
+    end = b',"recovered":false}' if state is None else b',"state":' + state + b"}"
+    return b'{"room":' + orjson.dumps(room) + _at(at) + end
+
+
+def _at(at: Position | None) -> bytes:
+    return b"" if at is None else b',"at":"%b"' % str(at).encode()
 
 
 def emitted(event: str, data: bytes) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
 from .frames import BINARY, TEXT, frame
 from .json import loads
+from .positions import Position
 
-__all__ = ["Batch", "Payload", "VolatilePayload", "WebSocketMessage"]
+__all__ = ["Batch", "Payload", "StoredPayload", "VolatilePayload", "WebSocketMessage"]
 
 
 class WebSocketMessage:
@@ -69,6 +70,8 @@ class Payload:
     __slots__ = ("_frame", "_raw", "binary", "known_text")
 
     is_volatile: ClassVar[bool] = False
+    #: In a room's history; None where it is not stored.
+    position: Position | None = None
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         # One is made for each message: nothing is assigned twice.
@@ -109,8 +112,13 @@ class Payload:
         """The one message, so that it can stand where a batch may."""
         return (self,)
 
-    def without(self, missed: Sequence[int]) -> None:
-        """The message without itself, as ``Batch.without``: None."""
+    def substitute(self) -> Payload | None:
+        """What those get who are excluded from it; None is nothing."""
+        return None
+
+    def without(self, missed: Sequence[int]) -> Payload | None:
+        """The message without itself, as ``Batch.without``."""
+        return self.substitute()
 
     def __len__(self) -> int:
         """The size of the message, in bytes."""
@@ -118,6 +126,20 @@ class Payload:
 
     def __repr__(self) -> str:
         return f"Payload({self.raw!r}, is_text={not self.binary})"
+
+
+class StoredPayload(Payload):
+    """Message that is stored in a room's history.
+
+    Attributes:
+        position: there.
+    """
+
+    __slots__ = ("position",)
+
+    def __init__(self, data: str | bytes, position: Position) -> None:
+        super().__init__(data)
+        self.position = position
 
 
 class VolatilePayload(Payload):
@@ -139,7 +161,7 @@ class Batch:
 
     def __init__(self, payloads: Sequence[Payload]) -> None:
         self._payloads: tuple[Payload, ...] | None = tuple(payloads)
-        self._source: tuple[tuple[Payload, ...], Sequence[int]] = ((), ())
+        self._source: tuple[tuple[Payload, ...], Mapping[int, Payload | None]] = ((), {})
         self._ends: list[int] | None = None
         self.frame = b"".join([payload.frame for payload in payloads])
 
@@ -148,15 +170,13 @@ class Batch:
         """The messages."""
         payloads = self._payloads
         if payloads is None:
-            every, missed = self._source
-            skipped = set(missed)
-            payloads = self._payloads = tuple(
-                [payload for number, payload in enumerate(every) if number not in skipped]
-            )
+            every, substitutes = self._source
+            found = [substitutes.get(place, payload) for place, payload in enumerate(every)]
+            payloads = self._payloads = tuple([payload for payload in found if payload is not None])
         return payloads
 
     def without(self, missed: Sequence[int]) -> Batch | None:
-        """The batch of all but these of its messages; None if none is left.
+        """The batch of all but these of its messages, or with their substitutes; None if nothing is left.
 
         Its frames are cut out of this one's, so it costs a copy of their bytes and nothing for each message.
 
@@ -164,18 +184,21 @@ class Batch:
             missed: the places of messages, ascending.
         """
         payloads = self.payloads
-        if len(missed) >= len(payloads):
+        substitutes = {place: payloads[place].substitute() for place in missed}
+        if len(missed) >= len(payloads) and not any(substitutes.values()):
             return None
         ends = self._ends
         if ends is None:
             ends = self._ends = list(accumulate([len(payload.frame) for payload in payloads]))
         view, parts, start = memoryview(self.frame), [], 0
-        for place in missed:
+        for place, substitute in substitutes.items():
             parts.append(view[start : ends[place - 1] if place else 0])
             start = ends[place]
+            if substitute is not None:
+                parts.append(memoryview(substitute.frame))
         parts.append(view[start:])
         left = Batch.__new__(Batch)
-        left._payloads, left._source, left._ends = None, (payloads, missed), None
+        left._payloads, left._source, left._ends = None, (payloads, substitutes), None
         left.frame = b"".join(parts)
         return left
 

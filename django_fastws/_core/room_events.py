@@ -7,8 +7,9 @@ from typing import Any
 
 from .json import dumps
 from .messages import Payload
+from .positions import Position
 
-__all__ = ["DEFAULT_EVENT", "EventPayload", "VolatileEventPayload", "check_event"]
+__all__ = ["DEFAULT_EVENT", "EventPayload", "PositionPayload", "VolatileEventPayload", "check_event"]
 
 #: The event of a broadcast that names none.
 DEFAULT_EVENT = "message"
@@ -42,15 +43,36 @@ class EventPayload(Payload):
         event: the event's name.
         data: what it carries, as JSON.
         author: the key of the member whose event was relayed; None where the server has sent it.
+        position: in the room's history; None where it has none.
     """
 
-    __slots__ = ("data", "event")
+    __slots__ = ("_room", "data", "event", "position")
 
-    def __init__(self, room: bytes, event: str, data: bytes, author: str | None = None) -> None:
+    def __init__(
+        self, room: bytes, event: str, data: bytes, author: str | None = None, position: Position | None = None
+    ) -> None:
         end = b"}" if author is None else b',"from":%b}' % dumps(author)
+        if position is not None:
+            end = b',"at":"%b"%b' % (str(position).encode(), end)
         super().__init__(b'{"room":%b,"event":%b,"data":%b%b' % (room, _name(event), data, end), is_text=True)
+        self._room = room
         self.event = event
         self.data = data
+        self.position = position
+
+    def substitute(self) -> Payload | None:
+        """Those who are excluded from a stored event get its position, so that positions follow each other."""
+        return None if self.position is None else PositionPayload(self._room, self.position)
+
+
+class PositionPayload(Payload):
+    """Position of an event that is not for a member: ``{"room":…,"at":…}``."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, room: bytes, position: Position) -> None:
+        super().__init__(b'{"room":%b,"at":"%b"}' % (room, str(position).encode()), is_text=True)
+        self.position = position
 
 
 class VolatileEventPayload(EventPayload):

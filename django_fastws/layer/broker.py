@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from .._core.envelope import Envelope
+from .._core.history import History
+from .._core.history_page import HistoryPage, PageQuery
+from .._core.positions import Position
 from .outages import LayerStatus
 from .values import ProcessValues
 
 __all__ = ["Broker", "BrokerClient", "Deliver"]
+
+_NO_HISTORY = "this channel layer keeps no history"
 
 Deliver = Callable[[Envelope], None]
 
@@ -43,24 +48,59 @@ class Broker(ABC):
       ``WebSocketConnectionError``: none of the libraries underneath gets out.
     """
 
+    #: Whether it stores what has a history; any other broker publishes that without storing it.
+    has_history: ClassVar[bool] = False
+
     @abstractmethod
-    async def apublish(self, envelope: Envelope) -> None:
+    async def apublish(self, envelope: Envelope) -> Position | None:
         """Publish to every process that subscribed to the envelope's room; return when the layer has it.
 
         It is called for every broadcast. Numbering an envelope and putting it into a queue must be atomic, without an
         await between: otherwise two calls of one loop could change places.
 
+        An envelope with a history is stored besides, in the same step: the history and what subscribers get have one
+        order, and neither has what the other has not. Its idempotency key makes it be stored once.
+
+        Returns:
+            The position of an envelope that was stored; None for any other, and for one that was stored before and
+            is not kept any more.
         Raises:
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
 
     @abstractmethod
-    def publish(self, envelope: Envelope) -> None:
+    def publish(self, envelope: Envelope) -> Position | None:
         """Publish from a thread that runs no event loop, which it blocks; otherwise as ``apublish``.
 
         Raises:
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
+
+    async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        """Read a part of a room's history, at one moment: what is kept within these bounds.
+
+        A room that has had no event has an epoch from the first reading on.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+        raise NotImplementedError(_NO_HISTORY)
+
+    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        """Read from a thread that runs no event loop, which it blocks; otherwise as ``aread_history``."""
+        raise NotImplementedError(_NO_HISTORY)
+
+    async def aclear_history(self, envelope: Envelope, history: History) -> None:
+        """Forget a room's events, begin another epoch, and publish an envelope that says so, in one step.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+        raise NotImplementedError(_NO_HISTORY)
+
+    def clear_history(self, envelope: Envelope, history: History) -> None:
+        """Clear from a thread that runs no event loop, which it blocks; otherwise as ``aclear_history``."""
+        raise NotImplementedError(_NO_HISTORY)
 
     async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
         """Keep a value under a key, unless there is one. It must be atomic for all processes of the layer.

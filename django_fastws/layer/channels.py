@@ -43,6 +43,7 @@ class ChannelsBroker(Broker):
             await self._layer.group_send(envelope.room, envelope.encode())
 
     def publish(self, envelope: Envelope) -> None:
+        # A history is not stored, which a system check says.
         _publisher_loop.run(self.apublish(envelope))
 
     async def check(self, seconds: float = 2.0) -> None:

@@ -14,9 +14,13 @@ from django.core import mail
 
 from .._core.envelope import Envelope
 from .._core.forks import reset_in_child
+from .._core.history import History
+from .._core.history_page import HistoryPage, PageQuery
+from .._core.positions import Position
 from ..conf import conf
 from ..loops import running_loop
 from .broker import Broker, BrokerClient, Deliver
+from .memory_history import MemoryHistories
 from .outages import LayerStatus
 
 __all__ = ["LocalBroker", "LocalBrokerClient", "local_broker"]
@@ -32,6 +36,7 @@ class LocalBroker(Broker):
     def __init__(self) -> None:
         self._clients: dict[str, dict[LocalBrokerClient, asyncio.AbstractEventLoop]] = {}
         self._expects_members = False
+        self._histories = MemoryHistories()
         self.reset()
         reset_in_child(self)
 
@@ -39,17 +44,42 @@ class LocalBroker(Broker):
         """Replace the lock in a forked child: another thread of the parent may have held it."""
         self._lock = threading.Lock()
 
-    async def apublish(self, envelope: Envelope) -> None:
-        held = self._deliver(envelope)
+    has_history = True
+
+    async def apublish(self, envelope: Envelope) -> Position | None:
+        position, held = self._store_and_deliver(envelope)
         await asyncio.sleep(0)  # so that a loop of broadcasts lets the sockets be written
         while any(client.is_held for client in held):  # noqa: ASYNC110 (they may be of other loops)
             await asyncio.sleep(_POLL_SECONDS)
+        return position
 
-    def publish(self, envelope: Envelope) -> None:
-        held = self._deliver(envelope)
+    def publish(self, envelope: Envelope) -> Position | None:
+        position, held = self._store_and_deliver(envelope)
         ends = time.monotonic() + conf.publish_timeout_seconds
         while any(client.is_held for client in held) and time.monotonic() < ends:
             time.sleep(_POLL_SECONDS)
+        return position
+
+    def _store_and_deliver(self, envelope: Envelope) -> tuple[Position | None, list[LocalBrokerClient]]:
+        if envelope.history is None:
+            return None, self._deliver(envelope)
+        # Two threads may deliver what they have stored in the other order: who gets it goes by the positions.
+        position, is_new = self._histories.store(envelope, envelope.history)
+        return position, self._deliver(envelope) if is_new else []
+
+    async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        return self._histories.read(group, history, query)
+
+    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        return self._histories.read(group, history, query)
+
+    async def aclear_history(self, envelope: Envelope, history: History) -> None:
+        self._histories.clear(envelope.room, history)
+        self._deliver(envelope)
+
+    def clear_history(self, envelope: Envelope, history: History) -> None:
+        self._histories.clear(envelope.room, history)
+        self._deliver(envelope)
 
     async def check(self, seconds: float = 2.0) -> None:
         pass  # it is always there

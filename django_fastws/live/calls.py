@@ -220,14 +220,18 @@ class EventCall(Call):
 
 
 class JoinCall(Call):
-    """A join: its answer has the state, and behind it the membership is live."""
+    """A join: its answer has the state, or says that the client goes on; behind it the membership is live."""
 
-    __slots__ = ()
+    __slots__ = ("since",)
 
     ends_with_answer = False
 
+    def __init__(self, id_: Id, membership: Membership, since: str | None) -> None:
+        super().__init__(id_, membership)
+        self.since = since
+
     async def perform(self, session: LiveSession) -> bytes:
-        value = await self.membership.join()
+        value = await self.membership.join(self.since)
         if self.is_cancelled:  # and on_join or the state have taken no notice of that
             self.membership.leave()
         return value

@@ -9,6 +9,7 @@ from typing import Any
 from .._core.rates import parse_rate
 from ..exceptions import LiveError, RouteError
 from ..limits import Access, Limits
+from ..rooms import History
 from ..routing import check_name, label_of, signature_of
 from .live_room import LiveRoom
 
@@ -18,13 +19,14 @@ __all__ = ["RoomPermission", "check_not_yet", "declare_room"]
 RoomPermission = str | Callable[..., bool | Awaitable[bool]]
 
 #: Options whose place is kept, and the one value that each can have.
-_NOT_YET: dict[str, Any] = {"history": None, "presence": False, "latest": None}
+_NOT_YET: dict[str, Any] = {"presence": False, "latest": None}
 
 
 def declare_room(
     pattern: str,
     *,
     name: str | None,
+    history: History | None,
     sends: Iterable[Any],
     tags: tuple[str, ...],
     login_required: bool,
@@ -39,10 +41,13 @@ def declare_room(
     """
     label = f"room({pattern!r})"
     check_name(label, name)
+    if history is not None and not isinstance(history, History):
+        raise RouteError(f"{label}: history={history!r} is none: write history=History(messages=500), or None")
     try:
         room = LiveRoom(
             pattern,
             name=name,
+            history=history,
             tags=tags,
             access=Access(login_required=login_required, permission=permission, passes=(LiveError,)),
             limits=Limits(**limits),

@@ -14,7 +14,7 @@ from .._core.rates import Rate, parse_rate
 from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import RouteError
 from ..limits import Access, Limits
-from ..rooms import Room
+from ..rooms import History, Room
 from ..routing import label_of
 from .event import RESERVED, Event, check_event_name, is_event
 from .event_handler import EventHandler
@@ -26,7 +26,20 @@ __all__ = ["LiveRoom"]
 logger = logging.getLogger("django_fastws.rooms")
 
 #: What is asked for in vain of the kind, when a room of it is meant.
-_OF_ONE_ROOM = frozenset({"broadcast", "abroadcast", "kick", "akick", "listen"})
+_OF_ONE_ROOM = frozenset(
+    {
+        "broadcast",
+        "abroadcast",
+        "kick",
+        "akick",
+        "listen",
+        "ahistory",
+        "position",
+        "aposition",
+        "clear",
+        "aclear",
+    }
+)
 
 Function = TypeVar("Function", bound=Callable[..., Coroutine[Any, Any, Any]])
 Handler = TypeVar("Handler", bound=Callable[..., Coroutine[Any, Any, Any] | AsyncIterator[Any]])
@@ -41,6 +54,7 @@ class LiveRoom:
         pattern: as it was written.
         name: the given one, else made of the pattern.
         is_named: the name was given, and must be unique.
+        history: what each room keeps of its broadcasts; None is nothing.
         tags: those of the FastWS and its own.
         access: the rules of joins; a callable among its permissions gets ``(ws, **params)``.
         limits: of the memberships of all rooms of this kind at a time, in this process.
@@ -58,6 +72,7 @@ class LiveRoom:
         pattern: str,
         *,
         name: str | None,
+        history: History | None,
         tags: tuple[str, ...],
         access: Access,
         limits: Limits,
@@ -69,6 +84,7 @@ class LiveRoom:
         self.pattern = pattern
         self.is_named = name is not None
         self.name = name or _name_of(self.names)
+        self.history = history
         self.tags = tags
         self.access = access
         self.limits = limits

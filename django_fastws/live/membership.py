@@ -13,9 +13,10 @@ from .._core import live_frames
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.messages import Batch, Payload
+from .._core.positions import Position
 from .._core.rates import Rate
 from ..conf import conf
-from ..exceptions import LiveError, WebSocketException
+from ..exceptions import LiveError, WebSocketConnectionError, WebSocketException
 from ..layer import get_broker
 from ..rooms import Room, current_hub
 from ..tasks import BackgroundTasks
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Membership"]
 
 _leaving = BackgroundTasks(logger)
+_restoring = BackgroundTasks(logger)
+#: Of a member that has lost events, and for which no state could be made.
+_NO_STATE = (1011, "events were lost; join again")
 _ATTEMPTS = 2  # to make a state before so much was broadcast meanwhile that it cannot be held
 
 
@@ -53,7 +57,9 @@ class Membership(CallQueue):
         "_held",
         "_leaving",
         "_left_with",
+        "_restoring",
         "_room",
+        "_sent_from",
         "counted",
         "has_entered",
         "is_joined",
@@ -80,6 +86,9 @@ class Membership(CallQueue):
         self._held: _Held | None = None
         self.counted: tuple[Counted, ...] = ()
         self._leaving: asyncio.Task[None] | None = None
+        self._restoring: asyncio.Task[None] | None = None
+        #: What is stored behind this position was sent over this connection, or will be; None before the first join.
+        self._sent_from: Position | None = None
         #: With which code and reason others have ended it during its join.
         self._left_with: tuple[int, str] | None = None
 
@@ -110,6 +119,16 @@ class Membership(CallQueue):
     def post(self) -> Any:
         """The function that sends without waiting; held while it joins."""
         return self.session.ws.post if self._held is None else self._hold
+
+    def lost(self) -> None:
+        """Events of the room were lost: the client gets the state that has them, before anything else of the room."""
+        held = self._held
+        if held is not None:  # it joins, or gets one already: that begins anew
+            held.is_broken = True
+        elif self.is_joined:
+            self._held = _Held()
+            current_hub().repost(self, self.name)
+            self._restoring = _restoring.start(self._restore())
 
     @property
     def told_at(self) -> float:
@@ -145,12 +164,16 @@ class Membership(CallQueue):
 
     # Joining
 
-    async def join(self) -> bytes:
+    async def join(self, since: str | None = None) -> bytes:
         """Join the room, or join it again; returns the value of the answer.
 
         From now on broadcasts are held until ``go_live()``. A join that fails leaves nothing behind.
+
+        Args:
+            since: the position in the room's history at which the client would go on.
         """
         try:
+            self._stop_restoring()
             await self.left()  # an on_leave that still runs
             self._left_with = None
             await check_access(self)
@@ -162,9 +185,12 @@ class Membership(CallQueue):
                 await hook.call(self.session.socket, self.room, self.params)
             self._check_not_left()
             self.has_entered = True
-            state = await self._state()
+            answer = await self._resumed(since) if since is not None else None
+            if answer is None:
+                state = await self._state()
+                self._sent_from = self._begins_at()
+                answer = self.session.checked(live_frames.joined(self.name, state, self._sent_from))
             self._check_not_left()
-            answer = self.session.checked(live_frames.joined(self.name, state))
             if self._held is not None:
                 self._held.is_answered = True
         except BaseException:
@@ -179,13 +205,81 @@ class Membership(CallQueue):
         self._held = _Held()
         if self.is_member:
             hub.repost(self, self.name)
-            return
-        self.is_member = True
-        await hub.join(self, self.name)
+        else:
+            self.is_member = True
+            await hub.join(self, self.name)
+        self._hold_from_now()
 
     def _check_not_left(self) -> None:
         if not self.is_member:
             raise LiveError("forbidden", (self._left_with or (0, ""))[1] or "removed from the room")
+
+    def _hold_from_now(self) -> None:
+        """What is sent behind an answer that is made from now on begins at this position."""
+        if self._held is not None:
+            self._held.position = current_hub().position(self, self.name)
+
+    def _begins_at(self) -> Position | None:
+        return None if self._held is None else self._held.position
+
+    async def _resumed(self, since: str) -> bytes | None:
+        """The answer to a client that can go on where it was; None if it needs the state.
+
+        What it has missed is sent behind the answer, before what is held.
+        """
+        held, position = self._held, Position.parse(since)
+        if held is None or held.position is None or position is None:
+            return None
+        hub, before = current_hub(), self._sent_from
+        if before is not None:  # joined over this connection already, where nothing comes twice
+            is_on_the_way = (
+                before.epoch == position.epoch and before.offset <= position.offset <= held.position.offset
+            )
+            return live_frames.resumed(self.name, position, held.position) if is_on_the_way else None
+        try:
+            missed = await hub.missed(self.name, position, held.position)
+        except WebSocketConnectionError as error:
+            raise LiveError("unavailable", str(error)) from error
+        if missed is None or held.is_broken or held.is_over or self._held is not held:
+            return None
+        client_ids = (self.id, self.client_id)
+        payloads: list[Payload] = []
+        for event in missed:
+            payload: Payload | None = hub.event_payload(self.name, event)
+            if payload is not None and event.envelope.exclude in client_ids:
+                payload = payload.substitute()
+            if payload is None:
+                return None  # the room was left
+            payloads.append(payload)
+        if sum([len(payload) for payload in payloads]) > conf.send_buffer_bytes:
+            return None
+        held.missed, self._sent_from = payloads, position
+        return live_frames.resumed(self.name, position, held.position)
+
+    async def _restore(self) -> None:
+        """Send the state, and behind it what was held meanwhile, to a client of which events were lost."""
+        try:
+            self._hold_from_now()
+            state = await self._state()
+            at = self._begins_at()
+            if at is not None:
+                self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
+                self._sent_from = at
+        except Exception as problem:
+            found = significant_error(problem)
+            if as_live_error(found) is None and not isinstance(found, WebSocketException):
+                logger.error("the state failed in room %.200r", self.name, exc_info=found)
+            self.kick(*_NO_STATE)  # it cannot go on, and is told so
+        else:
+            self.go_live()
+        finally:
+            self._restoring = None
+
+    def _stop_restoring(self) -> None:
+        """The client leaves, or gets an answer of its own."""
+        task, self._restoring = self._restoring, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
 
     async def _state(self) -> bytes | None:
         """The state as JSON; None where there is no function for it.
@@ -201,9 +295,10 @@ class Membership(CallQueue):
             elif hook is not None:
                 state = hook.encode(await hook.call(self.session.socket, self.room, self.params))
             held = self._held
-            if held is None or not held.is_over:
+            if held is None or not (held.is_over or held.is_broken):
                 return state
-            self._held = _Held()  # what was dropped is in a state that is made from now on
+            self._held = _Held()  # what was dropped, or lost, is in a state that is made from now on
+            self._hold_from_now()
         raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
 
     async def _make_shared_state(self) -> bytes:
@@ -228,7 +323,7 @@ class Membership(CallQueue):
     def _release(self) -> None:
         """Send what was held, behind the answer: that is sent, or waits to be."""
         held, self._held = self._held, None
-        for batch in held.batches if held is not None else ():
+        for batch in held.to_send() if held is not None else ():
             self.session.ws.post(batch)
 
     # Events
@@ -259,7 +354,8 @@ class Membership(CallQueue):
 
     def leave(self) -> None:
         """The member is out, at once, whatever of its joins goes on; its on_leave runs, once. Idempotent."""
-        self._held = None
+        self._held = self._sent_from = None
+        self._stop_restoring()
         self.is_joined = False
         if self.is_member:
             self.is_member = False
@@ -304,14 +400,36 @@ class _Held:
     Attributes:
         is_over: there were more, and they are dropped.
         is_answered: the state is made, and has none of what is held from now on.
+        is_broken: stored events were lost before what is held.
+        position: that the answer tells, in a room with history; what is held up to there is not sent.
+        missed: what is sent before what is held.
     """
 
-    __slots__ = ("_size", "batches", "is_answered", "is_over")
+    __slots__ = ("_size", "batches", "is_answered", "is_broken", "is_over", "missed", "position")
 
     def __init__(self) -> None:
         self.batches: list[Payload | Batch] = []
         self._size = 0
-        self.is_over = self.is_answered = False
+        self.is_over = self.is_answered = self.is_broken = False
+        self.position: Position | None = None
+        self.missed: list[Payload] = []
+
+    def to_send(self) -> list[Payload | Batch]:
+        """What is sent behind the answer: what was missed, and what was held and is behind that."""
+        if self.position is None:
+            return self.batches
+        sent: list[Payload | Batch] = []
+        if self.missed:
+            sent.append(Batch(self.missed))
+        for batch in self.batches:
+            payloads = [payload for payload in batch.payloads if self._is_behind(payload.position)]
+            sent.extend([batch] if len(payloads) == len(batch.payloads) else payloads)
+        return sent
+
+    def _is_behind(self, position: Position | None) -> bool:
+        begins = self.position
+        assert begins is not None
+        return position is None or position.epoch != begins.epoch or position.offset > begins.offset
 
     def fits(self, batch: Payload | Batch) -> bool:
         """Whether there is room for it."""

@@ -149,7 +149,7 @@ class LiveSession(FrameReader):
             if len(self._memberships) >= (most := conf.live_max_rooms):
                 return _refused(frame.id, "forbidden", f"a socket is in at most {most} rooms: leave one")
             membership = self._memberships[frame.room] = Membership(self, frame.room, *found)
-        return self._start(JoinCall(frame.id, membership))
+        return self._start(JoinCall(frame.id, membership, frame.since))
 
     def _leave(self, frame: LeaveFrame) -> Taken:
         membership = self._memberships.get(frame.room)

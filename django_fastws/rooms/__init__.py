@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from .declared import DeclaredRoom, declarations
+from .._core.history import History
+from .._core.positions import Position
+from .declared import DeclaredRoom, declarations, history_of
 from .hub import current_hub, ids
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
 from .room import Room
+from .stored import Stored
 from .subscriptions import Subscriptions
 
 __all__ = [
     "DeclaredRoom",
+    "History",
+    "Position",
     "Room",
     "RoomEvent",
     "RoomListener",
+    "Stored",
     "Subscriptions",
     "check_no_loop",
     "current_hub",
     "declarations",
+    "history_of",
     "ids",
     "publish_sync",
 ]

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["DeclaredRoom", "declarations"]
+from .._core.history import History
+
+__all__ = ["DeclaredRoom", "declarations", "history_of"]
 
 
 class DeclaredRoom(Protocol):
-    """Declaration of the rooms that a name belongs to."""
+    """Declaration of the rooms that a name belongs to.
+
+    Attributes:
+        history: what each of them keeps; None is nothing.
+    """
+
+    history: History | None
 
     def check_broadcast(self, room: str, event: str | None, data: Any) -> None:
         """Check what is broadcast.
@@ -38,3 +46,10 @@ class Declarations:
 
 
 declarations = Declarations()
+
+
+def history_of(room: str) -> History | None:
+    """What a room keeps, by its name; None for nothing."""
+    find = declarations.find
+    declared = find(room) if find is not None else None
+    return None if declared is None else declared.history

@@ -12,12 +12,19 @@ from typing import Any
 from .. import metrics
 from .._core.envelope import BROADCAST, Envelope
 from .._core.groups import group_name
+from .._core.history_checks import is_history_check
 from .._core.ids import Ids
 from .._core.kicks import decode_kick
-from .._core.messages import Payload, VolatilePayload
+from .._core.messages import Payload, StoredPayload, VolatilePayload
+from .._core.positions import Position
+from .._core.room_events import EventPayload
 from ..exceptions import WebSocketConnectionError, check_close
+from ..layer import get_broker
 from ..loops import PerLoop
+from .continuity import Continuity
+from .declared import history_of
 from .local_room import LocalEventRoom, LocalRoom, Member
+from .recent_events import RecentEvent, RecentEvents
 from .scheduler import FanOutScheduler
 from .subscriptions import Subscriptions
 
@@ -36,6 +43,9 @@ class Hub:
         #: By group: the members that get broadcasts as they are, and those that get them as events.
         self._rooms: dict[str, LocalRoom] = {}
         self._event_rooms: dict[str, LocalEventRoom] = {}
+        #: Of those rooms that have a history.
+        self._continuities: dict[str, Continuity] = {}
+        self._recent: dict[str, RecentEvents] = {}
         self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger)
         self._scheduler = FanOutScheduler(self._subscriptions)
         self._has_failed = self._has_failed_binary = False
@@ -48,13 +58,15 @@ class Hub:
         """
         group = group_name(name)
         room = self._room_for(member, group, name)
-        if self._subscriptions.is_ready(group):
+        if self._subscriptions.is_ready(group) and self._is_open(group):
             is_new = room.add(member)
         else:
             join = object()
             is_new = room.add(member, join)
             try:
                 await self._subscriptions.subscribe(group)
+                if (continuity := self._continuities.get(group)) is not None:
+                    await continuity.open()
             except BaseException:
                 room.has_not_joined(member, join)
                 if self._is_over(room):
@@ -64,10 +76,64 @@ class Hub:
         if is_new:
             metrics.joins.add()
 
+    def _begin(self, group: str, name: str) -> None:
+        """A room is about to have its first member here."""
+        history = history_of(name)
+        if history is None or not get_broker().has_history:
+            return
+        recent = self._recent[group] = RecentEvents(group, history)
+
+        def deliver(envelope: Envelope) -> None:
+            recent.heard(envelope)
+            self._deliver(envelope)
+
+        def lost() -> None:
+            recent.clear()
+            self._lost(group)
+
+        self._continuities[group] = Continuity(group, history, deliver, lost)
+
+    def _is_open(self, group: str) -> bool:
+        continuity = self._continuities.get(group)
+        return continuity is None or continuity.position is not None
+
+    def position(self, member: Member, name: str) -> Position | None:
+        """Position of the last broadcast that a member would not get if it joined now; None without a history."""
+        group = group_name(name)
+        room, continuity = self._find(member, group), self._continuities.get(group)
+        if room is None or continuity is None or continuity.position is None:
+            return None
+        return room.position(continuity.position)
+
+    async def missed(self, name: str, since: Position, now: Position) -> list[RecentEvent] | None:
+        """The stored events between two positions in a room that has members here; see ``RecentEvents.between``.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        recent = self._recent.get(group_name(name))
+        return None if recent is None else await recent.between(since, now)
+
+    def event_payload(self, name: str, event: RecentEvent) -> EventPayload | None:
+        """A stored event for the live members of a room that has such here, made once; None for one of bytes."""
+        if event.payload is None and (room := self._event_rooms.get(group_name(name))) is not None:
+            event.payload = room.payload(event.envelope)
+        return event.payload
+
+    def _lost(self, group: str) -> None:
+        """Stored broadcasts of a room were lost: its live members get the state, which has them."""
+        if (event_room := self._event_rooms.get(group)) is not None:
+            self._scheduler.drop_stored(event_room)
+        for room in (self._rooms.get(group), self._event_rooms.get(group)):
+            for member in list(room.members) if room is not None else ():
+                member.lost()
+
     def _room_for(self, member: Member, group: str, name: str) -> LocalRoom:
         room = self._find(member, group)
         if room is not None:
             return room
+        if group not in self._rooms and group not in self._event_rooms:
+            self._begin(group, name)
         if member.takes_events:
             room = self._event_rooms[group] = LocalEventRoom(group, name)
         else:
@@ -123,7 +189,12 @@ class Hub:
         if room.members or rooms.get(group) is not room:
             return False
         del rooms[group]
-        return group not in self._rooms and group not in self._event_rooms
+        if group in self._rooms or group in self._event_rooms:
+            return False
+        if (continuity := self._continuities.pop(group, None)) is not None:
+            continuity.close()
+            self._recent.pop(group).clear()
+        return True
 
     async def settled(self) -> None:
         """Wait until every subscription that is not needed any more is given back."""
@@ -131,15 +202,20 @@ class Hub:
 
     def deliver(self, envelope: Envelope) -> None:
         """Queue a broadcast for the members here. Never raises: this is called by the broker."""
+        if envelope.position is not None and (continuity := self._continuities.get(envelope.room)) is not None:
+            continuity.receive(envelope)
+        else:
+            self._deliver(envelope)
+
+    def _deliver(self, envelope: Envelope) -> None:
         group = envelope.room
         room = self._rooms.get(group)
         try:
             if envelope.kind != BROADCAST:
-                self._kick(envelope)
+                self._take_control(envelope)
                 return
             if room is not None:
-                kind = VolatilePayload if envelope.is_volatile else Payload
-                self._scheduler.add(room, kind(envelope.data), envelope.exclude)
+                self._scheduler.add(room, _payload(envelope), envelope.exclude)
             if self._event_rooms and (event_room := self._event_rooms.get(group)) is not None:
                 self._deliver_event(event_room, envelope)
         except Exception as error:
@@ -148,7 +224,11 @@ class Hub:
                 self._has_failed = True
                 logger.warning("Ignoring broadcasts that are none: %s: %s", type(error).__name__, str(error)[:200])
 
-    def _kick(self, envelope: Envelope) -> None:
+    def _take_control(self, envelope: Envelope) -> None:
+        if is_history_check(envelope):
+            if (continuity := self._continuities.get(envelope.room)) is not None:
+                continuity.check()
+            return
         kick = decode_kick(envelope)
         if kick is None:
             return
@@ -165,6 +245,12 @@ class Hub:
         elif not self._has_failed_binary:
             self._has_failed_binary = True
             logger.warning("Live members do not get broadcasts of bytes, which have no JSON; sockets that joined do")
+
+
+def _payload(envelope: Envelope) -> Payload:
+    if envelope.position is not None:
+        return StoredPayload(envelope.data, envelope.position)
+    return (VolatilePayload if envelope.is_volatile else Payload)(envelope.data)
 
 
 _hubs = PerLoop(Hub)

@@ -137,6 +137,9 @@ class RoomListener:
         """End the iteration."""
         self._end()
 
+    def lost(self) -> None:
+        """Events of a room with history were lost, and it is not known how many."""
+
     def _end(self) -> None:
         self._is_over = True
         self._waiting.clear()

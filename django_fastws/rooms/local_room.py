@@ -15,6 +15,7 @@ from .._core.envelope import Envelope
 from .._core.fanout import Broadcast, FanOut, Find, Post
 from .._core.json import dumps
 from .._core.pacing import Pacing
+from .._core.positions import Position
 from .._core.room_events import DEFAULT_EVENT, EventPayload, VolatileEventPayload
 
 __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
@@ -44,6 +45,9 @@ class Member(Protocol):
 
     def kick(self, code: int, reason: str) -> None:
         """Remove it from the room, soon: its socket is closed, or told that it has left."""
+
+    def lost(self) -> None:
+        """Stored broadcasts of the room were lost before what comes next."""
 
 
 class LocalRoom:
@@ -118,6 +122,17 @@ class LocalRoom:
         """Remove a member, whatever of its joins goes on."""
         self.members.pop(member, None)
         self.joining.pop(member, None)
+
+    def position(self, newest: Position) -> Position:
+        """Of the last stored broadcast that who joins now does not get any more.
+
+        Args:
+            newest: of the last one that has arrived.
+        """
+        for payload, _ in self.arrived:
+            if (first := payload.position) is not None:
+                return Position(first.epoch, first.offset - 1)
+        return newest
 
     def send(self, is_over: Callable[[], bool]) -> int:
         """Go on with the fan-out until it has ended or the slice is over, and make one if there is none.
@@ -207,7 +222,7 @@ class LocalEventRoom(LocalRoom):
             return None
         encoded = data.encode() if envelope.is_json else dumps(data)
         kind = VolatileEventPayload if envelope.is_volatile else EventPayload
-        return kind(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author)
+        return kind(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author, envelope.position)
 
 
 def _ids(member: Member) -> tuple[str, ...]:

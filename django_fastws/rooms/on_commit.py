@@ -7,6 +7,7 @@ import logging
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from .._core.envelope import Envelope
+from .._core.positions import Position
 from ..exceptions import WebSocketStateError
 from ..layer import get_broker
 from ..loops import running_loop
@@ -27,20 +28,22 @@ def check_no_loop(call: str, instead: str) -> None:
         )
 
 
-def publish_sync(envelope: Envelope, what: str, logger: logging.Logger, *, on_commit: bool) -> None:
+def publish_sync(envelope: Envelope, what: str, logger: logging.Logger, *, on_commit: bool) -> Position | None:
     """Publish, now or after the commit of the transaction that this thread has open.
 
     Args:
         what: is published, for the log.
         on_commit: False publishes at once, whatever becomes of the transaction.
+    Returns:
+        The position of what was stored by now.
     Raises:
         WebSocketConnectionError: the channel layer cannot be reached. After a commit, that is logged.
     """
     alias = _open_transaction() if on_commit else None
     if alias is None:
-        get_broker().publish(envelope)
-    else:
-        transaction.on_commit(lambda: _publish_committed(envelope, what, logger), using=alias)
+        return get_broker().publish(envelope)
+    transaction.on_commit(lambda: _publish_committed(envelope, what, logger), using=alias)
+    return None
 
 
 def _open_transaction() -> str | None:

@@ -8,16 +8,21 @@ from typing import Any
 from .. import metrics
 from .._core.envelope import Envelope
 from .._core.groups import group_name
+from .._core.history import History
+from .._core.history_checks import encode_history_check
+from .._core.history_page import PageQuery
 from .._core.kicks import Kick, encode_kick
+from .._core.positions import Position
 from .._core.room_events import check_event
 from ..encoding import encode
-from ..exceptions import check_close
+from ..exceptions import HistoryUnavailable, check_close
 from ..layer import get_broker
 from ..types import Data, HasId
 from ..user_keys import key_of
 from .declared import declarations
 from .listener import LISTENER_EVENTS, RoomListener
 from .on_commit import check_no_loop, publish_sync
+from .stored import HISTORY_EVENTS, HistoryReader, Stored
 
 __all__ = ["Room"]
 
@@ -51,7 +56,8 @@ class Room:
         exclude: HasId | str | None = None,
         volatile: bool = False,
         on_commit: bool = True,
-    ) -> None:
+        idempotency_key: str | None = None,
+    ) -> Position | None:
         """Send one message to every member of the room, in every process, from sync code.
 
         Inside ``transaction.atomic()`` it goes out once the transaction commits, and not at all if it is rolled
@@ -63,6 +69,9 @@ class Room:
             exclude: a WebSocket or LiveSocket, or its id, that does not get it.
             volatile: whether it is the first to be dropped, and never stored.
             on_commit: False sends at once, whatever becomes of the transaction.
+            idempotency_key: as with ``abroadcast``.
+        Returns:
+            Its position in the history; None where it is not stored, or not yet, for the transaction is open.
         Raises:
             WebSocketStateError: this thread runs an event loop, which would be blocked; await abroadcast() there.
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
@@ -70,9 +79,10 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
-        envelope = self._envelope(data, event, exclude, is_volatile=volatile)
-        publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
+        envelope = self._envelope(data, event, exclude, idempotency_key, is_volatile=volatile)
+        position = publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
         metrics.broadcasts.add()
+        return position
 
     async def abroadcast(
         self,
@@ -81,25 +91,114 @@ class Room:
         *,
         exclude: HasId | str | None = None,
         volatile: bool = False,
-    ) -> None:
+        idempotency_key: str | None = None,
+    ) -> Position | None:
         """Send one message to every member of the room, in every process.
 
         At most once: a process that is cut off from Redis misses it. Members get the broadcasts of one sender to
         one room in the order they were made. It does not wait for open transactions.
+
+        In a room with history it is stored in the same step, and whoever misses it gets it from there: members get
+        all broadcasts in one order, each once, as long as the history keeps them.
 
         Args:
             data: str or bytes for a text or binary frame; anything else is sent as JSON, encoded once.
             event: its name for live members; None is an ``Event``'s own, else "message".
             exclude: a WebSocket or LiveSocket, or its id, that does not get it.
             volatile: whether it is the first to be dropped, and never stored.
+            idempotency_key: in a room with history, of several broadcasts with one key only the first is stored and
+                sent, for at least ten minutes; the others return its position.
+        Returns:
+            Its position in the history; None where it is not stored.
         Raises:
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
             TypeError, ValueError: the data has no JSON form, or the event is no name.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        envelope = self._envelope(data, event, exclude, is_volatile=volatile)
-        await get_broker().apublish(envelope)
+        envelope = self._envelope(data, event, exclude, idempotency_key, is_volatile=volatile)
+        position = await get_broker().apublish(envelope)
         metrics.broadcasts.add()
+        return position
+
+    # History
+
+    def history(
+        self,
+        limit: int = HISTORY_EVENTS,
+        *,
+        before: Position | str | None = None,
+        after: Position | str | None = None,
+    ) -> list[Stored]:
+        """Events that the room's history keeps, the oldest first, from sync code.
+
+        Args:
+            limit: how many at most: the newest; with a position, those that are next to it.
+            before, after: positions, which are not included; with both, those next to ``after``.
+        Raises:
+            HistoryUnavailable: the room or the channel layer has no history, or a position is of another epoch.
+            TypeError, ValueError: that is no limit, or no position.
+            WebSocketStateError: this thread runs an event loop, which would be blocked; await ahistory() there.
+            WebSocketConnectionError: the channel layer cannot be reached.
+        """
+        check_no_loop("Room.history()", "room.ahistory(...)")
+        reader = self._reader()
+        query = reader.query(limit, before, after)
+        return reader.stored(reader.broker.read_history(self._group, reader.history, query), before, after)
+
+    async def ahistory(
+        self,
+        limit: int = HISTORY_EVENTS,
+        *,
+        before: Position | str | None = None,
+        after: Position | str | None = None,
+    ) -> list[Stored]:
+        """Events that the room's history keeps, the oldest first; see ``history()``."""
+        reader = self._reader()
+        query = reader.query(limit, before, after)
+        return reader.stored(await reader.broker.aread_history(self._group, reader.history, query), before, after)
+
+    def position(self) -> Position:
+        """Position of the newest event, from which a client can go on: ``str(position)`` is its ``since``.
+
+        Read it before what is shown with it: then nothing is missed between.
+
+        Raises:
+            HistoryUnavailable: the room or the channel layer has no history.
+            WebSocketStateError: this thread runs an event loop, which would be blocked; await aposition() there.
+            WebSocketConnectionError: the channel layer cannot be reached.
+        """
+        check_no_loop("Room.position()", "room.aposition()")
+        reader = self._reader()
+        page = reader.broker.read_history(self._group, reader.history, PageQuery(limit=0))
+        return Position(page.epoch, page.top)
+
+    async def aposition(self) -> Position:
+        """Position of the newest event; see ``position()``."""
+        reader = self._reader()
+        page = await reader.broker.aread_history(self._group, reader.history, PageQuery(limit=0))
+        return Position(page.epoch, page.top)
+
+    def clear(self) -> None:
+        """Forget the room's events, in every process, from sync code: its history begins anew, in another epoch.
+
+        Members get the state again. It does not wait for open transactions.
+
+        Raises:
+            HistoryUnavailable: the room or the channel layer has no history.
+            WebSocketStateError: this thread runs an event loop, which would be blocked; await aclear() there.
+            WebSocketConnectionError: the channel layer cannot be reached.
+        """
+        check_no_loop("Room.clear()", "room.aclear()")
+        reader = self._reader()
+        reader.broker.clear_history(encode_history_check(self._group), reader.history)
+
+    async def aclear(self) -> None:
+        """Forget the room's events: its history begins anew, in another epoch; see ``clear()``."""
+        reader = self._reader()
+        await reader.broker.aclear_history(encode_history_check(self._group), reader.history)
+
+    def _reader(self) -> HistoryReader:
+        return HistoryReader(self.name, self._group)
 
     def listen(self, *, limit: int = LISTENER_EVENTS) -> RoomListener:
         """Listen to the room from server code that is no socket.
@@ -167,16 +266,36 @@ class Room:
         key = "" if user is None else key_of(user, "kick")
         return encode_kick(self._group, Kick(key, client or "", code, reason))
 
-    def _envelope(self, data: Data, event: str | None, exclude: HasId | str | None, *, is_volatile: bool) -> Envelope:
+    def _envelope(
+        self,
+        data: Data,
+        event: str | None,
+        exclude: HasId | str | None,
+        idempotency_key: str | None,
+        *,
+        is_volatile: bool,
+    ) -> Envelope:
         if event is not None:
             check_event(event, "broadcast()")
+        history = None
         if (find := declarations.find) is not None and (declared := find(self.name)) is not None:
             declared.check_broadcast(self.name, event, data)
+            if not is_volatile:
+                history = declared.history
+        if idempotency_key is not None:
+            _check_key(idempotency_key, self.name, history)
         is_json = not isinstance(data, (str, bytes, bytearray, memoryview))
         if is_json and event is None:
             event = getattr(data, "__fastws_event__", None)
         return _make_envelope(
-            self._group, encode(data), _member_id(exclude), is_json=is_json, event=event, is_volatile=is_volatile
+            self._group,
+            encode(data),
+            _member_id(exclude),
+            is_json=is_json,
+            event=event,
+            is_volatile=is_volatile,
+            history=history,
+            idempotency_key=idempotency_key,
         )
 
     def __repr__(self) -> str:
@@ -187,6 +306,18 @@ class Room:
 
     def __hash__(self) -> int:
         return hash((Room, self.name))
+
+
+def _check_key(key: Any, room: str, history: History | None) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"idempotency_key={key!r}: a key is a str")
+    if not key:
+        raise ValueError("idempotency_key='': the key is empty")
+    if history is None:
+        raise HistoryUnavailable(
+            f"a broadcast to {room!r} with an idempotency key is not stored, and so could not be told from another: "
+            "declare the room with a history, and do not send it volatile"
+        )
 
 
 def _member_id(exclude: Any) -> str | None:

@@ -60,6 +60,15 @@ class FanOutScheduler:
         if not room.is_due:
             self._make_due(room)
 
+    def drop_stored(self, room: LocalRoom) -> None:
+        """Drop the stored broadcasts of a room that no fan-out has taken up: members get what has them."""
+        kept = [broadcast for broadcast in room.arrived if broadcast[0].position is None]
+        size = sum([len(payload) for payload, _ in room.arrived]) - sum([len(payload) for payload, _ in kept])
+        self._count -= len(room.arrived) - len(kept)
+        self._bytes -= size
+        room.bytes -= size
+        room.arrived[:] = kept
+
     def _make_due(self, room: LocalRoom) -> None:
         """Have a room send what has arrived: now, or after its pause."""
         room.is_due = True

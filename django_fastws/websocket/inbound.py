@@ -133,6 +133,9 @@ class InboundWebSocket(WebSocket[UserT]):
         if self.close_from_outside is not None:
             self.close_from_outside("kick", code, reason)
 
+    def lost(self) -> None:
+        """Broadcasts of a room were lost; for the hub. Clients of raw sockets are not told."""
+
     @property
     def dropped(self) -> int:
         return self._transport.dropped

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import redis
 
 from ..._core.envelope import EncodedEnvelope, Envelope
 from ..._core.forks import reset_in_child
+from ..._core.history import History
+from ..._core.history_page import HistoryPage, PageQuery
+from ..._core.positions import Position
 from ..._core.resp import ErrorReply, ReplyReader, command, publish_command
 from ..._core.sequences import Sender
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
+from ..decoding_errors import DecodingErrors
 from ..errors import connection_closed, is_timeout, not_answering, not_redis, timed_out, unreachable
 from ..outages import LayerServer, Outage
 from .compatibility import IncompatibleVersionError, new_connection, shard_index, socket_of
+from .history import (
+    ASK_DURABILITY,
+    LOAD_SCRIPTS,
+    clear_command,
+    decode_page,
+    decode_position,
+    durable_server,
+    is_unknown_script,
+    read_command,
+    store_command,
+)
 from .hosts import create_blocking_pool, describe
-from .shard import SETTLING_SECONDS
+from .shard import DURABILITY_SECONDS, SETTLING_SECONDS
 
 __all__ = ["BlockingPublisher"]
 
@@ -52,6 +69,7 @@ class BlockingPublisher:
         self._hosts = hosts
         self._prefix = prefix
         self._servers = [outage.server(describe(host)) for host in hosts]
+        self._errors = DecodingErrors()
         self.reset()
         reset_in_child(self)
 
@@ -62,15 +80,47 @@ class BlockingPublisher:
         self._idle: list[list[_BlockingConnection]] = [[] for _ in self._hosts]
         self._held_bytes = 0
 
-    def publish(self, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]) -> None:
-        """Publish, and wait until Redis has it.
+    def publish(self, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]) -> Position | None:
+        """Publish, and wait until Redis has it; an envelope with a history is stored in the same step.
 
         Args:
             serialize: the layer's, which turns an encoded envelope into bytes.
+        Returns:
+            The position of what was stored.
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
-        channel = f"{self._prefix}__group__{envelope.room}"
+        with self._connection(envelope.room) as (channel, connection):
+            encoded = envelope.encode(connection.sender)
+            data = serialize(encoded)
+            if envelope.history is None:
+                self._execute(connection, publish_command(channel, data))
+                return None
+            durable = self._durable(connection)
+            data = store_command(self._prefix, channel, envelope, encoded, data, durable)
+            return decode_position(self._execute(connection, data))
+
+    def read_history(
+        self, group: str, history: History, query: PageQuery, deserialize: Callable[[bytes], Any]
+    ) -> HistoryPage:
+        """Read a part of a room's history; see ``Broker.read_history``."""
+        with self._connection(group) as (_, connection):
+            durable = self._durable(connection)
+            reply = self._execute(connection, read_command(self._prefix, group, history, query, durable))
+        return decode_page(reply, query, deserialize, self._errors.log)
+
+    def clear_history(
+        self, envelope: Envelope, history: History, serialize: Callable[[EncodedEnvelope], bytes]
+    ) -> None:
+        """Forget a room's events, begin another epoch, and publish an envelope that says so."""
+        with self._connection(envelope.room) as (channel, connection):
+            data = clear_command(self._prefix, channel, envelope.room, history, serialize(envelope.encode()))
+            self._execute(connection, data)
+
+    @contextlib.contextmanager
+    def _connection(self, group: str) -> Iterator[tuple[bytes, _BlockingConnection]]:
+        """The channel of a group, and a connection to its Redis, which is this thread's alone meanwhile."""
+        channel = f"{self._prefix}__group__{group}"
         shard = shard_index(channel, len(self._hosts))
         idle = self._idle[shard]
         try:
@@ -78,15 +128,35 @@ class BlockingPublisher:
         except IndexError:
             connection = _BlockingConnection(self._pool(shard), self._servers[shard])
         try:
-            data = publish_command(channel.encode(), serialize(envelope.encode(connection.sender)))
-            reply = self._send(connection, data)
+            yield channel.encode(), connection
         finally:
             if connection.is_open and len(idle) < self._MOST_IDLE:
                 idle.append(connection)
             else:
                 connection.close()
+
+    def _execute(self, connection: _BlockingConnection, data: bytes) -> Any:
+        """Send a command, and wait for the reply.
+
+        Raises:
+            WebSocketConnectionError: Redis cannot be reached in time, or refuses.
+        """
+        reply = self._send(connection, data)
+        if is_unknown_script(reply):
+            for load in LOAD_SCRIPTS:
+                self._send(connection, load)
+            reply = self._send(connection, data)
         if isinstance(reply, ErrorReply):
             raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}")
+        return reply
+
+    def _durable(self, connection: _BlockingConnection) -> bytes:
+        """The ``run_id`` of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
+        now = time.monotonic()
+        if now - connection.asked_at >= DURABILITY_SECONDS:
+            connection.asked_at = now
+            connection.durable = durable_server([self._send(connection, data) for data in ASK_DURABILITY])
+        return connection.durable
 
     def _pool(self, shard: int) -> Any:
         with self._lock:
@@ -164,6 +234,8 @@ class _BlockingConnection:
         self._pool = pool
         self.server = server
         self.sender = Sender()
+        #: As of a ``RedisShard``.
+        self.durable, self.asked_at = b"", -math.inf
         #: Whether it was open before the last exchange.
         self.was_open = False
         self._connection: Any = None

@@ -13,6 +13,7 @@ from ..._core.envelope import decode
 from ..._core.sequences import Sequences
 from ..broker import Deliver
 from ..decoding_errors import DecodingErrors
+from .history import split_position
 
 __all__ = ["DeliveryQueue"]
 
@@ -114,13 +115,15 @@ class DeliveryQueue:
 
     def _open_envelope(self, channel: bytes, data: bytes) -> None:
         try:
-            envelope = decode(self._deserialize(data))
+            position, data = split_position(data)
+            envelope = decode(self._deserialize(data), position)
             if envelope is None:
                 return
             room = envelope.room
             if room and room != self._groups.get(channel, room):
                 self._errors.log_stranger(self._groups[channel], room)
-            elif self._sequences.is_next(envelope.sender, envelope.number):
+            # By a position, receivers know whether it comes again.
+            elif position is not None or self._sequences.is_next(envelope.sender, envelope.number):
                 self._deliver(envelope)
         except Exception as error:
             # Somebody else publishes here, or with other keys or another format.

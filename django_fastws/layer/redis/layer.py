@@ -11,11 +11,16 @@ from typing import Any
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
 from ..._core.envelope import Envelope
+from ..._core.history import History
+from ..._core.history_page import HistoryPage, PageQuery
+from ..._core.positions import Position
 from ..broker import Deliver
+from ..decoding_errors import DecodingErrors
 from ..outages import outage_of
 from .blocking import BlockingPublisher
 from .compatibility import check_layer_classes, check_loop_layer, shard_index
 from .delivery_queue import DeliveryQueue
+from .history import clear_command, decode_page, read_command, split_position
 from .hosts import Host, decode_hosts, describe
 from .shard import RedisShard
 
@@ -118,19 +123,38 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         outage = outage_of(self.channel_layer)
         self._shards = [RedisShard(host, outage.server(describe(host)), self._deliver) for host in hosts]
         self._queues: dict[bytes, DeliveryQueue] = {}
+        self._errors = DecodingErrors()
 
     def _get_shard(self, channel_or_group_name: str) -> RedisShard:
         shards = self._shards
         return shards[0] if len(shards) == 1 else shards[shard_index(channel_or_group_name, len(shards))]
 
-    def broadcast(self, envelope: Envelope) -> Coroutine[Any, Any, None]:
+    def broadcast(self, envelope: Envelope) -> Coroutine[Any, Any, Position | None]:
         """Publish to the envelope's room, when awaited; receivers pass over duplicates, which are sent again.
 
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
         name = self._get_group_channel_name(envelope.room)
-        return self._get_shard(name).broadcast(name, envelope, self.channel_layer.serialize)
+        shard, serialize = self._get_shard(name), self.channel_layer.serialize
+        if envelope.history is not None:
+            return shard.store(self.channel_layer.prefix, name, envelope, serialize)
+        return shard.broadcast(name, envelope, serialize)
+
+    async def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        """Read a part of a room's history; see ``Broker.aread_history``."""
+        name, layer = self._get_group_channel_name(group), self.channel_layer
+        shard = self._get_shard(name)
+        shard.use_history()
+        reply = await shard.send(read_command(layer.prefix, group, history, query, shard.durable))
+        return decode_page(reply, query, layer.deserialize, self._errors.log)
+
+    async def clear_history(self, envelope: Envelope, history: History) -> None:
+        """Forget a room's events, begin another epoch, and publish an envelope that says so."""
+        name, layer = self._get_group_channel_name(envelope.room), self.channel_layer
+        shard, data = self._get_shard(name), layer.serialize(envelope.encode())
+        shard.use_history()
+        await shard.send(clear_command(layer.prefix, name.encode(), envelope.room, history, data))
 
     async def execute(self, key: str, *parts: bytes) -> Any:
         """Send a command to the Redis of a key, and wait for the reply. It may be sent twice.
@@ -207,6 +231,8 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
             self._deliver_to_consumers(channel.decode(), data)
 
     def _deliver_to_consumers(self, name: str, data: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            data = split_position(data)[1]
         queue = self.channels.get(name)
         if queue is not None:
             queue.put_nowait(data)

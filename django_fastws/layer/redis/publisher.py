@@ -14,6 +14,7 @@ from ..errors import connection_closed, not_redis, unreachable
 from ..outages import LayerServer
 from .connection import RedisConnection
 from .deadlines import Deadlines
+from .history import LOAD_SCRIPTS, is_unknown_script
 from .reconnecting import ReconnectingConnection
 
 __all__ = ["RedisPublisher"]
@@ -38,6 +39,7 @@ class RedisPublisher(ReconnectingConnection):
     _UNCHECKED_BYTES = 64 * 1024  # bytes that may wait without a look at the settings
     _LATE_HEARTBEATS = 2
     _LEAST_BYTES_PER_SECOND = 64 * 1024  # a Redis that takes less is as good as silent
+    _MOST_LOADS = 3  # of scripts in a row, after which Redis' error counts
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class RedisPublisher(ReconnectingConnection):
         self._is_flushing = self._is_admitting = False
         #: How many outages there had been when the first command was sent that is not answered.
         self._outages = 0
+        #: Whether the scripts have to be loaded before anything is sent, and how often that has failed in a row.
+        self._must_load, self._loads = False, 0
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
         """Send a command; the future is its reply.
@@ -149,6 +153,8 @@ class RedisPublisher(ReconnectingConnection):
         connection, queue = self._connection, self._queue
         if connection is None or not queue or self._is_held():
             return
+        if self._must_load:
+            self._put_scripts_first()
         if not self._sent:
             self._outages = self._server.outages
         while queue and connection.can_write and self._sent_bytes < self._WINDOW_BYTES:
@@ -164,6 +170,24 @@ class RedisPublisher(ReconnectingConnection):
             if chunks:
                 connection.write(b"".join(chunks))
         self._watch()
+
+    def load_scripts(self) -> None:
+        """Load the scripts of histories before what is sent next."""
+        self._must_load = True
+
+    def _put_scripts_first(self) -> None:
+        self._must_load = False
+        self._loads += 1
+        for data in reversed(LOAD_SCRIPTS):
+            future = self._loop.create_future()
+            future.add_done_callback(self._loaded)
+            self._queue.appendleft((data, future))
+            self._queued_bytes += len(data)
+
+    def _loaded(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._loads = 0
+        # else whoever needs a script gets the error
 
     def _received(self, replies: list[Any]) -> None:
         if (
@@ -182,6 +206,13 @@ class RedisPublisher(ReconnectingConnection):
             if not sent:
                 if self._connection is not None:
                     self._connection.drop(not_redis(self._server.name, f"it answers {reply!r} unasked"))
+                return
+            if type(reply) is ErrorReply and is_unknown_script(reply) and self._loads < self._MOST_LOADS:
+                # Redis was restarted, or told to forget its scripts. What was sent behind it, in whose place it must
+                # not come, is sent again behind it: receivers know what they have.
+                self._must_load = True
+                if self._connection is not None:
+                    self._connection.drop(connection_closed(self._server.name))
                 return
             data, future = sent.popleft()
             self._sent_bytes -= len(data)

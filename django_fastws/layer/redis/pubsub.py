@@ -6,9 +6,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 from ..._core.envelope import Envelope
+from ..._core.history import History
+from ..._core.history_page import HistoryPage, PageQuery
+from ..._core.positions import Position
 from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
 from ..outages import LayerStatus, outage_of
+from .history import milliseconds
 from .hosts import Host
 from .layer import LoopLayer, RedisChannelLayer
 
@@ -25,10 +29,6 @@ return found
 """
 
 
-def _milliseconds(seconds: float) -> bytes:
-    return b"%d" % max(1, round(seconds * 1000))
-
-
 class RedisBroker(Broker):
     """Broker over the connections that a ``RedisChannelLayer`` has for each event loop, and for threads.
 
@@ -38,18 +38,32 @@ class RedisBroker(Broker):
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
 
-    def apublish(self, envelope: Envelope) -> Coroutine[Any, Any, None]:
+    has_history = True
+
+    def apublish(self, envelope: Envelope) -> Coroutine[Any, Any, Position | None]:
         return self._layer.for_loop().broadcast(envelope)  # not awaited here: one coroutine less for each broadcast
 
-    def publish(self, envelope: Envelope) -> None:
-        self._layer.blocking.publish(envelope, self._layer.serialize)
+    def publish(self, envelope: Envelope) -> Position | None:
+        return self._layer.blocking.publish(envelope, self._layer.serialize)
+
+    async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        return await self._layer.for_loop().read_history(group, history, query)
+
+    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+        return self._layer.blocking.read_history(group, history, query, self._layer.deserialize)
+
+    async def aclear_history(self, envelope: Envelope, history: History) -> None:
+        await self._layer.for_loop().clear_history(envelope, history)
+
+    def clear_history(self, envelope: Envelope, history: History) -> None:
+        self._layer.blocking.clear_history(envelope, history, self._layer.serialize)
 
     async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
-        found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, _milliseconds(seconds), over)
+        found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, milliseconds(seconds), over)
         return None if found is None or found == value else bytes(found)  # sent twice, it finds itself
 
     async def store(self, key: str, value: bytes, seconds: float) -> None:
-        await self._execute(key, b"SET", self._key(key), value, b"PX", _milliseconds(seconds))
+        await self._execute(key, b"SET", self._key(key), value, b"PX", milliseconds(seconds))
 
     def _key(self, key: str) -> bytes:
         return f"{self._layer.prefix}:value:{{{key}}}".encode()

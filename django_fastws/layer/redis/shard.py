@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ..._core.envelope import EncodedEnvelope, Envelope
+from ..._core.positions import Position
 from ..._core.resp import command, publish_command
 from ..._core.sequences import Sender
 from ..outages import LayerServer
 from .compatibility import sentinel_clients
+from .history import ASK_DURABILITY, decode_position, durable_server, store_command
 from .hosts import create_pool
 from .publisher import RedisPublisher
 from .subscriber import RedisSubscriber
 
 __all__ = ["SETTLING_SECONDS", "RedisShard"]
+
+#: How often a server is asked whether it keeps whatever it has confirmed.
+DURABILITY_SECONDS = 10.0
 
 #: When Redis is back, what was held waits for so long: others that were cut off subscribe again meanwhile. It is
 #: longer than the pause between their attempts.
@@ -36,6 +42,8 @@ class RedisShard:
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._sender = Sender()
+        #: The ``run_id`` of the server, if it keeps whatever it has confirmed, and when that was asked last.
+        self._durable, self._asked_at = b"", -math.inf
         hooks = {"reached": self._reached, "changed": self._changed}
         self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, **hooks)
         self.publisher = RedisPublisher(
@@ -63,11 +71,54 @@ class RedisShard:
         data = serialize(envelope.encode(self._sender))
         await publisher.send(publish_command(channel.encode(), data))
 
-    async def execute(self, *parts: bytes) -> Any:
-        """Send a command, and wait for the reply; after a lost connection it is sent again."""
+    async def store(
+        self, prefix: str, channel: str, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]
+    ) -> Position | None:
+        """Store an envelope in its room's history, and publish it with its position, in one step.
+
+        Returns:
+            The position; None for an envelope that was stored before, and is not kept any more.
+        """
+        publisher = self.publisher
+        if publisher.may_be_full:
+            await publisher.wait_for_space()
+        self.use_history()
+        # As in broadcast(): no await up to the queue.
+        encoded = envelope.encode(self._sender)
+        data = serialize(encoded)
+        return decode_position(
+            await publisher.send(store_command(prefix, channel.encode(), envelope, encoded, data, self._durable))
+        )
+
+    @property
+    def durable(self) -> bytes:
+        """The ``run_id`` of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
+        return self._durable
+
+    def use_history(self) -> None:
+        """A command for a history is about to be sent."""
+        now = self._loop.time()
+        if now - self._asked_at < DURABILITY_SECONDS:
+            return
+        if self._asked_at == -math.inf:
+            self.publisher.load_scripts()
+        self._asked_at = now
+        replies = asyncio.gather(*map(self.publisher.send, ASK_DURABILITY), return_exceptions=True)
+        replies.add_done_callback(self._hear_durability)
+
+    def _hear_durability(self, replies: asyncio.Future[Any]) -> None:
+        if not replies.cancelled():
+            self._durable = durable_server(replies.result())
+
+    async def send(self, data: bytes) -> Any:
+        """Send an encoded command, and wait for the reply; after a lost connection it is sent again."""
         if self.publisher.may_be_full:
             await self.publisher.wait_for_space()
-        return await self.publisher.send(command(*parts))
+        return await self.publisher.send(data)
+
+    async def execute(self, *parts: bytes) -> Any:
+        """Send a command, and wait for the reply; after a lost connection it is sent again."""
+        return await self.send(command(*parts))
 
     async def check(self) -> None:
         """Ask whether Redis is there."""

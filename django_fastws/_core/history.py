@@ -1,0 +1,50 @@
+"""History: the declaration of what a room keeps of its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["History"]
+
+_LONGEST_SECONDS = 10 * 366 * 86_400
+_MOST = 2**53  # what numbers of Redis' scripts hold exactly
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Bounds of what a room keeps: what is over one of them is forgotten, the oldest first.
+
+    Args:
+        messages: how many events are kept.
+        seconds: for how long an event is kept.
+        bytes: how many bytes of encoded events are kept.
+    Raises:
+        TypeError, ValueError: one of them is no such number.
+    """
+
+    messages: int = 500
+    seconds: float = 86_400
+    bytes: int = 4 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("messages", "bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"History({name}={value!r}): that is no whole number")
+            if not 1 <= value < _MOST:
+                raise ValueError(f"History({name}={value!r}): it is at least 1; history=None keeps nothing")
+        seconds = self.seconds
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise TypeError(f"History(seconds={seconds!r}): that is no number of seconds")
+        if not 0 < seconds <= _LONGEST_SECONDS:
+            raise ValueError(f"History(seconds={seconds!r}): it is over 0, and at most ten years")
+
+    @property
+    def position_seconds(self) -> float:
+        """For how long a room without events remembers its position: longer than any event is kept."""
+        return max(self.seconds * 2, self.seconds + 3600)
+
+    @property
+    def key_seconds(self) -> float:
+        """For how long an idempotency key counts."""
+        return max(self.position_seconds, 600)

@@ -1,0 +1,168 @@
+"""Continuity of a room with history: its stored broadcasts reach this process each once, in order, without holes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from .. import metrics
+from .._core.backoff import delays
+from .._core.envelope import Envelope
+from .._core.history import History
+from .._core.history_page import HistoryPage, PageQuery
+from .._core.positions import Position
+from ..exceptions import WebSocketConnectionError
+from ..layer import get_broker
+from ..tasks import BackgroundTasks
+
+__all__ = ["Continuity"]
+
+logger = logging.getLogger("django_fastws.rooms")
+
+#: Broadcasts that wait while the history is read; of more, the oldest are dropped, for it is read once more then.
+_MOST_WAITING = 1000
+
+_repairs = BackgroundTasks(logger)
+
+
+class Continuity:
+    """Continuity of one room in one event loop.
+
+    What arrives is passed on as long as each offset follows the last. What was had is passed over. Where there is a
+    hole, the history is read, and what is missing comes in order before anything else. What the history has not any
+    more, or what another epoch has replaced, is lost: that is told, and it goes on behind it.
+
+    Args:
+        group: of the room.
+        history: what the room keeps.
+        deliver: called with each stored broadcast, in order; must not raise.
+        lost: called when a hole cannot be filled, before anything that comes after it; must not raise.
+    """
+
+    __slots__ = ("_deliver", "_lost", "_repair", "_waiting", "group", "history", "position")
+
+    def __init__(
+        self, group: str, history: History, deliver: Callable[[Envelope], None], lost: Callable[[], None]
+    ) -> None:
+        self.group = group
+        self.history = history
+        self._deliver = deliver
+        self._lost = lost
+        #: Of the last broadcast that was passed on, or before the first; None until that is known.
+        self.position: Position | None = None
+        self._waiting: deque[Envelope] = deque(maxlen=_MOST_WAITING)
+        self._repair: asyncio.Task[WebSocketConnectionError | None] | None = None
+
+    async def open(self) -> None:
+        """Find out where the room is; the room is subscribed to by now.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        while self.position is None:
+            error = await asyncio.shield(self._start())
+            if error is not None:
+                raise error
+
+    def receive(self, envelope: Envelope) -> None:
+        """Take a stored broadcast as it arrives."""
+        if self._repair is not None:
+            self._waiting.append(envelope)
+        elif self.position is not None and self._is_before_hole(envelope, self.position):
+            self._start()  # it is in the history, too
+
+    def check(self) -> None:
+        """Look whether the history has more than has arrived."""
+        if self.position is not None:
+            self._start()
+
+    def found(self, page: HistoryPage) -> None:
+        """The history was read: repair what that shows to be missing."""
+        if self.position is not None and Position(page.epoch, page.top) != self.position:
+            self._start()
+
+    def close(self) -> None:
+        """The room has no members here any more."""
+        if self._repair is not None and self.position is not None:  # else somebody may wait for it
+            self._repair.cancel()
+
+    def _is_before_hole(self, envelope: Envelope, last: Position) -> bool:
+        """Pass a broadcast on if it is the next, and over if it was had; True if something is missing before it."""
+        position = envelope.position
+        assert position is not None
+        if position.epoch != last.epoch or position.offset > last.offset + 1:
+            return True
+        if position.offset > last.offset:
+            self.position = position
+            self._deliver(envelope)
+        return False
+
+    def _start(self) -> asyncio.Task[WebSocketConnectionError | None]:
+        if self._repair is None:
+            self._repair = _repairs.start(self._run())
+        return self._repair
+
+    async def _run(self) -> WebSocketConnectionError | None:
+        """Open it, or repair it; returns the error for which it could not be opened."""
+        try:
+            if self.position is None:
+                page = await get_broker().aread_history(self.group, self.history, PageQuery(limit=0))
+                self.position = Position(page.epoch, page.top)
+            else:
+                await self._fill(self.position)
+            while self._has_hole():
+                await self._fill(self.position)
+        except WebSocketConnectionError as error:
+            return error
+        finally:
+            self._repair = None
+            self._waiting.clear()
+        return None
+
+    def _has_hole(self) -> bool:
+        """Pass on what has arrived meanwhile; True if something is missing before the rest."""
+        while self._waiting:
+            assert self.position is not None
+            if self._is_before_hole(self._waiting.popleft(), self.position):
+                return True
+        return False
+
+    async def _fill(self, last: Position) -> None:
+        """Read what is missing after a position, and pass it on."""
+        is_counted = False
+        while True:
+            page = await self._read(last)
+            if page.epoch == last.epoch and page.top == last.offset:
+                return
+            if not is_counted:
+                is_counted = True
+                metrics.history_repairs.add()
+            if page.epoch != last.epoch or not self._passed_on(page, last):
+                self.position = Position(page.epoch, page.top)
+                self._lost()
+                return
+            assert self.position is not None
+            last = self.position
+
+    def _passed_on(self, page: HistoryPage, last: Position) -> bool:
+        """Pass on what was read, as far as it follows a position; False if it does not."""
+        if page.top < last.offset or not page.stored or page.stored[0].offset != last.offset + 1:
+            return False
+        for stored in page.stored:
+            assert self.position is not None
+            if stored.offset == self.position.offset + 1:
+                self._is_before_hole(stored.envelope, self.position)
+        return True
+
+    async def _read(self, last: Position) -> HistoryPage:
+        """Read what follows a position, as often as it takes."""
+        pauses = delays(base=1.5)
+        while True:
+            self._waiting.clear()  # whatever has arrived is in what is read now
+            try:
+                return await get_broker().aread_history(self.group, self.history, PageQuery(after=last.offset))
+            except WebSocketConnectionError as error:
+                logger.debug("The history of a room cannot be read, which is retried: %s", error)
+                await asyncio.sleep(next(pauses))

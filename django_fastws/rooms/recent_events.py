@@ -1,0 +1,159 @@
+"""Recent events of a room with history: kept for a moment, for all members that come back at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from itertools import islice
+
+from .._core.envelope import Envelope
+from .._core.history import History
+from .._core.history_page import PageQuery
+from .._core.positions import Position
+from .._core.room_events import EventPayload
+from ..conf import conf
+from ..exceptions import WebSocketConnectionError
+from ..layer import get_broker
+from ..tasks import BackgroundTasks
+
+__all__ = ["RecentEvent", "RecentEvents"]
+
+logger = logging.getLogger("django_fastws.rooms")
+
+_KEPT_SECONDS = 5.0  # after they were last asked for
+_SLACK = 64  # events that are read besides: others come back from a little earlier
+
+_reads = BackgroundTasks(logger)
+
+
+class RecentEvent:
+    """Stored event.
+
+    Attributes:
+        offset: of its position.
+        envelope: as it was stored.
+        payload: for live members, made once for all.
+    """
+
+    __slots__ = ("envelope", "offset", "payload")
+
+    def __init__(self, offset: int, envelope: Envelope) -> None:
+        self.offset = offset
+        self.envelope = envelope
+        self.payload: EventPayload | None = None
+
+
+class RecentEvents:
+    """Recent events of one room in one event loop: one read of the history, and what arrives from then on.
+
+    They are not kept before somebody asks for them, nor longer than a few seconds after the last who does, and no
+    more of them than may wait for one socket.
+
+    Args:
+        group: of the room.
+        history: what the room keeps.
+    """
+
+    __slots__ = ("_bytes", "_events", "_forget", "_meanwhile", "_read", "_since", "group", "history")
+
+    def __init__(self, group: str, history: History) -> None:
+        self.group = group
+        self.history = history
+        #: Without holes.
+        self._events: deque[RecentEvent] = deque()
+        self._bytes = 0
+        self._read: asyncio.Task[WebSocketConnectionError | None] | None = None
+        #: From where the first goes on, of those who wait for the read; and what has arrived since that has begun.
+        self._since = 0
+        self._meanwhile: list[Envelope] | None = None
+        #: Forgets them; None while none are kept.
+        self._forget: asyncio.TimerHandle | None = None
+
+    def heard(self, envelope: Envelope) -> None:
+        """An event of the room has arrived, in its order."""
+        if self._meanwhile is not None:
+            self._meanwhile.append(envelope)
+        if self._forget is not None:
+            self._add(envelope)
+
+    def clear(self) -> None:
+        """Forget them: something of the room was lost, or nobody is there any more."""
+        if self._forget is not None:
+            self._forget.cancel()
+        self._events.clear()
+        self._bytes, self._forget, self._meanwhile = 0, None, None
+
+    async def between(self, since: Position, now: Position) -> list[RecentEvent] | None:
+        """The events after a position, up to another, which is or was that of the last one that has arrived here.
+
+        Returns:
+            None if not all of them are kept, or they are too many for one socket.
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        if since.epoch != now.epoch or since.offset > now.offset:
+            return None
+        if since.offset == now.offset:
+            return []
+        for reads_all in (False, True):
+            found = self._find(since.offset, now.offset)
+            if found is not None:
+                return found
+            if self._read is None:
+                self._since = since.offset
+                self._read = _reads.start(self._fill(now, reads_all=reads_all))
+            self._since = min(self._since, since.offset)
+            error = await asyncio.shield(self._read)
+            if error is not None:
+                raise error
+        return self._find(since.offset, now.offset)
+
+    def _find(self, since: int, now: int) -> list[RecentEvent] | None:
+        events = self._events
+        if self._forget is None or not events or events[0].offset > since + 1 or events[-1].offset < now:
+            return None
+        self._keep()
+        first = events[0].offset
+        return list(islice(events, since + 1 - first, now + 1 - first))
+
+    async def _fill(self, now: Position, *, reads_all: bool) -> WebSocketConnectionError | None:
+        """Read them; returns the error for which they cannot be."""
+        try:
+            await asyncio.sleep(0)  # so that all who come back in this turn are served by this read
+            meanwhile = self._meanwhile = []
+            most = self.history.messages
+            limit = most if reads_all else min(most, now.offset - self._since + _SLACK)
+            query = PageQuery(limit=limit, most_bytes=conf.send_buffer_bytes)
+            page = await get_broker().aread_history(self.group, self.history, query)
+            if self._meanwhile is meanwhile and page.epoch == now.epoch:
+                self.clear()
+                self._keep()
+                for stored in page.stored:
+                    self._add(stored.envelope)
+                for envelope in meanwhile:
+                    self._add(envelope)
+        except WebSocketConnectionError as error:
+            return error
+        finally:
+            self._read = self._meanwhile = None
+        return None
+
+    def _keep(self) -> None:
+        """Keep them for a while from now on."""
+        if self._forget is not None:
+            self._forget.cancel()
+        self._forget = asyncio.get_running_loop().call_later(_KEPT_SECONDS, self.clear)
+
+    def _add(self, envelope: Envelope) -> None:
+        events, position = self._events, envelope.position
+        assert position is not None
+        if events and position.offset <= events[-1].offset:
+            return
+        if events and position.offset != events[-1].offset + 1:  # what lies between cannot be decoded
+            events.clear()
+            self._bytes = 0
+        events.append(RecentEvent(position.offset, envelope))
+        self._bytes += len(envelope.data)
+        while self._bytes > conf.send_buffer_bytes and len(events) > 1:
+            self._bytes -= len(events.popleft().envelope.data)
