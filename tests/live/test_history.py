@@ -1,0 +1,273 @@
+"""Live rooms with history: positions, resumed joins, and the state where continuity was lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from django_fastws import History, HistoryUnavailable, Room
+from django_fastws.layer import get_broker
+from django_fastws.rooms.continuity import Continuity
+from tests.live.client import Gate, client, declare, turns
+from tests.site.client import token
+
+
+@pytest.fixture(params=["here", pytest.param("redis", marks=pytest.mark.redis)], autouse=True)
+def layer(request, settings):
+    if request.param == "redis":
+        settings.CHANNEL_LAYERS = {"default": request.getfixturevalue("redis_layer")}
+    else:
+        settings.CHANNEL_LAYERS = {}
+
+
+@pytest.fixture
+def tickets():
+    return declare("tickets-{key}", history=History(messages=20))
+
+
+@pytest.fixture
+def name():
+    return f"tickets-{token()}"
+
+
+async def say(name, *texts):
+    return [str(await Room(name).abroadcast(text, "said")) for text in texts]
+
+
+async def heard(one, count):
+    frames = [await one.next() for _ in range(count)]
+    return [(frame["data"], frame["at"]) for frame in frames]
+
+
+async def test_a_join_has_a_position_and_events_go_on_from_there(tickets, name):
+    async with client() as one:
+        joined = await one.join(name)
+        epoch, _, offset = joined["at"].partition(":")
+        assert joined == {"room": name, "at": f"{epoch}:0", "recovered": False}
+        at = await say(name, "a", "b")
+        assert at == [f"{epoch}:1", f"{epoch}:2"]
+        assert await heard(one, 2) == [("a", at[0]), ("b", at[1])]
+        assert str(await Room(name).aposition()) == at[1]
+
+
+async def test_who_comes_back_gets_what_was_missed_once_and_then_what_is_new(tickets, name):
+    at = await say(name, "a", "b", "c")
+    async with client() as one:
+        assert await one.join(name, since=at[0]) == {"room": name, "at": at[0], "recovered": True, "to": at[2]}
+        assert await heard(one, 2) == [("b", at[1]), ("c", at[2])]
+        more = await say(name, "d")
+        assert await heard(one, 1) == [("d", more[0])]
+        assert await one.silent()
+
+
+async def test_who_has_missed_nothing_is_told_so(tickets, name):
+    [at] = await say(name, "a")
+    async with client() as one:
+        assert await one.join(name, since=at) == {"room": name, "at": at, "recovered": True, "to": at}
+        assert await one.silent()
+
+
+@pytest.mark.parametrize(
+    "since", ["", "x", "1", ":", "e:", "other:1", "e:-1", "e:01", "é:1", "e:1:1", "e:" + "9" * 40]
+)
+async def test_a_position_that_is_none_is_answered_with_the_state(tickets, name, since):
+    @tickets.state
+    async def state(ws, key) -> str:
+        return "state"
+
+    [at] = await say(name, "a")
+    async with client() as one:
+        assert await one.join(name, since=since) == {"room": name, "at": at, "recovered": False, "state": "state"}
+        assert await one.silent()
+
+
+async def test_a_position_of_the_future_is_answered_with_the_state(tickets, name):
+    [at] = await say(name, "a")
+    epoch = at.partition(":")[0]
+    async with client() as one:
+        assert await one.join(name, since=f"{epoch}:2") == {"room": name, "at": at, "recovered": False}
+
+
+async def test_a_gap_that_is_longer_than_the_history_is_no_recovery(tickets, name):
+    at = await say(name, *map(str, range(30)))
+    async with client() as one:
+        assert (await one.join(name, since=at[8]))["recovered"] is False  # of which 21 follow
+    async with client() as one:
+        assert (await one.join(name, since=at[9]))["recovered"] is True
+        assert await heard(one, 20) == list(zip(map(str, range(10, 30)), at[10:], strict=True))
+
+
+async def test_what_comes_during_a_resumed_join_comes_once_and_behind_it(tickets, name):
+    gate = Gate()
+
+    @tickets.on_join
+    async def enter(ws, key):
+        await gate.wait()
+
+    at = await say(name, "a", "b")
+    async with client() as one:
+        await one.say(join=name, id=1, since=at[0])
+        await gate.came.wait()
+        at += await say(name, "c", "d")
+        await turns()
+        gate.open()
+        assert (await one.next())["ok"]["recovered"]
+        assert await heard(one, 3) == [("b", at[1]), ("c", at[2]), ("d", at[3])]
+        assert await one.silent()
+
+
+async def test_the_position_is_read_before_the_state_is_made(tickets, name):
+    gate = Gate()
+
+    @tickets.state
+    async def state(ws, key) -> int:
+        await gate.wait()
+        return (await Room(name).aposition()).offset
+
+    [before] = await say(name, "a")
+    async with client() as one:
+        await one.say(join=name, id=1)
+        await gate.came.wait()
+        during = await say(name, "b")
+        await turns()
+        gate.open()
+        assert (await one.next())["ok"] == {"room": name, "at": before, "recovered": False, "state": 2}
+        assert await heard(one, 1) == [("b", during[0])]  # which the state has, too
+
+
+async def test_who_is_excluded_gets_the_position_now_and_after_a_reconnect(tickets, name):
+    async with client() as one:
+        await one.ok(hello={"client": "c-1"})
+        at = (await one.join(name))["at"]
+        first = str(await Room(name).abroadcast("mine", "said", exclude="c-1"))
+        assert await one.next() == {"room": name, "at": first}
+        second = await say(name, "theirs")
+        assert await heard(one, 1) == [("theirs", second[0])]
+    async with client() as one:
+        await one.ok(hello={"client": "c-1"})
+        assert (await one.join(name, since=at))["recovered"]
+        assert await one.next() == {"room": name, "at": first}
+        assert await heard(one, 1) == [("theirs", second[0])]
+    async with client() as other:
+        assert (await other.join(name, since=at))["recovered"]
+        assert await heard(other, 2) == [("mine", first), ("theirs", second[0])]
+
+
+async def test_volatile_events_have_no_position_and_are_not_stored(tickets, name):
+    async with client() as one:
+        at = (await one.join(name))["at"]
+        assert await Room(name).abroadcast("typing", "typing", volatile=True) is None
+        assert await one.next() == {"room": name, "event": "typing", "data": "typing"}
+        assert str(await Room(name).aposition()) == at
+
+
+async def test_a_second_join_of_one_connection_sends_nothing_twice(tickets, name):
+    at = await say(name, "a", "b")
+    async with client() as one:
+        await one.join(name, since=at[0])
+        assert await heard(one, 1) == [("b", at[1])]
+        assert (await one.join(name, since=at[0]))["recovered"]
+        assert await one.silent()
+        assert (await one.join(name, since=at[1]))["recovered"]
+        assert await one.silent()
+
+
+async def test_idempotency_keys_count_in_their_room(tickets, name):
+    first = await Room(name).abroadcast("a", "said", idempotency_key="k")
+    assert await Room(name).abroadcast("b", "said", idempotency_key="k") == first
+    assert (await Room(name).abroadcast("c", "said", idempotency_key="l")).offset == 2
+    other = f"tickets-{token()}"
+    assert (await Room(other).abroadcast("b", "said", idempotency_key="k")).offset == 1
+    assert [one.data for one in await Room(name).ahistory()] == ["a", "c"]
+
+
+async def test_a_history_is_read_in_pages(tickets, name):
+    at = await say(name, *map(str, range(30)))
+    room = Room(name)
+
+    async def read(**query):
+        return [int(one.data) for one in await room.ahistory(**query)]
+
+    assert await read() == list(range(10, 30))
+    assert await read(limit=3) == [27, 28, 29]
+    assert await read(limit=3, before=at[20]) == [17, 18, 19]
+    assert await read(limit=3, after=at[20]) == [21, 22, 23]
+    assert await read(limit=30, after=at[12], before=at[15]) == [13, 14]
+    assert await read(after=at[29]) == []
+    [one] = await room.ahistory(limit=1)
+    assert (str(one.position), one.event, one.data) == (at[29], "said", "29")
+    assert one.at.tzinfo is not None
+    assert await asyncio.to_thread(lambda: [int(one.data) for one in room.history(2)]) == [28, 29]
+    assert str(await asyncio.to_thread(room.position)) == at[29]
+
+
+async def test_clearing_begins_another_epoch_and_members_get_the_state(tickets, name):
+    states = iter(["first", "second", "third"])
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        return next(states)
+
+    [at] = await say(name, "a")
+    async with client() as one:
+        assert (await one.join(name))["state"] == "first"
+        await Room(name).aclear()
+        told = await one.next()
+        epoch = told["at"].partition(":")[0]
+        assert told == {"room": name, "at": f"{epoch}:0", "state": "second"}
+        assert epoch != at.partition(":")[0]
+        [after] = await say(name, "b")
+        assert after == f"{epoch}:1"
+        assert await heard(one, 1) == [("b", after)]
+    async with client() as one:
+        assert await one.join(name, since=at) == {"room": name, "at": after, "recovered": False, "state": "third"}
+    with pytest.raises(HistoryUnavailable, match="begun anew"):
+        await Room(name).ahistory(after=at)
+
+
+async def test_without_a_state_function_members_are_told_that_events_were_lost(tickets, name):
+    async with client() as one:
+        await one.join(name)
+        await Room(name).aclear()
+        told = await one.next()
+        assert told == {"room": name, "at": told["at"], "recovered": False}
+
+
+async def test_a_hole_is_filled_from_the_history(tickets, name, monkeypatch):
+    async with client() as one:
+        await one.join(name)
+        at = await say(name, "a")
+        assert await heard(one, 1) == [("a", at[0])]
+        # What is published now is stored, and does not arrive.
+        receive = Continuity.receive
+        monkeypatch.setattr(Continuity, "receive", lambda self, envelope: None)
+        at += await say(name, "b", "c")
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(Continuity, "receive", receive)
+        at += await say(name, "d")
+        assert await heard(one, 3) == [("b", at[1]), ("c", at[2]), ("d", at[3])]
+
+
+async def test_many_who_come_back_at_once_are_served_by_one_read(tickets, name, monkeypatch):
+    broker = get_broker()
+    reads = []
+    read = broker.aread_history
+
+    async def counted(group, history, query):
+        if query.limit:
+            reads.append(query)
+        return await read(group, history, query)
+
+    monkeypatch.setattr(type(broker), "aread_history", lambda self, *args: counted(*args))
+    at = await say(name, *map(str, range(10)))
+
+    async def resume(since):
+        async with client() as one:
+            assert (await one.join(name, since=at[since]))["recovered"]
+            assert await heard(one, 9 - since) == list(
+                zip(map(str, range(since + 1, 10)), at[since + 1 :], strict=True)
+            )
+
+    await asyncio.gather(*(resume(number % 9) for number in range(40)))
+    assert len(reads) == 1
