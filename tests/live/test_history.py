@@ -43,7 +43,7 @@ async def heard(one, count):
 async def test_a_join_has_a_position_and_events_go_on_from_there(tickets, name):
     async with client() as one:
         joined = await one.join(name)
-        epoch, _, offset = joined["at"].partition(":")
+        epoch, _, _ = joined["at"].partition(":")
         assert joined == {"room": name, "at": f"{epoch}:0", "recovered": False}
         at = await say(name, "a", "b")
         assert at == [f"{epoch}:1", f"{epoch}:2"]
