@@ -141,6 +141,11 @@ class Conf:
         "How many events, joins and leaves of one live socket may be under way or waiting. Then the socket is not "
         "read until some have ended.",
     )
+    history_check_seconds = Setting(
+        kinds.SECONDS,
+        20,
+        "How often each process looks whether rooms with history have events that did not arrive, in seconds.",
+    )
     live_max_rooms = Setting(
         kinds.count_of("rooms"),
         100,

@@ -153,11 +153,13 @@ class Broker(ABC):
         return "asgi"
 
     @abstractmethod
-    def client(self, deliver: Deliver) -> BrokerClient:
+    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> BrokerClient:
         """Make a client of the running event loop. It costs nothing before its first subscription.
 
         Args:
             deliver: called in that loop with every envelope of the groups subscribed to; must not raise.
+            restored: called in that loop when envelopes may have been missed, by a broker that has histories and
+                loses some: what is missing can be read. Must not raise.
         """
 
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from django.core import mail
 
@@ -88,7 +89,7 @@ class LocalBroker(Broker):
     def status(self) -> LayerStatus:
         return LayerStatus(is_reachable=True)
 
-    def client(self, deliver: Deliver) -> LocalBrokerClient:
+    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> LocalBrokerClient:
         return LocalBrokerClient(deliver, self)
 
     def expect_members(self) -> None:

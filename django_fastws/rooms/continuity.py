@@ -79,8 +79,9 @@ class Continuity:
             self._start()
 
     def found(self, page: HistoryPage) -> None:
-        """The history was read: repair what that shows to be missing."""
-        if self.position is not None and Position(page.epoch, page.top) != self.position:
+        """The history was asked for its newest position: repair what that shows to be missing."""
+        last = self.position
+        if last is not None and (page.epoch != last.epoch or page.top > last.offset):
             self._start()
 
     def close(self) -> None:

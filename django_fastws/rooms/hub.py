@@ -19,12 +19,10 @@ from .._core.messages import Payload, StoredPayload, VolatilePayload
 from .._core.positions import Position
 from .._core.room_events import EventPayload
 from ..exceptions import WebSocketConnectionError, check_close
-from ..layer import get_broker
 from ..loops import PerLoop
-from .continuity import Continuity
-from .declared import history_of
+from .histories import Histories
 from .local_room import LocalEventRoom, LocalRoom, Member
-from .recent_events import RecentEvent, RecentEvents
+from .recent_events import RecentEvent
 from .scheduler import FanOutScheduler
 from .subscriptions import Subscriptions
 
@@ -43,10 +41,10 @@ class Hub:
         #: By group: the members that get broadcasts as they are, and those that get them as events.
         self._rooms: dict[str, LocalRoom] = {}
         self._event_rooms: dict[str, LocalEventRoom] = {}
-        #: Of those rooms that have a history.
-        self._continuities: dict[str, Continuity] = {}
-        self._recent: dict[str, RecentEvents] = {}
-        self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger)
+        self._histories = Histories(self._deliver, self._lost)
+        self._subscriptions = Subscriptions(
+            self.deliver, what="a room", logger=logger, on_restored=self._histories.check_all
+        )
         self._scheduler = FanOutScheduler(self._subscriptions)
         self._has_failed = self._has_failed_binary = False
 
@@ -58,15 +56,14 @@ class Hub:
         """
         group = group_name(name)
         room = self._room_for(member, group, name)
-        if self._subscriptions.is_ready(group) and self._is_open(group):
+        if self._subscriptions.is_ready(group) and self._histories.is_open(group):
             is_new = room.add(member)
         else:
             join = object()
             is_new = room.add(member, join)
             try:
                 await self._subscriptions.subscribe(group)
-                if (continuity := self._continuities.get(group)) is not None:
-                    await continuity.open()
+                await self._histories.open(group)
             except BaseException:
                 room.has_not_joined(member, join)
                 if self._is_over(room):
@@ -76,34 +73,11 @@ class Hub:
         if is_new:
             metrics.joins.add()
 
-    def _begin(self, group: str, name: str) -> None:
-        """A room is about to have its first member here."""
-        history = history_of(name)
-        if history is None or not get_broker().has_history:
-            return
-        recent = self._recent[group] = RecentEvents(group, history)
-
-        def deliver(envelope: Envelope) -> None:
-            recent.heard(envelope)
-            self._deliver(envelope)
-
-        def lost() -> None:
-            recent.clear()
-            self._lost(group)
-
-        self._continuities[group] = Continuity(group, history, deliver, lost)
-
-    def _is_open(self, group: str) -> bool:
-        continuity = self._continuities.get(group)
-        return continuity is None or continuity.position is not None
-
     def position(self, member: Member, name: str) -> Position | None:
         """Position of the last broadcast that a member would not get if it joined now; None without a history."""
         group = group_name(name)
-        room, continuity = self._find(member, group), self._continuities.get(group)
-        if room is None or continuity is None or continuity.position is None:
-            return None
-        return room.position(continuity.position)
+        room, newest = self._find(member, group), self._histories.position(group)
+        return None if room is None or newest is None else room.position(newest)
 
     async def missed(self, name: str, since: Position, now: Position) -> list[RecentEvent] | None:
         """The stored events between two positions in a room that has members here; see ``RecentEvents.between``.
@@ -111,8 +85,7 @@ class Hub:
         Raises:
             WebSocketConnectionError: the layer cannot be reached.
         """
-        recent = self._recent.get(group_name(name))
-        return None if recent is None else await recent.between(since, now)
+        return await self._histories.missed(group_name(name), since, now)
 
     def event_payload(self, name: str, event: RecentEvent) -> EventPayload | None:
         """A stored event for the live members of a room that has such here, made once; None for one of bytes."""
@@ -133,7 +106,7 @@ class Hub:
         if room is not None:
             return room
         if group not in self._rooms and group not in self._event_rooms:
-            self._begin(group, name)
+            self._histories.begin(group, name)
         if member.takes_events:
             room = self._event_rooms[group] = LocalEventRoom(group, name)
         else:
@@ -191,9 +164,7 @@ class Hub:
         del rooms[group]
         if group in self._rooms or group in self._event_rooms:
             return False
-        if (continuity := self._continuities.pop(group, None)) is not None:
-            continuity.close()
-            self._recent.pop(group).clear()
+        self._histories.end(group)
         return True
 
     async def settled(self) -> None:
@@ -202,9 +173,7 @@ class Hub:
 
     def deliver(self, envelope: Envelope) -> None:
         """Queue a broadcast for the members here. Never raises: this is called by the broker."""
-        if envelope.position is not None and (continuity := self._continuities.get(envelope.room)) is not None:
-            continuity.receive(envelope)
-        else:
+        if envelope.position is None or not self._histories.receive(envelope):
             self._deliver(envelope)
 
     def _deliver(self, envelope: Envelope) -> None:
@@ -226,8 +195,7 @@ class Hub:
 
     def _take_control(self, envelope: Envelope) -> None:
         if is_history_check(envelope):
-            if (continuity := self._continuities.get(envelope.room)) is not None:
-                continuity.check()
+            self._histories.check(envelope.room)
             return
         kick = decode_kick(envelope)
         if kick is None:

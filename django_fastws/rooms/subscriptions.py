@@ -74,6 +74,7 @@ class Subscriptions:
         what: the groups are for, for the log.
         on_subscribed: called when a group that is kept has been subscribed to, for what was published before and
             missed; must not raise.
+        on_restored: called when what was published may have been missed, which a history has; must not raise.
     """
 
     def __init__(
@@ -83,11 +84,13 @@ class Subscriptions:
         what: str,
         logger: logging.Logger,
         on_subscribed: Callable[[], None] | None = None,
+        on_restored: Callable[[], None] = lambda: None,
     ) -> None:
         self._deliver = deliver
         self._what = what
         self._logger = logger
         self._on_subscribed = on_subscribed
+        self._on_restored = on_restored
         self._groups: dict[str, _Subscription] = {}
         self._client: BrokerClient | None = None
         self._refresher: asyncio.TimerHandle | None = None
@@ -233,7 +236,7 @@ class Subscriptions:
 
     async def _make(self, subscription: _Subscription) -> None:
         if self._client is None:
-            self._client = get_broker().client(self._deliver)
+            self._client = get_broker().client(self._deliver, self._on_restored)
             self._refresh_later()
         if not subscription.is_made:
             subscription.was_requested = True

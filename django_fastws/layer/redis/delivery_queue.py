@@ -35,10 +35,14 @@ class DeliveryQueue:
     Args:
         deliver: the client's; must not raise.
         deserialize: the layer's, which turns bytes into what was published.
+        restored: called when subscriptions that were lost are made again, or messages were dropped; must not raise.
     """
 
-    def __init__(self, deliver: Deliver, deserialize: Callable[[bytes], Any]) -> None:
+    def __init__(
+        self, deliver: Deliver, deserialize: Callable[[bytes], Any], restored: Callable[[], None] = lambda: None
+    ) -> None:
         self._deliver = deliver
+        self.restored = restored
         self._deserialize = deserialize
         self._loop = asyncio.get_running_loop()
         self._queue = ChannelQueue(_MOST_BYTES)
@@ -98,6 +102,7 @@ class DeliveryQueue:
             self._loop.time() - self._since - _IDLE_SECONDS,
         )
         self._dropped, self._telling = 0, None
+        self.restored()
 
     def _count(self, dropped: int, channel: bytes) -> None:
         metrics.broadcast_drops.add(dropped)

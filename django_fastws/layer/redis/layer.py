@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -121,7 +121,9 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         super().__init__(hosts=hosts, **kwargs)
         check_loop_layer(self)
         outage = outage_of(self.channel_layer)
-        self._shards = [RedisShard(host, outage.server(describe(host)), self._deliver) for host in hosts]
+        self._shards = [
+            RedisShard(host, outage.server(describe(host)), self._deliver, self._resubscribed) for host in hosts
+        ]
         self._queues: dict[bytes, DeliveryQueue] = {}
         self._errors = DecodingErrors()
 
@@ -182,9 +184,17 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
                 self._get_shard(name).abandon(name)
             raise
 
-    def delivery_queue(self, deliver: Deliver) -> DeliveryQueue:
-        """Make a queue that delivers the messages of any number of groups to one client, in their order."""
-        return DeliveryQueue(deliver, self.channel_layer.deserialize)
+    def delivery_queue(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> DeliveryQueue:
+        """Make a queue that delivers the messages of any number of groups to one client, in their order.
+
+        Args:
+            restored: called when subscriptions that were lost are made again; must not raise.
+        """
+        return DeliveryQueue(deliver, self.channel_layer.deserialize, restored)
+
+    def _resubscribed(self) -> None:
+        for queue in set(self._queues.values()):
+            queue.restored()
 
     def _stop(self, channel: bytes) -> None:
         queue = self._queues.pop(channel, None)

@@ -35,9 +35,16 @@ class RedisShard:
         host: as channels-redis decodes it.
         server: is told when it is lost and when it is back.
         deliver: called with the channel and the data of every message; must not raise.
+        resubscribed: called when subscriptions that were lost are made again; must not raise.
     """
 
-    def __init__(self, host: dict[str, Any], server: LayerServer, deliver: Callable[[bytes, bytes], None]) -> None:
+    def __init__(
+        self,
+        host: dict[str, Any],
+        server: LayerServer,
+        deliver: Callable[[bytes, bytes], None],
+        resubscribed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._pool = create_pool(host)
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
@@ -45,7 +52,7 @@ class RedisShard:
         #: The ``run_id`` of the server, if it keeps whatever it has confirmed, and when that was asked last.
         self._durable, self._asked_at = b"", -math.inf
         hooks = {"reached": self._reached, "changed": self._changed}
-        self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, **hooks)
+        self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, resubscribed=resubscribed, **hooks)
         self.publisher = RedisPublisher(
             server, self._pool, is_held=lambda: self.subscriber.is_lost, settle=self._settle, **hooks
         )

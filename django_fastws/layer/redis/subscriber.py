@@ -60,6 +60,8 @@ class RedisSubscriber(ReconnectingConnection):
 
     Args:
         deliver: called with the channel and the data of every message; must not raise.
+        resubscribed: called when a new connection has all the subscriptions, for what was missed before; must not
+            raise.
     """
 
     _AT_ONCE = 1000  # channels in one command
@@ -70,10 +72,12 @@ class RedisSubscriber(ReconnectingConnection):
         pool: Any,
         *,
         deliver: Callable[[bytes, bytes], None],
+        resubscribed: Callable[[], None] = lambda: None,
         **hooks: Callable[[], None],
     ) -> None:
         super().__init__(server, pool, **hooks)
         self._deliver = deliver
+        self._resubscribed = resubscribed
         self._joining, self._leaving = Deadlines(_JOIN, server), Deadlines(_LEAVE, server)
         self._channels: dict[bytes, _ChannelState] = {}
         #: Those that may differ from what Redis was told.
@@ -237,6 +241,7 @@ class RedisSubscriber(ReconnectingConnection):
             await asyncio.wait(either, timeout=self._ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if self._confirmed.done():
                 self._confirmed.result()
+                self._resubscribed()
             elif connection.error is None:
                 raise not_answering(self._server.name)
 

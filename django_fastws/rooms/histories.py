@@ -1,0 +1,159 @@
+"""Histories of the rooms that have members in an event loop: what each has had, and whether there is more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections.abc import Callable
+
+from .._core.envelope import Envelope
+from .._core.history_page import PageQuery
+from .._core.positions import Position
+from ..conf import conf
+from ..exceptions import WebSocketConnectionError
+from ..layer import get_broker
+from ..tasks import BackgroundTasks
+from .continuity import Continuity
+from .declared import history_of
+from .recent_events import RecentEvent, RecentEvents
+
+__all__ = ["Histories"]
+
+logger = logging.getLogger("django_fastws.rooms")
+
+_JITTER = 0.2  # the part of the time between checks that is left to chance, so that processes do not ask all at once
+_AT_ONCE = 500  # rooms whose tops are asked for in one go
+
+_checks = BackgroundTasks(logger)
+
+
+class _RoomHistory:
+    """History of one room that has members here."""
+
+    __slots__ = ("continuity", "recent")
+
+    def __init__(self, continuity: Continuity, recent: RecentEvents) -> None:
+        self.continuity = continuity
+        self.recent = recent
+
+
+class Histories:
+    """Histories of the rooms of one event loop.
+
+    A room that is quiet here may have missed the last of its broadcasts. So all are asked for their newest position
+    every ``FASTWS_HISTORY_CHECK_SECONDS``, together, and after an outage.
+
+    Args:
+        deliver: called with each stored broadcast of a room, once, in order; must not raise.
+        lost: called with a room's group where broadcasts were lost, before what comes after them; must not raise.
+    """
+
+    def __init__(self, deliver: Callable[[Envelope], None], lost: Callable[[str], None]) -> None:
+        self._deliver = deliver
+        self._lost = lost
+        self._rooms: dict[str, _RoomHistory] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._check: asyncio.Task[None] | None = None
+
+    def begin(self, group: str, name: str) -> None:
+        """A room is about to have its first member here."""
+        history = history_of(name)
+        if history is None or not get_broker().has_history:
+            return
+        recent = RecentEvents(group, history)
+
+        def deliver(envelope: Envelope) -> None:
+            recent.heard(envelope)
+            self._deliver(envelope)
+
+        def lost() -> None:
+            recent.clear()
+            self._lost(group)
+
+        self._rooms[group] = _RoomHistory(Continuity(group, history, deliver, lost), recent)
+        if self._timer is None:
+            self._set_timer()
+
+    def end(self, group: str) -> None:
+        """A room has no members here any more."""
+        room = self._rooms.pop(group, None)
+        if room is not None:
+            room.continuity.close()
+            room.recent.clear()
+            if not self._rooms and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def is_open(self, group: str) -> bool:
+        """Whether ``open()`` has nothing to do."""
+        room = self._rooms.get(group)
+        return room is None or room.continuity.position is not None
+
+    async def open(self, group: str) -> None:
+        """Find out where a room is that is subscribed to.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        room = self._rooms.get(group)
+        if room is not None:
+            await room.continuity.open()
+
+    def position(self, group: str) -> Position | None:
+        """Position of the last broadcast of a room that was delivered; None without a history."""
+        room = self._rooms.get(group)
+        return None if room is None else room.continuity.position
+
+    def receive(self, envelope: Envelope) -> bool:
+        """Take a stored broadcast as it arrives; False if its room has no history here."""
+        room = self._rooms.get(envelope.room)
+        if room is None:
+            return False
+        room.continuity.receive(envelope)
+        return True
+
+    def check(self, group: str) -> None:
+        """Look whether a room's history has what has not arrived."""
+        room = self._rooms.get(group)
+        if room is not None:
+            room.continuity.check()
+
+    def check_all(self) -> None:
+        """Look at all of them: broadcasts may have been missed."""
+        if self._check is None and self._rooms:
+            self._check = _checks.start(self._check_all())
+
+    async def missed(self, group: str, since: Position, now: Position) -> list[RecentEvent] | None:
+        """The stored events of a room between two positions; see ``RecentEvents.between``.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        room = self._rooms.get(group)
+        return None if room is None else await room.recent.between(since, now)
+
+    async def _check_all(self) -> None:
+        try:
+            rooms = list(self._rooms.values())
+            for at in range(0, len(rooms), _AT_ONCE):
+                await asyncio.gather(*(self._check_one(room.continuity) for room in rooms[at : at + _AT_ONCE]))
+        except WebSocketConnectionError as error:  # it is asked again when the layer is back
+            logger.debug("Histories cannot be looked at: %s", error)
+        finally:
+            self._check = None
+
+    async def _check_one(self, continuity: Continuity) -> None:
+        # What arrives before the answer does not make it a hole.
+        continuity.found(await get_broker().aread_history(continuity.group, continuity.history, PageQuery(limit=0)))
+
+    def _set_timer(self) -> None:
+        delay = conf.history_check_seconds * random.uniform(1 - _JITTER, 1)
+        loop = asyncio.get_running_loop()
+        # In no context: the one here is of some socket, with its thread.
+        self._timer = loop.call_later(delay, self._due, context=contextvars.Context())
+
+    def _due(self) -> None:
+        self.check_all()
+        self._set_timer()
