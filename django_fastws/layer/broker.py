@@ -153,13 +153,11 @@ class Broker(ABC):
         return "asgi"
 
     @abstractmethod
-    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> BrokerClient:
+    def client(self, deliver: Deliver) -> BrokerClient:
         """Make a client of the running event loop. It costs nothing before its first subscription.
 
         Args:
             deliver: called in that loop with every envelope of the groups subscribed to; must not raise.
-            restored: called in that loop when envelopes may have been missed, by a broker that has histories and
-                loses some: what is missing can be read. Must not raise.
         """
 
 
@@ -179,6 +177,9 @@ class BrokerClient(ABC):
 
     def __init__(self, deliver: Deliver) -> None:
         self.deliver = deliver
+        #: Called in the loop when envelopes may have been missed, by a broker that has histories: what is missing can
+        #: be read there. Must not raise. Whoever has use for it sets it, before the first subscription.
+        self.restored: Callable[[], None] = lambda: None
 
     @abstractmethod
     async def subscribe(self, group: str) -> None:

@@ -7,7 +7,7 @@ import atexit
 import concurrent.futures
 import threading
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from .._core.envelope import Envelope, decode
@@ -54,7 +54,7 @@ class ChannelsBroker(Broker):
     def status(self) -> LayerStatus:
         return outage_of(self._layer).status
 
-    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> ChannelsBrokerClient:
+    def client(self, deliver: Deliver) -> ChannelsBrokerClient:
         return ChannelsBrokerClient(deliver, self._layer, confirms_subscriptions=self._confirms_subscriptions)
 
 

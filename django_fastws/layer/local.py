@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from django.core import mail
 
@@ -89,7 +88,7 @@ class LocalBroker(Broker):
     def status(self) -> LayerStatus:
         return LayerStatus(is_reachable=True)
 
-    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> LocalBrokerClient:
+    def client(self, deliver: Deliver) -> LocalBrokerClient:
         return LocalBrokerClient(deliver, self)
 
     def expect_members(self) -> None:

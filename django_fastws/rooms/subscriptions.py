@@ -236,7 +236,8 @@ class Subscriptions:
 
     async def _make(self, subscription: _Subscription) -> None:
         if self._client is None:
-            self._client = get_broker().client(self._deliver, self._on_restored)
+            self._client = get_broker().client(self._deliver)
+            self._client.restored = self._on_restored
             self._refresh_later()
         if not subscription.is_made:
             subscription.was_requested = True

@@ -77,7 +77,7 @@ class Clients(list):
 
     refresh_seconds = None
 
-    def make(self, deliver, restored=lambda: None):
+    def make(self, deliver):
         made = FakeClient(deliver)
         made.refresh_seconds = self.refresh_seconds
         self.append(made)

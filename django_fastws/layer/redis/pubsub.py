@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from ..._core.envelope import Envelope
@@ -87,17 +87,17 @@ class RedisBroker(Broker):
     def redis_prefix(self) -> str:
         return self._layer.prefix
 
-    def client(self, deliver: Deliver, restored: Callable[[], None] = lambda: None) -> RedisBrokerClient:
-        return RedisBrokerClient(deliver, self._layer.for_loop(), restored)
+    def client(self, deliver: Deliver) -> RedisBrokerClient:
+        return RedisBrokerClient(deliver, self._layer.for_loop())
 
 
 class RedisBrokerClient(BrokerClient):
     """Subscriptions of one event loop over the connections of that loop, delivered through one bounded queue."""
 
-    def __init__(self, deliver: Deliver, layer: LoopLayer, restored: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, deliver: Deliver, layer: LoopLayer) -> None:
         super().__init__(deliver)
         self._layer = layer
-        self._queue = layer.delivery_queue(deliver, restored)
+        self._queue = layer.delivery_queue(deliver, lambda: self.restored())
 
     async def subscribe(self, group: str) -> None:
         await self._layer.listen(group, self.deliver, self._queue)
