@@ -18,7 +18,7 @@ from .._core.rates import Rate
 from ..conf import conf
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketException
 from ..layer import get_broker
-from ..rooms import Room, current_hub
+from ..rooms import HeldBroadcasts, Room, current_hub, resume
 from ..tasks import BackgroundTasks
 from ..user_keys import is_user
 from .calls import CallQueue
@@ -83,7 +83,7 @@ class Membership(CallQueue):
         #: Its on_join has run, and its on_leave has not.
         self.has_entered = False
         self._room: Room | None = None
-        self._held: _Held | None = None
+        self._held: HeldBroadcasts | None = None
         self.counted: tuple[Counted, ...] = ()
         self._leaving: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
@@ -126,7 +126,7 @@ class Membership(CallQueue):
         if held is not None:  # it joins, or gets one already: that begins anew
             held.is_broken = True
         elif self.is_joined:
-            self._held = _Held()
+            self._held = HeldBroadcasts()
             current_hub().repost(self, self.name)
             self._restoring = _restoring.start(self._restore())
 
@@ -202,7 +202,7 @@ class Membership(CallQueue):
 
     async def _subscribe(self) -> None:
         hub = current_hub()
-        self._held = _Held()
+        self._held = HeldBroadcasts()
         if self.is_member:
             hub.repost(self, self.name)
         else:
@@ -232,15 +232,14 @@ class Membership(CallQueue):
             return None
         hub, before = current_hub(), self._sent_from
         if before is not None:  # joined over this connection already, where nothing comes twice
-            is_on_the_way = (
-                before.epoch == position.epoch and before.offset <= position.offset <= held.position.offset
-            )
-            return live_frames.resumed(self.name, position, held.position) if is_on_the_way else None
+            now = held.position
+            is_on_the_way = before.epoch == position.epoch and before.offset <= position.offset <= now.offset
+            return live_frames.resumed(self.name, position, now) if is_on_the_way else None
         try:
-            missed = await hub.missed(self.name, position, held.position)
+            missed = await resume(hub, self, self.name, position, held)
         except WebSocketConnectionError as error:
             raise LiveError("unavailable", str(error)) from error
-        if missed is None or held.is_broken or held.is_over or self._held is not held:
+        if missed is None or self._held is not held:
             return None
         client_ids = (self.id, self.client_id)
         payloads: list[Payload] = []
@@ -297,7 +296,7 @@ class Membership(CallQueue):
             held = self._held
             if held is None or not (held.is_over or held.is_broken):
                 return state
-            self._held = _Held()  # what was dropped, or lost, is in a state that is made from now on
+            self._held = HeldBroadcasts()  # what was dropped, or lost, is in a state that is made from now on
             self._hold_from_now()
         raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
 
@@ -392,53 +391,3 @@ class Membership(CallQueue):
     def _became_idle(self) -> None:
         if not self.is_member and self._leaving is None:
             self.session.forget(self)
-
-
-class _Held:
-    """Broadcasts that are held during a join, up to the bound of what may wait for one client.
-
-    Attributes:
-        is_over: there were more, and they are dropped.
-        is_answered: the state is made, and has none of what is held from now on.
-        is_broken: stored events were lost before what is held.
-        position: that the answer tells, in a room with history; what is held up to there is not sent.
-        missed: what is sent before what is held.
-    """
-
-    __slots__ = ("_size", "batches", "is_answered", "is_broken", "is_over", "missed", "position")
-
-    def __init__(self) -> None:
-        self.batches: list[Payload | Batch] = []
-        self._size = 0
-        self.is_over = self.is_answered = self.is_broken = False
-        self.position: Position | None = None
-        self.missed: list[Payload] = []
-
-    def to_send(self) -> list[Payload | Batch]:
-        """What is sent behind the answer: what was missed, and what was held and is behind that."""
-        if self.position is None:
-            return self.batches
-        sent: list[Payload | Batch] = []
-        if self.missed:
-            sent.append(Batch(self.missed))
-        for batch in self.batches:
-            payloads = [payload for payload in batch.payloads if self._is_behind(payload.position)]
-            sent.extend([batch] if len(payloads) == len(batch.payloads) else payloads)
-        return sent
-
-    def _is_behind(self, position: Position | None) -> bool:
-        begins = self.position
-        assert begins is not None
-        return position is None or position.epoch != begins.epoch or position.offset > begins.offset
-
-    def fits(self, batch: Payload | Batch) -> bool:
-        """Whether there is room for it."""
-        return self._size + len(batch.frame) <= conf.send_buffer_bytes
-
-    def add(self, batch: Payload | Batch) -> None:
-        if not self.fits(batch):
-            self.is_over = True
-            self.batches.clear()
-        self._size += len(batch.frame)
-        if not self.is_over:
-            self.batches.append(batch)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from .._core.history import History
 from .._core.positions import Position
 from .declared import DeclaredRoom, declarations, history_of
+from .held_broadcasts import HeldBroadcasts
 from .hub import current_hub, ids
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
+from .resumption import Joined, join_since, resume
 from .room import Room
 from .stored import Stored
 from .subscriptions import Subscriptions
 
 __all__ = [
     "DeclaredRoom",
+    "Joined",
+    "HeldBroadcasts",
     "History",
     "Position",
     "Room",
@@ -25,6 +29,8 @@ __all__ = [
     "current_hub",
     "declarations",
     "history_of",
+    "join_since",
     "ids",
     "publish_sync",
+    "resume",
 ]

@@ -78,6 +78,16 @@ class Continuity:
         if self.position is not None:
             self._start()
 
+    async def checked(self) -> None:
+        """Wait until everything was passed on that the history has now, or is lost.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached, and the room was not opened yet.
+        """
+        if self._repair is not None:  # which may have read before
+            await asyncio.wait([self._repair])
+        await asyncio.shield(self._start())
+
     def found(self, page: HistoryPage) -> None:
         """The history was asked for its newest position: repair what that shows to be missing."""
         last = self.position

@@ -120,6 +120,16 @@ class Histories:
         if room is not None:
             room.continuity.check()
 
+    async def checked(self, group: str) -> None:
+        """Wait until a room has what its history has now.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        room = self._rooms.get(group)
+        if room is not None:
+            await room.continuity.checked()
+
     def check_all(self) -> None:
         """Look at all of them: broadcasts may have been missed."""
         if self._check is None and self._rooms:

@@ -5,8 +5,10 @@ A room is one subscription of the layer however many members it has here, and no
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+import time
 from typing import Any
 
 from .. import metrics
@@ -20,6 +22,7 @@ from .._core.positions import Position
 from .._core.room_events import EventPayload
 from ..exceptions import WebSocketConnectionError, check_close
 from ..loops import PerLoop
+from .held_broadcasts import HeldBroadcasts
 from .histories import Histories
 from .local_room import LocalEventRoom, LocalRoom, Member
 from .recent_events import RecentEvent
@@ -29,6 +32,8 @@ from .subscriptions import Subscriptions
 __all__ = ["Hub", "current_hub", "ids"]
 
 logger = logging.getLogger("django_fastws.rooms")
+
+_CATCH_UP_SECONDS, _CATCH_UP_POLL_SECONDS = 2.0, 0.005
 
 #: The ids of sockets.
 ids: Ids[Any] = Ids()
@@ -48,19 +53,21 @@ class Hub:
         self._scheduler = FanOutScheduler(self._subscriptions)
         self._has_failed = self._has_failed_binary = False
 
-    async def join(self, member: Member, name: str) -> None:
+    async def join(self, member: Member, name: str, held: HeldBroadcasts | None = None) -> None:
         """Add a member; returns when it cannot miss a broadcast any more. Joining twice is joining once.
 
+        Args:
+            held: holds what is sent to a new member, until ``repost()``.
         Raises:
             WebSocketConnectionError: the layer cannot be reached; the member is not in the room.
         """
         group = group_name(name)
         room = self._room_for(member, group, name)
         if self._subscriptions.is_ready(group) and self._histories.is_open(group):
-            is_new = room.add(member)
+            is_new = room.add(member, held=held)
         else:
             join = object()
-            is_new = room.add(member, join)
+            is_new = room.add(member, join, held)
             try:
                 await self._subscriptions.subscribe(group)
                 await self._histories.open(group)
@@ -78,6 +85,27 @@ class Hub:
         group = group_name(name)
         room, newest = self._find(member, group), self._histories.position(group)
         return None if room is None or newest is None else room.position(newest)
+
+    async def caught_up(self, member: Member, name: str, since: Position) -> bool:
+        """Wait until a member's room has come to a position that the member had from another process.
+
+        Returns:
+            False if the room's history has no such position, or it does not come in time.
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        group, ends = group_name(name), time.monotonic() + _CATCH_UP_SECONDS
+        await self._histories.checked(group)
+        newest = self._histories.position(group)
+        if newest is None or newest.epoch != since.epoch or newest.offset < since.offset:
+            return False
+        while (now := self.position(member, name)) is not None and now.epoch == since.epoch:
+            if now.offset >= since.offset:
+                return True
+            if time.monotonic() >= ends:
+                break
+            await asyncio.sleep(_CATCH_UP_POLL_SECONDS)  # until a fan-out has taken up what has arrived
+        return False
 
     async def missed(self, name: str, since: Position, now: Position) -> list[RecentEvent] | None:
         """The stored events between two positions in a room that has members here; see ``RecentEvents.between``.

@@ -17,6 +17,7 @@ from .._core.json import dumps
 from .._core.pacing import Pacing
 from .._core.positions import Position
 from .._core.room_events import DEFAULT_EVENT, EventPayload, VolatileEventPayload
+from .held_broadcasts import HeldBroadcasts
 
 __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
 
@@ -85,13 +86,17 @@ class LocalRoom:
         #: Whether the scheduler has it.
         self.is_due = False
 
-    def add(self, member: Member, join: object | None = None) -> bool:
-        """Add a member, under a name for this join, or for good; returns whether it is new."""
+    def add(self, member: Member, join: object | None = None, held: HeldBroadcasts | None = None) -> bool:
+        """Add a member, under a name for this join, or for good; returns whether it is new.
+
+        Args:
+            held: holds what is sent to a new member.
+        """
         members = self.members
         if member not in members:
             find = getattr(member, "_find", None)
             self.find = find if not members or find == self.find else None
-            members[member] = member.post
+            members[member] = member.post if held is None else held.add
             if join is not None:
                 self.joining[member] = {join}
             return True
@@ -188,8 +193,8 @@ class LocalEventRoom(LocalRoom):
     def _find(self, member_id: str) -> tuple[Member, ...]:
         return self._by_id.get(member_id, ())
 
-    def add(self, member: Member, join: object | None = None) -> bool:
-        is_new = super().add(member, join)
+    def add(self, member: Member, join: object | None = None, held: HeldBroadcasts | None = None) -> bool:
+        is_new = super().add(member, join, held)
         self.find = self._find
         for member_id in _ids(member):
             found = self._by_id.get(member_id, ())

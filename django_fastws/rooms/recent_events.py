@@ -124,7 +124,7 @@ class RecentEvents:
             meanwhile = self._meanwhile = []
             most = self.history.messages
             limit = most if reads_all else min(most, now.offset - self._since + _SLACK)
-            query = PageQuery(limit=limit, most_bytes=conf.send_buffer_bytes)
+            query = PageQuery(limit=limit, most_bytes=2 * conf.send_buffer_bytes)  # as they are stored
             page = await get_broker().aread_history(self.group, self.history, query)
             if self._meanwhile is meanwhile and page.epoch == now.epoch:
                 self.clear()

@@ -14,7 +14,7 @@ from .._core.messages import Batch, Payload
 from .._core.query import parse_query
 from ..exceptions import WebSocketDisconnect, WebSocketStateError
 from ..masking import mask_path
-from ..rooms import Room, current_hub, ids
+from ..rooms import Joined, Position, Room, current_hub, ids, join_since
 from ..transports import InboundTransport
 from ..types import Address, Data, Headers, Scope, UserT
 from ..user_keys import is_user
@@ -71,13 +71,13 @@ class InboundWebSocket(WebSocket[UserT]):
 
     # Rooms
 
-    async def join(self, room: str | Room) -> None:
+    async def join(self, room: str | Room, *, since: Position | str | None = None) -> Joined:
         name = room if isinstance(room, str) else _room(room).name
         self._state.send("join")
         rooms = self._rooms = self._rooms or set()
         rooms.add(name)
         try:
-            await current_hub().join(self, name)
+            return await join_since(self, name, since)
         except BaseException:
             if not current_hub().has(self, name):  # another task may have joined it, too
                 rooms.discard(name)

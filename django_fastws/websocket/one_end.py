@@ -14,7 +14,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import QueryDict
 
 from ..exceptions import WebSocketStateError
-from ..rooms import Room
+from ..rooms import Joined, Position, Room
 from ..types import Address, Data, Headers, Scope, UserT
 
 __all__ = ["OneEndMembers"]
@@ -70,10 +70,16 @@ class OneEndMembers(Generic[UserT]):
         """
 
     @came_in
-    async def join(self, room: str | Room) -> None:
+    async def join(self, room: str | Room, *, since: Position | str | None = None) -> Joined:
         """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
 
         The socket leaves by itself when its handler ends, however it ends.
+
+        Args:
+            since: a position in the history of a room that has one, which the client had. What was broadcast since
+                then is sent first, each message once and in order, if the history has all of it; else nothing of it.
+        Returns:
+            The position, from which a client can go on another time, and whether it was recovered.
 
         Raises:
             WebSocketConnectionError: the channel layer cannot be reached.

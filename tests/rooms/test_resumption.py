@@ -1,0 +1,175 @@
+"""Sockets that come back to a room with history: what they missed, once and in order, then what comes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from django_fastws import History, Position, Room
+from django_fastws._core.envelope import Envelope
+from django_fastws._core.messages import Payload
+from django_fastws.layer import get_broker
+from django_fastws.rooms import current_hub, declarations, join_since
+from django_fastws.rooms.histories import Histories
+from tests.site.client import LIMIT, token
+
+
+class Declared:
+    history = History(messages=20)
+
+    def check_broadcast(self, room, event, data):
+        pass
+
+
+class Member:
+    """A socket, and what was sent to it."""
+
+    takes_events = False
+
+    def __init__(self, name="one"):
+        self.id = name
+        self.got = []
+
+    def post(self, batch):
+        self.got.extend(payload.text for payload in batch.payloads)
+
+    def lost(self):
+        self.got.append("LOST")
+
+    async def expect(self, *texts):
+        async with asyncio.timeout(LIMIT):
+            while len(self.got) < len(texts):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert self.got == list(texts)
+
+
+@pytest.fixture(params=["here", pytest.param("redis", marks=pytest.mark.redis)], autouse=True)
+def layer(request, settings):
+    redis = request.param == "redis"
+    settings.CHANNEL_LAYERS = {"default": request.getfixturevalue("redis_layer")} if redis else {}
+
+
+@pytest.fixture
+def room(monkeypatch):
+    monkeypatch.setattr(declarations, "find", lambda name: Declared() if name.startswith("kept") else None)
+    return Room(f"kept-{token()}")
+
+
+async def joined(room, since=None, member=None):
+    member = member or Member()
+    return member, await join_since(member, room.name, since)
+
+
+async def leave(room, *members):
+    for member in members:
+        await current_hub().leave(member, room.name)
+
+
+async def test_a_room_without_history_has_no_position(room):
+    other = Room(f"other-{token()}")
+    member, told = await joined(other, "e:1")
+    assert told == (None, False)
+    assert await other.abroadcast("a") is None
+    await member.expect("a")
+    await leave(other, member)
+
+
+async def test_what_was_missed_comes_before_what_comes(room):
+    at = [await room.abroadcast(text) for text in "abc"]
+    member, told = await joined(room, at[0])
+    assert told == (at[2], True)
+    await room.abroadcast("d")
+    await member.expect("b", "c", "d")
+    other, told = await joined(room, str(at[2]))
+    assert told == (Position(at[0].epoch, 4), True)
+    await other.expect("d")
+    await leave(room, member, other)
+
+
+async def test_what_is_not_kept_any_more_is_not_sent_in_part(room):
+    at = [await room.abroadcast(str(number)) for number in range(25)]
+    member, told = await joined(room, at[2])
+    assert told == (at[-1], False)
+    await room.abroadcast("new")
+    await member.expect("new")
+    await leave(room, member)
+
+
+async def test_a_socket_that_had_more_than_has_come_to_this_process_goes_on(room, monkeypatch):
+    first, _ = await joined(room)
+    receive = Histories.receive
+    monkeypatch.setattr(Histories, "receive", lambda self, envelope: True)  # nothing arrives here
+    at = [await room.abroadcast(text) for text in "abc"]
+    await asyncio.sleep(0.02)
+    monkeypatch.setattr(Histories, "receive", receive)
+    second, told = await joined(room, at[1], Member("two"))
+    assert told.recovered
+    await room.abroadcast("d")
+    await first.expect("a", "b", "c", "d")
+    await second.expect("c", "d")
+    await leave(room, first, second)
+
+
+async def test_what_comes_while_the_history_is_read_comes_once(room, monkeypatch):
+    at = [await room.abroadcast(text) for text in "ab"]
+    broker, came, go = get_broker(), asyncio.Event(), asyncio.Event()
+    read = broker.aread_history
+
+    async def slow(self, group, history, query):
+        if query.limit:
+            came.set()
+            await go.wait()
+        return await read(group, history, query)
+
+    monkeypatch.setattr(type(broker), "aread_history", slow)
+    member = Member()
+    joining = asyncio.create_task(joined(room, at[0], member))
+    await came.wait()
+    await room.abroadcast("c")
+    await asyncio.sleep(0.02)
+    assert member.got == []
+    go.set()
+    assert (await joining)[1] == (at[1], True)
+    await room.abroadcast("d")
+    await member.expect("b", "c", "d")
+    await leave(room, member)
+
+
+async def test_a_second_join_sends_nothing_again(room):
+    at = [await room.abroadcast(text) for text in "ab"]
+    member, _ = await joined(room, at[0])
+    assert (await joined(room, at[0], member))[1] == (at[1], False)
+    await member.expect("b")
+    await leave(room, member)
+
+
+async def test_too_much_to_be_sent_at_once_is_no_recovery(room, settings):
+    settings.FASTWS_SEND_BUFFER_BYTES = 1000
+    at = [await room.abroadcast("x" * 400) for _ in range(4)]
+    member, told = await joined(room, at[0])
+    assert told == (at[3], False)
+    other, told = await joined(room, at[1], Member("two"))
+    assert told == (at[3], True)
+    await other.expect(*["x" * 400] * 2)
+    await leave(room, member, other)
+
+
+async def test_events_that_arrive_out_of_order_or_twice_come_once_in_order(room):
+    """As with several threads, whose broadcasts are stored in one order and delivered in another."""
+    member, told = await joined(room)
+    await room.abroadcast("a")
+    stored = [Envelope.broadcast(f"fastws.n.{room.name}", Payload(text), history=Declared.history) for text in "bcd"]
+    hub, at = current_hub(), []
+    with pytest.MonkeyPatch.context() as nothing_arrives:
+        nothing_arrives.setattr(Histories, "receive", lambda self, envelope: True)
+        for envelope in stored:
+            at.append(await get_broker().apublish(envelope))
+        await asyncio.sleep(0.02)
+    for envelope, position in zip(stored, at, strict=True):
+        envelope.position = position
+    for number in (2, 0, 0, 1, 2):
+        hub.deliver(stored[number])
+    await member.expect("a", "b", "c", "d")
+    assert told.position.epoch == at[0].epoch
+    await leave(room, member)
