@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from django_fastws import Event, FastWS, LiveSocket, Room
+from django_fastws import Event, FastWS, History, LiveSocket, Room
+from tests.support.records import records
 
 app = FastWS()
 room = app.room("live/{name}")
@@ -73,3 +74,12 @@ async def numbers(ws: LiveSocket, n: int):
 async def left(ws: LiveSocket, room: Room) -> None:
     """Tells the others."""
     await room.abroadcast(Gone(client=ws.client_id))
+
+
+kept = app.room("kept/{name}", history=History(messages=20_000, seconds=3600, bytes=64 * 1024 * 1024))
+
+
+@kept.state(shared=True)
+async def kept_state(name: str) -> dict[str, int]:
+    """How many records each publisher has in its file, before it tells of the last one."""
+    return records(f"kept/{name}")
