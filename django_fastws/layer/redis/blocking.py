@@ -262,7 +262,7 @@ class _BlockingConnection:
         started = time.monotonic()
         connection.connect()
         self._connect_seconds = time.monotonic() - started
-        self._connection = connection
+        self._connection, self.asked_at = connection, -math.inf
         self._socket, self._reader = socket_of(connection), ReplyReader()
 
     def try_exchange(self, data: bytes, seconds: float) -> tuple[Any, Exception | None]:

@@ -79,7 +79,12 @@ local function current(seed, durable, ttl, pause)
             redis.call('HSET', KEYS[1], 'e', epoch)
         end
     end
-    redis.call('HSET', KEYS[1], 'r', found, 'd', durable == found and '1' or '', 'c', now)
+    -- Who does not know whether this server keeps what it confirms leaves that as it is.
+    local keeps = ''
+    if durable == found or (durable ~= '!' .. found and server == found) then
+        keeps = durable == found and '1' or meta[4] or ''
+    end
+    redis.call('HSET', KEYS[1], 'r', found, 'd', keeps, 'c', now)
     redis.call('PEXPIRE', KEYS[1], ttl)
     return epoch, top
 end
@@ -262,7 +267,7 @@ def store_command(
         channel: on which it is published.
         encoded: the envelope with its sender and number, by which it is known if it is sent again.
         data: the same, serialized.
-        durable: the ``run_id`` of the server, if that keeps whatever it has confirmed, else empty.
+        durable: as of ``durable_server``; empty as long as that is not known.
     """
     history, key = envelope.history, envelope.idempotency_key
     assert history is not None
@@ -355,16 +360,19 @@ ASK_DURABILITY = (
 
 
 def durable_server(replies: Sequence[Any]) -> bytes:
-    """The ``run_id`` of a server that keeps whatever it has confirmed; empty for any other, or where it is not said.
+    """The ``run_id`` of a server that keeps whatever it has confirmed; with "!" before it, of one that may not.
+
+    It is empty where the server does not tell.
 
     Args:
         replies: to the commands of ``ASK_DURABILITY``.
     """
     info, append_only, append_fsync = replies
     found = re.search(rb"run_id:(\w+)", info) if isinstance(info, bytes) else None
-    if found is None or (_setting(append_only), _setting(append_fsync)) != (b"yes", b"always"):
+    if found is None:
         return b""
-    return found[1]
+    is_durable = (_setting(append_only), _setting(append_fsync)) == (b"yes", b"always")
+    return found[1] if is_durable else b"!" + found[1]
 
 
 def _setting(reply: Any) -> Any:

@@ -64,6 +64,7 @@ class RedisShard:
         return max(0.0, self._settled_at - self._loop.time())
 
     def _changed(self) -> None:
+        self._asked_at = min(self._asked_at, self._loop.time() - DURABILITY_SECONDS)  # it may be another one
         self.subscriber.check()
         self.publisher.check()
 
