@@ -57,6 +57,7 @@ ACROSS = {
 
 # Names of two modules or of several classes, and why.
 ONE_NAME = {
+    "fastws.py": "the class; and the template tags, which templates load by the name of their module",
     "asgi.py": "the module of a project's application, as Django has it; and a transport, named after what it speaks",
     "Command": "the class that Django looks for in the module of a command",
 }

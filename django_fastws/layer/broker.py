@@ -86,8 +86,14 @@ class Broker(ABC):
         """
         raise NotImplementedError(_NO_HISTORY)
 
-    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
-        """Read from a thread that runs no event loop, which it blocks; otherwise as ``aread_history``."""
+    def read_history(
+        self, group: str, history: History, query: PageQuery, *, seconds: float | None = None
+    ) -> HistoryPage:
+        """Read from a thread that runs no event loop, which it blocks; otherwise as ``aread_history``.
+
+        Args:
+            seconds: the longest that this may take, also where the layer is away; None waits as for publishing.
+        """
         raise NotImplementedError(_NO_HISTORY)
 
     async def aclear_history(self, envelope: Envelope, history: History) -> None:

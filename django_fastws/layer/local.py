@@ -70,7 +70,9 @@ class LocalBroker(Broker):
     async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
         return self._histories.read(group, history, query)
 
-    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
+    def read_history(
+        self, group: str, history: History, query: PageQuery, *, seconds: float | None = None
+    ) -> HistoryPage:
         return self._histories.read(group, history, query)
 
     async def aclear_history(self, envelope: Envelope, history: History) -> None:

@@ -9,6 +9,7 @@ from .held_broadcasts import HeldBroadcasts
 from .hub import current_hub, ids
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
+from .page_position import page_position
 from .resumption import Joined, join_since, resume
 from .room import Room
 from .stored import Stored
@@ -31,6 +32,7 @@ __all__ = [
     "history_of",
     "join_since",
     "ids",
+    "page_position",
     "publish_sync",
     "resume",
 ]

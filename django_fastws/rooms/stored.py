@@ -13,7 +13,7 @@ from .._core.positions import Position
 from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import HistoryUnavailable
 from ..layer import Broker, get_broker
-from .declared import history_of
+from .declared import declared_history
 
 __all__ = ["HISTORY_EVENTS", "HistoryReader", "Stored"]
 
@@ -50,12 +50,7 @@ class HistoryReader:
     def __init__(self, name: str, group: str) -> None:
         self.name = name
         self.group = group
-        history = history_of(name)
-        if history is None:
-            raise HistoryUnavailable(
-                f"room {name!r} has no history: declare it, app.room(..., history=History(messages=500))"
-            )
-        self.history: History = history
+        self.history: History = declared_history(name)
         self.broker: Broker = get_broker()
         if not self.broker.has_history:
             raise HistoryUnavailable(

@@ -45,7 +45,7 @@ __all__ = ["BlockingPublisher"]
 # wait for ever for the lock of that import.
 codecs.lookup("idna")
 
-_DOING = "broadcast"
+_DOING, _READING = "broadcast", "read the history"
 _ATTEMPT_SECONDS = 3.0  # that connecting may take, with everything that comes before the first command
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between attempts
 _REPLY_TIMEOUT_SECONDS = 2.0  # more for what is large
@@ -101,12 +101,18 @@ class BlockingPublisher:
             return decode_position(self._execute(connection, data))
 
     def read_history(
-        self, group: str, history: History, query: PageQuery, deserialize: Callable[[bytes], Any]
+        self,
+        group: str,
+        history: History,
+        query: PageQuery,
+        deserialize: Callable[[bytes], Any],
+        seconds: float | None = None,
     ) -> HistoryPage:
         """Read a part of a room's history; see ``Broker.read_history``."""
+        ends = None if seconds is None else time.monotonic() + seconds
         with self._connection(group) as (_, connection):
-            durable = self._durable(connection)
-            reply = self._execute(connection, read_command(self._prefix, group, history, query, durable))
+            durable = self._durable(connection, ends)
+            reply = self._execute(connection, read_command(self._prefix, group, history, query, durable), ends)
         return decode_page(reply, query, deserialize, self._errors.log)
 
     def clear_history(
@@ -135,27 +141,29 @@ class BlockingPublisher:
             else:
                 connection.close()
 
-    def _execute(self, connection: _BlockingConnection, data: bytes) -> Any:
+    def _execute(self, connection: _BlockingConnection, data: bytes, ends: float | None = None) -> Any:
         """Send a command, and wait for the reply.
 
+        Args:
+            ends: when it must be over, by the clock of this module; None waits while Redis is away.
         Raises:
             WebSocketConnectionError: Redis cannot be reached in time, or refuses.
         """
-        reply = self._send(connection, data)
+        reply = self._send(connection, data, ends)
         if is_unknown_script(reply):
             for load in LOAD_SCRIPTS:
-                self._send(connection, load)
-            reply = self._send(connection, data)
+                self._send(connection, load, ends)
+            reply = self._send(connection, data, ends)
         if isinstance(reply, ErrorReply):
             raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}")
         return reply
 
-    def _durable(self, connection: _BlockingConnection) -> bytes:
+    def _durable(self, connection: _BlockingConnection, ends: float | None = None) -> bytes:
         """The ``run_id`` of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
         now = time.monotonic()
         if now - connection.asked_at >= DURABILITY_SECONDS:
             connection.asked_at = now
-            connection.durable = durable_server([self._send(connection, data) for data in ASK_DURABILITY])
+            connection.durable = durable_server([self._send(connection, data, ends) for data in ASK_DURABILITY])
         return connection.durable
 
     def _pool(self, shard: int) -> Any:
@@ -164,7 +172,9 @@ class BlockingPublisher:
                 self._pools[shard] = create_blocking_pool(self._hosts[shard])
             return self._pools[shard]
 
-    def _send(self, connection: _BlockingConnection, data: bytes) -> Any:
+    def _send(self, connection: _BlockingConnection, data: bytes, ends: float | None = None) -> Any:
+        if ends is not None:
+            return self._send_by(connection, data, ends)
         started, timeout = time.monotonic(), conf.publish_timeout_seconds
         error, outages = connection.server.error, connection.server.outages
         if error is None:
@@ -180,6 +190,20 @@ class BlockingPublisher:
                 raise timed_out(_DOING, timeout) from error
             connection.server.report_lost(None, error)
             reply = self._hold(connection, data, started + conf.publish_retry_seconds)
+        connection.server.report_restored(None)
+        return reply
+
+    def _send_by(self, connection: _BlockingConnection, data: bytes, ends: float) -> Any:
+        """Send a command that changes nothing; whoever asks does not wait until Redis is back."""
+        seconds = ends - time.monotonic()
+        reply, error = connection.try_exchange(data, seconds)
+        if error is not None and connection.was_open and not is_timeout(error):
+            reply, error = connection.try_exchange(data, ends - time.monotonic())
+        if error is not None and is_timeout(error):  # of whoever had so little time
+            raise timed_out(_READING, seconds) from error
+        if error is not None:
+            connection.server.report_lost(None, error)
+            raise unreachable(_READING, error) from error
         connection.server.report_restored(None)
         return reply
 

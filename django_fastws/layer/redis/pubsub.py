@@ -49,8 +49,10 @@ class RedisBroker(Broker):
     async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
         return await self._layer.for_loop().read_history(group, history, query)
 
-    def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
-        return self._layer.blocking.read_history(group, history, query, self._layer.deserialize)
+    def read_history(
+        self, group: str, history: History, query: PageQuery, *, seconds: float | None = None
+    ) -> HistoryPage:
+        return self._layer.blocking.read_history(group, history, query, self._layer.deserialize, seconds)
 
     async def aclear_history(self, envelope: Envelope, history: History) -> None:
         await self._layer.for_loop().clear_history(envelope, history)

@@ -1,0 +1,1 @@
+"""Template tags, as Django finds them by their names."""
