@@ -379,4 +379,4 @@ def _setting(reply: Any) -> Any:
     """The value in a reply of CONFIG GET: a list of name and value, or of such pairs."""
     if not isinstance(reply, list) or not reply:
         return None
-    return reply[0][-1] if isinstance(reply[0], list) else reply[-1]
+    return reply[0][-1] if isinstance(reply[0], (list, tuple)) else reply[-1]
