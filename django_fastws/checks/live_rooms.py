@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from ..conf import conf
+from ..layer import get_broker
 from ..routing import registry
 from .registering import system_check
 
@@ -16,7 +18,10 @@ __all__ = ["check_live_rooms"]
 
 @system_check
 def check_live_rooms() -> Iterator[CheckMessage]:
-    """E050: two patterns match one name. E051: two rooms of one name. W052: no path to them."""
+    """E050: two patterns match one name. E051: two rooms of one name. W052: no path to them.
+
+    W053: histories on a layer that keeps none.
+    """
     if not registry.rooms:
         return  # and pydantic is not imported
     from ..live import conflicts, live_rooms
@@ -27,6 +32,15 @@ def check_live_rooms() -> Iterator[CheckMessage]:
             "join them: FASTWS_LIVE_PATH is None.",
             hint="Leave FASTWS_LIVE_PATH out, or set it to a path such as '/ws/live'.",
             id="fastws.W052",
+        )
+    with_history = [room for room in live_rooms() if room.history is not None]
+    if with_history and (layer := _layer_without_history()):
+        yield Warning(
+            f"Live rooms have a history, as {with_history[0].pattern!r} in {with_history[0].place}, and the channel "
+            f"layer {layer} keeps none: their broadcasts are not stored, and clients that come back get the state.",
+            hint='Set CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", '
+            '"CONFIG": {"hosts": ["redis://..."]}}}, or leave history out.',
+            id="fastws.W053",
         )
     for conflict in conflicts():
         yield Error(
@@ -44,3 +58,12 @@ def check_live_rooms() -> Iterator[CheckMessage]:
                 hint="Give each a name of its own.",
                 id="fastws.E051",
             )
+
+
+def _layer_without_history() -> str:
+    """The backend of a layer that keeps no history; empty for any other, and for one that cannot be made."""
+    try:
+        keeps = get_broker().has_history
+    except Exception:  # whatever a layer's constructor raises; its first use tells
+        return ""
+    return "" if keeps else str(settings.CHANNEL_LAYERS["default"]["BACKEND"])

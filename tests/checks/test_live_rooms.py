@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 
-from django_fastws import FastWS, RouteError
+from django_fastws import FastWS, History, RouteError
 from django_fastws.routing.routes import Problem
-from tests.checks.messages import found
+from tests.checks.messages import core, found
 
 pytestmark = pytest.mark.usefixtures("routes")
 
@@ -46,6 +46,51 @@ def test_rooms_that_no_client_can_join():
     FastWS().room("tickets/{pk:int}")
     assert list(found(FASTWS_LIVE_PATH=None)) == ["fastws.W052"]
     assert found(FASTWS_LIVE_PATH="/live") == {}
+
+
+@pytest.mark.parametrize(
+    ("layers", "backend"),
+    [
+        (core(socket_timeout=None), "channels_redis.core.RedisChannelLayer"),
+        ({"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}}, "channels_redis.pubsub"),
+        ({"default": {"BACKEND": "tests.layer.test_broker.Watched"}}, "tests.layer.test_broker.Watched"),
+    ],
+    ids=["core", "pubsub", "custom"],
+)
+def test_histories_on_a_layer_that_keeps_none(layers, backend):
+    FastWS().room("lobby")
+    assert found(CHANNEL_LAYERS=layers) == {}
+    FastWS().room("tickets/{pk:int}", history=History())
+    (message,) = found(CHANNEL_LAYERS=layers).values()
+    assert message.id == "fastws.W053"
+    assert backend in message.msg
+    assert "'tickets/{pk:int}' in " in message.msg
+    assert "django_fastws.layer.RedisChannelLayer" in message.hint
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"DEBUG": True, "CHANNEL_LAYERS": {}},
+        {"DEBUG": True, "CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}},
+    ],
+    ids=["redis", "none", "memory"],
+)
+def test_histories_where_they_are_kept(settings):
+    FastWS().room("tickets/{pk:int}", history=History())
+    assert found(**settings) == {}
+
+
+def test_histories_that_end_at_the_process_are_reported_as_its_rooms_are():
+    FastWS().room("tickets/{pk:int}", history=History())
+    assert list(found(CHANNEL_LAYERS={})) == ["fastws.W006"]
+
+
+def test_a_layer_that_cannot_be_made_is_not_the_business_of_this_check():
+    FastWS().room("tickets/{pk:int}", history=History())
+    layers = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": {"unknown": 1}}}
+    assert "fastws.W053" not in found(CHANNEL_LAYERS=layers)
 
 
 def test_a_route_on_the_path_of_live_sockets():
