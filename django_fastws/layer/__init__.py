@@ -30,6 +30,7 @@ __all__ = [
     "evicting_policy",
     "expect_members",
     "first_problem",
+    "forget_histories",
     "get_broker",
     "has_redis",
     "layer_problem",
@@ -39,3 +40,4 @@ __all__ = [
 ]
 
 expect_members = local_broker.expect_members
+forget_histories = local_broker.forget_histories

@@ -83,6 +83,10 @@ class LocalBroker(Broker):
         self._histories.clear(envelope.room, history)
         self._deliver(envelope)
 
+    def forget_histories(self) -> None:
+        """Forget the history of every room, for tests, which share the process."""
+        self._histories.forget()
+
     async def check(self, seconds: float = 2.0) -> None:
         pass  # it is always there
 

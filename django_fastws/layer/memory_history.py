@@ -71,6 +71,11 @@ class MemoryHistories:
         self._lock = threading.Lock()
         self._rooms: OrderedDict[str, _RoomHistory] = OrderedDict()
 
+    def forget(self) -> None:
+        """Forget all rooms."""
+        with self._lock:
+            self._rooms.clear()
+
     def store(self, envelope: Envelope, history: History) -> tuple[Position, bool]:
         """Store an envelope, which gets its position.
 

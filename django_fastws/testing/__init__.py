@@ -5,6 +5,7 @@ from __future__ import annotations
 from .client_handshake import HandshakeDenied
 from .joined_room import JoinedRoom
 from .live_client import LiveClient, live
+from .memory import clear_histories
 from .peer import Peer, peer
 from .received_event import Left, ReceivedEvent
 from .websocket import TestWebSocket, connect
@@ -17,6 +18,7 @@ __all__ = [
     "Peer",
     "ReceivedEvent",
     "TestWebSocket",
+    "clear_histories",
     "connect",
     "live",
     "peer",

@@ -22,7 +22,7 @@ class JoinedRoom:
     Attributes:
         name: of the room.
         state: the latest state, of the last join or pushed since; None in a room that has none.
-        at: the position up to which everything was received; None without history.
+        at: the position up to which everything was received, taken or not; None without history.
         recovered: whether the last join was answered with what was missed, instead of the state.
         left: how the server has taken this client out of the room; None while it has not.
     """
@@ -88,7 +88,8 @@ class JoinedRoom:
         """Wait for an event that was not taken yet, and take it. Others stay, for a later ``next()``.
 
         Args:
-            event: its name; None takes the first of any. A state that comes without a join is called "state".
+            event: its name; None takes the first of any. A state that comes without a join, because events were lost,
+                is called "state"; in a room that has none, its data is None.
             where: what its data must be like: a dict that it has in it, or a function that says whether it is.
             timeout: seconds; None is the client's.
         Raises:

@@ -20,7 +20,7 @@ from typing import Any
 from .._core.live_frames import SUBPROTOCOL
 from ..conf import conf
 from ..exceptions import LiveError
-from ..rooms import Room
+from ..rooms import Position, Room
 from ..types import ASGIApp, Headers
 from .client_handshake import HandshakeDenied
 from .joined_room import JoinedRoom
@@ -127,25 +127,26 @@ class LiveClient:
 
     # Rooms
 
-    async def join(self, room: str | Room, *, since: str | None = None) -> JoinedRoom:
+    async def join(self, room: str | Room, *, since: Position | str | None = None) -> JoinedRoom:
         """Join a room, or join it again; there is one ``JoinedRoom`` for each name.
 
         Args:
             room: its name, or the room: ``tickets(pk=5)``.
-            since: a position, from which on the room's history is wanted instead of its state.
+            since: the position at which the client goes on: a ``Position``, or its text, as a page has it.
         Raises:
             LiveError: the join is refused.
             TimeoutError: it is not answered in time.
             WebSocketDisconnect: the connection is closed.
         """
         name = room.name if isinstance(room, Room) else room
+        at = None if since is None else str(since)
         joined = self.rooms.get(name)
         if joined is not None:
-            await joined._join(since)
+            await joined._join(at)
             return joined
         joined = JoinedRoom(self._connection, name)
         try:
-            await joined._join(since)
+            await joined._join(at)
         except BaseException:
             self._connection.rooms.pop(name, None)
             raise
@@ -256,7 +257,9 @@ class LiveClient:
     async def reconnect(self, code: int = 1006) -> None:
         """Lose the connection, open another with the same handshake, and join the rooms again, as a page does.
 
-        A room with history is joined with its position. Calls that are under way raise ``WebSocketDisconnect``.
+        A room with history is joined with its position: what was missed comes as events, behind those that were not
+        taken yet; ``room.recovered`` says whether, for else there is the state. Calls that are under way raise
+        ``WebSocketDisconnect``.
 
         Args:
             code: how the present connection ends, if it is open.

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from django.contrib.auth.models import User
 
-from django_fastws import LiveError, Room
+from django_fastws import FastWS, History, LiveError, LiveSocket, Room
 from django_fastws.testing import Left, ReceivedEvent, live
+from tests.site.client import token
 from tests.testing.rooms import Said, declare
 
 ADA = User(pk=5, username="ada")
@@ -183,3 +184,121 @@ async def test_a_member_that_is_kicked_is_told(tickets):
 async def test_a_handler_takes_its_member_out(room):
     await room.send("quit")
     assert await room.wait_left() == Left(1000)
+
+
+# Histories
+
+
+@pytest.fixture
+def chats():
+    """Rooms that keep three events, with a state that counts how often it was made."""
+    chats = FastWS().room("chats/{key}", history=History(messages=3))
+    chats.states = 0
+
+    @chats.state
+    async def state(ws: LiveSocket, key: str) -> int:
+        chats.states += 1
+        return chats.states
+
+    @chats.on("say")
+    async def say(ws: LiveSocket, room: Room, text: str) -> None:
+        await room.abroadcast(text, "said", exclude=ws)
+
+    return chats
+
+
+async def heard(room, count):
+    return [(await room.next("said")).data for _ in range(count)]
+
+
+async def test_a_reconnect_resumes_and_every_event_is_there_once(chats):
+    here = chats(key=token())
+    async with live() as client:
+        room = await client.join(here)
+        assert (room.at, room.recovered, room.state) == (str(await here.aposition()), False, 1)
+        await here.abroadcast("taken", "said")
+        await here.abroadcast("not taken", "said")
+        at = str(await here.abroadcast("taken", "other"))
+        assert await heard(room, 1) == ["taken"]
+        await room.next("other")
+        await client.close(1006)
+        assert room.at == at
+        missed = [await here.abroadcast(text, "said") for text in ("missed", "too")]
+        await client.reconnect()
+        assert (room.joined, room.recovered, room.state, chats.states) == (True, True, 1, 1)
+        assert await heard(room, 1) == ["not taken"]
+        assert await room.next() == ReceivedEvent("said", "missed", str(missed[0]))
+        assert await heard(room, 1) == ["too"]
+        await here.abroadcast("live", "said")
+        assert await heard(room, 1) == ["live"]
+        assert room.at == str(await here.aposition())
+        assert await room.receive_nothing(0.01)
+
+
+async def test_a_reconnect_that_has_missed_more_than_is_kept_has_the_state(chats):
+    here = chats(key=token())
+    async with live() as client:
+        room = await client.join(here)
+        await client.close(1006)
+        for number in range(4):
+            await here.abroadcast(number, "said")
+        await client.reconnect()
+        assert (room.recovered, room.state, room.at) == (False, 2, str(await here.aposition()))
+        assert await room.receive_nothing(0.01)
+
+
+async def test_who_is_excluded_has_the_position_and_no_event(chats):
+    here = chats(key=token())
+    async with live() as client, live() as other:
+        room, there = await client.join(here), await other.join(here)
+        await room.call("say", text="hi")
+        said = await there.next("said")
+        assert await room.receive_nothing(0.01)
+        assert room.at == there.at == said.at == str(await here.aposition())
+        await client.reconnect()
+        assert room.recovered
+        assert await room.receive_nothing(0.01)
+
+
+async def test_a_join_goes_on_from_a_position(chats):
+    here = chats(key=token())
+    position = await here.abroadcast("before", "said")
+    await here.abroadcast("after", "said")
+    for since in (position, str(position)):
+        async with live() as client:
+            room = await client.join(here, since=since)
+            assert (room.recovered, room.state) == (True, None)
+            assert await heard(room, 1) == ["after"]
+    async with live() as client:
+        room = await client.join(here, since="")  # as a page has it that was rendered without the layer
+        assert (room.recovered, room.state) == (False, 1)
+
+
+async def test_a_state_that_is_pushed_is_an_event_and_the_position_goes_on_in_its_epoch(chats):
+    here = chats(key=token())
+    await here.abroadcast("x", "said")
+    async with live() as client:
+        room = await client.join(here)
+        await here.aclear()
+        pushed = await room.next("state")
+        assert (pushed.data, pushed.at, room.state, room.at) == (2, str(await here.aposition()), 2, pushed.at)
+        await here.abroadcast("y", "said")
+        assert await heard(room, 1) == ["y"]
+        await client.reconnect()
+        assert room.recovered
+        assert await room.receive_nothing(0.01)
+
+
+async def test_a_loss_in_a_room_without_state_is_an_event_without_data():
+    here = FastWS().room("bare/{key}", history=History())(key=token())
+    async with live() as client:
+        room = await client.join(here)
+        await here.aclear()
+        assert await room.next() == ReceivedEvent("state", None, str(await here.aposition()))
+
+
+async def test_a_room_without_history_has_no_position(room):
+    assert (room.at, room.recovered) == (None, False)
+    await Room("tickets/5").abroadcast("x", "said")
+    assert (await room.next()).at is None
+    assert room.at is None

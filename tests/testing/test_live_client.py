@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
 
-from django_fastws import FastWS, LiveError, LiveSocket, Room, WebSocketDisconnect
-from django_fastws.testing import HandshakeDenied, live
+from django_fastws import FastWS, History, LiveError, LiveSocket, Room, WebSocketDisconnect
+from django_fastws.testing import HandshakeDenied, clear_histories, live
 from tests.testing.rooms import declare
 
 ADA = User(pk=5, username="ada")
@@ -279,11 +279,27 @@ class RoomsMixin:
         async def state(ws: LiveSocket):
             return [ws.user.username, await get_user_model().objects.acount()]
 
+        FastWS().room("chats/{key}", history=History())
+        clear_histories()
+
     async def test_a_call_and_an_event(self):
         async with live() as client:
             room = await client.join("tickets/5")
             assert await room.call("say", text="hi") == 2
             assert (await room.next("said")).data == {"who": "", "text": "hi"}
+
+    async def test_a_history(self):
+        here = Room("chats/a")
+        shown = await here.abroadcast("shown", "said")
+        assert shown.offset == 1  # whatever other tests have left
+        async with live() as client:
+            room = await client.join(here, since=shown)
+            await client.close(1006)
+            await here.abroadcast("missed", "said")
+            await client.reconnect()
+            assert room.recovered
+            assert (await room.next()).data == "missed"
+        assert [one.data for one in await here.ahistory()] == ["shown", "missed"]
 
 
 class InSimpleTestCase(RoomsMixin, SimpleTestCase):

@@ -1,0 +1,16 @@
+"""What tests that share a process would find of each other."""
+
+from __future__ import annotations
+
+from ..layer import forget_histories
+
+__all__ = ["clear_histories"]
+
+
+def clear_histories() -> None:
+    """Forget the histories of all rooms that are kept in the memory of this process, as between two tests.
+
+    In a test of Django it is called in ``setUp()``, in pytest by a fixture that is used everywhere. What is kept in a
+    Redis stays; ``Room.clear()`` forgets one room anywhere.
+    """
+    forget_histories()
