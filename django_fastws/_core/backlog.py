@@ -6,6 +6,7 @@ The policies for a slow consumer have their table here. ``transports/outbox.py``
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from .close_codes import TOO_SLOW
@@ -97,6 +98,13 @@ class Backlog(Generic[Item]):
                 kept.append(entry)
         self._items.extendleft(reversed(kept))
         return self.fits(size, limit)
+
+    def take_out(self, is_wanted: Callable[[Item], bool]) -> list[Item]:
+        """Remove those that may be dropped and are wanted, wherever they stand; returns them in order."""
+        taken = [entry[0] for entry in self._items if entry[2] and is_wanted(entry[0])]
+        if taken:
+            self._keep([entry for entry in self._items if not (entry[2] and is_wanted(entry[0]))])
+        return taken
 
     def clear(self) -> list[Item]:
         """Empty it; returns what was in it."""

@@ -72,6 +72,8 @@ class Payload:
     is_volatile: ClassVar[bool] = False
     #: In a room's history; None where it is not stored.
     position: Position | None = None
+    #: Name of the room, as JSON, of an event for live members.
+    room: bytes = b""
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         # One is made for each message: nothing is assigned twice.

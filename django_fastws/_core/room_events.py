@@ -46,7 +46,7 @@ class EventPayload(Payload):
         position: in the room's history; None where it has none.
     """
 
-    __slots__ = ("_room", "data", "event", "position")
+    __slots__ = ("data", "event", "position", "room")
 
     def __init__(
         self, room: bytes, event: str, data: bytes, author: str | None = None, position: Position | None = None
@@ -55,23 +55,24 @@ class EventPayload(Payload):
         if position is not None:
             end = b',"at":"%b"%b' % (str(position).encode(), end)
         super().__init__(b'{"room":%b,"event":%b,"data":%b%b' % (room, _name(event), data, end), is_text=True)
-        self._room = room
+        self.room = room
         self.event = event
         self.data = data
         self.position = position
 
     def substitute(self) -> Payload | None:
         """Those who are excluded from a stored event get its position, so that positions follow each other."""
-        return None if self.position is None else PositionPayload(self._room, self.position)
+        return None if self.position is None else PositionPayload(self.room, self.position)
 
 
 class PositionPayload(Payload):
     """Position of an event that is not for a member: ``{"room":…,"at":…}``."""
 
-    __slots__ = ("position",)
+    __slots__ = ("position", "room")
 
     def __init__(self, room: bytes, position: Position) -> None:
         super().__init__(b'{"room":%b,"at":"%b"}' % (room, str(position).encode()), is_text=True)
+        self.room = room
         self.position = position
 
 

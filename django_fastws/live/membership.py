@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from .._core.messages import Batch, Payload
 from .._core.positions import Position
 from .._core.rates import Rate
 from ..conf import conf
-from ..exceptions import LiveError, WebSocketConnectionError, WebSocketException
+from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..layer import get_broker
 from ..rooms import HeldBroadcasts, Room, current_hub, resume
 from ..tasks import BackgroundTasks
@@ -35,8 +36,8 @@ __all__ = ["Membership"]
 
 _leaving = BackgroundTasks(logger)
 _restoring = BackgroundTasks(logger)
-#: Of a member that has lost events, and for which no state could be made.
-_NO_STATE = (1011, "events were lost; join again")
+#: Closes the socket of a member that has lost events, and for which no state could be made.
+_NO_STATE = (1011, "events were lost")
 _ATTEMPTS = 2  # to make a state before so much was broadcast meanwhile that it cannot be held
 
 
@@ -54,6 +55,7 @@ class Membership(CallQueue):
     """
 
     __slots__ = (
+        "_behind",
         "_held",
         "_leaving",
         "_left_with",
@@ -87,6 +89,8 @@ class Membership(CallQueue):
         self.counted: tuple[Counted, ...] = ()
         self._leaving: asyncio.Task[None] | None = None
         self._restoring: asyncio.Task[None] | None = None
+        #: What is stored behind this position was not sent, for the client is too slow; None while it is not.
+        self._behind: Position | None = None
         #: What is stored behind this position was sent over this connection, or will be; None before the first join.
         self._sent_from: Position | None = None
         #: With which code and reason others have ended it during its join.
@@ -119,16 +123,6 @@ class Membership(CallQueue):
     def post(self) -> Any:
         """The function that sends without waiting; held while it joins."""
         return self.session.ws.post if self._held is None else self._hold
-
-    def lost(self) -> None:
-        """Events of the room were lost: the client gets the state that has them, before anything else of the room."""
-        held = self._held
-        if held is not None:  # it joins, or gets one already: that begins anew
-            held.is_broken = True
-        elif self.is_joined:
-            self._held = HeldBroadcasts()
-            current_hub().repost(self, self.name)
-            self._restoring = _restoring.start(self._restore())
 
     @property
     def told_at(self) -> float:
@@ -174,6 +168,8 @@ class Membership(CallQueue):
         """
         try:
             self._stop_restoring()
+            if self._behind is not None:  # what is behind that was not sent
+                self._behind = self._sent_from = None
             await self.left()  # an on_leave that still runs
             self._left_with = None
             await check_access(self)
@@ -198,6 +194,8 @@ class Membership(CallQueue):
             await self.left()
             raise
         self.is_joined = True
+        if self._sent_from is not None:
+            self.session.listen_for_stored()
         return answer
 
     async def _subscribe(self) -> None:
@@ -230,45 +228,91 @@ class Membership(CallQueue):
         held, position = self._held, Position.parse(since)
         if held is None or held.position is None or position is None:
             return None
-        hub, before = current_hub(), self._sent_from
+        before = self._sent_from
         if before is not None:  # joined over this connection already, where nothing comes twice
             now = held.position
             is_on_the_way = before.epoch == position.epoch and before.offset <= position.offset <= now.offset
             return live_frames.resumed(self.name, position, now) if is_on_the_way else None
         try:
-            missed = await resume(hub, self, self.name, position, held)
+            missed = await self._missed(position, held)
         except WebSocketConnectionError as error:
             raise LiveError("unavailable", str(error)) from error
-        if missed is None or self._held is not held:
+        if missed is None:
             return None
-        client_ids = (self.id, self.client_id)
+        held.missed, self._sent_from = missed, position
+        return live_frames.resumed(self.name, position, held.position)
+
+    async def _missed(self, since: Position, held: HeldBroadcasts) -> list[Payload] | None:
+        """What the client has missed since a position, while what is new is held; None if it needs the state.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached.
+        """
+        hub, client_ids = current_hub(), (self.id, self.client_id)
+        events = await resume(hub, self, self.name, since, held)
+        if events is None or self._held is not held:
+            return None
         payloads: list[Payload] = []
-        for event in missed:
+        for event in events:
             payload: Payload | None = hub.event_payload(self.name, event)
             if payload is not None and event.envelope.exclude in client_ids:
                 payload = payload.substitute()
             if payload is None:
                 return None  # the room was left
             payloads.append(payload)
-        if sum([len(payload) for payload in payloads]) > conf.send_buffer_bytes:
-            return None
-        held.missed, self._sent_from = payloads, position
-        return live_frames.resumed(self.name, position, held.position)
+        return payloads if sum([len(payload) for payload in payloads]) <= conf.send_buffer_bytes else None
 
-    async def _restore(self) -> None:
-        """Send the state, and behind it what was held meanwhile, to a client of which events were lost."""
+    # Losses while it is joined
+
+    def lost(self) -> None:
+        """Events of the room were lost: the client gets the state that has them, before anything else of the room."""
+        held = self._held
+        if held is not None:  # it joins, or gets one already: that begins anew
+            held.is_broken = True
+        elif self.is_joined:
+            self._hold_anew()
+            self._restoring = _restoring.start(self._restore())
+
+    def fall_behind(self, position: Position) -> None:
+        """The client does not read in time what is stored behind this position: nothing more is sent for now."""
+        if self._held is None or self._behind is not None:
+            self._behind = position if self._behind is None else min(self._behind, position)
+            self._hold_anew().is_over = True  # and drops what comes
+        else:  # what is sent behind an answer that is not made yet
+            self._held.is_broken = True
+
+    def catch_up(self) -> None:
+        """The client reads again: it is sent what it has missed, or the state."""
+        position, self._behind = self._behind, None
+        if position is not None and self.is_joined:
+            self._stop_restoring()
+            self._restoring = _restoring.start(self._restore(position))
+
+    def _hold_anew(self) -> HeldBroadcasts:
+        held = self._held = HeldBroadcasts()
+        current_hub().repost(self, self.name)
+        return held
+
+    async def _restore(self, since: Position | None = None) -> None:
+        """Send what was missed since a position, or else the state, and behind it what was held meanwhile."""
         try:
+            held = self._hold_anew()
             self._hold_from_now()
-            state = await self._state()
-            at = self._begins_at()
-            if at is not None:
-                self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
-                self._sent_from = at
+            missed = await self._missed(since, held) if since is not None else None
+            if missed is not None:
+                held.missed = missed
+            else:
+                state = await self._state()
+                if (at := self._begins_at()) is not None:
+                    self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
+                    self._sent_from = at
         except Exception as problem:
             found = significant_error(problem)
-            if as_live_error(found) is None and not isinstance(found, WebSocketException):
+            if as_live_error(found) is None and not isinstance(found, (WebSocketException, WebSocketConnectionError)):
                 logger.error("the state failed in room %.200r", self.name, exc_info=found)
-            self.kick(*_NO_STATE)  # it cannot go on, and is told so
+            # It cannot go on over this connection; over the next one, its join is answered.
+            with contextlib.suppress(WebSocketDisconnect):
+                await self.session.close(*_NO_STATE)
         else:
             self.go_live()
         finally:
@@ -353,7 +397,7 @@ class Membership(CallQueue):
 
     def leave(self) -> None:
         """The member is out, at once, whatever of its joins goes on; its on_leave runs, once. Idempotent."""
-        self._held = self._sent_from = None
+        self._held = self._sent_from = self._behind = None
         self._stop_restoring()
         self.is_joined = False
         if self.is_member:

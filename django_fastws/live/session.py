@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
 from .._core import live_frames
+from .._core.json import loads
 from .._core.live_frames import (
     AnswerFrame,
     BadFrame,
@@ -21,6 +22,7 @@ from .._core.live_frames import (
     LeaveFrame,
 )
 from .._core.messages import Payload
+from .._core.positions import Position
 from .._core.rates import Buckets
 from ..conf import conf
 from ..exceptions import LiveError
@@ -238,6 +240,29 @@ class LiveSession(FrameReader):
             self._buckets = Buckets()
         return self._buckets
 
+    # A client that is too slow for what is stored
+
+    def listen_for_stored(self) -> None:
+        """Learn what becomes of stored events that the client does not read in time, from now on."""
+        self.ws.transport.stored_listener = self
+
+    def fell_behind(self, payloads: Sequence[Payload]) -> None:
+        """These stored events are not sent: their rooms wait for ``caught_up()``."""
+        first: dict[bytes, Position] = {}
+        for payload in payloads:
+            if payload.position is not None:
+                first.setdefault(payload.room, payload.position)
+        for room, position in first.items():
+            membership = self._memberships.get(loads(room))
+            if membership is not None:
+                membership.fall_behind(Position(position.epoch, position.offset - 1))
+
+    def caught_up(self) -> None:
+        """The client has read all that waited for it."""
+        if not self.is_over:
+            for membership in list(self._memberships.values()):
+                membership.catch_up()
+
     # The heartbeat
 
     def beat(self) -> float:
@@ -274,6 +299,7 @@ class LiveSession(FrameReader):
             return
         self.is_over = True
         current_heartbeat().discard(self)
+        self.ws.transport.stored_listener = None
         self.introduction.over()
         if self._asks is not None:
             self._asks.over()

@@ -17,7 +17,7 @@ from ..masking import mask_path
 from ..types import Address, Message, Receive, Scope, Send
 from .addresses import address_of, url_of
 from .events import DENIAL, as_message, denial_events, disconnect_status
-from .outbox import Outbox
+from .outbox import Outbox, StoredListener
 from .refused_close_codes import is_close, is_loss, send_close
 
 __all__ = ["ASGITransport"]
@@ -44,7 +44,18 @@ class ASGITransport:
 
     name = "asgi"
 
-    __slots__ = ("_base", "_denial", "_outbox", "_receive", "_send", "_task", "is_sending", "scope", "state")
+    __slots__ = (
+        "_base",
+        "_denial",
+        "_outbox",
+        "_receive",
+        "_send",
+        "_task",
+        "is_sending",
+        "scope",
+        "state",
+        "stored_listener",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: ASGITransport | None = None) -> None:
         self.scope = scope
@@ -54,6 +65,7 @@ class ASGITransport:
         self._send = send
         self.state: ConnectionState = ConnectionState(is_answered=base is not None and base.state.is_answered)
         self.is_sending = False
+        self.stored_listener: StoredListener | None = None
         self._outbox: Outbox | None = None
         self._task: asyncio.Task[Any] | None = None
         #: A denial response of which the application has not sent all yet.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from .. import metrics
@@ -14,7 +15,7 @@ from ..conf import conf
 from ..exceptions import WebSocketDisconnect
 from ..types import Message
 
-__all__ = ["Outbox", "Outlet"]
+__all__ = ["Outbox", "Outlet", "StoredListener"]
 
 logger = logging.getLogger("django_fastws.transports")
 
@@ -24,14 +25,29 @@ _CLOSE_TIMEOUT_SECONDS = 5.0  # for a slow client to take its close frame
 Entry = tuple[Payload | Message, asyncio.Future[None] | None]
 
 
+class StoredListener(Protocol):
+    """Listener to what becomes of messages that are stored in the histories of rooms, for a client that is too slow.
+
+    They need not wait, for they can be read again.
+    """
+
+    def fell_behind(self, payloads: Sequence[Payload]) -> None:
+        """These messages, in order, are not sent: the client is too slow. What comes behind them should wait."""
+
+    def caught_up(self) -> None:
+        """The client has taken all that waited."""
+
+
 class Outlet(Protocol):
     """Outlet of an outbox: the transport of its socket, to which it writes.
 
     Attributes:
         is_sending: whether a message is being sent, or waits for it; what is sent meanwhile has to wait as well.
+        stored_listener: who can send stored messages later; None where they are dropped like any others.
     """
 
     is_sending: bool
+    stored_listener: StoredListener | None
 
     @property
     def shown_path(self) -> str:
@@ -72,13 +88,15 @@ class Outbox(Backlog[Entry]):
         is_slow: whether the client is being disconnected for that.
     """
 
-    __slots__ = ("_has_warned", "_outlet", "_writer", "is_slow")
+    __slots__ = ("_has_warned", "_is_behind", "_outlet", "_writer", "is_slow")
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__()
         self._outlet = outlet
         self._writer: asyncio.Task[None] | None = None
         self.is_slow = self._has_warned = False
+        #: Stored messages were not sent, and their listener waits for the client to take the others.
+        self._is_behind = False
 
     # In
 
@@ -102,13 +120,18 @@ class Outbox(Backlog[Entry]):
     def post(self, batch: Payload | Batch) -> bool:
         """Queue the messages of a broadcast, as far as there is room; True if a task was started for that."""
         was_idle, dropped, volatile = self._writer is None, self.dropped, 0
-        limit = conf.send_buffer_bytes
-        for payload in batch.payloads:
+        limit, waiting = conf.send_buffer_bytes, batch.payloads
+        for place, payload in enumerate(waiting):
             size = len(payload)
             fits = self._has_room(size, limit)
             if not fits and self.volatile:
                 volatile += self.clear_volatile()
                 fits = self._has_room(size, limit)
+            if not fits and self._fell_behind(waiting[place:]):
+                # What is left of the batch is as it was, without what is stored.
+                rest = [one for one in waiting[place:] if one.position is None]
+                self._count_volatile(volatile)
+                return (self.post(Batch(rest)) if rest else False) or (was_idle and self._writer is not None)
             if not fits and payload.is_volatile:
                 self.dropped += 1
                 volatile += 1
@@ -118,6 +141,20 @@ class Outbox(Backlog[Entry]):
         if self.dropped != dropped:
             self._count_drops(volatile, self.dropped - dropped - volatile)
         return was_idle and self._writer is not None
+
+    def _fell_behind(self, coming: Sequence[Payload]) -> bool:
+        """Give stored messages back to who can send them later; False where there are none, or nobody can."""
+        listener = self._outlet.stored_listener
+        if listener is None or conf.slow_consumer == "disconnect":
+            return False
+        stored = [item for item, _ in self.take_out(_is_stored) if isinstance(item, Payload)]
+        stored += [payload for payload in coming if payload.position is not None]
+        if not stored:
+            return False
+        self._is_behind = True
+        self.start()
+        listener.fell_behind(stored)
+        return True
 
     # Slow consumers
 
@@ -141,6 +178,10 @@ class Outbox(Backlog[Entry]):
             self.clear_droppable()
             self._outlet.close_slow(*TOO_SLOW)
         return False
+
+    def _count_volatile(self, count: int) -> None:
+        if count:
+            self._count_drops(count, 0)
 
     def _count_drops(self, volatile: int, others: int) -> None:
         """Messages were dropped: the volatile ones, which go first, and those that the policy has dropped."""
@@ -167,10 +208,10 @@ class Outbox(Backlog[Entry]):
         """Write what waits until nothing does, or the connection is closed."""
         outlet = self._outlet
         try:
-            while self:
+            while self or self._is_behind:
                 await outlet.wait_for_room()
                 if not self:
-                    return
+                    break
                 item, sent = self.pop()
                 is_close = not isinstance(item, Payload)
                 if sent is not None and sent.cancelled() and not is_close:
@@ -192,6 +233,10 @@ class Outbox(Backlog[Entry]):
         finally:
             outlet.is_sending = False
             self._writer = None
+        if self._is_behind:
+            self._is_behind = False
+            if (listener := outlet.stored_listener) is not None:
+                listener.caught_up()
 
     def fail(self, error: WebSocketDisconnect) -> None:
         """Empty it; tasks that wait get the error that the connection is closed."""
@@ -205,6 +250,10 @@ class Outbox(Backlog[Entry]):
             self._writer = None
         self.fail(error)
         self._outlet = cast("Outlet", None)  # or the two would keep each other in memory
+
+
+def _is_stored(entry: Entry) -> bool:
+    return isinstance(entry[0], Payload) and entry[0].position is not None
 
 
 def _fail(sent: asyncio.Future[None] | None, error: WebSocketDisconnect) -> None:

@@ -10,6 +10,7 @@ from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..metrics import Traffic
 from ..types import Address, Message, Scope
+from .outbox import StoredListener
 
 __all__ = ["InboundTransport", "OutboundTransport", "Transport"]
 
@@ -98,7 +99,11 @@ class Transport(Protocol):
 
 
 class InboundTransport(Transport, Protocol):
-    """Transport of a socket that came in: its handshake is to be answered, and it is in rooms."""
+    """Transport of a socket that came in: its handshake is to be answered, and it is in rooms.
+
+    Attributes:
+        stored_listener: who can send stored messages of rooms later, where the client is too slow; None for nobody.
+    """
 
     @property
     def scope(self) -> Scope:
@@ -117,6 +122,8 @@ class InboundTransport(Transport, Protocol):
 
     async def deny(self) -> None:
         """Deny the handshake. Never raises OSError."""
+
+    stored_listener: StoredListener | None
 
     @property
     def inbox(self) -> asyncio.Queue[Message] | None:

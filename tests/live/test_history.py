@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from django_fastws import History, HistoryUnavailable, Room
+from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import get_broker
 from django_fastws.rooms.continuity import Continuity
 from tests.live.client import Gate, client, declare, turns
@@ -271,3 +272,73 @@ async def test_many_who_come_back_at_once_are_served_by_one_read(tickets, name, 
 
     await asyncio.gather(*(resume(number % 9) for number in range(40)))
     assert len(reads) == 1
+
+
+def slow(gate):
+    """The application, for a client that reads when the gate is open."""
+    application = get_asgi_application()
+
+    async def unread(scope, receive, send):
+        async def send_later(event):
+            if event["type"] == "websocket.send":
+                await gate.wait()
+            await send(event)
+
+        await application(scope, receive, send_later)
+
+    return unread
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_a_slow_member_is_sent_what_was_dropped_when_it_reads_again(tickets, name, settings, policy):
+    settings.FASTWS_SEND_BUFFER_BYTES = 2000
+    settings.FASTWS_SLOW_CONSUMER = policy
+    declare("plain")
+    gate = Gate()
+    gate.open()
+    async with client(application=slow(gate)) as one:
+        await one.join(name)
+        await one.join("plain")
+        gate.opened.clear()
+        await Room("plain").abroadcast("first")
+        await turns()
+        await Room("plain").abroadcast("x" * 1000)
+        await turns()
+        at, texts = [], [f"{number}" + "x" * 30 for number in range(12)]
+        for text in texts:
+            at += await say(name, text)
+            await turns()
+        await asyncio.sleep(0.1)
+        gate.open()
+        assert [len((await one.next())["data"]) for _ in range(2)] == [5, 1000]
+        assert await heard(one, 12) == list(zip(texts, at, strict=True))
+        at += await say(name, "live")
+        assert await heard(one, 1) == [("live", at[-1])]
+        assert await one.silent()
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_a_slow_member_gets_the_state_where_too_much_was_dropped(tickets, name, settings, policy):
+    settings.FASTWS_SEND_BUFFER_BYTES = 2000
+    settings.FASTWS_SLOW_CONSUMER = policy
+    gate = Gate()
+    gate.open()
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        return "state"
+
+    async with client(application=slow(gate)) as one:
+        await one.join(name)
+        gate.opened.clear()
+        for number in range(30):
+            at = await say(name, f"{number}" + "x" * 150)
+            await turns()
+        await asyncio.sleep(0.1)
+        gate.open()
+        told = await one.next()
+        while "state" not in told:
+            told = await one.next()
+        assert told == {"room": name, "at": at[0], "state": "state"}
+        at = await say(name, "live")
+        assert await heard(one, 1) == [("live", at[0])]
