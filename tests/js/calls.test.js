@@ -249,6 +249,12 @@ const MOMENTS = {
     world.socket.say({ room: NAME, left: { code: 4403, reason: "" } });
     return joined;
   },
+  async "kicked while it is joined anew"() {
+    const joined = await joinedRoom(NAME);
+    joined.live.join(NAME);
+    world.socket.say({ room: NAME, left: { code: 4403, reason: "" } });
+    return joined;
+  },
   async refused() {
     const joined = await MOMENTS["before the join is answered"]();
     joined.room.on("error", () => {});
@@ -290,6 +296,7 @@ const OUTCOMES = [
   ["left", "not_joined not_joined not_joined not_joined"],
   ["left by one, joined by another", "not_joined not_joined not_joined not_joined"],
   ["kicked", "not_joined not_joined not_joined not_joined"],
+  ["kicked while it is joined anew", "waits waits waits waits"],
   ["refused", "not_joined not_joined not_joined not_joined"],
   ["refused for now", "waits waits waits waits"],
   ["closed", "unavailable unavailable unavailable unavailable"],

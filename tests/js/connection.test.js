@@ -148,6 +148,26 @@ test("a URL may be relative, absolute, http or ws, and a wrong one is an error a
   assert.throws(() => connect("ws://[", { WebSocket: FakeSocket }), TypeError);
 });
 
+for (const [name, url, options] of [
+  ["a URL with another scheme", "ftp://example.org/ws/live", {}],
+  ["a URL without a host", "mailto:live@example.org", {}],
+  ["a class that is none", undefined, { WebSocket: null }],
+]) {
+  test(`${name} can never be connected to: it is closed, says why, and is reported once`, async () => {
+    const { live, states } = client(options, url);
+    const call = live.join("lobby").call("say").catch(({ code }) => code);
+    await world.settle();
+    const { state, code, reason } = states.at(-1);
+    assert.deepEqual([state, code, world.reported.length], ["closed", 4400, 1]);
+    assert.equal(reason, String(world.reported[0]));
+    assert.match(reason, url ? /^SyntaxError: the scheme of (ftp|mailto):.* is not allowed$/ : /^TypeError: /);
+    assert.equal(await call, "unavailable");
+    await world.happen("online");
+    await world.advance(60_000);
+    assert.deepEqual([states.length, world.sockets.length, world.timers, world.reported.length], [2, 0, 0, 1]);
+  });
+}
+
 test("other subprotocols may be offered", async () => {
   client({ protocols: ["fastws.v1.json", "mine"] });
   await world.settle();

@@ -79,11 +79,13 @@ describe("a join that is refused", () => {
     assert.deepEqual([world.socket.sent, world.reported], [[], []]);
   });
 
-  test("is reported if nobody listens for errors", async () => {
+  test("is reported if nobody listens for errors, with the name of the room", async () => {
     const { live, socket } = await openClient();
     live.join(NAME);
+    const heard = listen(live.join(NAME), "error");
     socket.answer({ error: REFUSAL });
-    assert.deepEqual(world.reported.map(({ code }) => code), ["forbidden"]);
+    assert.deepEqual(world.reported.map(({ code, message }) => [code, message]), [["forbidden", "tickets/5: no"]]);
+    assert.equal(heard[0][1].message, "no");
   });
 
   test("can be asked for again by the listener", async () => {
@@ -408,6 +410,20 @@ describe("two joins of one room", () => {
     assert.deepEqual(first, [["said", "e:4"], ["state", 4], ["said", "e:5"]]);
     assert.deepEqual([second, third], Array(2).fill([["state", 4], ["said", "e:5"]]));
   });
+
+  for (const error of [{ code: "forbidden" }, { code: "unavailable", retry: true, retry_after: 1 }]) {
+    test(`of which the first is answered with ${error.code} have the answer of the second`, async () => {
+      const { live, socket } = await openClient();
+      const rooms = [live.join(NAME, { since: "e:3" }), live.join(NAME)];
+      const heard = rooms.map((room) => listen(room, "state", "error"));
+      const [first, second] = socket.take();
+      socket.say({ id: first.id, error });
+      socket.say({ id: second.id, ok: { room: NAME, at: "e:4", recovered: false, state: 4 } });
+      assert.deepEqual(heard, Array(2).fill([["state", 4]]));
+      await world.advance(1_000);
+      assert.deepEqual([socket.sent, world.reported], [[], []]);
+    });
+  }
 
   test("of which the second comes while the connection is lost get a state", async () => {
     const { live } = await joinedRoom(NAME, { at: "e:3", state: 0 });

@@ -19,6 +19,7 @@ export class FakeSocket {
 
   constructor(url, protocols) {
     this.url = String(url);
+    if (!/^wss?:/.test(this.url)) throw new SyntaxError(`the scheme of ${this.url} is not allowed`);
     this.protocols = protocols;
     world.sockets.push(this);
   }

@@ -63,7 +63,8 @@ export interface ConnectOptions {
  * - `connecting`, until the server has answered to hello;
  * - `open`;
  * - `waiting` for the next attempt, in `retryIn` ms; Infinity in a page that is left, until somebody comes back to it;
- * - `closed` for good: by `live.close()`, or by the server with 1008 or a code from 4400 to 4499.
+ * - `closed` for good: by `live.close()`, by the server with 1008 or a code from 4400 to 4499, or with 4400 because no
+ *   socket can be made, such as of a URL with another scheme.
  */
 export type Status =
   | { state: "connecting"; retryIn?: undefined; code?: undefined; reason?: undefined }
@@ -140,6 +141,13 @@ export interface Room<Types = any> {
   readonly name: string;
 
   /**
+   * The position up to which this room has heard everything, in rooms with history: in a listener, that of what it hears.
+   * A later `join` takes it as `since`, in another page too. Undefined in rooms without history, and until there is a
+   * state if that is what the room starts from. Read it before `leave`.
+   */
+  readonly at: string | undefined;
+
+  /**
    * Listen to an event, until the returned function is called or the room is left.
    *
    * "state" starts anew from the state: at first, and whenever events may have been missed. It is undefined in a room
@@ -206,8 +214,9 @@ export interface Live {
    * Join a room, for as long as the connection is not closed: after each reconnect it is joined again, and resumed from
    * where it was.
    *
-   * @param options since: the position that the page was rendered at, `{% room_position %}`. From there, events come
-   *     instead of the state, if the server still has all of them.
+   * @param options since: the position that the page was rendered at, `{% room_position %}`, or that of another room,
+   *     {@link Room.at}. From there, events come instead of the state, if the server still has all of them. An empty one
+   *     is none. While the room is joined already, both get the state.
    */
   join<const Name extends string>(name: Name, options?: { since?: string | null | undefined }): Room<RoomOf<Name>>;
 

@@ -1,25 +1,25 @@
 /**
- * Browser client of django_fastws, protocol fastws.v1: fastws.d.ts says what it offers, internal.d.ts what is inside.
+ * Browser client of django_fastws. What it offers is in fastws.d.ts, what is inside in internal.d.ts.
  *
  * @import * as Types from "./internal.js"
  */
 
 // Milliseconds.
-const BACKOFF = 500;
-const BACKOFF_MAX = 20_000;
-const STABLE = 5_000; // open for longer, and the backoff starts anew
-const SILENCE = 35_000; // until the server says how often it pings
+const STABLE = 5_000; // open for longer, resets the backoff
 const PING_GRACE = 10_000;
 const TIMEOUT = 10_000;
 
-const QUEUE = 100; // calls that wait in a room
+const MAX_WAITING = 100; // calls in a room
 const PAGE_EVENTS = ["online", "pageshow", "visibilitychange", "pagehide"];
 
-/** Full jitter. @param {number} attempt */
-const backoff = (attempt) => Math.random() * Math.min(BACKOFF_MAX, BACKOFF * 2 ** attempt);
+/** Full jitter, of at most 20 s. @param {number} attempt */
+const backoff = (attempt) => Math.random() * Math.min(20_000, 500 * 2 ** attempt);
 
 // randomUUID() needs https.
 const makeClientId = () => `c-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
+
+/** A position, its epoch, and its offset. @type {(at: any) => any[]} */
+const split = (at) => /^(.+):(\d+)$/.exec(at) ?? [];
 
 /** @param {unknown} error */
 const report = (error) => (globalThis.reportError ?? console.error)(error);
@@ -36,8 +36,8 @@ export class LiveError extends Error {
   }
 }
 
-/** @type {() => Types.Emitter} */
-const createEmitter = () => {
+/** @type {(name?: string) => Types.Emitter} */
+const createEmitter = (name) => {
   const listeners = new Set();
   return {
     on(event, fn) {
@@ -47,7 +47,7 @@ const createEmitter = () => {
     },
     emit(event, ...args) {
       const called = [...listeners].filter((listener) => listener.event === event);
-      if (event === "error" && !called.length) report(args[0]);
+      if (event === "error" && !called.length) report(new LiveError(args[0].code, `${name}: ${args[0].message}`));
       for (const listener of called) {
         try {
           if (listeners.has(listener)) listener.fn(...args);
@@ -79,8 +79,7 @@ const createCall = (subscription, room, event, data = {}, options = {}, item = (
       sent = true;
       connection.pending.set(id, (message) => {
         if ("item" in message) item(message.item);
-        else if (message.error) call.end(message.error);
-        else if ("ok" in message) call.end(undefined, message.ok);
+        else if (message.error || "ok" in message) call.end(message.error, message.ok);
         else if (once && rooms.size) waiting.add(call);
         else call.fail();
       });
@@ -159,21 +158,23 @@ const createSubscription = (connection, name, at) => ({
   known: false,
   live: false,
   fresh: false,
-  lost: false,
 
   add(since) {
     connection.subscriptions.set(name, this);
-    // A join is shared until it is answered, if its position is the same.
     if (this.known || since !== this.at) this.restart();
     else if (!this.rooms.size) this.join();
-    const room = { ...createEmitter(), ready: !this.fresh };
+    const subscription = this;
+    const room = { ...createEmitter(name), ready: !this.fresh };
     this.rooms.add(room);
     return {
       name,
+      get at() {
+        return room.ready ? subscription.at : undefined;
+      },
       on: room.on,
-      call: async (...args) => createCall(this, room, ...args).promise,
+      call: async (...args) => createCall(subscription, room, ...args).promise,
       stream: (event, data, options) =>
-        createStream((item) => createCall(this, room, event, data, { timeout: Infinity, ...options }, item)),
+        createStream((item) => createCall(subscription, room, event, data, { timeout: Infinity, ...options }, item)),
       leave: () => {
         if (this.rooms.size > 1) this.rooms.delete(room);
         else if (this.rooms.has(room)) this.end(new LiveError("not_joined"));
@@ -182,32 +183,29 @@ const createSubscription = (connection, name, at) => ({
   },
 
   take(call) {
-    const { state } = connection.status;
-    const retry = state !== "closed";
-    const waits = retry && (call.queue || !this.lost);
+    const retry = connection.status.state !== "closed";
     if (this.joined) call.send();
-    else if (waits && this.waiting.size < QUEUE) this.waiting.add(call);
-    else call.end(new LiveError("unavailable", retry ? "not connected" : state, { retry }));
+    else if (retry && (call.queue || !this.known) && this.waiting.size < MAX_WAITING) this.waiting.add(call);
+    else call.end(new LiveError("unavailable", retry ? "not connected" : "closed", { retry }));
   },
 
   join() {
     clearTimeout(this.timer);
     if (connection.opened === Infinity) return;
     this.joining++;
-    const frame = { join: name, since: (!this.fresh && this.at) || undefined, v: this.version };
-    connection.request(frame, (answer) => this.answered(answer));
+    const [since, v] = this.fresh ? [] : [this.at, this.version];
+    connection.request({ join: name, since, v }, (answer) => this.answered(answer, since));
   },
 
-  answered({ ok, error }) {
+  answered({ ok, error }, since) {
     if (!this.rooms.size) return;
     this.joining--;
     if (ok) {
       this.joined = this.known = true;
-      this.lost = false;
       this.attempt = 0;
       for (const call of this.waiting) call.send();
       this.waiting.clear();
-      if (ok.recovered) this.live = true;
+      if (since && ok.recovered) this.live = true;
       else this.reset(ok);
       this.update(ok);
     } else if (error && !this.joining) {
@@ -228,32 +226,28 @@ const createSubscription = (connection, name, at) => ({
   },
 
   receive(message) {
-    if (!this.live) return; // of a former join, or after a gap
+    if (!this.live) return;
     const { left, at } = message;
     if (left) {
-      this.joined = this.live = false;
+      this.joined = this.known = this.live = false;
       if (!this.joining) this.end(new LiveError("not_joined", left.reason), "left", left);
     } else if ("state" in message || message.recovered === false) this.reset(message);
     else if (at === undefined || this.advance(at)) this.update(message);
   },
 
   advance(at) {
-    const split = /:(?=\d+$)/;
-    const [epoch, offset] = at.split(split);
-    const [lastEpoch, last] = this.at?.split(split) ?? [epoch, offset - 1];
+    const [, epoch, offset] = split(at);
+    const [, lastEpoch = epoch, last = offset - 1] = split(this.at);
     const step = epoch === lastEpoch ? offset - last : NaN;
     if (step < 1) return false; // known
-    if (step === 1) this.at = at;
-    else {
-      // A gap.
-      this.live = false;
-      this.restart();
-    }
+    this.live = step === 1;
+    if (this.live) this.at = at;
+    else this.restart(); // a gap
     return this.live;
   },
 
   reset({ at, state }) {
-    this.at = at;
+    [this.at] = split(at);
     this.live = true;
     this.fresh = false;
     for (const room of this.rooms) room.ready = true;
@@ -283,7 +277,6 @@ const createSubscription = (connection, name, at) => ({
   lose() {
     clearTimeout(this.timer);
     this.joined = this.live = false;
-    this.lost = this.known;
   },
 
   fail(error) {
@@ -305,7 +298,7 @@ const createSubscription = (connection, name, at) => ({
 const createConnection = (url, { protocols = ["fastws.v1.json"], WebSocket = globalThis.WebSocket, token }) => ({
   ...createEmitter(),
   client: makeClientId(),
-  secret: makeClientId(), // whoever knows the id of a call that is done once gets its answer
+  secret: makeClientId(),
   status: { state: "connecting" },
   pending: new Map(),
   subscriptions: new Map(),
@@ -323,22 +316,24 @@ const createConnection = (url, { protocols = ["fastws.v1.json"], WebSocket = glo
   },
 
   async open() {
-    const { pending } = this; // another one, when this attempt is over
+    const { pending } = this;
     clearTimeout(this.timer);
     this.seen = Date.now();
-    this.silence = SILENCE;
+    this.silence = 35_000; // until hello is answered
     this.watch();
     this.set({ state: "connecting" });
+    let code;
     try {
       this.token ??= await token?.();
       if (pending !== this.pending) return;
+      code = 4400; // a bad URL is no better the next time
       const socket = (this.socket = new WebSocket(url, protocols));
       socket.onopen = () => socket === this.socket && this.hello();
       socket.onmessage = ({ data }) => socket === this.socket && this.receive(data);
       socket.onclose = ({ code, reason }) => socket === this.socket && this.lose(code, reason);
     } catch (error) {
       report(error);
-      if (pending === this.pending) this.lose();
+      if (pending === this.pending) this.lose(code, String(error));
     }
   },
 
@@ -474,7 +469,10 @@ export const connect = (url = "/ws/live", options = {}) => {
       answers.set(event, fn);
       return () => answers.get(event) === fn && answers.delete(event);
     },
-    join: (name, { since } = {}) => (subscriptions.get(name) ?? createSubscription(connection, name, since)).add(since),
+    join(name, { since } = {}) {
+      since ||= undefined;
+      return (subscriptions.get(name) ?? createSubscription(connection, name, since)).add(since);
+    },
     close: () => connection.end(1000, ""),
   };
 };

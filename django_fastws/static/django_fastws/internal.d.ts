@@ -16,9 +16,10 @@ export interface Details {
 }
 
 export interface Emitter {
+  /** An "error" for which nobody listens is reported, with the name of the room. */
   on(event: string, fn: Function): () => void;
   /** What a listener throws is reported. */
-  emit(event: string, ...args: unknown[]): void;
+  emit(event: string, ...args: any[]): void;
 }
 
 /** A call or stream: it waits in its subscription, is pending in the connection, or has ended. */
@@ -44,7 +45,7 @@ export interface Subscription {
   connection: Connection;
   name: string;
   /** The position; at first, that of the page. */
-  at?: any;
+  at?: string | undefined;
   rooms: Set<Member>;
   /** Calls that are not sent yet, or again. */
   waiting: Set<Call>;
@@ -59,26 +60,26 @@ export interface Subscription {
   joined: boolean;
   /** Joined once, maybe on a former connection. */
   known: boolean;
-  /** It was joined, the connection was lost, and it is not joined again yet. */
-  lost: boolean;
-  /** Frames follow the position without a gap. */
+  /** Frames follow the position without a gap. Else they are of a former join, or behind a gap, and are ignored. */
   live: boolean;
-  /** The next join is without a position, for the state. */
+  /** The next join is without a position and a version, for the state and all who are present. */
   fresh: boolean;
   /** Of joins that were refused for now. */
   attempt: number;
   timer?: Timer;
-  add(since?: string | null): Room;
+  /** One more room. A join is shared until it is answered, if its position is the same; else all start from a state. */
+  add(since?: string): Room;
   take(call: Call): void;
   join(): void;
-  answered(answer: Message): void;
+  /** A join is answered; since: the position that it was sent with. What was sent without one starts from the state. */
+  answered(answer: Message, since?: string): void;
   /** Join for the state, unless that is under way. */
   restart(): void;
-  emit(event: string, ...args: unknown[]): void;
+  emit(event: string, ...args: any[]): void;
   receive(message: Message): void;
   /** Whether it is the next position. A known one is ignored, any other is a gap. */
   advance(at: any): boolean;
-  /** Start from a state, or from nothing in a room without one. */
+  /** Start from a state, or from nothing in a room without one. What is no position is none. */
   reset(message: Message): void;
   update(message: Message): void;
   /** The connection is lost. */
@@ -91,9 +92,10 @@ export interface Subscription {
 
 export interface Connection extends Emitter {
   client: string;
+  /** In the ids of calls that are done once: whoever knows the id of one gets its answer. */
   secret: string;
   status: Status;
-  /** What takes the answers, by id. The Map is another one for each connection. */
+  /** What takes the answers, by id. The Map is another one for each attempt to connect, by which one knows it is over. */
   pending: Map<unknown, ((message: Message) => void) | undefined>;
   subscriptions: Map<string, Subscription>;
   answers: Map<string, Function>;
@@ -141,5 +143,5 @@ export type CreateCall = (
   item?: (item: unknown) => void,
 ) => Call;
 export type CreateStream = (start: (item: (item: unknown) => void) => Call) => AsyncIterableIterator<any>;
-export type CreateSubscription = (connection: Connection, name: string, at?: string | null) => Subscription;
+export type CreateSubscription = (connection: Connection, name: string, since?: string) => Subscription;
 export type CreateConnection = (url: URL, options: import("./fastws.js").ConnectOptions) => Connection;

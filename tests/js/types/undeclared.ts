@@ -38,6 +38,11 @@ live.join("tickets/5", { since: document.body.getAttribute("data-since") });
 // @ts-expect-error a position is a string
 live.join("tickets/5", { since: 17 });
 
+live.join(room.name, { since: room.at });
+same<typeof room.at, string | undefined>();
+// @ts-expect-error the client keeps it
+room.at = "e:17";
+
 room.on("state", (messages) => messages.anything);
 room.on("presence", (people) => same<typeof people, Map<string, Presence<any>>>());
 room.on("count", (count) => same<typeof count, number>());
