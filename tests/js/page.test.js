@@ -40,7 +40,7 @@ async function ticketRoom(ok = {}) {
 }
 
 test("every block is run here", () => {
-  const sections = ["Import", "`connect(url?, options?)`", "Status", "Rooms", "Calls", "Streams", "Events of the server"];
+  const sections = ["Import", "`connect(url?, options?)`", "Status", "Rooms", "Resuming", "Calls", "Streams", "Events of the server"];
   const ours = sections.flatMap(blocks).length;
   assert.equal([...PAGE.matchAll(/^```\w+$/gm)].length, ours);
 });
@@ -119,6 +119,63 @@ describe("a room", () => {
     const { shown, socket } = await joined();
     socket.answer({ error: { code: "forbidden", message: "not yours", retry: false } });
     assert.deepEqual(shown, [["close", "not yours"]]);
+  });
+});
+
+describe("resuming", () => {
+  const [[, inTheTemplate], [, keeping]] = blocks("Resuming");
+  const NAME = "tickets/5";
+  const said = (at, text) => ({ room: NAME, event: "said", data: { who: "ada", text }, at });
+
+  /** The page as Django has rendered it, with a position. */
+  async function rendered(since) {
+    const { shown, around } = page();
+    const [, script] = /<script type="module">(.*)<\/script>/s.exec(inTheTemplate);
+    const [, id, attribute] = /<ul id="(\w+)" data-(\w+)="\{% room_position 'tickets\/5' %\}">/.exec(inTheTemplate);
+    const document = { getElementById: (wanted) => wanted === id && { dataset: { [attribute]: since } } };
+    await run(script, { ...around, document, connect: () => connect(undefined, { WebSocket: FakeSocket }) });
+    return { shown, socket: await world.open() };
+  }
+
+  test("from the page begins with what was said since", async () => {
+    const { shown, socket } = await rendered("e:3");
+    assert.equal(socket.sent[0].since, "e:3");
+    socket.answer({ ok: { room: NAME, at: "e:3", recovered: true, to: "e:4" } });
+    socket.say(said("e:4", "hi"));
+    assert.deepEqual(shown, [["append", "ada", "hi"]]);
+  });
+
+  for (const since of ["e:3", ""]) {
+    test(`from the page, at ${JSON.stringify(since)}, begins with the state if it must`, async () => {
+      const { shown, socket } = await rendered(since);
+      socket.answer({ ok: { room: NAME, at: "e:9", recovered: false, state: ["hi"] } });
+      socket.say(said("e:10", "hello"));
+      assert.deepEqual(shown, [["render", ["hi"]], ["append", "ada", "hello"]]);
+    });
+  }
+
+  test("from what was kept goes on in another page", async () => {
+    const kept = new Map();
+    const sessionStorage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) };
+    const visit = async () => {
+      const { shown, around } = page();
+      const { live } = client();
+      await run(keeping, { ...around, live, sessionStorage });
+      return { shown, socket: await world.open() };
+    };
+    const first = await visit();
+    assert.deepEqual(first.socket.sent.map((frame) => "since" in frame), [false]);
+    first.socket.answer({ ok: { room: NAME, at: "e:3", recovered: false, state: ["hi"] } });
+    first.socket.say(said("e:4", "hello"));
+    await world.happen("pagehide");
+    const hello = { who: "ada", text: "hello" };
+    assert.deepEqual(first.shown, [["render", []], ["render", ["hi"]], ["render", ["hi", hello]]]);
+
+    const second = await visit();
+    assert.equal(second.socket.sent[0].since, "e:4");
+    second.socket.answer({ ok: { room: NAME, at: "e:4", recovered: true, to: "e:5" } });
+    second.socket.say(said("e:5", "bye"));
+    assert.deepEqual(second.shown, [["render", ["hi", hello]], ["render", ["hi", hello, { who: "ada", text: "bye" }]]]);
   });
 });
 
