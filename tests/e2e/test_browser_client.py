@@ -266,6 +266,47 @@ async def test_join_leave_join_makes_no_ghosts(server, visit, name):
     assert await tab.heard("first", "noted") == []
 
 
+# ── Histories ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_a_page_gets_what_it_missed_while_the_server_was_away(
+    servers, visit, name, settings, redis_server, signum
+):
+    server, name = servers("runws_server"), name.replace("board/", "log/")
+    settings.CHANNEL_LAYERS = {"default": layer_config("ours", redis_server, "browser")}
+    tab = await visit(server)
+    await tab.join(name)
+    texts = [f"note {number}" for number in range(6)]
+    for text in texts[:2]:
+        await Room(name).abroadcast(Noted(text=text))
+    await tab.until("page.heard(args[0], 'noted').length >= 2", name)
+    await stop(server, signum)
+    for text in texts[2:5]:
+        await Room(name).abroadcast(Noted(text=text))
+    await start(server)
+    await tab.until("page.heard(args[0], 'noted').length >= 5", name)
+    position = await Room(name).abroadcast(Noted(text=texts[5]))
+    await tab.until("page.heard(args[0], 'noted').length >= 6", name)
+    assert [noted["text"] for noted in await tab.heard(name, "noted")] == texts
+    assert len(await tab.heard(name, "state")) == 1
+    assert await tab.run("page.rooms.get(args[0]).at", name) == str(position)
+
+
+async def test_a_page_gets_the_state_where_the_history_is_lost(servers, visit, name, settings, redis_server):
+    server, name = servers("runws_server"), name.replace("board/", "log/")
+    settings.CHANNEL_LAYERS = {"default": layer_config("ours", redis_server, "browser")}
+    tab = await visit(server)
+    await tab.join(name)
+    await Room(name).abroadcast(Noted(text="before"))
+    await tab.until("page.heard(args[0], 'noted').length >= 1", name)
+    await Room(name).aclear()
+    await tab.state(name, 2)
+    await Room(name).abroadcast(Noted(text="after"))
+    await tab.until("page.heard(args[0], 'noted').length >= 2", name)
+    assert [frame for frame in await tab.record("sent") if "join" in frame][1:] == []  # it need not ask
+
+
 # ── Servers that go and come ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -17,7 +17,7 @@ from django.urls import path
 from django.utils.html import format_html
 from django.views.static import serve
 
-from django_fastws import Event, FastWS, LiveSocket, Room
+from django_fastws import Event, FastWS, History, LiveSocket, Room
 
 app = FastWS()
 #: Tells this process from its successor.
@@ -33,12 +33,19 @@ class Noted(Event):
 
 board = app.room("board/{name}", sends=[Noted])
 desk = app.room("desk/{name}", login_required=True)
+log = app.room("log/{name}", sends=[Noted], history=History(messages=50))
 
 
 @board.state
 async def notes(ws: LiveSocket, name: str) -> dict[str, Any]:
     """What is on the board, and by which process."""
     return {"boot": BOOT, "notes": _notes[name]}
+
+
+@log.state(shared=True)
+async def newest(name: str) -> dict[str, Any]:
+    """By which process the state was made."""
+    return {"boot": BOOT}
 
 
 @board.on("note")
