@@ -24,7 +24,7 @@ from tests.support import node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
 from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
-from tests.support.rewriting import rewrite_asserts
+from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
@@ -33,11 +33,22 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the code once: hundreds of processes read it, and may be told not to write it (as in containers)."""
+    rewrite_nothing_else(config)
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)
         if config.getoption("numprocesses", None):
             rewrite_asserts(config, ROOT / "tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector, which would look again and again through what is there to stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # when whatever is left out has gone, and the rest has its order
