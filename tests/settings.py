@@ -1,7 +1,10 @@
 """The settings of the tests, and of the servers that they start: those get theirs through the environment."""
 
+import gc
 import json
 import os
+
+gc.disable()  # until tests/site/apps.py: of what is imported now, everything stays
 
 SECRET_KEY = "for tests only"
 DEBUG = os.environ.get("TEST_DEBUG", "") == "1"
