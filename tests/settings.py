@@ -4,7 +4,7 @@ import gc
 import json
 import os
 
-gc.disable()  # until tests/site/apps.py: of what is imported now, everything stays
+gc.disable()  # until Started below: of what is imported now, everything stays
 
 SECRET_KEY = "for tests only"
 DEBUG = os.environ.get("TEST_DEBUG", "") == "1"
@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "channels",
     "django_fastws",
     "tests.site",
+    "tests.support.started.Started",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,12 +1,8 @@
 """Those of the tests, with other routes and other views."""
 
-import gc
-
 from tests.settings import *  # noqa: F403
 
-gc.enable()  # the application that does it is not among these
-
-INSTALLED_APPS = ["channels", "django_fastws", "tests.balancer.project"]
+INSTALLED_APPS = ["channels", "django_fastws", "tests.balancer.project", "tests.support.started.Started"]
 MIDDLEWARE = []
 ROOT_URLCONF = "tests.balancer.project.urls"
 ASGI_APPLICATION = "tests.site.asgi.application"
