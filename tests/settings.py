@@ -47,6 +47,7 @@ DATABASES = {
         **json.loads(os.environ.get("TEST_DATABASE_OPTIONS", "{}")),
     }
 }
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others are slow on purpose
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "tests.site.urls"
 STATIC_URL = "static/"
