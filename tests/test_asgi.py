@@ -323,7 +323,7 @@ async def sent_by(application, *inputs):
     async def send(event):
         sent.append(event["type"])
 
-    await asyncio.wait_for(application(scope, queue.get, send), 5)
+    await asyncio.wait_for(application(scope, queue.get, send), 30)
     return sent
 
 

@@ -215,7 +215,7 @@ async def test_retry_after_is_honoured(app, peer, status, value, least):
     assert await run(app)
     (refused, _), (accepted, _) = server.asked
     assert accepted - refused >= least
-    assert least or accepted - refused < 5
+    assert least or accepted - refused < 15
 
 
 async def test_retry_after_that_is_sooner_than_the_backoff_does_not_shorten_it(app, peer, settings):

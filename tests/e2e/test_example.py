@@ -65,7 +65,7 @@ class Member:
         self.ids = count(1)
 
     async def receive(self) -> dict[str, Any]:
-        frame = json.loads(await asyncio.wait_for(self.ws.recv(), 10))
+        frame = json.loads(await asyncio.wait_for(self.ws.recv(), 30))
         assert isinstance(frame, dict)
         return frame
 

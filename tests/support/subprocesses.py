@@ -79,6 +79,6 @@ def run(
         env={name: value for name, value in variables.items() if value is not None},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )

@@ -147,7 +147,7 @@ async def test_what_is_over_the_bound_is_dropped_and_said_once(monkeypatch, capl
     for number in range(1000):
         hub.receive(number, data=data)
     hub.queue.resume()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(caplog.records) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     dropped = 1000 - len(hub.got)
