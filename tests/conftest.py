@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
@@ -29,6 +31,12 @@ from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+
+# A busy machine is no failure; and what was found once is written down as an example in the test itself.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

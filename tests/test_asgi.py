@@ -89,7 +89,12 @@ async def test_a_malformed_handshake_is_denied_with_400_and_no_traceback(kwargs,
     assert all(record.exc_info is None for record in caplog.records)
 
 
-@settings(deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     query=st.binary(max_size=20),
     headers=st.lists(
