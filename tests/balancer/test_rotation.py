@@ -163,7 +163,7 @@ class Load:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\n".encode())
-        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60))
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 90))
 
 
 @pytest.fixture

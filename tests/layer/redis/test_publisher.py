@@ -171,15 +171,6 @@ async def test_it_is_held_for_so_long_and_no_longer(inside, own_redis, settings)
             with pytest.raises(WebSocketConnectionError, match="cannot broadcast: the channel layer is out of reach"):
                 await broadcast("x")
             assert 0.8 * seconds <= time.monotonic() - started < 8  # not the ten seconds of the default
-    settings.FASTWS_PUBLISH_RETRY_SECONDS = 30
-    held = asyncio.ensure_future(Room("r").abroadcast("x"))
-    await asyncio.sleep(0.1)
-    settings.FASTWS_PUBLISH_RETRY_SECONDS = 0
-    with pytest.raises(WebSocketConnectionError, match="out of reach"):
-        await Room("r").abroadcast("x")
-    assert not held.done()  # which was not waited for
-    own_redis.start()
-    await held
 
 
 @pytest.mark.faults
