@@ -24,6 +24,7 @@ from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.once import made_once
 from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
@@ -181,9 +182,16 @@ def site_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 def make_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    """A new database with ada in it."""
+    """A new database with ada in it: a copy of one that is migrated once in a run."""
+
+    def make(directory: Path) -> None:
+        key = migrate(Database(directory / "db.sqlite3", "").environment)
+        (directory / "key").write_text(key)
+
+    made = made_once(tmp_path_factory, "migrated-site", make)
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
-    return Database(path, migrate(Database(path, "").environment))
+    shutil.copy(made / path.name, path)
+    return Database(path, (made / "key").read_text())
 
 
 def migrate(environment: Mapping[str, str]) -> str:

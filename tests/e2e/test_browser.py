@@ -40,7 +40,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
-    database = make_database(tmp_path_factory.mktemp("browser") / "db.sqlite3")
+    database = make_database(tmp_path_factory)
     with daphne(database, redis_server.url) as one, daphne(database, redis_server.url) as two:
         yield Site(database, redis_server.url, one, two)
         for server in (one, two):

@@ -32,7 +32,7 @@ ROOMS = ["Lobby", "größe", "日本語", "مقهى", "a/b", "/a", "a/", "a//b",
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("example") / "db.sqlite3")
+    return make_database(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

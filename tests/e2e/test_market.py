@@ -26,7 +26,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("market") / "db.sqlite3")
+    return make_database(tmp_path_factory)
 
 
 @contextlib.contextmanager
@@ -74,10 +74,10 @@ async def test_the_feed_is_there_before_it_is_asked_for(demo):
 
 
 @pytest.mark.parametrize("taken", ["page", "feed"])
-def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path, taken):
+def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path_factory, taken):
     with socket.create_server((HOST, 0)) as other:
         ports = {"page": free_port(), "feed": free_port(), taken: other.getsockname()[1]}
-        variables = environment(make_database(tmp_path / "db.sqlite3"))
+        variables = environment(make_database(tmp_path_factory))
         done = subprocess.run(
             [sys.executable, "manage.py", "demo", f"{HOST}:{ports['page']}"],
             cwd=ROOT,
