@@ -17,27 +17,47 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.once import made_once
 from tests.support.order import longest_first
 from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
-from tests.support.rewriting import rewrite_asserts
+from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
+# A busy machine is no failure; and what was found once is written down as an example in the test itself.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the code once: hundreds of processes read it, and may be told not to write it (as in containers)."""
+    rewrite_nothing_else(config)
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)
         if config.getoption("numprocesses", None):
             rewrite_asserts(config, ROOT / "tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the garbage collector, which would look again and again through what is there to stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # when whatever is left out has gone, and the rest has its order
@@ -162,9 +182,16 @@ def site_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 
 def make_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    """A new database with ada in it."""
+    """A new database with ada in it: a copy of one that is migrated once in a run."""
+
+    def make(directory: Path) -> None:
+        key = migrate(Database(directory / "db.sqlite3", "").environment)
+        (directory / "key").write_text(key)
+
+    made = made_once(tmp_path_factory, "migrated-site", make)
     path = tmp_path_factory.mktemp("site") / "db.sqlite3"
-    return Database(path, migrate(Database(path, "").environment))
+    shutil.copy(made / path.name, path)
+    return Database(path, (made / "key").read_text())
 
 
 def migrate(environment: Mapping[str, str]) -> str:

@@ -208,7 +208,7 @@ class Program(Process):
     async def ended(self) -> int:
         """Wait until it has ended by itself, or by a signal; returns its exit status."""
         assert self.process is not None
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, 90)
 
     async def run(self) -> int:
         """Run it to its end."""

@@ -1,7 +1,10 @@
 """The settings of the tests, and of the servers that they start: those get theirs through the environment."""
 
+import gc
 import json
 import os
+
+gc.disable()  # until Started below: of what is imported now, everything stays
 
 SECRET_KEY = "for tests only"
 DEBUG = os.environ.get("TEST_DEBUG", "") == "1"
@@ -17,6 +20,7 @@ INSTALLED_APPS = [
     "channels",
     "django_fastws",
     "tests.site",
+    "tests.support.started.Started",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -43,6 +47,7 @@ DATABASES = {
         **json.loads(os.environ.get("TEST_DATABASE_OPTIONS", "{}")),
     }
 }
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the others are slow on purpose
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "tests.site.urls"
 STATIC_URL = "static/"

@@ -89,7 +89,12 @@ async def test_a_malformed_handshake_is_denied_with_400_and_no_traceback(kwargs,
     assert all(record.exc_info is None for record in caplog.records)
 
 
-@settings(deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     query=st.binary(max_size=20),
     headers=st.lists(
@@ -323,7 +328,7 @@ async def sent_by(application, *inputs):
     async def send(event):
         sent.append(event["type"])
 
-    await asyncio.wait_for(application(scope, queue.get, send), 5)
+    await asyncio.wait_for(application(scope, queue.get, send), 30)
     return sent
 
 

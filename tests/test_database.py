@@ -300,7 +300,7 @@ async def test_a_query_that_goes_on_does_not_keep_the_server_from_stopping(serve
     async with connect(server, HANDLERS[0]) as ws:
         await ws.send_json({"query": "SELECT pg_sleep(60)"})
         await until(lambda: postgres.count("state = 'active'"))
-        assert await asyncio.to_thread(server.stop, limit=10) in (0, -signal.SIGTERM)
+        assert await asyncio.to_thread(server.stop, limit=45) in (0, -signal.SIGTERM)
     postgres.server.execute(CUT)
 
 

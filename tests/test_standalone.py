@@ -18,7 +18,7 @@ from django_fastws.standalone import hosts_of
 from tests import programs
 from tests.conftest import tracebacks
 from tests.programs import Program
-from tests.site.client import until
+from tests.site.client import LIMIT, until
 from tests.support.processes import HOST, free_port
 from tests.support.subprocesses import run
 
@@ -56,7 +56,7 @@ def program(make):
 
 
 async def received(ws: Any) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         return json.loads(await ws.recv())
 
 

@@ -133,6 +133,6 @@ async def test_waiting_ends_with_the_event_or_the_future(is_set):
         event.set()
     else:
         future.set_result(None)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     assert future.done() is not is_set
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -11,8 +11,8 @@ from ..transports import Pongs, tcp_below
 
 __all__ = ["ReadingProtocol", "most_fragments"]
 
-#: Steps of autobahn's in one turn of the loop, of which a frame takes two. A client can have thousands of frames in
-#: what is read at once; the others have their turn between.
+#: Steps in one turn of the loop: two of autobahn's for a frame, or one where it is read past that. A client can have
+#: thousands of frames in what is read at once; the others have their turn between.
 _STEPS_IN_A_TURN = 128
 _PONG = 10  # opcode
 _FEWEST_FRAGMENTS, _BYTES_FOR_A_FRAGMENT = 1024, 16

@@ -23,6 +23,7 @@ from .daphne_handshake import (
     mended_scope,
     take_early_data,
 )
+from .daphne_reading import read_past_autobahn, read_through_autobahn
 from .events import disconnect_status
 from .framing import FramingTransport, high_water_bytes
 from .pings import Pings, Pongs
@@ -178,6 +179,7 @@ class DaphneTransport(FramingTransport):
         if not is_accept or not accept_with_headers(protocol, message):
             await self._send(message)
         if protocol.state == _OPEN:
+            read_past_autobahn(protocol)
             forget_handshake(protocol)
 
     # Writing
@@ -278,6 +280,7 @@ class DaphneTransport(FramingTransport):
             self._pongs.close()
             self._pongs = None
         self._protocol.__dict__.pop("onPing", None)
+        read_through_autobahn(self._protocol)
 
     def _ping_came(self, payload: bytes) -> None:
         """Answer a ping, if the client takes the answers; autobahn answers whether it does or not."""

@@ -25,7 +25,7 @@ from typing import Any
 from tests.balancer.ledger import NEVER, Broadcast, disordered, owed
 from tests.balancer.raw import Connection
 
-PATIENCE = 30.0  # seconds that any one thing may take
+PATIENCE = 60.0  # seconds that any one thing may take
 LONGEST_DELAY = 4.0  # seconds before a client tries again
 
 

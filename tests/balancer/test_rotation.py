@@ -82,12 +82,12 @@ async def test_servers_without_redis_get_nothing_new_and_keep_their_sockets(cert
         async with connect(proxy.url("/ws/where")) as ws:
             await ws.recv()
             await asyncio.to_thread(redis.stop, signal.SIGKILL)
-            await until(lambda: _has_no_server(proxy), "the check of haproxy", limit=30)
+            await until(lambda: _has_no_server(proxy), "the check of haproxy", limit=3 * LIMIT)
             assert await serving(proxy) == 0
             await ws.send("still here")
             assert await ws.recv() == "still here"
             await asyncio.to_thread(redis.start)
-            await until(lambda: serving(proxy), "the return of Redis", limit=30)
+            await until(lambda: serving(proxy), "the return of Redis", limit=3 * LIMIT)
 
 
 async def _has_no_server(proxy: Proxy) -> bool:
@@ -163,7 +163,7 @@ class Load:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{command}\n".encode())
-        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 60))
+        return json.loads(await asyncio.wait_for(self._process.stdout.readline(), 90))
 
 
 @pytest.fixture
@@ -223,11 +223,11 @@ async def test_a_rolling_restart_loses_nothing_that_was_acknowledged(kind, redis
                 pid = server.pid
                 closed[str(pid)] = {"1012": await ask(f"stopping {pid}")}
                 server.send_signal(signal.SIGTERM)
-                assert await asyncio.to_thread(server.process.wait, DRAIN_SECONDS + 10) == 0
+                assert await asyncio.to_thread(server.process.wait, DRAIN_SECONDS + LIMIT) == 0
                 assert "0 applications cancelled" in server.log()
                 await asyncio.to_thread(server.start)
                 # The next is stopped when this one gets requests again, and everybody is connected.
-                await until(lambda pid=server.pid: _serves(proxy, pid), "the new process", limit=30)
+                await until(lambda pid=server.pid: _serves(proxy, pid), "the new process", limit=3 * LIMIT)
                 assert sum((await ask("settled")).values()) == CLIENTS
         report = await ask("finish")
         print(report, answers)  # shown if the test has failed

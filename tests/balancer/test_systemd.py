@@ -85,7 +85,7 @@ async def test_who_comes_while_a_service_restarts_waits(activated):
         assert (await ws.recv_json())["pid"] == activated.pid
         activated.send_signal(signal.SIGTERM)
         assert await ws.closed() == (1012, "service restart;1000")
-    assert await asyncio.to_thread(activated.process.wait, 15) == 0
+    assert await asyncio.to_thread(activated.process.wait, 60) == 0
 
     async def arrive() -> int:
         async with connect(f"ws://{activated.address}/ws/where") as ws:

@@ -15,11 +15,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.support.processes import free_port
 from tests.support.tcp import accepted
 
 HOST = "127.0.0.1"
 #: How long a test waits for what must happen, on a machine that does much else.
-PATIENCE = 20.0
+PATIENCE = 40.0
 
 
 async def soon(condition: Callable[[], Any], what: str = "it", timeout: float = PATIENCE) -> None:
@@ -145,7 +146,7 @@ class Peer:
 
     async def start(self, port: int = 0) -> None:
         self._server = await serve(
-            self._serve_one, HOST, port, process_request=self._process_request, **self._options
+            self._serve_one, HOST, port or free_port(), process_request=self._process_request, **self._options
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 

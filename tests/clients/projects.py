@@ -29,7 +29,7 @@ execute_from_command_line(sys.argv)
 
 _SETTINGS = """
 SECRET_KEY = "for tests only"
-INSTALLED_APPS = ["channels", "django_fastws", "feeds"]
+INSTALLED_APPS = ["channels", "django_fastws", "feeds", "tests.support.started.Started"]
 ASGI_APPLICATION = "feeds.asgi.application"
 SILENCED_SYSTEM_CHECKS = ["fastws.W002", "fastws.W006"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}

@@ -471,7 +471,7 @@ async def test_the_timeout_is_for_the_whole_request(app, raw_peer, log):
 
     server = await raw_peer(drip)
     app.get(f"http://{HOST}:{server.port}/", timeout=0.3)(take)
-    assert not await run(app, timeout=10)
+    assert not await run(app)
     assert log.starting("✘ ")[0].endswith("failed: no answer within 0.3 seconds")
 
 

@@ -14,6 +14,7 @@ from tests.clients.handlers import KINDS, Feed, once
 from .conftest import run, running
 from .handlers import by_async_for
 from .peers import (
+    PATIENCE,
     closing,
     echo,
     frame,
@@ -297,7 +298,7 @@ async def test_pings_keep_latency_up_to_date(app, peer):
         seen.append(ws.latency)
 
     assert await run(app)
-    assert 0 < seen[0] < 5
+    assert 0 < seen[0] < 20
 
 
 async def test_close_timeout_gives_up_on_a_peer_that_does_not_answer_the_close(app, raw_peer, log):
@@ -313,7 +314,7 @@ async def test_close_timeout_gives_up_on_a_peer_that_does_not_answer_the_close(a
 
     started = time.monotonic()
     assert await run(app)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9  # by default it has ten seconds
     assert log.endings == ["1000 bye"]
 
 
@@ -412,7 +413,7 @@ async def test_without_max_queue_everything_is_read(app, peer):
 
     @app.ws(server.url, max_queue=None)
     async def busy(ws):
-        await asyncio.wait_for(sent.wait(), 10)  # 20 MB, and nobody has received
+        await asyncio.wait_for(sent.wait(), PATIENCE)  # 20 MB, and nobody has received
         await ws.recv()
 
     assert await run(app)

@@ -207,7 +207,7 @@ async def test_open_timeout_is_for_connecting_too(app, library, log, monkeypatch
 
     monkeypatch.setattr(connecting, "_open_tcp", never)
     app.ws(f"ws://{HOST}:1", open_timeout=0.05)(once)
-    assert not await run(app, timeout=5)
+    assert not await run(app)
     assert log.endings == ["timed out during opening handshake"]
 
 

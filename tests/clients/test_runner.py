@@ -210,12 +210,13 @@ async def test_a_host_that_does_not_resolve_is_asked_again(app, log):
     ids=["seconds", "date", "nonsense", "negative", "zero"],
 )
 async def test_retry_after_is_honoured(app, peer, status, value, least):
+    written = time.monotonic()
     server = await peer(refuse=[(status, {"Retry-After": value() if callable(value) else value})])
     app.ws(server.url, reconnect=True, max_retries=1)(once)
     assert await run(app)
     (refused, _), (accepted, _) = server.asked
-    assert accepted - refused >= least
-    assert least or accepted - refused < 5
+    assert accepted - (written if callable(value) else refused) >= least
+    assert least or accepted - refused < 15
 
 
 async def test_retry_after_that_is_sooner_than_the_backoff_does_not_shorten_it(app, peer, settings):
@@ -301,7 +302,7 @@ async def test_a_server_that_speaks_no_http_ends_the_route(app, raw_peer, librar
         await reader.read(1000)
 
     server = await raw_peer(behave)
-    app.ws(server.url, open_timeout=0.5, reconnect=True, max_retries=-1)(once)
+    app.ws(server.url, open_timeout=2, reconnect=True, max_retries=-1)(once)
     assert not await run(app)
     # picows waits for more, and leaves the next attempt to websockets.
     assert server.count == (2 if library == "picows" else 1)
@@ -344,11 +345,11 @@ async def test_max_retries_minus_1_goes_on_without_end(app, peer):
 
 
 async def test_the_count_starts_again_after_a_connection_that_stayed_up(app, peer, settings):
-    settings.FASTWS_CLIENT_STABLE_SECONDS = 0.2
+    settings.FASTWS_CLIENT_STABLE_SECONDS = 1
 
     async def stay_a_while(ws, visit):
         if visit.number in (0, 2):
-            await asyncio.sleep(0.3)  # it has stayed up
+            await asyncio.sleep(1.2)  # it has stayed up
 
     server = await peer(stay_a_while)
     attempts = []

@@ -12,7 +12,7 @@ import pytest
 from tests.clients.handlers import by_async_for, once
 
 from .conftest import run, running
-from .peers import closing, listen, silence, soon
+from .peers import PATIENCE, closing, listen, silence, soon
 
 
 async def test_the_log_tells_the_story_of_a_run(app, peer, log):
@@ -90,13 +90,13 @@ async def test_a_flood_does_not_starve_another_route(app, peer):
         for _ in range(20):
             started = time.monotonic()
             await ws.send("ping")
-            await asyncio.wait_for(ws.recv(), 10)
+            await asyncio.wait_for(ws.recv(), PATIENCE)
             slowest.append(time.monotonic() - started)
 
     async with running(app):
         await soon(lambda: len(slowest) == 20)
     assert received[0] > 100
-    assert sorted(slowest)[10] < 2  # half of them are far quicker than that also on a busy machine
+    assert sorted(slowest)[10] < 5  # half of them are far quicker than that also on a busy machine
 
 
 async def test_a_route_that_sleeps_blocks_no_other(app, peer):

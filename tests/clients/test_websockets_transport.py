@@ -189,7 +189,7 @@ async def test_ping_returns_the_round_trip_in_seconds_and_sets_latency(app, peer
         seen.extend([await ws.ping(), ws.latency])
 
     assert await run(app)
-    assert 0 < seen[0] < 5
+    assert 0 < seen[0] < 20
     assert seen[1] == seen[0]
 
 
@@ -519,7 +519,7 @@ async def test_close_waits_for_no_reader_of_what_is_still_coming(app, peer):
     async def sip(ws):
         await ws.recv()
 
-    assert await run(app, timeout=15)
+    assert await run(app)
     assert (await server.visits[0].ended()).close_code == 1000
 
 
@@ -540,7 +540,7 @@ async def test_close_gives_up_on_a_peer_that_reads_nothing(app, raw_peer, log):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(fill(ws), 0.5)
 
-    await run(app, timeout=15)
+    await run(app)
     await soon(lambda: len(log.endings) == 1)
 
 

@@ -13,7 +13,7 @@ from tests.docs.reader import Server
 
 __all__ = ["LIMIT", "chatting", "heard", "join", "until"]
 
-LIMIT = 20  # seconds that any one thing may take
+LIMIT = 40  # seconds that any one thing may take
 
 
 def join(server: Server, path: str) -> Any:

@@ -787,14 +787,14 @@ async def _first(server, path):
     from websockets.asyncio.client import connect as ws_connect
 
     async with ws_connect(server.url(quote(path, safe="/?=&"))) as ws:
-        return json.loads(await asyncio.wait_for(ws.recv(), 10))
+        return json.loads(await asyncio.wait_for(ws.recv(), 30))
 
 
 @pytest.mark.server
 async def test_a_round_trip_is_measured_on_daphne(server_of):
     told = await _first(server_of("heartbeats"), "/ws/measured")
     assert told["type"] == "round_trip"
-    assert 0 < told["seconds"] < 5
+    assert 0 < told["seconds"] < 20
 
 
 @pytest.mark.server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import tracebacks
-from tests.site.client import connect, raw_request
+from tests.site.client import LIMIT, connect, raw_request
 from tests.support.processes import HOST, ASGIServer
 
 pytestmark = [
@@ -26,9 +26,9 @@ def server(site: Any, kind: str) -> ASGIServer:
 async def answer(server: ASGIServer, target: bytes, *headers: tuple[bytes, bytes]) -> tuple[int, bytes]:
     """The HTTP status and all of the answer; afterwards the server must still serve, and its log be clean."""
     start, started = server.log_size(), time.monotonic()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         status, body = await raw_request(server, target, list(headers))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4.5  # after five seconds daphne answers by itself
     await serves_on(server)
     assert tracebacks(server.log(start)) == []
     return status, body
@@ -316,7 +316,7 @@ async def test_what_is_no_handshake_ends_with_an_answer_or_a_hang_up(server, req
     reader, writer = await asyncio.open_connection(HOST, server.port)
     writer.write(request_)
     writer.write_eof()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         try:
             got = await reader.read()
         except ConnectionResetError:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.support.chromium import chromium
+from tests.support.chromium import PATIENCE, chromium
 from tests.support.example import ELSEWHERE, PASSWORD, USER, daphne, make_database, runws_server
 from tests.support.processes import HOST, ASGIServer, RedisServer, stopped
 
@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.server,
 ]
 
-PATIENCE = 20_000  # milliseconds that anything may take
 PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
@@ -41,7 +40,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
-    database = make_database(tmp_path_factory.mktemp("browser") / "db.sqlite3")
+    database = make_database(tmp_path_factory)
     with daphne(database, redis_server.url) as one, daphne(database, redis_server.url) as two:
         yield Site(database, redis_server.url, one, two)
         for server in (one, two):
@@ -57,7 +56,6 @@ def passing(example: Site) -> Iterator[ASGIServer]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
     async with chromium(f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}") as browser:
         yield browser
 

@@ -32,7 +32,7 @@ ROOMS = ["Lobby", "größe", "日本語", "مقهى", "a/b", "/a", "a/", "a//b",
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("example") / "db.sqlite3")
+    return make_database(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ class Member:
         self.ids = count(1)
 
     async def receive(self) -> dict[str, Any]:
-        frame = json.loads(await asyncio.wait_for(self.ws.recv(), 10))
+        frame = json.loads(await asyncio.wait_for(self.ws.recv(), 30))
         assert isinstance(frame, dict)
         return frame
 

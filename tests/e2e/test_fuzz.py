@@ -18,7 +18,7 @@ from tests.support.processes import HOST, ASGIServer
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.faults]
 
 KINDS = ["runws_server", "daphne"]  # uvicorn logs a traceback of its own for text that is not UTF-8
-LIMIT = 10.0  # seconds for a server to answer or to hang up
+LIMIT = 30.0  # seconds for a server to answer or to hang up
 GROWTH_KB = 20_000  # that a server may grow by over all examples of a test; each could send a megabyte
 
 fuzzed = settings(

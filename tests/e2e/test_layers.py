@@ -17,7 +17,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 from django_fastws.testing import connect as connect_inside
 from tests.conftest import check_log, layer_config
 from tests.e2e.test_rooms import member, nobody_is_left, subscriptions, tell
-from tests.site.client import Client, connect, token, until
+from tests.site.client import LIMIT, Client, connect, token, until
 from tests.support.processes import ASGIServer, RedisServer, stopped
 
 pytestmark = [pytest.mark.server, pytest.mark.redis]
@@ -39,14 +39,14 @@ async def attempt(ws: Client, to: str, room: str, data: str = "") -> str | None:
     return error
 
 
-async def works(sender: Client, receivers: list[Client], room: str) -> bool:
+async def works(sender: Client, receivers: list[Client], room: str, seconds: float = 0.3) -> bool:
     """Whether a broadcast reaches them; what came of earlier tries is passed over."""
     data = token()
     if await attempt(sender, "broadcast", room, data) is not None:
         return False
     for ws in receivers:
         try:
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(seconds):
                 while await ws.recv() != data:
                     pass
         except TimeoutError:
@@ -61,18 +61,16 @@ async def test_members_stay_and_hear_again_after_redis_was_killed_and_started_ag
     async with AsyncExitStack() as stack:
         ada, bob = [await stack.enter_async_context(member(server, room)) for server in servers]
         sender = await stack.enter_async_context(member(servers[0]))
-        assert await works(sender, [ada, bob], room)
+        assert await works(sender, [ada, bob], room, LIMIT)
         for turn in (1, 2):
             own_redis.stop(signal.SIGKILL)
             started = time.monotonic()
             assert "cannot broadcast: the channel layer" in (await attempt(sender, "broadcast", room) or "")
             assert "cannot join a room: the channel layer" in (await attempt(sender, "join", "new") or "")
-            assert time.monotonic() - started < 2 * TIMEOUT["FASTWS_PUBLISH_TIMEOUT_SECONDS"] + 1
+            assert time.monotonic() - started < 2 * TIMEOUT["FASTWS_PUBLISH_TIMEOUT_SECONDS"] + 6
             for server in servers:
                 await until(
-                    lambda at=server, times=turn: logged(at, "Lost the channel layer", times),
-                    "the loss in the log",
-                    3,
+                    lambda at=server, times=turn: logged(at, "Lost the channel layer", times), "the loss in the log"
                 )
             own_redis.start()
             await until(lambda: works(sender, [ada, bob], room), "hearing again")
@@ -101,7 +99,7 @@ async def test_a_silent_redis_costs_a_bounded_time_and_is_forgiven(serve, layer,
     server = start(serve, layer, own_redis)
     room = token()
     async with member(server, room) as ada, member(server) as sender:
-        assert await works(sender, [ada], room)
+        assert await works(sender, [ada], room, LIMIT)
         with stopped(own_redis):
             for to in ("broadcast", "join"):
                 started = time.monotonic()
@@ -110,7 +108,7 @@ async def test_a_silent_redis_costs_a_bounded_time_and_is_forgiven(serve, layer,
                     # which was noticed meanwhile
                     layer == "ours" and "the channel layer is out of reach: Redis at" in (error or "")
                 )
-                assert time.monotonic() - started < 3
+                assert time.monotonic() - started < 8
         await until(lambda: works(sender, [ada], room), "hearing again")
     if layer == "ours":
         check_log(server)
@@ -122,7 +120,7 @@ async def test_members_may_leave_and_come_while_redis_is_away(serve, layer, own_
     room, other = token(), token()
     async with member(server, room) as bob:
         async with member(server, room, other) as ada:
-            assert await works(bob, [ada], room)
+            assert await works(bob, [ada], room, LIMIT)
             own_redis.stop(signal.SIGKILL)
             await until(lambda: logged(server, "Lost the channel layer", 1), "the loss in the log")
             await tell(ada, "leave", room=other)
@@ -286,4 +284,4 @@ async def test_groups_are_joined_again_even_if_the_layer_comes_back_late(setting
             await sender.receive_json()
             return not await ada.receive_nothing(0.05)
 
-        await until(hears, "hearing again", 2)
+        await until(hears, "hearing again")

@@ -157,12 +157,12 @@ async def test_members_stay_and_nothing_that_was_taken_meanwhile_is_missing_or_c
         none_yet = dict.fromkeys(senders, 0)
         await until(lambda: hear(listeners, senders, none_yet), "hearing at first")
         with site.fault(kind):
-            await until(site.is_noticed, "the loss in the logs", 4)
+            await until(site.is_noticed, "the loss in the logs")
             before = {sender: len(sender.taken) for sender in senders}
             await asyncio.sleep(0.5)  # of being away
         returned = time.monotonic()
-        await until(lambda: hear(listeners, senders, before), "hearing again", 5)
-        await until(site.is_over, "the end in the logs", 5)
+        await until(lambda: hear(listeners, senders, before), "hearing again")
+        await until(site.is_over, "the end in the logs")
         over = {sender: len(sender.taken) for sender in senders}
         print(f"{kind}: heard again after {time.monotonic() - returned:.2f} s")
         for sender in senders:

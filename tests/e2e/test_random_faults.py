@@ -126,7 +126,7 @@ class Torture:
                 await self._round(turn, names, cuts=cuts)
                 # Whatever was on its way has arrived by then, or it does not.
                 with contextlib.suppress(AssertionError):
-                    await until(self._has_everything, "all that is owed", 5)
+                    await until(self._has_everything, "all that is owed")
                 assert self.history.missing(self.history.tick()) == []
 
     async def _has_everything(self) -> bool:

@@ -35,7 +35,7 @@ async def test_the_state_of_a_layer_with_redis(settings, own_redis, name):
         started = time.monotonic()
         with pytest.raises(WebSocketConnectionError, match=r"cannot check the channel layer: .* within 0\.3 seconds"):
             await check_layer(0.3)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 8  # not the ten seconds of the default
     await check_layer()
     if name != "ours":
         return
@@ -44,10 +44,10 @@ async def test_the_state_of_a_layer_with_redis(settings, own_redis, name):
         await check_layer(0.3)
     status = layer_status()
     assert not status.is_reachable
-    assert 0 < status.seconds < 2
+    assert 0 < status.seconds < 30
     assert str(own_redis.port) in status.error
     assert await asyncio.to_thread(layer_status)  # in any thread
     own_redis.start()
-    await until(is_reachable, "the return, with nobody who waits for it", 5)
+    await until(is_reachable, "the return, with nobody who waits for it")
     await check_layer()
     await get_channel_layer().flush()

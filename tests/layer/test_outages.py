@@ -67,13 +67,13 @@ async def test_receivers_are_told_once_from_a_loop(inside, own_redis, caplog):
     await check_layer()
     with Told() as told:
         own_redis.stop(signal.SIGKILL)
-        await until(lambda: told.have(2), "the news", 2)
+        await until(lambda: told.have(2), "the news")
         calls = [asyncio.ensure_future(Room("r").abroadcast("x")) for _ in range(5)]
         calls.append(asyncio.ensure_future(asyncio.to_thread(Room("r").broadcast, "x")))
         await asyncio.sleep(0.2)
         own_redis.start()
         await asyncio.gather(*calls)
-        await until(lambda: told.have(4), "the good news", 5)
+        await until(lambda: told.have(4), "the good news")
     here = threading.current_thread()
     by_name = {row[0]: row for row in told}
     assert len(by_name) == len(told) == 4
@@ -81,7 +81,7 @@ async def test_receivers_are_told_once_from_a_loop(inside, own_redis, caplog):
     assert by_name["lost"][2] is by_name["restored"][2] is ConnectionResetError
     assert by_name["lost"][3] is not here  # it may use the ORM
     assert by_name["alost"][3] is here
-    assert 0.2 < by_name["restored"][4] == by_name["arestored"][1] < 6
+    assert 0.2 < by_name["restored"][4] == by_name["arestored"][1] < 30
     (record,) = [record for record in caplog.records if record.name == "django.dispatch"]
     assert str(record.exc_info[1]) == "on purpose"
     assert sorted(await texts(ada, 7)) == ["we are back", *["x"] * 6]
@@ -121,7 +121,7 @@ async def test_a_failure_in_a_thread_is_over_when_the_loop_hears_redis(inside, o
         await asyncio.to_thread(Room("r").broadcast, "x")
     assert await is_lost()
     own_redis.start()
-    await until(is_reachable, "the return", 5)
+    await until(is_reachable, "the return")
 
 
 @pytest.mark.redis
@@ -132,10 +132,10 @@ async def test_another_layers_outage_is_told_too(settings, own_redis):
         async with connect_inside("/ws/member?room=r") as ada:
             await ada.receive_json()
             own_redis.stop(signal.SIGKILL)
-            await until(is_lost, "the loss", 5)
+            await until(is_lost, "the loss")
             own_redis.start()
-            await until(is_reachable, "the return", 5)
-            await until(lambda: told.have(4), "the news", 5)
+            await until(is_reachable, "the return")
+            await until(lambda: told.have(4), "the news")
     assert {row[0] for row in told} == {"lost", "alost", "restored", "arestored"}
 
 
@@ -246,7 +246,7 @@ async def test_in_a_loop_the_news_comes_later_and_in_order(signals):
         server.report_lost("a", FIRST)
         server.report_restored("a")
         assert signals == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not signals:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             assert signals == [("lost", FIRST)]

@@ -50,11 +50,11 @@ async def logged_in():
     return ada, client
 
 
-async def outcome(client, **options):
+async def outcome(client, patience=30, **options):
     """How it ends: denied, with the status; or open, and then closed with a code; or it stays open."""
     try:
         async with connect("/x", cookies=client.cookies if client else None, **options) as ws:
-            if await ws.receive_nothing(0.3):
+            if await ws.receive_nothing(patience):
                 return "open"
             return await ws.wait_closed()
     except HandshakeDenied as denied:
@@ -107,7 +107,7 @@ async def test_the_user_is_not_looked_up_before_the_process_listens(monkeypatch)
     )
     FastWS().websocket("/x")(handler)
     _, client = await logged_in()
-    opening = asyncio.create_task(outcome(client))
+    opening = asyncio.create_task(outcome(client, patience=0.3))
     for _ in range(20):
         await asyncio.sleep(0)
     assert looked == []
@@ -223,7 +223,7 @@ async def test_an_end_while_the_process_begins_to_listen_is_seen(monkeypatch, en
     serve()
     ada, client = await logged_in()
     opening = asyncio.create_task(outcome(client))
-    await asyncio.wait_for(subscriber_is_asked(subscriber), 5)
+    await asyncio.wait_for(subscriber_is_asked(subscriber), 30)
     await end(ada, client)
     subscriber.gates["subscribe"].set()
     assert await opening == 401

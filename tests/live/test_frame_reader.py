@@ -295,6 +295,6 @@ async def test_what_has_begun_is_cancelled_though_the_answers_before_it_cannot_b
     await turns()
     reader.over()
     await turns()
-    await asyncio.wait_for(main, 5)
+    await asyncio.wait_for(main, 30)
     assert reader.ends == [asyncio.CancelledError]
     assert not reader.has_tasks

@@ -127,7 +127,7 @@ def test_a_converter_of_the_project_may_refuse(even):
 def test_a_name_that_could_be_split_in_thousands_of_ways_is_none(pattern, name):
     began = time.thread_time()
     assert RoomPattern(pattern).match(name) is None
-    assert time.thread_time() - began < 0.2  # trying them all takes up to minutes
+    assert time.thread_time() - began < 1  # trying them all takes up to minutes
 
 
 def test_names_with_many_separators_are_split_as_ever():

@@ -159,7 +159,9 @@ JUNK = st.recursive(
 )
 
 
-@settings(deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(st.dictionaries(st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"]), JUNK), max_size=5)
 )
@@ -594,7 +596,12 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    database=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(STEPS)
 @example([("join", 0, "a"), ("hold", 0, "a"), ("leave", 0, "a"), ("turn", 0, "a"), ("join", 1, "a"), ("go", 0, "a")])
 def test_in_the_end_the_subscriptions_are_the_rooms_that_have_members(steps):

@@ -10,7 +10,7 @@ from tests.rooms.members import settle, until
 
 
 async def heard(events, count):
-    return [(event.event, event.data) for event in [await asyncio.wait_for(anext(events), 5) for _ in range(count)]]
+    return [(event.event, event.data) for event in [await asyncio.wait_for(anext(events), 30) for _ in range(count)]]
 
 
 async def test_a_listener_hears_what_is_broadcast_in_order():
@@ -41,7 +41,7 @@ async def test_a_listener_that_waits_is_woken():
         waiting = asyncio.ensure_future(anext(events))
         await settle()
         await room.abroadcast(1)
-        assert (await asyncio.wait_for(waiting, 5)).data == 1
+        assert (await asyncio.wait_for(waiting, 30)).data == 1
 
 
 async def test_a_cancelled_wait_loses_no_event():
@@ -56,7 +56,7 @@ async def test_a_cancelled_wait_loses_no_event():
         await room.abroadcast(2)
         got = [] if waiting.cancelled() else [waiting.result().data]
         while got[-1:] != [2]:
-            got.append((await asyncio.wait_for(anext(events), 5)).data)
+            got.append((await asyncio.wait_for(anext(events), 30)).data)
         assert got == [1, 2]
 
 
@@ -93,7 +93,7 @@ async def test_cancelling_the_task_leaves_the_room():
                 pass
 
     task = asyncio.ensure_future(listen())
-    await asyncio.wait_for(entered.wait(), 5)
+    await asyncio.wait_for(entered.wait(), 30)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()

@@ -198,7 +198,7 @@ for layer in {layers!r}:
             Room("room").broadcast("x")
         except WebSocketConnectionError as error:
             print(error)
-        assert time.monotonic() - started < 2.5, time.monotonic() - started
+        assert time.monotonic() - started < 8, time.monotonic() - started
 """
 
 

@@ -94,7 +94,7 @@ async def test_who_publishes_in_the_same_process_waits_for_a_room_that_cannot_ke
             await Room("lobby").abroadcast(f"{number:05}")
             most = max(most, hub_state(hub).waiting[1])
         assert 10 <= most <= 15
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(members[-1].got) < 30:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         assert members[-1].got == [f"{number:05}" for number in range(30)]
@@ -193,7 +193,7 @@ async def test_a_room_pauses_after_a_long_fan_out_and_what_arrives_meanwhile_is_
     for text in ("second", "third", "fourth"):
         await broadcast(hub, "lobby", text)
     assert member.got == ["first"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(member.got) < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert member.got == ["first", "second", "third", "fourth"]

@@ -302,12 +302,18 @@ async def test_a_kept_group_that_could_not_be_refreshed_is_retried(clients, monk
 
 
 async def test_what_nobody_has_subscribed_to_is_given_back_and_waited_for_without_asking_the_layer(clients):
-    group = kept()
-    async with asyncio.timeout(1):
+    clock, group = Clock(stands_still=True), kept()
+
+    async def use():
         await group.unsubscribe(GROUP)
         await group.wait(GROUP)
         group.release(GROUP)
         await group.settled()
+
+    using = asyncio.create_task(use())
+    await clock.advance(0)
+    assert using.done()
+    await using
     assert (clients, group.is_open) == ([], False)
 
 

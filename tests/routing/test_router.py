@@ -511,7 +511,7 @@ async def test_a_path_that_could_be_read_in_thousands_of_ways_is_none(path, aske
     began = time.thread_time()
     status, _ = await denial(f"/{asked}", WebSocketRouter())
     assert status == 404
-    assert time.thread_time() - began < 0.2  # trying them all takes up to minutes
+    assert time.thread_time() - began < 1  # trying them all takes up to minutes
     (pattern,) = websocket_urlpatterns()  # for Channels' router
     assert pattern.resolve(asked) is None
     assert pattern.resolve("one-two-three" if "-" in path else "one/two/x") is not None

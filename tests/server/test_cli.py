@@ -21,7 +21,7 @@ pytestmark = pytest.mark.server
 async def echoes(ws: Any) -> None:
     async with ws as socket_:
         await socket_.send("größe")
-        assert await asyncio.wait_for(socket_.recv(), 10) == "größe"
+        assert await asyncio.wait_for(socket_.recv(), 30) == "größe"
 
 
 @pytest.mark.parametrize("name", ["", "tests.site.asgi:application", "tests.site.asgi.application"])

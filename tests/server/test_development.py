@@ -144,13 +144,13 @@ async def test_it_serves_static_files_and_starts_anew(tmp_path):
                 await asyncio.wait([receiving], timeout=0.5)
                 return receiving.done()
 
-            await until(is_cut)
+            await until(is_cut, limit=90)
             assert receiving.result() is None
 
         async def is_back() -> bool:
             return "Starting ASGI" in server.log(start)
 
-        await until(is_back)
+        await until(is_back, limit=90)
         assert "Traceback" not in server.log()
 
 
@@ -168,7 +168,7 @@ def test_a_port_that_is_taken_ends_it(tmp_path, options):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=20,
+            timeout=90,
             check=False,
         )
     assert done.returncode == 1, done.stdout

@@ -17,8 +17,8 @@ import pytest
 from websockets.asyncio.client import connect, unix_connect
 
 from tests.clients.certificates import Certificates
-from tests.site.client import until
-from tests.support.processes import HOST, ROOT, Process, free_port, wait_for_port
+from tests.site.client import LIMIT, until
+from tests.support.processes import HOST, ROOT, START_SECONDS, Process, free_port, wait_for_port
 
 pytestmark = pytest.mark.server
 
@@ -37,24 +37,28 @@ class Elsewhere(Process):
             self.process = subprocess.Popen(
                 self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, pass_fds=self.files
             )
-        if self.port:
-            wait_for_port(self.port, self.process, self.log_path)
+        try:
+            if self.port:
+                wait_for_port(self.port, self.process, self.log_path)
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
 
 
 async def echoes(ws: Any) -> None:
     async with ws as socket_:
         await socket_.send("größe")
-        assert await asyncio.wait_for(socket_.recv(), 10) == "größe"
+        assert await asyncio.wait_for(socket_.recv(), LIMIT) == "größe"
 
 
 async def is_drained(process: Process, opened: Any) -> None:
     """A socket is closed with 1012 when the server is stopped, and its exit status is 0."""
     async with opened as ws:
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(ws.wait_closed(), 10)
+        await asyncio.wait_for(ws.wait_closed(), LIMIT)
         assert (ws.close_code, ws.close_reason) == (1012, "service restart;1000")
     assert process.process is not None
-    assert await asyncio.to_thread(process.process.wait, 15) == 0
+    assert await asyncio.to_thread(process.process.wait, 2 * LIMIT) == 0
 
 
 async def test_a_unix_socket(tmp_path):
@@ -64,7 +68,7 @@ async def test_a_unix_socket(tmp_path):
         async def is_there() -> bool:
             return Path(path).exists()
 
-        await until(is_there, limit=20)
+        await until(is_there, limit=START_SECONDS)
         await echoes(unix_connect(path, "ws://localhost/ws/echo"))
         async with unix_connect(path, "ws://localhost/ws/about/me") as ws:
             assert json.loads(await ws.recv())["client"] is None
@@ -89,13 +93,13 @@ async def test_a_socket_that_somebody_else_has_opened(tmp_path, family):
 
         def opened() -> Any:
             if family == socket.AF_UNIX:
-                return unix_connect(address, "ws://localhost/ws/echo")
+                return unix_connect(address, "ws://localhost/ws/echo", open_timeout=START_SECONDS)
             host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
-            return connect(f"ws://{host}:{address[1]}/ws/echo", proxy=None)
+            return connect(f"ws://{host}:{address[1]}/ws/echo", proxy=None, open_timeout=START_SECONDS)
 
         early = asyncio.create_task(_wait_open(opened()))  # it waits in the kernel until the server is there
         with Elsewhere("--fd", str(listening.fileno()), files=(listening.fileno(),)) as server:
-            ws = await asyncio.wait_for(early, 20)
+            ws = await asyncio.wait_for(early, START_SECONDS)
             await ws.close()
             await echoes(opened())
             await is_drained(server, opened())
@@ -150,7 +154,7 @@ async def test_over_tls_a_busy_handler_holds_back_its_client_and_a_slow_client_i
             ws.transport.abort()
         assert _peak_kb(server) - peak < 20_000
         async with opened("/pour/z?megabytes=30") as ws:
-            assert [len(await asyncio.wait_for(ws.recv(), 20)) for _ in range(30)] == [1024 * 1024] * 30
+            assert [len(await asyncio.wait_for(ws.recv(), LIMIT)) for _ in range(30)] == [1024 * 1024] * 30
 
 
 def _peak_kb(process: Process) -> int:

@@ -142,7 +142,7 @@ def test_django_alone_has_no_lifespan_and_need_not(tmp_path):
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 1

@@ -67,7 +67,7 @@ async def test_a_slow_reader_stays_and_one_that_stops_reading_is_cut_off(impatie
         async def is_cut() -> bool:
             return not await is_open(impatient, client)
 
-        await until(is_cut, "that the client is cut off", limit=20)
+        await until(is_cut, "that the client is cut off", limit=60)
     finally:
         await client.__aexit__()
 
@@ -101,7 +101,7 @@ async def test_a_peer_that_answers_no_ping_is_cut_off(impatient):
         frame = await client.receive()
         assert frame.opcode == 9
         assert await client.receive() is None
-    assert 1 < time.monotonic() - started < 8
+    assert 1 < time.monotonic() - started < 20
     assert (await told(impatient, name))["code"] == 1006
 
 
@@ -169,7 +169,7 @@ async def test_a_client_that_closes_and_never_reads_does_not_stay(server):
         async def is_closed() -> bool:
             return descriptors(server, client.writer.get_extra_info("sockname")[1]) == 0
 
-        await until(is_closed, "the end of the connection", limit=15)
+        await until(is_closed, "the end of the connection", limit=60)
 
 
 async def test_an_application_that_goes_on_after_its_client_is_cancelled_and_that_is_said_once(plain):

@@ -83,7 +83,7 @@ async def test_a_denial_has_the_status_the_headers_and_the_body(server):
         assert b"\r\nretry-after: 7\r\nx: y\r\n" in client.head
         assert b"\r\ncontent-length: 7\r\n" in client.head
         assert b"\r\nconnection: close\r\n" in client.head
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert await client.reader.read() == b"not now"
     assert (await told(server, name))["raised"] == ["", "", ""]
 
@@ -113,7 +113,7 @@ async def test_an_application_that_does_not_answer_the_handshake_is_answered_for
     server, name = plain("--websocket_connect_timeout", "1"), token()
     started = time.monotonic()
     status, body = await denial(server, f"/silent/{name}")
-    assert (status, time.monotonic() - started < 5) == (503, True)
+    assert (status, time.monotonic() - started < 15) == (503, True)
     assert b"did not answer the handshake in time" in body
     assert (await told(server, name))["type"] == "websocket.disconnect"
 
@@ -131,7 +131,7 @@ async def test_a_malformed_handshake_is_answered_as_http(server, line, status):
     async with RawClient(server, "/echo/", headers=line) as client:
         assert client.status == status
         assert b"\r\nconnection: close\r\n" in client.head
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             body = await client.reader.read()
         assert b"\r\ncontent-length: %d\r\n" % len(body) in client.head
         assert body

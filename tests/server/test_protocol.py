@@ -85,7 +85,7 @@ async def test_a_client_that_does_not_answer_a_close_is_cut_off(server):
     async with RawClient(server, scripted(name, ACCEPT, {"type": "websocket.close", "code": 4000})) as client:
         assert (await client.until_close())[1].code == 4000
         assert await client.receive() is None
-    assert 4 < time.monotonic() - started < 9
+    assert 4 < time.monotonic() - started < 20
     assert (await told(server, name))["received"][-1]["code"] == 1006
 
 

@@ -47,7 +47,7 @@ async def test_unfinished_uploads_do_not_fill_the_disk_and_free_it_when_they_end
                 assert (await small.facts())["bytes"] == 0
             return True
 
-    await until(is_filled_by_three, limit=30)
+    await until(is_filled_by_three, limit=90)
 
     async def is_taken() -> bool:
         async with Connection(limited) as client:

@@ -55,14 +55,14 @@ async def serves(path: Path) -> None:
         except OSError:
             return False
 
-    await until(answers, limit=30)
+    await until(answers, limit=90)
 
 
 async def ended(process: subprocess.Popen[str], signum: int | None = None) -> str:
     """Wait for the end of a server; returns what it has said."""
     if signum is not None:
         process.send_signal(signum)
-    _, said = await asyncio.to_thread(process.communicate, None, 30)
+    _, said = await asyncio.to_thread(process.communicate, None, 90)
     assert "Traceback" not in said
     return said
 
@@ -153,7 +153,7 @@ async def test_two_that_start_at_once_do_not_take_it_from_each_other(path):
         return any(server.poll() is not None for server in servers)
 
     try:
-        await until(one_has_ended, limit=40)
+        await until(one_has_ended, limit=90)
         await serves(path)
     finally:
         for server in servers:

@@ -8,7 +8,7 @@ import threading
 def _tell() -> None:
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("django-fastws")]
     for thread in threads:
-        thread.join(0.5)  # one that has been told to end may need a moment
+        thread.join(10)  # one that has been told to end may need a moment
     print("threads at the end:", [thread.name for thread in threads if thread.is_alive()], flush=True)
 
 

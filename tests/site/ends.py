@@ -39,6 +39,7 @@ async def stop(ws: WebSocket, how: str, token: str, room: str = "", seconds: flo
             await asyncio.Event().wait()
         elif how == "block":
             await ws.receive()
+            say(token, blocks=True)
             time.sleep(60)
         else:
             await ws.receive()

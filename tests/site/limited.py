@@ -15,8 +15,8 @@ from .reports import tell, told
 app = FastWS(prefix="/ws/limited", tags=["site", "limited"])
 
 
-@app.websocket("/idle/{token}", idle_timeout=0.5)
-@app.websocket("/lifetime/{token}", max_lifetime=0.5)
+@app.websocket("/idle/{token}", idle_timeout=1.5)
+@app.websocket("/lifetime/{token}", max_lifetime=1.5)
 @app.websocket("/rate/{token}", rate="1/h burst 3")
 @app.websocket("/size/{token}", max_message_bytes=1000)
 @app.websocket("/user/{token}", login_required=True, max_connections_per_user=2)
@@ -71,8 +71,8 @@ async def pour(ws: WebSocket, token: str) -> None:
         tell(token, raised=[end.code, end.reason])
 
 
-@app.websocket("/consumer/idle/{token}", idle_timeout=0.5)
-@app.websocket("/consumer/lifetime/{token}", max_lifetime=0.5)
+@app.websocket("/consumer/idle/{token}", idle_timeout=1.5)
+@app.websocket("/consumer/lifetime/{token}", max_lifetime=1.5)
 @app.websocket("/consumer/rate/{token}", rate="1/h burst 3")
 @app.websocket("/consumer/size/{token}", max_message_bytes=1000)
 @app.websocket("/consumer/user/{token}", login_required=True, max_connections_per_user=2)

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-__all__ = ["CHROMIUM", "chromium"]
+__all__ = ["CHROMIUM", "PATIENCE", "chromium"]
 
+PATIENCE = 30_000  # milliseconds that anything in a page may take
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 @asynccontextmanager
 async def chromium(*arguments: str, **options: Any) -> AsyncIterator[Browser]:
-    """A browser that is closed in the end.
+    """A browser that is closed in the end. Expectations of Playwright's have patience.
 
     Args:
         arguments: further ones of Chromium's.
         options: of Playwright's ``launch()``.
     """
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*_ARGUMENTS, *arguments], **options

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
+import itertools
 import json
 import os
 import pwd
@@ -27,7 +29,7 @@ if TYPE_CHECKING:  # the benchmarks start processes, too, and no PostgreSQL
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-START_SECONDS = 30
+START_SECONDS = 90  # on a machine that does much else
 
 #: How each ASGI server is started. {port} is filled in.
 COMMANDS = {
@@ -66,14 +68,57 @@ def fork_server() -> ForkServer:
     return server
 
 
-def free_port(highest: int = 65_535) -> int:
-    """A port that nothing listens on just now."""
-    while True:
-        with socket.socket() as sock:
-            sock.bind((HOST, 0))
-            port = int(sock.getsockname()[1])
-        if port <= highest:
-            return port
+class Ports:
+    """Ports that this process alone gives to servers: a block, which a lock keeps from other processes of tests.
+
+    One that the system has chosen is anybody's until a server listens on it, and again while that is stopped: it goes
+    to the next who asks, or to a connection. The system chooses none below 32,768, and browsers take all from 20,000.
+    """
+
+    FIRST, LAST, BLOCK = 20_000, 32_000, 100
+
+    def __init__(self) -> None:
+        self._lock: int | None = None
+        self._ports: Iterator[int] = iter(())
+
+    def take(self) -> int:
+        """The next of them on which nothing listens just now."""
+        if self._lock is None:
+            self._ports = itertools.cycle(self._take_block())
+        for port in itertools.islice(self._ports, self.BLOCK):
+            with contextlib.suppress(OSError), socket.socket() as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((HOST, port))
+                return port
+        raise RuntimeError("something listens on every port of the block")
+
+    def _take_block(self) -> range:
+        directory = Path(tempfile.gettempdir()) / f"fastws-test-ports-{os.geteuid()}"
+        directory.mkdir(exist_ok=True)
+        for first in range(self.FIRST, self.LAST, self.BLOCK):
+            lock = os.open(directory / str(first), os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+            else:
+                self._lock = lock  # as long as the process lasts
+                return range(first, first + self.BLOCK)
+        raise RuntimeError(f"other processes have all ports from {self.FIRST} to {self.LAST}: {directory}")
+
+    def close(self) -> None:
+        """Leave them to others."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+_ports = Ports()
+
+
+def free_port() -> int:
+    """A port that nothing listens on, and that nobody else gets."""
+    return _ports.take()
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -149,7 +194,7 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(signum)
 
-    def stop(self, signum: int = signal.SIGTERM, limit: float = 15) -> int:
+    def stop(self, signum: int = signal.SIGTERM, limit: float = 30) -> int:
         """End it, by force after ``limit`` seconds, and return its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -229,7 +274,7 @@ class RedisServer(Process):
         binary = redis_binary.find()
         if binary is None:
             raise RuntimeError("no redis-server on this machine: `python -m tests.support.redis_binary` gets one")
-        port = free_port(55_535)  # a node of a cluster has another one, 10,000 above
+        port = free_port()
         options = [
             "--port",
             str(port),

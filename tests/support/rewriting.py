@@ -30,6 +30,13 @@ def rewrite_asserts(config: pytest.Config, directory: Path) -> None:
         process.join()
 
 
+def rewrite_nothing_else(config: pytest.Config) -> None:
+    """Leave the asserts of plugins alone: of Hypothesis, 70 modules would be rewritten by each process."""
+    hook = config.pluginmanager.rewrite_hook
+    if isinstance(hook, rewrite.AssertionRewritingHook):  # not with --assert=plain
+        hook._must_rewrite.clear()
+
+
 def _rewritten(path: Path) -> Path:
     return rewrite.get_cache_dir(path) / f"{path.stem}{rewrite.PYC_TAIL}"
 

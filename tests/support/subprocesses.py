@@ -15,7 +15,7 @@ SETTINGS = """
 SECRET_KEY = "for tests only"
 DEBUG = True
 ALLOWED_HOSTS = ["testserver"]
-INSTALLED_APPS = ["channels", "django_fastws"]
+INSTALLED_APPS = ["channels", "django_fastws", "tests.support.started.Started"]
 ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
 USE_TZ = True
@@ -79,6 +79,6 @@ def run(
         env={name: value for name, value in variables.items() if value is not None},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )

@@ -121,7 +121,7 @@ async def test_events_are_taken_by_name_and_content_and_others_stay(room):
     assert await room.next("c") == ReceivedEvent("c", {"number": 3})
     assert (await room.next("a", where={"number": 2})).data == {"number": 2}
     assert (await room.next(where=lambda data: data["number"] > 0)).event == "b"
-    assert not await room.receive_nothing()
+    assert not await room.receive_nothing(10)
     assert (await room.next()).data == {"number": 0}
     assert await room.receive_nothing(0.01)
 

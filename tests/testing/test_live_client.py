@@ -108,7 +108,7 @@ async def test_emits_are_taken_by_their_names(tickets):
         for text in ("one", "two"):
             await room.call("toast", text=text)
         assert (await client.next("toast", where={"text": "two"})).data == {"text": "two"}
-        assert not await client.receive_nothing()
+        assert not await client.receive_nothing(10)
         assert (await client.next()).data == {"text": "one"}
         assert await client.receive_nothing(0.01)
 

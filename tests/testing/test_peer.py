@@ -154,7 +154,7 @@ async def test_a_handler_that_does_not_end_is_cancelled():
         finally:
             ended.append("cleaned up")
 
-    async with peer(declare(feed), timeout=0.05):
+    async with peer(declare(feed), timeout=0.5):
         pass
     assert ended == ["cleaned up"]
 

@@ -94,4 +94,4 @@ async def test_a_cut_connection_is_1006():
 
 async def test_pings_are_answered():
     async with connected() as (_, client):
-        await asyncio.wait_for(await client.ping(), 5)
+        await asyncio.wait_for(await client.ping(), 30)

@@ -36,7 +36,7 @@ async def test_a_close_that_was_given_up_is_made_up_for_when_the_handler_ends(se
         if event["type"] == "websocket.accept":
             server.gate.clear()
 
-    await asyncio.wait_for(close_given_up.as_asgi()(server.scope, server.receive, send), 5)
+    await asyncio.wait_for(close_given_up.as_asgi()(server.scope, server.receive, send), 8)
     assert server.sent[:2] == ["accept", "first"]
     assert len(server.sent) == 3
 
@@ -100,7 +100,7 @@ async def test_a_bug_of_middleware_is_no_lost_connection(server, routes, error, 
             raise error
         await server.send(event)
 
-    await asyncio.wait_for(handler.as_asgi()(server.scope, server.receive, send), 5)
+    await asyncio.wait_for(handler.as_asgi()(server.scope, server.receive, send), 8)
     assert any(record.exc_info for record in caplog.records)
 
 
@@ -167,7 +167,7 @@ async def test_a_close_that_the_server_does_not_take_ends_all_the_same(server, t
     first = None if is_idle else await blocked(server, transport)
     cut = []
     monkeypatch.setattr(type(transport), "abort", lambda self: cut.append(self))
-    await asyncio.wait_for(transport.close(4000, "bye"), 5)
+    await asyncio.wait_for(transport.close(4000, "bye"), 8)
     assert cut == [transport]
     assert not transport.is_open
     if first is not None:

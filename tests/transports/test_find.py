@@ -11,6 +11,7 @@ from channels.sessions import InstanceSessionWrapper
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import daphne as daphne_module
+from django_fastws.transports import daphne_reading
 from django_fastws.transports import uvicorn as uvicorn_module
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
@@ -335,7 +336,7 @@ async def test_a_transport_uses_nothing_that_it_has_not_looked_for(kind, compres
     touched, below = set(), set()
     await use(kind, touched, below, socket_bytes=65_536, compression=compression)
     if kind.server == "daphne":
-        known = {*daphne_module.NEEDED, *OPTIONAL}
+        known = {*daphne_module.NEEDED, *daphne_reading.NEEDED, *OPTIONAL}
         known_below = {*daphne_module.NEEDED_BELOW, "socket"}
     else:
         known = {*UvicornTransport.needed, "transport"}

@@ -280,7 +280,7 @@ async def test_a_send_that_waits_is_told_of_a_reset(kind):
         sending = await fill(connection)
         connection.client.reset()
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(sending, 2)
+            await asyncio.wait_for(sending, 8)
         assert raised.value.code == 1006
         assert not connection.transport.is_open
 
@@ -292,7 +292,7 @@ async def test_a_send_that_waits_is_told_of_a_close_by_a_client_that_goes_on_not
         sending = await fill(connection)
         await connection.client.close(4001, "enough")
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(sending, 2)
+            await asyncio.wait_for(sending, 8)
         assert (raised.value.code, raised.value.reason) == (4001, "enough")
 
 
@@ -302,7 +302,7 @@ async def test_a_send_that_waits_is_told_of_the_handlers_end(kind):
         sending = await fill(connection)
         connection.transport.release()
         with pytest.raises(WebSocketDisconnect):
-            await asyncio.wait_for(sending, 2)
+            await asyncio.wait_for(sending, 8)
         assert not connection.transport.is_sending
 
 
@@ -354,9 +354,9 @@ async def test_the_librarys_own_waiting_and_the_transports_do_not_meet(kind, is_
         assert not sending.done()
         assert not ping.done()
         reading = start(connection.client.receive_end())
-        await asyncio.wait_for(ping, 5)
+        await asyncio.wait_for(ping, 8)
         if is_first:
-            await asyncio.wait_for(sending, 5)
+            await asyncio.wait_for(sending, 8)
         reading.cancel()
 
 
@@ -466,7 +466,7 @@ async def test_a_slow_client_that_reads_in_time_is_told_why_it_is_closed(kind, c
             assert message == (1013, "too slow")
             assert got == list(range(len(got)))
             with pytest.raises(WebSocketDisconnect) as raised:
-                await asyncio.wait_for(transport.receive_data(), 2)
+                await asyncio.wait_for(transport.receive_data(), 8)
             assert raised.value.code == 1013
             await asyncio.sleep(0)
     assert len([record for record in caplog.records if record.name == "django_fastws.transports"]) == 1
@@ -482,10 +482,10 @@ async def test_a_slow_client_that_reads_nothing_is_cut_off(kind, caplog, monkeyp
             for payload in POSTS:
                 transport.post(payload)
             with pytest.raises(WebSocketDisconnect) as raised:
-                await asyncio.wait_for(sending, 2)
+                await asyncio.wait_for(sending, 8)
             assert raised.value.code == 1013
             with pytest.raises(WebSocketDisconnect) as raised:
-                await asyncio.wait_for(transport.receive_data(), 2)
+                await asyncio.wait_for(transport.receive_data(), 8)
             assert raised.value.code == 1013
             transport.post(Payload("late"))
             assert waiting(transport)[1] == 0
@@ -545,8 +545,8 @@ async def test_a_close_of_a_client_that_reads_nothing_is_bounded(kind, is_idle, 
         else:
             await fill(connection)
         begun = time.perf_counter()
-        await asyncio.wait_for(transport.close(1000, ""), 5)
-        assert time.perf_counter() - begun < 3
+        await asyncio.wait_for(transport.close(1000, ""), 30)
+        assert time.perf_counter() - begun < 8  # by default it has ten seconds or more
         assert not transport.is_open
         assert transport.state.status is not None
 

@@ -66,7 +66,12 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None,
+    database=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(OPERATIONS)
 def test_whatever_is_mixed_comes_in_the_order_of_the_calls(operations):
     async def run():

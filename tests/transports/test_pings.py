@@ -23,8 +23,8 @@ async def test_a_ping_returns_when_its_own_pong_has_come(kind):
         assert not first.done()
         assert not second.done()
         reading = start(client.receive())  # which answers
-        assert await asyncio.wait_for(first, 5) > 0
-        assert await asyncio.wait_for(second, 5) > 0
+        assert await asyncio.wait_for(first, 30) > 0
+        assert await asyncio.wait_for(second, 30) > 0
         assert len(transport._pings) == 0
         reading.cancel()
 
@@ -49,7 +49,7 @@ async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
         await turns()
         connection.transport.release()
         with pytest.raises(WebSocketDisconnect):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 30)
         assert "onPong" not in vars(connection.protocol)
     monkeypatch.setattr(polling, "POLL_SECONDS", 0.05)
     async with connected(kind) as connection:
@@ -57,7 +57,7 @@ async def test_a_ping_that_waits_is_told_of_the_end(kind, monkeypatch):
         await turns()
         connection.client.reset()
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 30)
         assert raised.value.code == 1006
         for call in (connection.transport.ping, connection.transport.pong):
             with pytest.raises(WebSocketDisconnect):

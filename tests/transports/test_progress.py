@@ -34,7 +34,7 @@ def fill(sock):
 
 
 def until(condition):
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)

@@ -37,7 +37,7 @@ class Refusing:
     async def serve(self, handler: Any) -> None:
         scope = {"type": "websocket", "path": "/x", "headers": [], "query_string": b"", "subprotocols": []}
         application = Handshake(Endpoint(handler, read_signature(handler, "/x")))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await application(scope, self.receive, self.send)
 
     @property

@@ -108,7 +108,7 @@ async def test_a_connection_that_is_lost_is_not_waited_for(when):
 
 
 async def test_there_is_room_up_to_the_limit_and_nobody_waits_then():
-    await asyncio.wait_for(transport_has_room(Tcp(10), 10), 1)
+    await asyncio.wait_for(transport_has_room(Tcp(10), 10), 30)
     waiting = start(transport_has_room(tcp := Tcp(11), 10))
     await turns()
     assert not waiting.done()
@@ -133,7 +133,7 @@ class Request:
 
 async def test_senders_of_a_request_wait_for_the_size_at_which_twisted_pauses_and_are_let_go_with_it():
     request = Request(Tcp(101))
-    await asyncio.wait_for(request_has_room(Request(Tcp(100)), 10), 1)
+    await asyncio.wait_for(request_has_room(Request(Tcp(100)), 10), 30)
     waiting = [start(request_has_room(request, 10)) for _ in range(2)]
     await turns()
     assert not any(task.done() for task in waiting)
@@ -147,5 +147,5 @@ async def test_senders_of_a_request_wait_for_the_size_at_which_twisted_pauses_an
 async def test_somebody_elses_producer_sees_to_the_pace_itself():
     request = Request(Tcp(101))
     request.producer = somebody = object()
-    await asyncio.wait_for(request_has_room(request, 10), 1)
+    await asyncio.wait_for(request_has_room(request, 10), 30)
     assert request.producer is somebody

@@ -34,7 +34,7 @@ async def test_how_the_peer_closed(kind, how, status):
             await client.close(*status)
         if how != "reset":
             await client.receive_end()
-        event = await asyncio.wait_for(transport.receive(), 5)
+        event = await asyncio.wait_for(transport.receive(), 8)
         assert (event["code"], event["reason"]) == status
         assert transport.state.status == status
         assert not transport.is_open
@@ -197,7 +197,7 @@ async def test_a_compressed_send_waits_for_its_client_and_is_told_of_every_end(k
         else:
             await client.close(4001, "enough")
         with pytest.raises(WebSocketDisconnect) as raised:
-            await asyncio.wait_for(sending, 2)
+            await asyncio.wait_for(sending, 8)
         if kind.server != "websockets":
             assert raised.value.code == (1006 if how == "resets" else 4001)
 

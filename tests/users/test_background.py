@@ -30,7 +30,7 @@ async def test_a_log_out_works_without_redis_and_the_log_says_what_was_lost(capl
     ada.is_active = False
     await ada.asave()
     await ada.adelete()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     while caplog.text.count("was lost") < 3:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert not await User.objects.aexists()
@@ -48,7 +48,7 @@ def hanging(monkeypatch):
         go_on.wait(30)
 
     monkeypatch.setattr("django_fastws.users.background.get_broker", fake_broker(publish=publish))
-    monkeypatch.setattr("django_fastws.users.background._LONGEST_WAIT", 0.2)
+    monkeypatch.setattr("django_fastws.users.background._LONGEST_WAIT", 0.5)
     yield published
     go_on.set()
     all_published()
@@ -90,7 +90,7 @@ def test_however_many_users_one_request_waits_once(hanging, work):
     people = [User.objects.create(username=f"user{number}") for number in range(40)]
     began = time.monotonic()
     work([User.objects.get(pk=user.pk) for user in people])
-    assert time.monotonic() - began < 5  # with a wait for each, it were eight seconds
+    assert time.monotonic() - began < 15  # with a wait for each, it were twenty seconds
     while not hanging:
         time.sleep(0.001)
 

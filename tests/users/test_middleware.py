@@ -122,7 +122,7 @@ async def test_a_socket_is_served_without_redis(caplog):
     for _ in range(3):
         started = time.monotonic()
         async with connect("/x", user=ADA) as ws:
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 8
             await ws.send("here")
             assert await ws.receive_text() == "here"
     assert caplog.text.count("Not subscribed to disconnect()") <= 3

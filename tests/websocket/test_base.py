@@ -20,7 +20,7 @@ async def serve(server, handler):
     """Run a handler as the application of a server."""
     server.inbox.put_nowait({"type": "websocket.connect"})
     application = Endpoint(handler, read_signature(handler, {}))
-    await asyncio.wait_for(application(server.scope, server.receive, server.send), 5)
+    await asyncio.wait_for(application(server.scope, server.receive, server.send), 8)
 
 
 def told(ws):

@@ -138,7 +138,7 @@ async def test_an_event_loop_whose_redis_py_hides_its_streams_is_told_so(monkeyp
     with pytest.raises(WebSocketConnectionError, match=r"redis [\d.]+ has no _reader, _writer"):
         await check_layer()
     monkeypatch.undo()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not layer_status().is_reachable:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await check_layer()

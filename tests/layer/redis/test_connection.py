@@ -106,9 +106,9 @@ async def test_tls_and_a_password(settings, tls_redis):
         assert await texts(ada, 22) == [*(f"{number}" for number in range(20)), big, big]
         await check_layer()
         server.stop(signal.SIGKILL)
-        await until(is_lost, "the loss", 1)
+        await until(is_lost, "the loss")
         server.start()
-        await until(is_reachable, "the return", 5)
+        await until(is_reachable, "the return")
     await inside.close()
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
     stranger = Inside(settings, f"rediss://:secret@{HOST}:{port}")
@@ -151,7 +151,7 @@ async def test_sentinel_names_another_master(settings, tmp_path):
         await asyncio.to_thread(Room("r").broadcast, "thread")
         assert await texts(ada, 2) == ["loop", "thread"]
         master.stop(signal.SIGKILL)
-        await until(is_lost, "the loss", 1)
+        await until(is_lost, "the loss")
         assert layer_status().error == "Redis at main has closed the connection"
         await asyncio.gather(Room("r").abroadcast("held"), asyncio.to_thread(Room("r").broadcast, "held"))
         assert await texts(ada, 2) == ["held"] * 2

@@ -30,7 +30,7 @@ async def waiting(settings, server):
 async def test_one_that_is_not_answered_is_told_what_it_did_and_for_how_long(waiting, settings):
     settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 0.01
     with pytest.raises(WebSocketConnectionError, match=r"broadcast: .* within 0\.01 seconds"):
-        await asyncio.wait_for(waiting.add(), 5)
+        await asyncio.wait_for(waiting.add(), 30)
 
 
 async def test_one_that_is_answered_in_time_has_its_answer(waiting, settings):
@@ -38,7 +38,7 @@ async def test_one_that_is_answered_in_time_has_its_answer(waiting, settings):
     future, unanswered = waiting.add(), waiting.add()
     future.set_result(7)
     with pytest.raises(WebSocketConnectionError):
-        await asyncio.wait_for(unanswered, 5)
+        await asyncio.wait_for(unanswered, 30)
     assert await future == 7
 
 

@@ -60,7 +60,7 @@ async def sites(settings, redis_server):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -149,7 +149,7 @@ def test_a_loop_that_ends_leaves_no_connection(layer, redis_server):
         before = {row["id"] for row in client.client_list()}
         for _ in range(3):
             asyncio.run(use())
-        deadline = time.monotonic() + 10  # Redis may not have read yet that they are closed
+        deadline = time.monotonic() + 30  # Redis may not have read yet that they are closed
         while not {row["id"] for row in client.client_list()} <= before:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -144,7 +144,7 @@ async def test_a_turn_of_megabytes_arrives(group):
 async def test_what_is_broadcast_meanwhile_is_held_and_comes_in_order(inside, own_redis):
     ada = await inside.member("r")
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     calls = [asyncio.ensure_future(Room("r").abroadcast(f"{number}")) for number in range(200)]
     sync = asyncio.ensure_future(
         asyncio.to_thread(lambda: [Room("r").broadcast(f"sync {turn}") for turn in range(3)])
@@ -154,7 +154,7 @@ async def test_what_is_broadcast_meanwhile_is_held_and_comes_in_order(inside, ow
     own_redis.start()
     started = time.monotonic()
     await asyncio.gather(*calls, sync)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9
     got = await texts(ada, 203)
     assert [text for text in got if not text.startswith("sync")] == [f"{number}" for number in range(200)]
     assert [text for text in got if text.startswith("sync")] == [f"sync {turn}" for turn in range(3)]
@@ -162,20 +162,15 @@ async def test_what_is_broadcast_meanwhile_is_held_and_comes_in_order(inside, ow
 
 @pytest.mark.faults
 async def test_it_is_held_for_so_long_and_no_longer(inside, own_redis, settings):
-    settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.5
     await check_layer()
     own_redis.stop(signal.SIGKILL)
-    for broadcast in (Room("r").abroadcast, lambda text: asyncio.to_thread(Room("r").broadcast, text)):
-        started = time.monotonic()
-        with pytest.raises(WebSocketConnectionError, match="cannot broadcast: the channel layer is out of reach"):
-            await broadcast("x")
-        assert 0.4 < time.monotonic() - started < 1.5
-    settings.FASTWS_PUBLISH_RETRY_SECONDS = 0
-    started = time.monotonic()
-    for broadcast in (Room("r").abroadcast, lambda text: asyncio.to_thread(Room("r").broadcast, text)):
-        with pytest.raises(WebSocketConnectionError, match="out of reach"):
-            await broadcast("x")
-    assert time.monotonic() - started < 0.3
+    for seconds in (0.5, 0):
+        settings.FASTWS_PUBLISH_RETRY_SECONDS = seconds
+        for broadcast in (Room("r").abroadcast, lambda text: asyncio.to_thread(Room("r").broadcast, text)):
+            started = time.monotonic()
+            with pytest.raises(WebSocketConnectionError, match="cannot broadcast: the channel layer is out of reach"):
+                await broadcast("x")
+            assert 0.8 * seconds <= time.monotonic() - started < 8  # not the ten seconds of the default
 
 
 @pytest.mark.faults
@@ -183,14 +178,14 @@ async def test_what_was_given_up_is_not_sent_afterwards(inside, own_redis, setti
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.2
     ada = await inside.member("r")
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     with pytest.raises(WebSocketConnectionError):
         await Room("r").abroadcast("given up")
     cancelled = asyncio.ensure_future(Room("r").abroadcast("cancelled"))
     await asyncio.sleep(0)
     cancelled.cancel()
     own_redis.start()
-    await until(is_reachable, "the return", 5)
+    await until(is_reachable, "the return")
     await Room("r").abroadcast("new")
     assert await ada.receive_text() == "new"
 
@@ -200,7 +195,7 @@ async def test_so_many_bytes_are_held_and_no_more(inside, own_redis, settings):
     settings.FASTWS_PUBLISH_RETRY_BYTES = 10_000
     ada = await inside.member("r")
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     full = r"10[0-9]{3} bytes of broadcasts wait \(FASTWS_PUBLISH_RETRY_BYTES\)"
 
     held = [asyncio.ensure_future(Room("r").abroadcast("x" * 1000)) for _ in range(9)]
@@ -213,7 +208,7 @@ async def test_so_many_bytes_are_held_and_no_more(inside, own_redis, settings):
     async def three_are_done() -> bool:
         return sum(task.done() for task in threads) == 3
 
-    await until(three_are_done, "the refusals", 2)
+    await until(three_are_done, "the refusals")
     for task in threads:
         if task.done():
             assert re.search(r"6[0-9]{3} bytes of broadcasts wait", str(task.exception()))
@@ -257,11 +252,11 @@ async def test_what_redis_takes_late_is_not_missed_by_members_who_were_cut_off_m
             assert await ada.receive_text() == "before"
             pause = contextlib.ExitStack()
             pause.enter_context(stopped(own_redis))
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     pause.close()
     await call
     assert await ada.receive_text() == "late"
-    await until(is_reachable, "the return", 5)
+    await until(is_reachable, "the return")
     await Room("r").abroadcast("after")
     assert await ada.receive_text() == "after"
 
@@ -302,7 +297,7 @@ async def test_a_redis_that_says_nothing_to_publishers_is_noticed(inside, own_re
     await check_layer()
     with stopped(own_redis):
         sent = asyncio.ensure_future(Room("r").abroadcast("x"))
-        await until(is_lost, "the loss", 2)
+        await until(is_lost, "the loss")
         assert layer_status().error == f"Redis at {HOST}:{own_redis.port} does not answer"
     await sent
     assert await is_reachable()
@@ -335,7 +330,7 @@ async def test_while_nobody_here_can_hear_it_a_broadcast_is_held(inside, own_red
     monkeypatch.setattr(shard.subscriber, "_keep_connecting", wait_first)
     with redis.Redis.from_url(own_redis.url) as client:
         assert client.client_kill_filter(_type="pubsub") == 1
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     sent = asyncio.ensure_future(Room("r").abroadcast("held"))
     done, _ = await asyncio.wait([sent], timeout=0.2)
     assert not done

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+import redis
 
 from django_fastws import Room
 from django_fastws.layer.redis import blocking
@@ -13,6 +14,7 @@ from django_fastws.layer.redis.publisher import RedisPublisher
 from django_fastws.layer.redis.reconnecting import ReconnectingConnection
 from django_fastws.layer.redis.shard import SETTLING_SECONDS
 from tests.layer.inside import Inside, texts
+from tests.site.client import until
 from tests.support.processes import ROOT
 from tests.support.proxy import Proxy
 
@@ -41,9 +43,15 @@ def test_the_numbers_of_the_reference():
 
 
 @pytest.mark.faults
-async def test_an_idle_process_keeps_asking_and_is_answered(inside, quick, caplog):
+async def test_an_idle_process_keeps_asking_and_is_answered(inside, own_redis, quick, caplog, monkeypatch):
+    monkeypatch.setattr(ReconnectingConnection, "_TIMEOUT_HEARTBEATS", 20)  # Redis may have to wait for a processor
     await inside.member("r")
-    await asyncio.sleep(1)  # twenty times as long as between two looks
+    with redis.Redis.from_url(own_redis.url) as client:
+
+        async def has_been_asked() -> bool:
+            return client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] > 20
+
+        await until(has_been_asked, "the questions, for twice as long as a silence may last")
     assert not caplog.records
 
 

@@ -61,13 +61,13 @@ async def test_one_host_of_two_is_away(settings, own_redis, redis_server):
     away = {room for room in rooms if shard_index(f"{prefix}__group__{group_name(room)}", 2) == 1}
     assert 0 < len(away) < len(rooms)
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     started = time.monotonic()
     for room in set(rooms) - away:
         await Room(room).abroadcast("loop")
         await asyncio.to_thread(Room(room).broadcast, "thread")
         assert await texts(listeners[room], 2) == ["loop", "thread"]
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 8  # what is held is held for ten seconds
     held = [asyncio.ensure_future(Room(room).abroadcast("held")) for room in away]
     own_redis.start()
     await asyncio.gather(*held)

@@ -92,7 +92,7 @@ async def test_leaving_and_coming_back_in_one_turn(group):
 async def test_joining_waits_for_redis_too(inside, own_redis, settings):
     bob = await inside.member("other")
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
 
     settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
     await bob.send_json({"do": "try", "to": "join", "room": "late"})
@@ -116,13 +116,13 @@ async def test_a_room_can_be_left_meanwhile(inside, own_redis):
     ada = await inside.member("r")
     await inside.member("other")
     own_redis.stop(signal.SIGKILL)
-    await until(is_lost, "the loss", 1)
+    await until(is_lost, "the loss")
     started = time.monotonic()
     await ada.send_json({"do": "leave", "room": "r"})
     assert await ada.receive_json() == {"done": None}
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 8  # who waits for Redis waits for ten seconds
     own_redis.start()
-    await until(is_reachable, "the return", 5)
+    await until(is_reachable, "the return")
     with redis.Redis.from_url(own_redis.url) as client:
         assert (subscriptions(client, "r"), subscriptions(client, "other")) == (0, 1)
 
@@ -134,8 +134,8 @@ async def test_ten_thousand_rooms_are_subscribed_to_again(inside, own_redis):
     await asyncio.gather(*(layer.listen(f"g{number}", lambda envelope: None) for number in range(10_000)))
     own_redis.stop(signal.SIGKILL)
     own_redis.start()
-    await until(is_lost, "the loss", 1)
-    await until(is_reachable, "the return", 5)
+    await until(is_lost, "the loss")
+    await until(is_reachable, "the return")
     with redis.Redis.from_url(own_redis.url) as client:
         assert len(client.pubsub_channels()) == 10_001
     await Room("r").abroadcast("hello")
@@ -147,9 +147,9 @@ async def test_a_redis_that_says_nothing_is_noticed_though_nobody_asks(inside, o
     await inside.member("r")
     with stopped(own_redis):
         started = time.monotonic()
-        await until(is_lost, "the loss", 5)
-        assert time.monotonic() - started < 3
-    await until(is_reachable, "the return", 5)
+        await until(is_lost, "the loss")
+        assert time.monotonic() - started < 8  # who publishes waits for ten
+    await until(is_reachable, "the return")
     lost, back = [record.getMessage() for record in caplog.records]
     assert lost == f"{LOST}, and keep trying: Redis at {HOST}:{own_redis.port} does not answer"
     assert back.startswith(BACK)
@@ -161,7 +161,7 @@ async def test_a_subscription_that_redis_ends_is_made_again(inside, own_redis, c
     with redis.Redis.from_url(own_redis.url) as client:
         for number in range(3):
             assert client.client_kill_filter(_type="pubsub") == 1
-            await until(lambda count=2 * number + 2: _are_logged(caplog, count), "the return", 5)
+            await until(lambda count=2 * number + 2: _are_logged(caplog, count), "the return")
             await Room("r").abroadcast(str(number))
             assert await ada.receive_text() == str(number)
     assert len(caplog.records) == 6

@@ -245,7 +245,7 @@ async def test_a_signal_stops_in_order(project, peer, raw_peer, signum):
 
     started = time.monotonic()
     assert await command.stop(signum) == 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     assert [(await visit.ended()).close_code for visit in server.visits] == [1001, 1001]
     assert [visit.close_reason for visit in server.visits] == ["going away"] * 2
     assert sorted(project.read("notes").splitlines()) == ["reader finally", "reader saw 1001", "sleeper finally"]
@@ -331,7 +331,7 @@ async def test_sync_code_that_blocks_the_loop_does_not_keep_signals_away(project
     command = await project.start()
     await soon(lambda: server.visits and server.visits[0].received)
     command.send(signal.SIGTERM)
-    await asyncio.sleep(1.1)  # what comes within a second is the same stop
+    await asyncio.sleep(3)  # what comes within a second of the first, which may come late, is the same stop
     command.send(signal.SIGTERM)
     assert await command.ended() == -signal.SIGTERM
 
