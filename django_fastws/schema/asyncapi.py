@@ -12,7 +12,7 @@ from ..routing import Route
 from .asyncapi_channels import Document, Keys, message_of, write_connection, write_room
 from .definitions import DEFINITIONS
 from .description import Description
-from .frame_schemas import COMMON, error_frame
+from .frame_schemas import COMMON, HISTORY, error_frame
 
 __all__ = ["Info", "asyncapi"]
 
@@ -54,7 +54,8 @@ def asyncapi(description: Description, routes: Iterable[Route], info: Info) -> D
         about = "Live rooms, all over one socket, in the protocol fastws.v1. A channel's address is a room's name."
         document["servers"]["live"] = {**server, "pathname": info.live_path, "description": about}
         document["components"]["messages"]["error"] = message_of("error", error_frame(), title="Error")
-        document["components"]["schemas"] = COMMON | description.definitions
+        has_history = any(room.history is not None for room in description.rooms)
+        document["components"]["schemas"] = COMMON | (HISTORY if has_history else {}) | description.definitions
         keys = Keys()
         write_connection(document, keys)
         for room in description.rooms:

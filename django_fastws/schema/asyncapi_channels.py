@@ -18,6 +18,8 @@ from .frame_schemas import (
     joined_frame,
     leave_frame,
     left_frame,
+    lost_frame,
+    position_frame,
 )
 
 __all__ = ["Document", "Keys", "message_of", "write_connection", "write_room"]
@@ -131,6 +133,11 @@ class _RoomChannel(_Channel):
         leave = self.add("leave", leave_frame(room))
         self.receive("leave", leave, [self.add("leave.answer", answer_frame({"type": "null"}))])
         self.send("left", self.add("left", left_frame(room), "The server has taken this client out of the room."))
+        if room.history is not None:
+            about = "Events were lost while the client was connected: it begins anew from this."
+            self.send("lost", self.add("lost", lost_frame(room), about))
+            about = "An event was stored that is not for this client: only its position is."
+            self.send("position", self.add("position", position_frame(room), about))
 
     def _call(self, call: CallSchema) -> None:
         examples = []
@@ -178,7 +185,10 @@ def _address(room: RoomSchema) -> str:
 def _about(room: RoomSchema) -> str:
     rules = f"To join: {', '.join(room.rules)}." if room.rules else ""
     rate = f"Events of one socket: at most {room.rate}." if room.rate else ""
-    return " ".join(filter(None, (rules, rate)))
+    history = ""
+    if (kept := room.history) is not None:
+        history = f"History: {kept.messages} events, {kept.bytes} bytes, for {kept.seconds:g} seconds, at most."
+    return " ".join(filter(None, (rules, rate, history)))
 
 
 def _room_example(room: RoomSchema) -> str:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from ..limits import CONNECTION_LIMITS
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
+from ..rooms import History
 from .definitions import Schema, SchemaType, finite, resolved, schemas_of, without_definition
 from .examples import example_of
 
@@ -87,6 +88,7 @@ class RoomSchema:
         events: by name; ``is_open`` says that others may come, for the room does not say which it ``sends``.
         rules: who may join, in words.
         rate: of one socket's events there; "" without one.
+        history: what it keeps of what it broadcasts; None is nothing.
         errors: codes with which a join may be refused.
     """
 
@@ -100,6 +102,7 @@ class RoomSchema:
     is_open: bool
     rules: tuple[str, ...] = ()
     rate: str = ""
+    history: History | None = None
     errors: tuple[str, ...] = ()
     join_description: str = ""
     state_description: str = ""
@@ -203,6 +206,7 @@ class _Describer:
             is_open=not room.sends,
             rules=tuple(_rules(room)),
             rate="" if room.rate is None else str(room.rate),
+            history=room.history,
             errors=tuple(_join_errors(room)),
             join_description=_hook_doc(room.join_hook),
             state_description=_hook_doc(room.state_hook),

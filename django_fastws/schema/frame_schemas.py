@@ -12,6 +12,7 @@ from .description import RoomSchema
 __all__ = [
     "COMMON",
     "CONNECTION",
+    "HISTORY",
     "answer_frame",
     "call_frame",
     "error_frame",
@@ -21,6 +22,8 @@ __all__ = [
     "joined_frame",
     "leave_frame",
     "left_frame",
+    "lost_frame",
+    "position_frame",
     "room_name",
 ]
 
@@ -51,6 +54,16 @@ COMMON: dict[str, Schema] = {
             "retry_after": {"type": "number", "description": "Seconds until then."},
         },
         "required": ["code", "message", "retry"],
+    },
+}
+_POSITION: Schema = {"$ref": f"{_REF}fastws.Position"}
+#: Schemas of rooms with history.
+HISTORY: dict[str, Schema] = {
+    "fastws.Position": {
+        "type": "string",
+        "pattern": "^[0-9A-Za-z]{1,32}:(?:0|[1-9][0-9]{0,14})$",
+        "description": "Position in the history of a room, epoch:offset. The offset grows by one with each event "
+        "that is stored; another epoch is another history.",
     },
 }
 
@@ -117,18 +130,36 @@ def room_name(room: RoomSchema) -> Schema:
 
 
 def join_frame(room: RoomSchema) -> Schema:
-    """``{"join": "tickets/5", "id": 2}``"""
-    since: Schema = {"type": "string", "description": "The position that the client has, in a room with history."}
-    return _frame({"join": room_name(room), "id": _ID, "since": since}, "since")
+    """``{"join": "tickets/5", "id": 2, "since": "e:171"}``"""
+    properties = {"join": room_name(room), "id": _ID}
+    if room.history is not None:
+        properties["since"] = {
+            "type": "string",
+            "description": "The position that the client has. One that the room's history does not go back to, or "
+            "that is none, is answered with the state.",
+        }
+    return _frame(properties, "since")
 
 
 def joined_frame(room: RoomSchema) -> Schema:
-    """``{"id": 2, "ok": {"room": "tickets/5", "recovered": false, "state": …}}``"""
-    recovered: Schema = {"type": "boolean", "description": "Events that were missed follow, instead of the state."}
-    joined = {"room": room_name(room), "recovered": recovered, "at": {"type": "string"}}
+    """``{"id": 2, "ok": {"room": "tickets/5", "at": "e:180", "recovered": false, "state": …}}``"""
+    joined: dict[str, Schema] = {"room": room_name(room), "recovered": {"type": "boolean", "const": False}}
     if room.state is not None:
         joined["state"] = room.state
-    return _frame({"id": _ID, "ok": _frame(joined, "at", "state")})
+    if room.history is None:
+        return _frame({"id": _ID, "ok": _frame(joined)})
+    resumed: dict[str, Schema] = {
+        "room": room_name(room),
+        "recovered": {"type": "boolean", "const": True, "description": "The events that were missed follow."},
+        "at": _described(_POSITION, "That of the join: the client goes on there."),
+        "to": _described(_POSITION, "Of the last event that was missed; from there it is live."),
+    }
+    joined["at"] = _described(_POSITION, "Up to here the state has all; it may have more.")
+    return _frame({"id": _ID, "ok": {"oneOf": [_frame(resumed), _frame(joined)]}})
+
+
+def _described(reference: Schema, about: str) -> Schema:
+    return {"allOf": [reference], "description": about}
 
 
 def leave_frame(room: RoomSchema) -> Schema:
@@ -159,12 +190,27 @@ def error_frame() -> Schema:
 
 
 def event_frame(room: RoomSchema, event: str, data: Schema, *, is_relayed: bool = False) -> Schema:
-    """``{"room": "tickets/5", "event": "said", "data": …}``"""
-    properties = {"room": room_name(room), "event": {"const": event}, "data": data, "at": {"type": "string"}}
+    """``{"room": "tickets/5", "event": "said", "data": …, "at": "e:172"}``"""
+    properties = {"room": room_name(room), "event": {"const": event}, "data": data}
+    if room.history is not None and not is_relayed:
+        properties["at"] = _described(_POSITION, "Its own; one that is volatile has none.")
     if is_relayed:
-        del properties["at"]
         properties["from"] = {"type": "string", "description": "Who has sent it: the key of its presence."}
     return _frame(properties, "at", "from")
+
+
+def position_frame(room: RoomSchema) -> Schema:
+    """``{"room": "tickets/5", "at": "e:173"}``"""
+    frame = _frame({"room": room_name(room), "at": _POSITION})
+    return {**frame, "additionalProperties": False}
+
+
+def lost_frame(room: RoomSchema) -> Schema:
+    """``{"room": "tickets/5", "state": …, "at": "e:180"}``; without a state, ``"recovered": false`` in its place."""
+    lost: dict[str, Schema] = {"room": room_name(room), "at": _POSITION}
+    if room.state is not None:
+        return _frame({**lost, "state": room.state})
+    return _frame({**lost, "recovered": {"type": "boolean", "const": False}})
 
 
 def left_frame(room: RoomSchema) -> Schema:

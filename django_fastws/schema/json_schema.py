@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from .definitions import Schema
@@ -14,6 +15,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def json_schema(description: Description) -> dict[str, Any]:
     """The document: ``rooms`` has a schema of the state, of each call's data and answer or item, of each event.
+
+    A room with history has the bounds of that as ``history``.
 
     ``{"rooms": {"tickets/{pk:int}": {"state": …, "calls": {"say": {"data": …, "answer": …}}, "events": …}}}``
     """
@@ -31,6 +34,8 @@ def _room(room: RoomSchema) -> dict[str, Any]:
             one.name: {"type": "integer" if one.is_number else "string", "pattern": f"^(?:{one.regex})$"}
             for one in room.parameters
         }
+    if room.history is not None:
+        found["history"] = asdict(room.history)
     if room.state is not None:
         found["state"] = room.state
     found["calls"] = {call.event: _call(call) for call in room.calls}

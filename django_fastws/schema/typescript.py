@@ -91,6 +91,8 @@ class TypeWriter:
     def _room(self, room: RoomSchema) -> str:
         deep = "    "
         fields = [("name", _template(room.parts), "")]
+        if room.history is not None:
+            fields.append(("history", "true", ""))
         if room.state is not None:
             fields.append(("state", self.type(room.state, deep), room.state_description))
         events = [

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from django.core.exceptions import PermissionDenied
 from pydantic import BaseModel, Field
 
-from django_fastws import Event, FastWS, LiveError, LiveSocket, Room
+from django_fastws import Event, FastWS, History, LiveError, LiveSocket, Room
 
 __all__ = ["app"]
 
@@ -68,7 +68,7 @@ class Invoice(BaseModel):
     vat_id: str | None = None
 
 
-tickets = app.room("tickets/{pk:int}", sends=[Said, TicketClosed], rate="20/s")
+tickets = app.room("tickets/{pk:int}", history=History(messages=50), sends=[Said, TicketClosed], rate="20/s")
 
 
 @tickets.on_join

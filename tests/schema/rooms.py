@@ -14,7 +14,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 from typing_extensions import TypedDict
 
-from django_fastws import Event, FastWS, Room
+from django_fastws import Event, FastWS, History, Room
 
 __all__ = ["declare_rooms"]
 
@@ -131,7 +131,12 @@ ONLY_PYTHON = OnlyPython()
 def declare_rooms(app: FastWS) -> None:
     """Declare them."""
     tickets = app.room(
-        "tickets/{pk:int}", sends=[Said, TicketClosed], tags=["desk"], login_required=True, permission="desk.read"
+        "tickets/{pk:int}",
+        history=History(messages=500, seconds=3600, bytes=10_000),
+        sends=[Said, TicketClosed],
+        tags=["desk"],
+        login_required=True,
+        permission="desk.read",
     )
 
     @tickets.on_join
@@ -205,7 +210,7 @@ def declare_rooms(app: FastWS) -> None:
         return None
 
     app.room("chat/{room}", sends=[Said])
-    app.room("chat/{room}/typing/{who:uuid}", sends=[Node])
+    app.room("chat/{room}/typing/{who:uuid}", sends=[Node], history=History())
     app.room("odd`${x}/{name:slug}")
 
 

@@ -1,5 +1,7 @@
 """Channels of the AsyncAPI document."""
 
+import json
+
 from django_fastws import FastWS
 from django_fastws.live import live_rooms
 from django_fastws.schema import asyncapi, describe
@@ -56,15 +58,43 @@ def test_events_are_sent(document):
 
 def test_a_join_is_answered_with_the_state(document):
     joined = at(document, document["operations"]["tickets.join"]["reply"]["messages"][0])
-    assert joined["payload"]["properties"]["ok"]["properties"]["state"]["type"] == "array"
+    resumed, began = joined["payload"]["properties"]["ok"]["oneOf"]
+    assert "state" not in resumed["properties"]
+    assert began["properties"]["state"]["type"] == "array"
     assert joined["summary"] == "What was said, oldest first."
+
+
+def test_a_room_with_history_has_positions(document):
+    def message(name):
+        return at(document, document["operations"][name]["messages"][0])["payload"]
+
+    assert "since" in message("tickets.join")["properties"]
+    assert "at" in message("tickets.said")["properties"]
+    assert "at" not in message("tickets.typing.relayed")["properties"]
+    assert set(message("tickets.position")["properties"]) == {"room", "at"}
+    assert set(message("tickets.lost")["properties"]) == {"room", "at", "state"}
+    (bare,) = (
+        name.removesuffix(".lost") for name in document["operations"] if name.endswith(".lost") and "chat" in name
+    )
+    assert set(message(f"{bare}.lost")["properties"]) == {"room", "at", "recovered"}
+
+
+def test_a_room_without_history_has_none(routes):
+    FastWS().room("zoo")
+    document = asyncapi(describe(live_rooms()), [], INFO)
+    assert "fastws.Position" not in document["components"]["schemas"]
+    assert "since" not in str(document)
+    assert {"zoo.position", "zoo.lost"}.isdisjoint(document["operations"])
+    assert '"at"' not in json.dumps(document)
 
 
 def test_a_channel_is_a_room_with_its_parameters_and_rules(document):
     channel = document["channels"]["tickets"]
     assert channel["address"] == "tickets/{pk}"
     assert "int" in channel["parameters"]["pk"]["description"]
-    assert channel["description"] == "To join: login required, permission desk.read."
+    assert channel["description"] == (
+        "To join: login required, permission desk.read. History: 500 events, 10000 bytes, for 3600 seconds, at most."
+    )
     assert channel["tags"] == [{"name": "desk"}]
     assert document["servers"]["live"]["pathname"] == "/ws/live"
     assert document["servers"]["live"]["protocol"] == "wss"

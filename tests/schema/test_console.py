@@ -437,6 +437,48 @@ async def test_the_log_is_filtered_paused_and_cleared(open_page):
     await expect(page.locator(".frame:not(.is-ping)")).to_have_count(6)
 
 
+async def test_positions_and_resumed_joins_are_shown(open_page):
+    page = await open_page()
+    tickets = await join(page, "tickets", pk=21)
+    assert "50 events" in await tickets.locator(".chip", has_text="history").first.get_attribute("title")
+    answer = page.locator(".frame:has(.label:text-is('join · answer'))")
+    at = re.search(r'"at":\s*"(\w+:0)"', await answer.first.text_content())[1]
+    say = await open_call(tickets, "say")
+    await field(say, "text").locator("textarea").fill("hi")
+    await send(say)
+    said = page.locator(".frame:has(.label:text-is('said'))")
+    await said.first.wait_for()
+    assert at.replace(":0", ":1") in await said.first.text_content()
+    again = json.dumps({"join": "tickets/21", "id": "again", "since": at})
+    await page.get_by_label("A frame of your own").fill(again)
+    await page.locator("form.raw").get_by_role("button", name="Send").click()
+    await page.locator(".frame .label:text-is('join · recovered')").wait_for()
+
+
+async def test_frames_of_histories_have_names_in_the_log(open_page):
+    page = await open_page()
+    found = await page.evaluate(
+        """async (frames) => {
+            const { createLog } = await import("/static/django_fastws/docs-log.js");
+            const aside = document.querySelector(".log").cloneNode(true);
+            document.body.append(aside);
+            aside.querySelector(".frames").replaceChildren();
+            window.WebSocket = class extends EventTarget {};
+            const socket = new (createLog(aside, () => {}).tap(() => {}))(location.href);
+            for (const frame of frames) socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) }));
+            await new Promise((resolve) => setTimeout(resolve, 500));
+            return [...aside.querySelectorAll(".frame .label")].map((label) => label.textContent.trim());
+        }""",
+        [
+            {"room": "a", "at": "e:1"},
+            {"room": "a", "at": "e:1", "recovered": False},
+            {"room": "a", "at": "e:1", "state": 1},
+            {"room": "a", "at": "e:1", "event": "said", "data": 1},
+        ],
+    )
+    assert found == ["position", "lost", "state", "said"]
+
+
 async def test_the_page_notices_a_server_with_other_rooms(open_page):
     first = ASGIServer("runws_server", app=APP, environment={"TEST_DEBUG": "1"})
     with first:

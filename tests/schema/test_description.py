@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from django_fastws import FastWS
+from django_fastws import FastWS, History
 from django_fastws.live import live_rooms
 from django_fastws.schema import describe
 
@@ -30,6 +30,8 @@ def test_a_room_has_its_pattern_rules_and_docstrings(described):
     assert [(one.name, one.converter, one.is_number) for one in tickets.parameters] == [("pk", "int", True)]
     assert tickets.rules == ("login required", "permission desk.read")
     assert tickets.tags == ("desk",)
+    assert tickets.history == History(messages=500, seconds=3600, bytes=10_000)
+    assert room_of(described, "zoo").history is None
     assert tickets.join_description == "For whom the ticket is."
     assert tickets.state_description == "What was said, oldest first."
     assert tickets.state == {"type": "array", "items": {"$ref": "#/$defs/Said"}}

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from django_fastws import Event, FastWS
+from django_fastws import Event, FastWS, History, Position
 from django_fastws._core import live_frames
+from django_fastws._core.room_events import EventPayload, PositionPayload
 from django_fastws.live import live_rooms
 from django_fastws.schema import describe, frame_schemas
 from tests.support import node
 from tests.support.processes import ROOT
 
+AT = Position("4f1c", 171)
 NAMES = {"tickets/{pk:int}": ("tickets/5", "tickets/x"), "a.b": ("a.b", "axb"), "{x}+{y:slug}": ("a+b", "a/b+c")}
 
 
@@ -29,6 +32,14 @@ def room(routes):
         return []
 
     return describe(live_rooms()).rooms[0]
+
+
+def with_history(room):
+    return replace(room, history=History())
+
+
+def bare(room):
+    return replace(room, history=History(), state=None)
 
 
 @pytest.mark.parametrize("pattern", NAMES)
@@ -51,7 +62,48 @@ def cases(room):
         "joined": (
             frame_schemas.joined_frame(room),
             [live_frames.answer(1, live_frames.joined("tickets/5", b"[1]"))],
-            [live_frames.answer(1, live_frames.joined("tickets/5", b'"x"'))],
+            [
+                live_frames.answer(1, live_frames.joined("tickets/5", b'"x"')),
+                live_frames.answer(1, live_frames.resumed("tickets/5", AT, AT)),
+            ],
+        ),
+        "join since": (
+            frame_schemas.join_frame(with_history(room)),
+            [b'{"join":"tickets/5","id":1}', b'{"join":"tickets/5","id":1,"since":"e:1"}'],
+            [b'{"join":"tickets/5","id":1,"since":1}'],
+        ),
+        "joined with history": (
+            frame_schemas.joined_frame(with_history(room)),
+            [
+                live_frames.answer(1, live_frames.joined("tickets/5", b"[1]", AT)),
+                live_frames.answer(1, live_frames.resumed("tickets/5", AT, AT)),
+            ],
+            [
+                live_frames.answer(1, live_frames.joined("tickets/5", b'"x"', AT)),
+                live_frames.answer(1, live_frames.joined("tickets/5", b"[1]")),
+                b'{"id":1,"ok":{"room":"tickets/5","at":"e","recovered":true,"to":"e:1"}}',
+                b'{"id":1,"ok":{"room":"tickets/5","at":"e:1","recovered":true}}',
+            ],
+        ),
+        "lost": (
+            frame_schemas.lost_frame(with_history(room)),
+            [live_frames.lost("tickets/5", b"[1]", AT)],
+            [live_frames.lost("tickets/5", b'"x"', AT), live_frames.lost("tickets/5", None, AT)],
+        ),
+        "lost without state": (
+            frame_schemas.lost_frame(bare(room)),
+            [live_frames.lost("tickets/5", None, AT)],
+            [b'{"room":"tickets/5","at":"e:1"}'],
+        ),
+        "position": (
+            frame_schemas.position_frame(with_history(room)),
+            [PositionPayload(b'"tickets/5"', AT).text],
+            [*said, live_frames.lost("tickets/5", None, AT)],
+        ),
+        "event with history": (
+            frame_schemas.event_frame(with_history(room), "said", text),
+            [*said, EventPayload(b'"tickets/5"', "said", b'"x"', None, AT).text],
+            [b'{"room":"tickets/5","event":"said","data":"x","at":1}'],
         ),
         "answer": (
             frame_schemas.answer_frame(text),
@@ -110,7 +162,7 @@ def cases(room):
 @pytest.mark.npm
 @pytest.mark.slow
 async def test_frames_of_the_protocol_fit_and_others_do_not(room):
-    document = {"components": {"schemas": frame_schemas.COMMON}}
+    document = {"components": {"schemas": frame_schemas.COMMON | frame_schemas.HISTORY}}
 
     def validate(case):
         schema, right, wrong = case

@@ -18,7 +18,8 @@ def test_it_has_the_rooms_by_pattern_with_shared_definitions(described):
     assert tickets["calls"]["say"]["answer"] == {"type": "integer"}
     assert tickets["calls"]["say"]["description"].startswith("Say something")
     assert tickets["calls"]["history"]["item"] == {"$ref": "#/$defs/Said"}
-    assert "state" not in document["rooms"]["chat/{room}"]
+    assert tickets["history"] == {"messages": 500, "seconds": 3600, "bytes": 10_000}
+    assert {"state", "history"}.isdisjoint(document["rooms"]["chat/{room}"])
 
 
 def references(value):

@@ -46,6 +46,9 @@ live.join("chat/lobby").on("said", ({ who }) => who.trim());
 live.join("chat/lobby/typing/6f9619ff-8b86-4d11-b42d-00c04fc964ff").on("node", ({ size }) => size.toFixed());
 same<RoomOf<"odd`$5/x">["name"], `odd\\`$${string}/${string}`>();
 live.join("nowhere").call("anything", 1);
+live.join("tickets/5", { since: "e:17" });
+live.join("tickets/5", { since: document.body.dataset.since });
+live.join("nowhere", { since: "e:17" });
 """
 
 #: What does not: one line each.
@@ -68,6 +71,7 @@ zoo.call("level up!", { level: 3, status: { room: "open" }, anything: { from: "h
 zoo.call("plant");
 zoo.call("water", { value: "much" });
 live.join("chat/lobby").on("node", () => {});
+live.join("chat/lobby", { since: "e:17" });
 """
 
 

@@ -17,7 +17,8 @@ const describe = (frame, isSent, calls) => {
     const call = calls.get(frame.id);
     if (!("item" in frame)) calls.delete(frame.id);
     const part = frame.error ? "error" : "item" in frame ? "item" : "answer";
-    const label = `${call?.label ?? "?"} · ${frame.error?.code ?? part}`;
+    const recovered = call?.label === "join" && frame.ok?.recovered && "recovered";
+    const label = `${call?.label ?? "?"} · ${frame.error?.code || recovered || part}`;
     return { label, room: call?.room, kind: part, took: call && performance.now() - call.at };
   }
   return describeReceived(frame);
@@ -36,7 +37,8 @@ const describeReceived = (frame) => {
   if ("ping" in frame) return { label: "ping", kind: "ping" };
   if ("ask" in frame) return { label: `ask · ${frame.event}`, kind: "ask" };
   if ("left" in frame) return { label: "left", room: frame.room, kind: "error" };
-  const label = frame.event ?? ["state", "presence", "present", "count", "key", "at"].find((key) => key in frame) ?? "?";
+  const key = ["state", "presence", "present", "count", "key", "recovered", "at"].find((one) => one in frame) ?? "?";
+  const label = frame.event ?? { recovered: "lost", at: "position" }[key] ?? key;
   return { label: String(label), room: frame.room, kind: "event" };
 };
 

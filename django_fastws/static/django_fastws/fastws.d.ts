@@ -35,6 +35,8 @@ export interface Asks {}
 export interface RoomTypes {
   /** The pattern of its names, unless that is its key in {@link Rooms}. */
   name?: string;
+  /** There is a history: a join may go on from a position. */
+  history?: true;
   /** What `on("state")` gets. */
   state?: unknown;
   /** What is broadcast, with its data. */
@@ -71,6 +73,11 @@ export type Status =
   | { state: "open"; retryIn?: undefined; code?: undefined; reason?: undefined }
   | { state: "waiting"; retryIn: number; code?: undefined; reason?: undefined }
   | { state: "closed"; retryIn?: undefined; code: number; reason: string };
+
+/** Of a join: `since` is the position to go on from. A room that is declared without a history takes none. */
+export interface JoinOptions<Types = any> {
+  since?: (Types extends { history: true } ? string : never) | null | undefined;
+}
 
 /** Of a stream. */
 export interface StreamOptions {
@@ -218,7 +225,7 @@ export interface Live {
    *     {@link Room.at}. From there, events come instead of the state, if the server still has all of them. An empty one
    *     is none. While the room is joined already, both get the state.
    */
-  join<const Name extends string>(name: Name, options?: { since?: string | null | undefined }): Room<RoomOf<Name>>;
+  join<const Name extends string>(name: Name, options?: JoinOptions<RoomOf<Name>>): Room<RoomOf<Name>>;
 
   /** Close for good. Calls under way reject. */
   close(): void;

@@ -14,6 +14,12 @@ const ticket = live.join("tickets/5");
 declare const pk: number;
 const other = live.join(`tickets/${pk}`, { since: "e:17" });
 same<typeof ticket, typeof other>();
+live.join("tickets/5", { since: document.body.dataset.since });
+live.join("prices", {});
+// @ts-expect-error it has no history
+live.join("prices", { since: "e:17" });
+// @ts-expect-error a position is a string
+live.join("tickets/5", { since: 17 });
 
 // Events
 ticket.on("said", (said, frame) => {
@@ -80,6 +86,8 @@ live.join("chat/lobby/typing").on("said", () => {});
 const unknown: string = "tickets/5";
 live.join(unknown).call("anything", 1);
 live.join("something/else").call("anything", 1);
+live.join("something/else", { since: "e:17" });
+live.join(unknown, { since: "e:17" });
 
 // Events and asks of the connection
 live.on("notice", ({ text }) => text.trim());

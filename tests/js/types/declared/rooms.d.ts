@@ -8,6 +8,7 @@ export interface Said {
 declare module "../../../../django_fastws/static/django_fastws/fastws.js" {
   interface Rooms {
     [name: `tickets/${number}`]: {
+      history: true;
       state: Said[];
       events: { said: Said; closed: { at: string } };
       calls: {
