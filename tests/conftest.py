@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
-from tests.support import node, redis_binary
+from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
 from tests.support.once import made_once
 from tests.support.order import longest_first
@@ -196,14 +195,8 @@ def make_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 def migrate(environment: Mapping[str, str]) -> str:
     """Migrate the database that the environment names, and make ada; the key of her session."""
-    made = subprocess.run(
-        [sys.executable, "-m", "tests.site.database"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    made = interpreter.run(["-m", "tests.site.database"], {**os.environ, **environment})
+    assert made.returncode == 0, made.stderr
     return made.stdout
 
 
