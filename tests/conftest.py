@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
@@ -32,16 +30,17 @@ from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
-# A busy machine is no failure; and what was found once is written down as an example in the test itself.
-hypothesis_settings.register_profile(
-    "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("tests")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the code once: hundreds of processes read it, and may be told not to write it (as in containers)."""
     rewrite_nothing_else(config)
+    from hypothesis import HealthCheck, settings  # not before, or its asserts are rewritten
+
+    # A busy machine is no failure; and what was found once is written down as an example in the test itself.
+    settings.register_profile(
+        "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("tests")
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)
