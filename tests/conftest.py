@@ -21,9 +21,10 @@ from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.example import ELSEWHERE
 from tests.support.once import made_once
 from tests.support.order import longest_first
-from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
+from tests.support.processes import HOST, ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
@@ -103,16 +104,20 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running_browser() -> AsyncIterator[Any]:
-    """One browser for the tests of a file; they take ``browser``."""
-    async with chromium() as running:
+    """One browser for the whole run; tests take ``browser``.
+
+    It finds our server under another name too, and keeps pages to go back to, as browsers of people do.
+    """
+    rules = f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}"
+    async with chromium(rules, ignore_default_args=["--disable-back-forward-cache"]) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser(running_browser: Any) -> AsyncIterator[Any]:
-    """A browser without windows, for tests with ``pytest.mark.asyncio(loop_scope="module")``."""
+    """A browser without windows, for tests with ``pytest.mark.asyncio(loop_scope="session")``."""
     yield running_browser
     for context in running_browser.contexts:
         await context.close()

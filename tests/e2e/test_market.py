@@ -17,7 +17,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support import interpreter
-from tests.support.chromium import chromium
 from tests.support.example import environment, make_database
 from tests.support.processes import HOST, Process, free_port
 
@@ -103,11 +102,11 @@ async def test_one_signal_stops_all_of_it(own_demo, signum):
         pass
 
 
+@pytest.mark.asyncio(loop_scope="session")  # the browser's
 @pytest.mark.browser
-async def test_the_page_fills_its_table(demo):
-    async with chromium() as browser:
-        page = await browser.new_page()
-        await page.goto(f"http://{HOST}:{demo.port}/market/")
-        await page.wait_for_selector("#status[data-state=open]")
-        await page.wait_for_selector("#prices tr:nth-child(4)")
-        await page.wait_for_selector("text=Live")
+async def test_the_page_fills_its_table(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"http://{HOST}:{demo.port}/market/")
+    await page.wait_for_selector("#status[data-state=open]")
+    await page.wait_for_selector("#prices tr:nth-child(4)")
+    await page.wait_for_selector("text=Live")
