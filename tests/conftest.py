@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -17,32 +16,32 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
 
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
-from tests.support import node, redis_binary
+from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.example import ELSEWHERE
 from tests.support.once import made_once
 from tests.support.order import longest_first
-from tests.support.processes import ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
+from tests.support.processes import HOST, ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
 from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
-# A busy machine is no failure; and what was found once is written down as an example in the test itself.
-hypothesis_settings.register_profile(
-    "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
-)
-hypothesis_settings.load_profile("tests")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the code once: hundreds of processes read it, and may be told not to write it (as in containers)."""
     rewrite_nothing_else(config)
+    from hypothesis import HealthCheck, settings  # not before, or its asserts are rewritten
+
+    # A busy machine is no failure; and what was found once is written down as an example in the test itself.
+    settings.register_profile(
+        "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("tests")
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)
@@ -105,16 +104,20 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running_browser() -> AsyncIterator[Any]:
-    """One browser for the tests of a file; they take ``browser``."""
-    async with chromium() as running:
+    """One browser for the whole run; tests take ``browser``.
+
+    It finds our server under another name too, and keeps pages to go back to, as browsers of people do.
+    """
+    rules = f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}"
+    async with chromium(rules, ignore_default_args=["--disable-back-forward-cache"]) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def browser(running_browser: Any) -> AsyncIterator[Any]:
-    """A browser without windows, for tests with ``pytest.mark.asyncio(loop_scope="module")``."""
+    """A browser without windows, for tests with ``pytest.mark.asyncio(loop_scope="session")``."""
     yield running_browser
     for context in running_browser.contexts:
         await context.close()
@@ -196,14 +199,8 @@ def make_database(tmp_path_factory: pytest.TempPathFactory) -> Database:
 
 def migrate(environment: Mapping[str, str]) -> str:
     """Migrate the database that the environment names, and make ada; the key of her session."""
-    made = subprocess.run(
-        [sys.executable, "-m", "tests.site.database"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    made = interpreter.run(["-m", "tests.site.database"], {**os.environ, **environment})
+    assert made.returncode == 0, made.stderr
     return made.stdout
 
 

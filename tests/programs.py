@@ -190,15 +190,18 @@ def filled(program: str, host: str, port: int) -> str:
 
 
 class Program(Process):
-    """A file in an empty directory, run by Python."""
+    """A file in an empty directory, run by Python; ``is_forked``, unless it is to be run as users run it."""
 
-    def __init__(self, directory: Path, text: str, host: str = HOST, *, port: int, module: str = "") -> None:
+    def __init__(
+        self, directory: Path, text: str, host: str = HOST, *, port: int, module: str = "", is_forked: bool = True
+    ) -> None:
         name = f"{module.replace('.', '/')}.py" if module else "main.py"
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(filled(text, host, port))
         super().__init__([sys.executable, *(["-m", module] if module else [name])], port)
         self.cwd = directory
+        self.is_forked = is_forked
         self.environment["PYTHONPATH"] = str(ROOT)
         self.environment.pop("DJANGO_SETTINGS_MODULE", None)
 

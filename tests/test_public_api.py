@@ -207,6 +207,7 @@ def test_the_names_import_before_django_is_set_up_and_read_no_settings():
         assert "twisted.internet.reactor" not in sys.modules
         """,
         UNSET,
+        has_imported_nothing=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -258,6 +259,7 @@ def test_pydantic_is_imported_by_who_declares_a_live_room_or_an_event_and_nobody
         """,
         # The site of the tests declares a live room.
         {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_FASTWS": '{"FASTWS_CONSUMERS_MODULE": "none_of_them"}'},
+        has_imported_nothing=True,
     )
     assert (done.returncode, "Error" in done.stderr) == (0, False), done.stderr
 

@@ -32,8 +32,8 @@ def make(tmp_path):
     """Make a program, in a directory of its own."""
     made: list[Program] = []
 
-    def one(text: str, host: str = HOST, *, port: int | None = None, module: str = "") -> Program:
-        made.append(Program(tmp_path / str(len(made)), text, host, port=port or free_port(), module=module))
+    def one(text: str, host: str = HOST, *, port: int | None = None, **options: Any) -> Program:
+        made.append(Program(tmp_path / str(len(made)), text, host, port=port or free_port(), **options))
         return made[-1]
 
     yield one
@@ -73,7 +73,7 @@ async def denied(url: str, **options: Any) -> int:
 @pytest.mark.parametrize(
     ("host", "signum", "options"),
     [
-        (HOST, signal.SIGINT, {}),
+        (HOST, signal.SIGINT, {"is_forked": False}),
         ("0.0.0.0", signal.SIGTERM, {}),
         ("localhost", signal.SIGTERM, {"module": "package.main"}),
     ],
@@ -317,7 +317,7 @@ async def peer():
 
 
 async def test_a_program_runs_its_routes_to_their_end(peer, make):
-    client = make(programs.ASK, port=peer.port)
+    client = make(programs.ASK, port=peer.port, is_forked=False)
     assert await client.run() == 0
     log = client.log()
     assert "Heard: hello" in log

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 
 import pytest
+
+from tests.support import interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_a_terminal_that_closes_twice_does_not_insist():
 def test_a_hangup_that_is_ignored_stays_ignored():
     ignoring = PROGRAM.replace("stop.install()", "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nstop.install()")
     program = f"{fill(ignoring, 'SIGHUP', 0, 0)}\nassert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN"
-    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+    assert status_of(program) == 0
 
 
 #: A process that goes on when what was stopped has ended.
@@ -81,7 +82,7 @@ former = signal.getsignal(signal.SIGINT)
     ids=["ended by itself", "stopped", "another signal later", "a first signal later", "twice", "a thread is left"],
 )
 def test_what_goes_on_after_a_stop_has_its_signals_and_its_time(then, status):
-    assert subprocess.run([sys.executable, "-c", GOES_ON + then], timeout=60, check=False).returncode == status
+    assert status_of(GOES_ON + then) == status
 
 
 def fill(program: str, name: str, pause: float, rest: float) -> str:
@@ -91,5 +92,8 @@ def fill(program: str, name: str, pause: float, rest: float) -> str:
 
 
 def run(name: str, *, pause: float, rest: float) -> int:
-    program = fill(PROGRAM, name, pause, rest)
-    return subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode
+    return status_of(fill(PROGRAM, name, pause, rest))
+
+
+def status_of(program: str) -> int:
+    return interpreter.run(["-c", program], os.environ, timeout_seconds=60).returncode

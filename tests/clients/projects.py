@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
+import subprocess
 import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from tests.support.processes import ROOT
+from tests.support import interpreter
+from tests.support.interpreter import ROOT
 
 from .peers import PATIENCE
 
@@ -88,7 +89,17 @@ class Project:
 
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Command:
         """Start ``manage.py runws_clients``."""
-        command = Command(await self._popen(("runws_clients", *arguments), environment))
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **(environment or {})}
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as output:
+            process = interpreter.start(
+                ["manage.py", "runws_clients", *arguments],
+                variables,
+                output,
+                directory=self.directory,
+                new_session=True,
+            )
+        command = Command(process, os.fdopen(reading, "rb"))
         self.commands.append(command)
         return command
 
@@ -96,21 +107,6 @@ class Project:
         """Run ``manage.py runws_clients`` to its end; returns the exit status and what was printed."""
         command = await self.start(*arguments, environment=environment)
         return await command.ended(), command.output
-
-    async def _popen(
-        self, arguments: tuple[str, ...], environment: Mapping[str, str] | None
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "manage.py",
-            *arguments,
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **(environment or {})},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
 
     async def __aenter__(self) -> Project:
         return self
@@ -123,8 +119,9 @@ class Project:
 class Command:
     """A command that runs in a process of its own, and what it prints, line by line."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         self.process = process
+        self._output = output
         self.lines: list[str] = []
         self._news = asyncio.Event()
         self._reading = asyncio.ensure_future(self._read())
@@ -162,8 +159,8 @@ class Command:
         """Wait for its end, and for all that it has printed; returns the exit status."""
         try:
             await asyncio.wait_for(asyncio.shield(self._reading), timeout)
-            return await asyncio.wait_for(self.process.wait(), timeout)
-        except TimeoutError:
+            return await asyncio.to_thread(self.process.wait, timeout)
+        except (TimeoutError, subprocess.TimeoutExpired):
             raise AssertionError(f"it did not end within {timeout} seconds:\n{self.output}") from None
 
     async def kill(self) -> None:
@@ -173,7 +170,11 @@ class Command:
         await self.ended()
 
     async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            self.lines.append(line.decode(errors="replace").rstrip("\n"))
-            self._news.set()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), self._output
+        )
+        with contextlib.closing(transport):
+            async for line in reader:
+                self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self._news.set()

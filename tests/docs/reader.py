@@ -7,9 +7,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from tests.docs.blocks import Block
+from tests.support import interpreter
 from tests.support.processes import HOST, ROOT, free_port, wait_for_port
 
 __all__ = ["Reader", "Server"]
@@ -18,12 +22,12 @@ __all__ = ["Reader", "Server"]
 _INSTALLATION = re.compile(
     r"python -m venv \S+|\. \.venv/bin/activate|python -m pip install path/to/django_fastws|redis-server"
 )
-_PROGRAMS = {
-    "python": [sys.executable],
-    "django-admin": [sys.executable, "-m", "django"],
-    "daphne": [sys.executable, "-m", "daphne"],
-    "uvicorn": [sys.executable, "-m", "uvicorn"],
-    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"],
+_PROGRAMS: dict[str, list[str]] = {
+    "python": [],
+    "django-admin": ["-m", "django"],
+    "daphne": ["-m", "daphne"],
+    "uvicorn": ["-m", "uvicorn"],
+    "pytest": ["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly"],
 }
 #: Programs that serve, with the names of their options for the host and the port.
 _SERVERS = {"daphne": ("-b", "-p"), "uvicorn": ("--host", "--port")}
@@ -34,13 +38,11 @@ _REDIS = "redis://127.0.0.1:6379"
 class Server:
     """A server that the reader has started. The port is one of this machine's, not the page's."""
 
-    def __init__(self, command: list[str], port: int, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(self, start: Callable[[IO[bytes]], subprocess.Popen[bytes]], port: int, directory: Path) -> None:
         self.port = port
         self.log_path = directory / f"server-{port}.log"
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+            self.process = start(log)
         try:
             wait_for_port(port, self.process, self.log_path)
         except BaseException:
@@ -73,12 +75,14 @@ class Reader:
         directory: where the reader works.
         redis_url: the Redis of this machine, instead of the one that pages name.
         serves: start the servers that pages start.
+        forks: run commands in processes that are forked, not each in a new Python.
     """
 
-    def __init__(self, directory: Path, redis_url: str = _REDIS, *, serves: bool = True) -> None:
+    def __init__(self, directory: Path, redis_url: str = _REDIS, *, serves: bool = True, forks: bool = True) -> None:
         self.directory = directory
         self.redis_url = redis_url
         self.serves = serves
+        self.forks = forks
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "TEST_"))},
             "PYTHONPATH": str(ROOT),
@@ -135,18 +139,25 @@ class Reader:
     def run(self, command: str, where: str = "") -> str:
         """Run one command to its end; returns what it prints. It must succeed."""
         program, *arguments = shlex.split(command)
-        done = subprocess.run(
-            [*_PROGRAMS[program], *arguments],
+        with tempfile.TemporaryFile() as output:
+            status = self._start([*_PROGRAMS[program], *arguments], output).wait()
+            output.seek(0)
+            printed = output.read().decode()
+        assert status == 0, f"{where}: `{command}` ended with {status}:\n{printed}"
+        return printed
+
+    def _start(self, arguments: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start Python."""
+        if self.forks:
+            return interpreter.start(arguments, self.environment, output, directory=self.directory)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+            stdout=output,
+            stderr=output,
         )
-        assert done.returncode == 0, f"{where}: `{command}` ended with {done.returncode}:\n{done.stdout}"
-        return done.stdout
 
     def serve(self, command: str, port: int | None = None) -> Server:
         """Start a server with one command, on a free port unless one is named."""
@@ -159,7 +170,8 @@ class Reader:
             arguments = [*arguments[:2], *_with_options(arguments[2:], {"-b": HOST, "-p": str(port)})]
         else:
             arguments = [*arguments[:2], "--noreload", f"{HOST}:{port}"]
-        server = Server([*_PROGRAMS[program], *arguments], port, self.directory, self.environment)
+        command = [*_PROGRAMS[program], *arguments]
+        server = Server(lambda log: self._start(command, log), port, self.directory)
         self.servers.append(server)
         return server
 

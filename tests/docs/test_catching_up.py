@@ -209,7 +209,7 @@ async def _next(queue: asyncio.Queue[Any]) -> Any:
     return await asyncio.wait_for(queue.get(), LIMIT)
 
 
-@pytest.mark.asyncio(loop_scope="module")  # the browser's
+@pytest.mark.asyncio(loop_scope="session")  # the browser's
 @pytest.mark.browser
 async def test_a_page_shows_all_in_order_though_broadcasts_are_lost(browser):
     room, tab = Room(), await browser.new_page()

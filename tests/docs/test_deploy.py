@@ -15,7 +15,7 @@ from tests.balancer.proxies import DEPLOY, HAPROXY, fill
 from tests.balancer.servers import RunwsServer
 from tests.clients.certificates import Certificates
 from tests.docs.blocks import DOCS, blocks_of
-from tests.support.processes import ROOT
+from tests.support import interpreter
 
 BLOCKS = blocks_of(DOCS / "howto" / "deploy.md")
 COMMANDS = [
@@ -65,13 +65,8 @@ def test_the_servers_start(command, redis_server):
 @pytest.mark.redis
 def test_django_looks_for_mistakes(redis_server):
     [command] = set(those("python")) - set(those("python manage.py runws_server"))
-    subprocess.run(
-        [sys.executable, *command.split()[1:]],
-        cwd=ROOT,
-        env=os.environ | {"REDIS_URL": redis_server.url},
-        check=True,
-        capture_output=True,
-    )
+    done = interpreter.run(command.split()[1:], os.environ | {"REDIS_URL": redis_server.url})
+    assert done.returncode == 0, done.stderr
 
 
 def test_sed_fills_in_the_servers(tmp_path):

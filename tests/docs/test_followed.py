@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 @pytest.mark.long
 @pytest.mark.redis
 async def test_readme_quick_start_and_production(reader):
+    """Each command in a Python of its own, as it is for those who read it."""
+    reader.forks = False
     reader.follow(section(README, "Quick start"))
     (server,) = reader.servers
     hello = {"username": "ada", "message": "hello"}

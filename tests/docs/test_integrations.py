@@ -305,6 +305,7 @@ async def test_greenlets_broadcast_and_cannot_serve(project):
     (project.directory / "broadcasting.py").write_text(BROADCASTING)
     (project.directory / "handling.py").write_text(HANDLING)
     server = project.serve("python manage.py runws_server")
+    project.forks = False  # gevent has to be the first that is imported
     async with join(server, "/ws/chat/tea") as ws:
         await chatting(ws)
         await asyncio.to_thread(project.run, "python broadcasting.py")

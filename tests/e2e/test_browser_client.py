@@ -24,17 +24,16 @@ from django_fastws import Room
 from tests.conftest import Database, check_log, layer_config
 from tests.site.browser import Noted
 from tests.site.client import token
-from tests.support.chromium import chromium
 from tests.support.processes import HOST, ASGIServer, RedisServer
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
+    pytest.mark.asyncio(loop_scope="session"),  # the browser's
     pytest.mark.browser,
     pytest.mark.redis,
     pytest.mark.server,
 ]
 
-PATIENCE = 20  # seconds that anything may take
+PATIENCE = 30  # seconds that anything may take
 KINDS = ["runws_server", "uvicorn"]
 RECONNECT_RATE = 10  # per second: a small crowd has a window of some seconds
 STORAGES = {
@@ -140,13 +139,7 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], ASGIServer])
         server.start()
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium(ignore_default_args=["--disable-back-forward-cache"]) as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser) -> AsyncIterator[Visit]:
     """Open a page as someone new, or in the context of another tab, and connect. No page may report an error."""
     errors: list[str] = []
@@ -167,11 +160,7 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
         await tab.run("page.connect({ withTokens: args[0] })", tokens is not None)
         return tab
 
-    try:
-        yield open_page
-    finally:
-        for context in browser.contexts:
-            await context.close()
+    yield open_page
     assert not errors
 
 

@@ -24,6 +24,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 
+from tests.support import interpreter
 from tests.support.example import PASSWORD, USER, daphne, environment, make_database, manage
 from tests.support.processes import HOST, ROOT, ASGIServer, Process, free_port
 
@@ -146,6 +147,23 @@ def test_no_migration_is_missing(tmp_path):
     assert "No changes detected" in output
 
 
+@pytest.mark.parametrize(
+    ("command", "says"), [(["ws_routes"], "/ws/live"), (["ws_schema", "--format", "typescript"], "chat/")]
+)
+def test_commands_run_in_a_new_python(tmp_path, command, says):
+    """As users run them; tests of what they do are forked, or call them."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "manage.py", *command],
+        cwd=ROOT,
+        env={**os.environ, **environment(tmp_path / "db.sqlite3")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert says in done.stdout
+
+
 def read_settings(**variables: str) -> dict[str, Any]:
     names = ["DATABASE_PATH", "DJANGO_ALLOWED_HOSTS", "DJANGO_DEBUG", "DJANGO_SECRET_KEY", "REDIS_URL"]
     inherited = {name: value for name, value in os.environ.items() if name not in names}
@@ -154,8 +172,9 @@ def read_settings(**variables: str) -> dict[str, Any]:
         "print(json.dumps([s.DEBUG, s.SECRET_KEY, s.ALLOWED_HOSTS, str(s.DATABASES['default']['NAME']), "
         "s.CHANNEL_LAYERS['default']]))"
     )
-    output = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, env={**inherited, **variables})
-    return dict(zip(("debug", "key", "hosts", "database", "layer"), json.loads(output), strict=True))
+    done = interpreter.run(["-c", program], {**inherited, **variables})
+    assert done.returncode == 0, done.stderr
+    return dict(zip(("debug", "key", "hosts", "database", "layer"), json.loads(done.stdout), strict=True))
 
 
 def test_the_settings_have_defaults_for_development():

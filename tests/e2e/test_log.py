@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import websockets
 
 from django_fastws.server.access_log import denial_details, shown_client
 from tests.site.client import LIMIT, Client, connect, denial, until
+from tests.support import interpreter
 from tests.support.processes import HOST, ROOT, ASGIServer, free_port, wait_for_port
 
 pytestmark = pytest.mark.server
@@ -133,11 +133,11 @@ async def test_lines_of_the_access_log_reach_a_pipe_at_once(tmp_path: Path, kind
 
 async def test_a_client_on_a_unix_socket_has_a_name_in_the_log(tmp_path: Path):
     path, port = tmp_path / "socket", free_port()
-    command = [sys.executable, "manage.py", "runws_server", "-b", HOST, "-p", str(port), "-u", str(path)]
+    command = ["manage.py", "runws_server", "-b", HOST, "-p", str(port), "-u", str(path)]
     template = ASGIServer("runws_server", port=port)
     log = tmp_path / "log"
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=template.environment, stdout=out, stderr=out)
+        process = interpreter.start(command, template.environment, out)
     try:
         wait_for_port(port, process, log)
 

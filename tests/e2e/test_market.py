@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.support.chromium import chromium
+from tests.support import interpreter
 from tests.support.example import environment, make_database
-from tests.support.processes import HOST, ROOT, Process, free_port
+from tests.support.processes import HOST, Process, free_port
 
 pytestmark = pytest.mark.server
 
@@ -34,8 +33,10 @@ def running(database: Path) -> Iterator[Process]:
     """What ``make demo`` runs, after the migrations."""
     port, feed = free_port(), free_port()
     variables = {**environment(database), "FEED_URL": f"ws://{HOST}:{feed}"}
-    with Process([sys.executable, "manage.py", "demo", f"{HOST}:{port}"], port, variables) as process:
-        process.feed_port = feed
+    process = Process([sys.executable, "manage.py", "demo", f"{HOST}:{port}"], port, variables)
+    process.is_forked = True
+    process.feed_port = feed
+    with process:
         yield process
 
 
@@ -78,15 +79,10 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path_factory, taken):
     with socket.create_server((HOST, 0)) as other:
         ports = {"page": free_port(), "feed": free_port(), taken: other.getsockname()[1]}
         variables = environment(make_database(tmp_path_factory))
-        done = subprocess.run(
-            [sys.executable, "manage.py", "demo", f"{HOST}:{ports['page']}"],
-            cwd=ROOT,
-            env={**os.environ, **variables, "FEED_URL": f"ws://{HOST}:{ports['feed']}"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=90,
-            check=False,
+        done = interpreter.run(
+            ["manage.py", "demo", f"{HOST}:{ports['page']}"],
+            {**os.environ, **variables, "FEED_URL": f"ws://{HOST}:{ports['feed']}"},
+            is_merged=True,
         )
     assert done.returncode == 1, done.stdout
     assert "address already in use" in done.stdout.lower()
@@ -106,11 +102,11 @@ async def test_one_signal_stops_all_of_it(own_demo, signum):
         pass
 
 
+@pytest.mark.asyncio(loop_scope="session")  # the browser's
 @pytest.mark.browser
-async def test_the_page_fills_its_table(demo):
-    async with chromium() as browser:
-        page = await browser.new_page()
-        await page.goto(f"http://{HOST}:{demo.port}/market/")
-        await page.wait_for_selector("#status[data-state=open]")
-        await page.wait_for_selector("#prices tr:nth-child(4)")
-        await page.wait_for_selector("text=Live")
+async def test_the_page_fills_its_table(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"http://{HOST}:{demo.port}/market/")
+    await page.wait_for_selector("#status[data-state=open]")
+    await page.wait_for_selector("#prices tr:nth-child(4)")
+    await page.wait_for_selector("text=Live")

@@ -186,7 +186,9 @@ async def test_the_handler_sees_the_code_and_reason_of_the_client(server, code):
     assert await report(server, name) == {**expected, "raised": expected, "got": [], "state": 3, "closed": True}
 
 
-@pytest.mark.parametrize(("kind", "seen"), [("hypercorn", 1006), ("granian", 4001)])  # hypercorn does not tell
+@pytest.mark.parametrize(  # hypercorn does not tell
+    ("kind", "seen"), [("hypercorn", 1006), ("hypercorn-worker", 1006), ("granian", 4001)]
+)
 async def test_close_codes_pass_on_plain_servers(server, seen):
     async with connect(server, "/ws/ending/close?code=4000&reason=enough&token=" + token()) as ws:
         await ws.send("now")

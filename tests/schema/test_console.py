@@ -14,7 +14,7 @@ from tests.support.chromium import PATIENCE
 from tests.support.processes import ASGIServer
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),  # one browser for all
+    pytest.mark.asyncio(loop_scope="session"),  # the browser's
     pytest.mark.browser,
     pytest.mark.server,
     pytest.mark.slow,
@@ -38,7 +38,7 @@ def server():
         yield server
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_page(browser, server):
     """Open the page in a window of its own; at the end, nothing may have gone wrong in any."""
     pages = []
@@ -139,7 +139,7 @@ RECURSIVE = [
 ]
 
 
-async def test_forms_of_types_that_are_within_themselves(open_page):
+async def test_forms_of_types_that_are_within_themselves_and_of_fields_with_any_name(open_page):
     page = await open_page()
     found = await page.evaluate(
         """async (schemas) => {
@@ -154,9 +154,6 @@ async def test_forms_of_types_that_are_within_themselves(open_page):
     )
     assert found == [{"next": None}, [], [None, None], {"x": {}}, {}]
 
-
-async def test_a_field_may_have_any_name(open_page):
-    page = await open_page()
     found = await page.evaluate(
         """async () => {
             const { createForm } = await import("/static/django_fastws/docs-form.js");
@@ -394,7 +391,7 @@ async def test_it_is_used_without_a_mouse(open_page):
     await expect(page.locator("#frames")).to_be_focused()
 
 
-async def test_everything_that_is_used_has_a_name(open_page):
+async def test_with_all_open_everything_has_a_name_and_nothing_is_wider_than_the_window(open_page):
     page = await open_page()
     await open_all(page)
     unnamed = await page.evaluate(
@@ -404,6 +401,18 @@ async def test_everything_that_is_used_has_a_name(open_page):
             .map((one) => one.outerHTML)"""
     )
     assert unnamed == []
+    toggle = page.locator(".log-toggle")
+    for width in (1440, 1000, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await page.wait_for_function("(width) => innerWidth === width", arg=width)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        if width < 1180:
+            await expect(page.locator("#frames")).to_be_hidden()
+            await toggle.click()
+            await expect(page.locator("#frames")).to_be_visible()
+            await expect(toggle).to_have_attribute("aria-expanded", "true")
+            await page.keyboard.press("Escape")
+            await expect(toggle).to_have_attribute("aria-expanded", "false")
 
 
 async def test_a_reload_finds_what_was_written_and_joined(open_page):
@@ -520,13 +529,3 @@ async def test_without_scripts_it_is_documentation(browser, server):
     text = await page.locator("main").text_content()
     assert "Say something to everybody in the ticket." in text
     assert "needs JavaScript" in text
-
-
-@pytest.mark.parametrize("width", [390, 1000, 1440])
-async def test_nothing_is_wider_than_the_window(open_page, width):
-    page = await open_page(viewport={"width": width, "height": 800})
-    await open_all(page)
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
-    if width < 1180:
-        await page.locator(".log-toggle").click()
-        await page.locator("#frames").wait_for()

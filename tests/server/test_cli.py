@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 from tests.server.client import fetch
+from tests.support import interpreter
 from tests.support.processes import HOST, ASGIServer, free_port
 from tests.support.subprocesses import Project
 
@@ -77,9 +77,7 @@ def test_a_descriptor_that_is_no_socket_is_said_and_the_status_is_1(tmp_path):
 
 def test_it_has_every_option_of_daphnes(tmp_path):
     done = Project(tmp_path).manage("runws_server", "--help")
-    daphne = subprocess.run(
-        [sys.executable, "-m", "daphne", "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    daphne = interpreter.run(["-m", "daphne", "--help"], os.environ).stdout
     options = {word.strip("[],") for word in daphne.split() if word.startswith(("-", "[-"))}
     assert len(options) > 25
     assert {option for option in options if option not in done.stdout} == set()

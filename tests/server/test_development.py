@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.server.client import RawClient, fetch
 from tests.site.client import connect, until
+from tests.support import interpreter
 from tests.support.example import environment, manage
 from tests.support.processes import HOST, ROOT, Process, free_port
 from tests.support.subprocesses import Project
@@ -162,14 +162,10 @@ def test_a_port_that_is_taken_ends_it(tmp_path, options):
     project = Project(tmp_path, f"INSTALLED_APPS = {apps!r}\n", {"manage.py": manage})
     with socket.create_server((HOST, 0)) as taken:
         address = f"{HOST}:{taken.getsockname()[1]}"
-        done = subprocess.run(
-            [sys.executable, str(project.root / "manage.py"), "runserver", address, *options],
-            env={**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": f"{ROOT}:{project.root}"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=90,
-            check=False,
+        done = interpreter.run(
+            [str(project.root / "manage.py"), "runserver", address, *options],
+            {**os.environ, "DJANGO_SETTINGS_MODULE": "project.settings", "PYTHONPATH": f"{ROOT}:{project.root}"},
+            is_merged=True,
         )
     assert done.returncode == 1, done.stdout
     assert f"Couldn't listen on {address}" in done.stdout

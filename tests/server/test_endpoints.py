@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from websockets.asyncio.client import connect, unix_connect
 
 from tests.clients.certificates import Certificates
 from tests.site.client import LIMIT, until
-from tests.support.processes import HOST, ROOT, START_SECONDS, Process, free_port, wait_for_port
+from tests.support.processes import HOST, START_SECONDS, Process, free_port
 
 pytestmark = pytest.mark.server
 
@@ -26,23 +25,23 @@ ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "tests.settings", "TEST_FASTWS": '{"FAS
 
 
 class Elsewhere(Process):
-    """A server that listens elsewhere; with ``port=0``, nobody waits until it does."""
+    """A server that listens elsewhere; with ``port=0``, nobody waits until it does.
+
+    What has files of ours is started as users start it, which is not forked.
+    """
+
+    is_forked = True
 
     def __init__(self, *options: str, port: int = 0, files: tuple[int, ...] = ()) -> None:
         super().__init__([sys.executable, "manage.py", "runws_server", *options], port, ENVIRONMENT)
-        self.files = files
+        self.pass_fds = files
 
     def start(self) -> None:
+        if self.port:
+            super().start()
+            return
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, pass_fds=self.files
-            )
-        try:
-            if self.port:
-                wait_for_port(self.port, self.process, self.log_path)
-        except BaseException:
-            self.stop(signal.SIGKILL)
-            raise
+            self.process = self._start(log)
 
 
 async def echoes(ws: Any) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 import time
 
 import pytest
 
 from django_fastws.server.lifespan import Lifespan
 from tests.server.client import fetch
+from tests.support import interpreter
 from tests.support.processes import HOST, ROOT, free_port
 from tests.support.subprocesses import Project
 
@@ -136,14 +136,6 @@ def test_django_alone_has_no_lifespan_and_need_not(tmp_path):
         "from django.core.management import execute_from_command_line as run\n"
         f"run(['', 'runws_server', '--lifespan', 'on', '-p', '{free_port()}'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = interpreter.run(["-c", code], {**os.environ, "PYTHONPATH": str(ROOT)}, directory=tmp_path)
     assert done.returncode == 1
     assert "leave out --lifespan on" in done.stderr

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import interpreter
 from tests.support.once import made_once
-from tests.support.processes import HOST, ROOT, ASGIServer
+from tests.support.processes import HOST, ASGIServer
 
 APP = "example_project.asgi:application"
 ELSEWHERE = "chat.test"  # another host that the example answers to; it has no address
@@ -31,16 +30,8 @@ def environment(database: Path, redis_url: str = "") -> dict[str, str]:
 
 def manage(*arguments: str, variables: dict[str, str]) -> str:
     """Run ``manage.py`` with warnings as errors, and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "manage.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    command = ["-W", "error", "manage.py", *arguments]
+    done = interpreter.run(command, {**os.environ, **variables}, is_merged=True)
     assert done.returncode == 0, done.stdout
     return done.stdout
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fcntl
-import functools
 import itertools
 import json
 import os
@@ -21,13 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tests.support import redis_binary
-from tests.support.forkserver import ForkServer
+from tests.support import interpreter, redis_binary
+from tests.support.interpreter import ROOT
 
 if TYPE_CHECKING:  # the benchmarks start processes, too, and no PostgreSQL
     import psycopg
 
-ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 START_SECONDS = 90  # on a machine that does much else
 
@@ -50,22 +47,15 @@ COMMANDS = {
         "{app}",
     ],
     "uvicorn-wsproto": ["-m", "uvicorn", "--ws", "wsproto", "--host", HOST, "--port", "{port}", "{app}"],
-    "hypercorn": ["-m", "hypercorn", "--bind", f"{HOST}:{{port}}", "{app}"],
+    "hypercorn": ["-m", "hypercorn", "--workers", "0", "--bind", f"{HOST}:{{port}}", "{app}"],
+    "hypercorn-worker": ["-m", "hypercorn", "--bind", f"{HOST}:{{port}}", "{app}"],
     "granian": ["-m", "granian", "--interface", "asgi", "--host", HOST, "--port", "{port}", "{app}"],
     "runserver": ["manage.py", "runserver", "--noreload", f"{HOST}:{{port}}"],
 }
 
 
-#: Those that run in one process. granian and hypercorn start processes of their own.
-FORKED = {"daphne", "runws_server", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto"}
-
-
-@functools.cache
-def fork_server() -> ForkServer:
-    """The one of this process, which starts it when it is needed."""
-    server = ForkServer({**os.environ, "PYTHONUNBUFFERED": "1"}, str(ROOT))
-    atexit.register(server.close)
-    return server
+#: Those that run in one process. granian starts processes of its own, as hypercorn does unless it is told not to.
+FORKED = {"daphne", "runws_server", "uvicorn", "uvicorn-websockets", "uvicorn-wsproto", "hypercorn", "runserver"}
 
 
 class Ports:
@@ -174,9 +164,8 @@ class Process:
         return "SigCgt:" in status and not int(status.partition("SigCgt:")[2].split()[0], 16) >> signum - 1 & 1
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        server = fork_server() if self.is_forked and sys.platform == "linux" else None
-        if server is not None and not self.pass_fds and server.can_fork(self.environment, str(self.cwd)):
-            return server.fork(self.command[1:], self.environment, log)
+        if self.is_forked and not self.pass_fds:
+            return interpreter.start(self.command[1:], self.environment, log, directory=self.cwd)
         return subprocess.Popen(
             self.command,
             cwd=self.cwd,

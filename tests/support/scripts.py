@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import subprocess
-import sys
 import textwrap
 import urllib.request
 from collections.abc import Mapping
@@ -15,7 +12,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.site.client import LIMIT
-from tests.support.processes import ROOT, ASGIServer
+from tests.support import interpreter
+from tests.support.processes import ASGIServer
 
 SETUP = "import django; django.setup()\nfrom django_fastws import Room, WebSocketConnectionError\n"
 STRICT = ["-W", "error"]
@@ -35,17 +33,9 @@ async def run(
 
 
 async def execute(arguments: list[str], variables: Mapping[str, str], errors: str = "") -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(3 * LIMIT):
-            out, err = await process.communicate()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    assert (process.returncode, err.decode()) == (0, errors)
-    return out.decode()
+    done = await asyncio.to_thread(interpreter.run, arguments, variables, timeout_seconds=3 * LIMIT)
+    assert (done.returncode, done.stderr) == (0, errors)
+    return done.stdout
 
 
 def get(server: ASGIServer, path: str, **query: str) -> str:

@@ -9,7 +9,8 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.processes import ROOT
+from tests.support import interpreter
+from tests.support.interpreter import ROOT
 
 SETTINGS = """
 SECRET_KEY = "for tests only"
@@ -63,9 +64,16 @@ class Project:
 
 
 def run(
-    code: str, environment: Mapping[str, str | None] | None = None, directory: Path = ROOT
+    code: str,
+    environment: Mapping[str, str | None] | None = None,
+    directory: Path = ROOT,
+    *,
+    has_imported_nothing: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process of its own, warnings being errors; a variable of the environment may be None."""
+    """Run Python code in a process of its own, warnings being errors; a variable of the environment may be None.
+
+    It has imported neither the package nor settings; where others count as well, it must have imported nothing.
+    """
     variables = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -73,10 +81,14 @@ def run(
         "NO_COLOR": "1",
         **(environment or {}),
     }
+    given = {name: value for name, value in variables.items() if value is not None}
+    arguments = ["-c", textwrap.dedent(code)]
+    if not has_imported_nothing:
+        return interpreter.run(arguments, given, directory=directory)
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, *arguments],
         cwd=directory,
-        env={name: value for name, value in variables.items() if value is not None},
+        env=given,
         capture_output=True,
         text=True,
         timeout=180,

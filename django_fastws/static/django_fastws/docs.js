@@ -291,6 +291,12 @@ try {
 }
 
 const aside = $(".log");
+const showLog = (isOpen) => {
+  aside.classList.toggle("open", isOpen);
+  $(".log-toggle", aside).setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) log.toEnd();
+};
+
 const actions = {
   theme() {
     const { dataset } = document.documentElement;
@@ -311,11 +317,7 @@ const actions = {
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   },
-  log(button) {
-    const isOpen = aside.classList.toggle("open");
-    log.toEnd();
-    button.setAttribute("aria-expanded", String(isOpen));
-  },
+  log: () => showLog(!aside.classList.contains("open")),
 };
 document.addEventListener("click", ({ target }) => {
   const button = target.closest?.("[data-do]");
@@ -345,14 +347,14 @@ document.addEventListener("keydown", (pressed) => {
       find.blur();
     }
     $(".connection").open = false;
-    aside.classList.remove("open");
+    showLog(false);
     return;
   }
   if (pressed.ctrlKey || pressed.metaKey || pressed.altKey || isWriting(pressed.target)) return;
   const current = rooms.find(({ section }) => section.getBoundingClientRect().bottom > innerHeight * 0.3) ?? rooms[0];
   const targets = {
     "/": () => find,
-    l: () => (aside.classList.add("open"), $(".frames")),
+    l: () => (showLog(true), $(".frames")),
     j: () => current && ($("input", current.form) ?? $("button", current.form)),
   };
   const target = targets[pressed.key.toLowerCase()]?.();
