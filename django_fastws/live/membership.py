@@ -168,8 +168,8 @@ class Membership(CallQueue):
         """
         try:
             self._stop_restoring()
-            if self._behind is not None:  # what is behind that was not sent
-                self._behind = self._sent_from = None
+            if self._behind is not None:  # what is behind that was not sent over this connection
+                self._sent_from = None
             await self.left()  # an on_leave that still runs
             self._left_with = None
             await check_access(self)
@@ -187,6 +187,7 @@ class Membership(CallQueue):
                 self._sent_from = self._begins_at()
                 answer = self.session.checked(live_frames.joined(self.name, state, self._sent_from))
             self._check_not_left()
+            self._behind = None  # what was not sent is in the answer, or behind it
             if self._held is not None:
                 self._held.is_answered = True
         except BaseException:
@@ -276,10 +277,10 @@ class Membership(CallQueue):
     def fall_behind(self, position: Position) -> None:
         """The client does not read in time what is stored behind this position: nothing more is sent for now."""
         if self._held is None or self._behind is not None:
-            self._behind = position if self._behind is None else min(self._behind, position)
-            self._hold_anew().is_over = True  # and drops what comes
-        else:  # what is sent behind an answer that is not made yet
+            self._drop_from_now()
+        else:  # an answer is made, which then has it, or was made, and is on its way
             self._held.is_broken = True
+        self._behind = position if self._behind is None else min(self._behind, position)
 
     def catch_up(self) -> None:
         """The client reads again: it is sent what it has missed, or the state."""
@@ -287,6 +288,10 @@ class Membership(CallQueue):
         if position is not None and self.is_joined:
             self._stop_restoring()
             self._restoring = _restoring.start(self._restore(position))
+
+    def _drop_from_now(self) -> None:
+        """What comes is not even held: it is read from the history later."""
+        self._hold_anew().is_over = True
 
     def _hold_anew(self) -> HeldBroadcasts:
         held = self._held = HeldBroadcasts()
@@ -316,7 +321,8 @@ class Membership(CallQueue):
         else:
             self.go_live()
         finally:
-            self._restoring = None
+            if self._restoring is asyncio.current_task():
+                self._restoring = None
 
     def _stop_restoring(self) -> None:
         """The client leaves, or gets an answer of its own."""
@@ -359,9 +365,13 @@ class Membership(CallQueue):
 
     def go_live(self) -> None:
         """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
-        if self.is_joined:
-            self._release()
-            current_hub().repost(self, self.name)
+        if not self.is_joined:
+            return
+        if self._behind is not None:
+            self._drop_from_now()
+            return
+        self._release()
+        current_hub().repost(self, self.name)
 
     def _release(self) -> None:
         """Send what was held, behind the answer: that is sent, or waits to be."""
