@@ -57,6 +57,7 @@ class Membership(CallQueue):
     __slots__ = (
         "_behind",
         "_held",
+        "_is_joining",
         "_leaving",
         "_left_with",
         "_restoring",
@@ -79,7 +80,7 @@ class Membership(CallQueue):
         self.name = name
         self.live_room = live_room
         self.params = params
-        self.is_joined = False
+        self.is_joined = self._is_joining = False
         #: It is in the hub's room.
         self.is_member = False
         #: Its on_join has run, and its on_leave has not.
@@ -166,6 +167,7 @@ class Membership(CallQueue):
         Args:
             since: the position in the room's history at which the client would go on.
         """
+        self._is_joining = True
         try:
             self._stop_restoring()
             if self._behind is not None:  # what is behind that was not sent over this connection
@@ -194,6 +196,8 @@ class Membership(CallQueue):
             self.leave()
             await self.left()
             raise
+        finally:
+            self._is_joining = False
         self.is_joined = True
         if self._sent_from is not None:
             self.session.listen_for_stored()
@@ -284,8 +288,9 @@ class Membership(CallQueue):
 
     def catch_up(self) -> None:
         """The client reads again: it is sent what it has missed, or the state."""
-        position, self._behind = self._behind, None
-        if position is not None and self.is_joined:
+        position = self._behind
+        if position is not None and self.is_joined and not self._is_joining:
+            self._behind = None
             self._stop_restoring()
             self._restoring = _restoring.start(self._restore(position))
 
@@ -319,7 +324,7 @@ class Membership(CallQueue):
             with contextlib.suppress(WebSocketDisconnect):
                 await self.session.close(*_NO_STATE)
         else:
-            self.go_live()
+            self._go_on()
         finally:
             if self._restoring is asyncio.current_task():
                 self._restoring = None
@@ -365,13 +370,16 @@ class Membership(CallQueue):
 
     def go_live(self) -> None:
         """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
-        if not self.is_joined:
-            return
+        if self._held is not None and self._held.is_answered:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what was held, unless the client is too slow for that."""
         if self._behind is not None:
             self._drop_from_now()
-            return
-        self._release()
-        current_hub().repost(self, self.name)
+        else:
+            self._release()
+            current_hub().repost(self, self.name)
 
     def _release(self) -> None:
         """Send what was held, behind the answer: that is sent, or waits to be."""
