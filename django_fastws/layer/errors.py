@@ -12,6 +12,7 @@ from ..exceptions import WebSocketConnectionError, WebSocketError
 __all__ = [
     "OutputBufferLimitError",
     "connection_closed",
+    "loading",
     "not_redis",
     "output_buffer_limit",
     "is_timeout",
@@ -40,6 +41,11 @@ def not_answering(name: str) -> TimeoutError:
 def connection_closed(name: str) -> ConnectionResetError:
     """Error of a connection that a Redis has closed."""
     return ConnectionResetError(f"Redis at {name} has closed the connection")
+
+
+def loading(name: str) -> ConnectionError:
+    """Error of a connection to a Redis that has started, and still reads its data."""
+    return ConnectionError(f"Redis at {name} is loading its data")
 
 
 class OutputBufferLimitError(ConnectionResetError):

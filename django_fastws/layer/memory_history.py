@@ -88,6 +88,8 @@ class MemoryHistories:
             key = envelope.idempotency_key
             if key is not None and key in room.keys and room.keys[key][1] > now:
                 return room.keys[key][0], False
+            if room.stored:
+                now = max(now, room.stored[-1].at)  # the clock may be put back, and events stay in order
             room.top += 1
             envelope.position = position = Position(room.epoch, room.top)
             room.stored.append(StoredEnvelope(room.top, now, envelope))
@@ -95,7 +97,7 @@ class MemoryHistories:
             if key is not None:
                 room.keys[key] = position, now + history.key_seconds
                 room.keys.move_to_end(key)
-            room.trim(history, now)
+            room.trim(history, self._clock())
             return position, True
 
     def read(self, group: str, history: History, query: PageQuery) -> HistoryPage:
@@ -141,4 +143,8 @@ class MemoryHistories:
 
 
 def _size(envelope: Envelope) -> int:
-    return len(envelope.data) + len(envelope.event or "")
+    return _bytes(envelope.data) + _bytes(envelope.event or "")
+
+
+def _bytes(data: str | bytes) -> int:
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode("utf-8", "surrogatepass"))

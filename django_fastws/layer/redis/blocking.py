@@ -22,20 +22,22 @@ from ..._core.sequences import Sender
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
 from ..decoding_errors import DecodingErrors
-from ..errors import connection_closed, is_timeout, not_answering, not_redis, timed_out, unreachable
+from ..errors import connection_closed, is_timeout, loading, not_answering, not_redis, timed_out, unreachable
 from ..outages import LayerServer, Outage
 from .compatibility import IncompatibleVersionError, new_connection, shard_index, socket_of
 from .history import (
     ASK_DURABILITY,
-    LOAD_SCRIPTS,
     clear_command,
     decode_page,
     decode_position,
     durable_server,
+    is_loading,
     is_unknown_script,
     read_command,
+    refusal,
     store_command,
 )
+from .history_scripts import LOAD_SCRIPTS
 from .hosts import create_blocking_pool, describe
 from .shard import DURABILITY_SECONDS, SETTLING_SECONDS
 
@@ -120,8 +122,8 @@ class BlockingPublisher:
     ) -> None:
         """Forget a room's events, begin another epoch, and publish an envelope that says so."""
         with self._connection(envelope.room) as (channel, connection):
-            data = clear_command(self._prefix, channel, envelope.room, history, serialize(envelope.encode()))
-            self._execute(connection, data)
+            data, durable = serialize(envelope.encode()), self._durable(connection)
+            self._execute(connection, clear_command(self._prefix, channel, envelope.room, history, data, durable))
 
     @contextlib.contextmanager
     def _connection(self, group: str) -> Iterator[tuple[bytes, _BlockingConnection]]:
@@ -151,19 +153,23 @@ class BlockingPublisher:
         """
         reply = self._send(connection, data, ends)
         if is_unknown_script(reply):
-            for load in LOAD_SCRIPTS:
-                self._send(connection, load, ends)
-            reply = self._send(connection, data, ends)
+            loaded = [self._send(connection, load, ends) for load in LOAD_SCRIPTS]
+            refused = [one for one in loaded if isinstance(one, ErrorReply)]
+            reply = refused[0] if refused else self._send(connection, data, ends)
         if isinstance(reply, ErrorReply):
-            raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}")
+            raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {refusal(reply.text)}")
         return reply
 
     def _durable(self, connection: _BlockingConnection, ends: float | None = None) -> bytes:
-        """The ``run_id`` of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
+        """The id of the server, if that is known, as ``durable_server`` says it; else empty."""
         now = time.monotonic()
-        if now - connection.asked_at >= DURABILITY_SECONDS:
+        if connection.server.error is None and now - connection.asked_at >= DURABILITY_SECONDS:
+            seconds = conf.publish_timeout_seconds if ends is None else ends - now
+            asked = b"".join(ASK_DURABILITY)
+            replies, error = connection.try_exchange(asked, seconds, len(ASK_DURABILITY))
             connection.asked_at = now
-            connection.durable = durable_server([self._send(connection, data, ends) for data in ASK_DURABILITY])
+            # Whatever is wrong, what is sent next finds it out as well.
+            connection.durable = durable_server(replies) if error is None else b""
         return connection.durable
 
     def _pool(self, shard: int) -> Any:
@@ -289,25 +295,34 @@ class _BlockingConnection:
         self._connection, self.asked_at = connection, -math.inf
         self._socket, self._reader = socket_of(connection), ReplyReader()
 
-    def try_exchange(self, data: bytes, seconds: float) -> tuple[Any, Exception | None]:
-        """Send a command: its reply, or the error. After an error, the connection is closed."""
+    def try_exchange(self, data: bytes, seconds: float, count: int = 0) -> tuple[Any, Exception | None]:
+        """Send a command: its reply, or the error. After an error, the connection is closed.
+
+        Args:
+            count: of the commands, if there are several: then their replies are a list.
+        """
         self.was_open = self.is_open
         try:
-            return self._exchange(data, max(0.01, seconds)), None
+            replies = self._exchange(data, max(0.01, seconds), count or 1)
         except (OSError, redis.RedisError, IncompatibleVersionError) as error:
             self.close()
             return None, not_answering(self.server.name) if is_timeout(error) else error
         except BaseException:  # the reply to what was sent may still come
             self.close()
             raise
+        if is_loading(replies[0]):
+            self.close()
+            return None, loading(self.server.name)
+        return replies if count else replies[0], None
 
-    def _exchange(self, data: bytes, seconds: float) -> Any:
+    def _exchange(self, data: bytes, seconds: float, count: int) -> list[Any]:
         self.open(seconds)
         self._socket.settimeout(
             min(seconds, _REPLY_TIMEOUT_SECONDS + 2 * self._connect_seconds + len(data) / _LEAST_BYTES_PER_SECOND)
         )
         self._socket.sendall(data)
-        while True:
+        found: list[Any] = []
+        while len(found) < count:
             received = self._socket.recv(65536)
             if not received:
                 raise connection_closed(self.server.name)
@@ -315,9 +330,8 @@ class _BlockingConnection:
                 replies = self._reader.feed(received)
             except ValueError as error:
                 raise not_redis(self.server.name, error) from error
-            for reply in replies:
-                if type(reply) is not tuple:  # else a notice that nobody asked for
-                    return reply
+            found += (reply for reply in replies if type(reply) is not tuple)  # that is a notice nobody asked for
+        return found
 
     def close(self) -> None:
         """Close the connection. It may be opened again."""

@@ -156,7 +156,7 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         name, layer = self._get_group_channel_name(envelope.room), self.channel_layer
         shard, data = self._get_shard(name), layer.serialize(envelope.encode())
         shard.use_history()
-        await shard.send(clear_command(layer.prefix, name.encode(), envelope.room, history, data))
+        await shard.send(clear_command(layer.prefix, name.encode(), envelope.room, history, data, shard.durable))
 
     async def execute(self, key: str, *parts: bytes) -> Any:
         """Send a command to the Redis of a key, and wait for the reply. It may be sent twice.

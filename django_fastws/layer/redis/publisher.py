@@ -7,19 +7,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..._core.resp import ErrorReply
+from ..._core.resp import ErrorReply, command
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
-from ..errors import connection_closed, not_redis, unreachable
+from ..errors import connection_closed, loading, not_redis, unreachable
 from ..outages import LayerServer
 from .connection import RedisConnection
 from .deadlines import Deadlines
-from .history import LOAD_SCRIPTS, is_unknown_script
+from .history import is_loading, is_unknown_script, refusal
+from .history_scripts import LOAD_SCRIPTS
 from .reconnecting import ReconnectingConnection
 
 __all__ = ["RedisPublisher"]
 
 _DOING = "broadcast"
+_MISSING_SECONDS = 5.0  # after which a script that is missing is another matter than the one before
 
 
 class RedisPublisher(ReconnectingConnection):
@@ -61,8 +63,14 @@ class RedisPublisher(ReconnectingConnection):
         self._is_flushing = self._is_admitting = False
         #: How many outages there had been when the first command was sent that is not answered.
         self._outages = 0
-        #: Whether the scripts have to be loaded before anything is sent, and how often that has failed in a row.
-        self._must_load, self._loads = False, 0
+        #: Whether scripts are called; whether they have to be loaded before anything is sent; the replies to that.
+        self._uses_scripts = self._must_load = False
+        self._loading: list[asyncio.Future[Any]] = []
+        #: How often that was of no use in a row, and when it was last.
+        self._loads, self._missed_at = 0, 0.0
+        #: Whether Redis was reading its data from the disk; the reply by which it says whether it still is.
+        self._was_loading = False
+        self._is_ready: asyncio.Future[Any] | None = None
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
         """Send a command; the future is its reply.
@@ -145,6 +153,14 @@ class RedisPublisher(ReconnectingConnection):
         return self.is_lost or any(not future.done() for _, future in self._queue)
 
     async def _prepare(self, connection: RedisConnection) -> None:
+        if self._was_loading:
+            self._is_ready = self._loop.create_future()
+            connection.write(command(b"PING"))
+            async with asyncio.timeout(self._ATTEMPT_SECONDS):
+                reply = await self._is_ready
+            if is_loading(reply):
+                raise loading(self._server.name)
+            self._was_loading = False
         # Redis has just come back: other processes that were cut off must have subscribed again first.
         await asyncio.sleep(self._settle())
 
@@ -171,23 +187,34 @@ class RedisPublisher(ReconnectingConnection):
                 connection.write(b"".join(chunks))
         self._watch()
 
-    def load_scripts(self) -> None:
-        """Load the scripts of histories before what is sent next."""
-        self._must_load = True
+    def use_scripts(self) -> None:
+        """The scripts of histories are about to be called: load them first, over each new connection."""
+        if not self._uses_scripts:
+            self._uses_scripts = self._must_load = True
 
     def _put_scripts_first(self) -> None:
         self._must_load = False
-        self._loads += 1
-        for data in reversed(LOAD_SCRIPTS):
-            future = self._loop.create_future()
-            future.add_done_callback(self._loaded)
-            self._queue.appendleft((data, future))
-            self._queued_bytes += len(data)
+        for future in self._loading:
+            future.cancel()  # so that it is not sent again, if it was not answered
+        self._loading = [self._loop.create_future() for _ in LOAD_SCRIPTS]
+        for item in zip(reversed(LOAD_SCRIPTS), self._loading, strict=True):
+            item[1].add_done_callback(_seen)
+            self._queue.appendleft(item)
+            self._queued_bytes += len(item[0])
 
-    def _loaded(self, future: asyncio.Future[Any]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self._loads = 0
-        # else whoever needs a script gets the error
+    def _misses_script(self) -> bool:
+        """Redis knows no script: whether what was sent is to be sent again, with the scripts before it."""
+        now = self._loop.time()
+        self._loads = self._loads + 1 if now < self._missed_at + _MISSING_SECONDS else 1
+        self._missed_at, self._must_load = now, True
+        return self._loads <= self._MOST_LOADS
+
+    def _refusal(self, reply: ErrorReply) -> WebSocketConnectionError:
+        text = refusal(reply.text)
+        for future in self._loading if is_unknown_script(reply) else ():
+            if future.done() and not future.cancelled() and (error := future.exception()) is not None:
+                return error  # type: ignore[return-value]  # why it has none
+        return WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {text}")
 
     def _received(self, replies: list[Any]) -> None:
         if (
@@ -198,6 +225,11 @@ class RedisPublisher(ReconnectingConnection):
             self._reached()
             self._connection.drop(connection_closed(self._server.name))
             return
+        if self._is_ready is not None:
+            if not self._is_ready.done():
+                self._is_ready.set_result(replies[0])
+            self._is_ready = None
+            return
         self._has_heard = True
         sent = self._sent
         for reply in replies:
@@ -207,19 +239,22 @@ class RedisPublisher(ReconnectingConnection):
                 if self._connection is not None:
                     self._connection.drop(not_redis(self._server.name, f"it answers {reply!r} unasked"))
                 return
-            if type(reply) is ErrorReply and is_unknown_script(reply) and self._loads < self._MOST_LOADS:
-                # Redis was restarted, or told to forget its scripts. What was sent behind it, in whose place it must
-                # not come, is sent again behind it: receivers know what they have.
-                self._must_load = True
-                if self._connection is not None:
+            if type(reply) is ErrorReply and self._connection is not None:
+                if is_unknown_script(reply) and self._misses_script():
+                    # Redis was told to forget its scripts. What was sent behind it, in whose place it must not come,
+                    # is sent again behind it: receivers know what they have.
                     self._connection.drop(connection_closed(self._server.name))
-                return
+                    return
+                if is_loading(reply):
+                    self._was_loading = True
+                    self._connection.drop(loading(self._server.name))
+                    return
             data, future = sent.popleft()
             self._sent_bytes -= len(data)
             if future.done():
                 continue
             if type(reply) is ErrorReply:
-                future.set_exception(WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {reply.text}"))
+                future.set_exception(self._refusal(reply))
             else:
                 future.set_result(reply)
         if self._queue:
@@ -239,7 +274,8 @@ class RedisPublisher(ReconnectingConnection):
         self._queued_bytes += self._sent_bytes
         self._sent.clear()
         self._sent_bytes = 0
-        if isinstance(error, TimeoutError):
+        self._must_load = self._uses_scripts
+        if isinstance(error, TimeoutError) or self._was_loading:
             self._report_lost(error)
         if self._is_needed():
             self._connect()
@@ -262,3 +298,9 @@ class RedisPublisher(ReconnectingConnection):
         self._queue.clear()
         self._sent.clear()
         self._queued_bytes = self._sent_bytes = 0
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at the error of a future that nobody awaits."""
+    if not future.cancelled():
+        future.exception()

@@ -49,7 +49,7 @@ class RedisShard:
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._sender = Sender()
-        #: The ``run_id`` of the server, if it keeps whatever it has confirmed, and when that was asked last.
+        #: The id of the server, if it keeps whatever it has confirmed, and when that was asked last.
         self._durable, self._asked_at = b"", -math.inf
         hooks = {"reached": self._reached, "changed": self._changed}
         self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, resubscribed=resubscribed, **hooks)
@@ -100,7 +100,7 @@ class RedisShard:
 
     @property
     def durable(self) -> bytes:
-        """The ``run_id`` of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
+        """The id of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
         return self._durable
 
     def use_history(self) -> None:
@@ -108,8 +108,7 @@ class RedisShard:
         now = self._loop.time()
         if now - self._asked_at < DURABILITY_SECONDS:
             return
-        if self._asked_at == -math.inf:
-            self.publisher.load_scripts()
+        self.publisher.use_scripts()
         self._asked_at = now
         replies = asyncio.gather(*map(self.publisher.send, ASK_DURABILITY), return_exceptions=True)
         replies.add_done_callback(self._hear_durability)
