@@ -49,7 +49,7 @@ class Swarm:
         patience: for how many seconds nothing may arrive before what is missing counts as lost.
     """
 
-    def __init__(self, patience: float = 10.0) -> None:
+    def __init__(self, patience: float = 30.0) -> None:
         self.patience = patience
         self._epoll = select.epoll()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))

@@ -234,7 +234,7 @@ def serve() -> Iterator[Callable[..., tuple[Swarm, int]]]:
         def start_server(handle: Callable[[socket.socket], None]) -> tuple[Swarm, int]:
             server = _Server(handle)
             stack.callback(server.stop)
-            return stack.enter_context(Swarm(patience=0.3)), server.port
+            return stack.enter_context(Swarm(patience=1.5)), server.port
 
         yield start_server
 

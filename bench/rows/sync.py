@@ -33,8 +33,9 @@ class _Publisher:
         start(stack, [server, self._program])
         self._program.hear()
         self._watched = [server, self._program], [bench.redis]
-        self._swarm = stack.enter_context(Swarm(_PATIENCE))
+        self._swarm = stack.enter_context(Swarm())
         (self._member,) = self._swarm.connect(server.listens, [f"/room/{ROOM}"], _HELLO)
+        self._swarm.patience = _PATIENCE
         self._messages = calibrate(lambda count: self._publish(count).seconds, bench.scale.seconds, 10)
 
     def _publish(self, count: int) -> Watch:

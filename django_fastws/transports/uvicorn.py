@@ -243,6 +243,8 @@ class LegacyUvicornTransport(UvicornTransport):
     async def _flushed(self) -> None:
         # The library has a way to wait for this, but for one at a time: its own pings and pongs would fail.
         protocol = self._protocol
+        if not protocol._paused:
+            return  # it was told to go on in the moment in which the wait before this one was given up
         resumed = asyncio.get_running_loop().create_future()
         original = protocol.resume_writing
 

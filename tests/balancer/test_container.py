@@ -117,7 +117,7 @@ def test_what_is_copied_is_enough_to_serve(copied, environment):
     server.environment = environment | {"PYTHONUNBUFFERED": "1"}
     server.cwd = copied
     with server:
-        answer = httpx2.get(f"http://{HOST}:{port}/", headers={"Host": "localhost"}, trust_env=False)
+        answer = httpx2.get(f"http://{HOST}:{port}/", headers={"Host": "localhost"}, trust_env=False, timeout=60)
         assert "Lobby" in answer.text
         healthy = [here.get(word, word).replace(f":{exposed.rest}/", f":{port}/") for word in check.words]
         assert conf.health_path in healthy[-1]

@@ -25,7 +25,7 @@ from tests.support.processes import HOST, ROOT, RedisServer
 pytestmark = [pytest.mark.server, pytest.mark.redis, pytest.mark.slow]
 
 CLIENTS = 200  # more would tell nothing else, and keep a small machine busy while a drain has seconds
-DRAIN_SECONDS = 4
+DRAIN_SECONDS = 8
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def texts(seen):
 
 
 def wait_until_somebody_waits_for_a_lock():
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")

@@ -59,7 +59,7 @@ def test_the_servers_start(command, redis_server):
     server = RunwsServer(redis_server)
     server.command = [sys.executable, *re.sub(r"-p \d+", f"-p {server.port}", command).split()[1:]]
     with server:
-        assert httpx2.get(f"http://{server.address}/readyz", trust_env=False).status_code == 200
+        assert httpx2.get(f"http://{server.address}/readyz", trust_env=False, timeout=60).status_code == 200
 
 
 @pytest.mark.redis

@@ -95,7 +95,7 @@ async def test_tutorial(reader):
         await asyncio.to_thread(reader.do, shell)
         for ws in (ada, bob):
             await heard(ws, said(id=0, name="Shell", text="hello"))
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         for server in (one, two):
             assert (await client.get(server.url("/static/django_fastws/fastws.js", "http"))).status_code == 200
 

@@ -27,7 +27,7 @@ HOWTO = DOCS / "howto"
 async def test_htmx(project):
     project.follow(section(HOWTO / "htmx.md", "Use htmx"))
     (server,) = project.servers
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         shown = await client.get(server.url("/lines/kitchen/", "http"))
     (path,) = re.findall(r'ws-connect="([^"]+)"', shown.text)
     assert path == "/ws/lines/kitchen"

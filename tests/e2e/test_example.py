@@ -52,7 +52,7 @@ def room() -> str:
 
 @contextmanager
 def visitor(server: ASGIServer) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.http_url("/"), follow_redirects=True, trust_env=False) as client:
+    with httpx2.Client(base_url=server.http_url("/"), follow_redirects=True, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -545,7 +545,7 @@ async def test_runserver_serves_pages_static_files_and_websockets(database):
     port = free_port()
     command = [sys.executable, "manage.py", "runserver", "--noreload", f"{HOST}:{port}"]
     with Process(command, port, environment(database)) as server:
-        with httpx2.Client(base_url=f"http://{HOST}:{port}", trust_env=False) as client:
+        with httpx2.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=60) as client:
             assert "<title>Rooms</title>" in client.get("/").text
             script = client.get("/static/chat/room.js")
             assert script.status_code == 200

@@ -520,7 +520,7 @@ async def test_no_two_connections_have_the_same_id(server):
 
 def get(server: ASGIServer, path: str) -> Any:
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-        server.http_url(path), timeout=10
+        server.http_url(path), timeout=LIMIT
     ) as answer:
         return answer.read().decode()
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +11,7 @@ from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import polling
 from django_fastws.transports.framing import high_water_bytes
+from django_fastws.transports.uvicorn import LegacyUvicornTransport
 from tests.transports.connections import UVICORN, UVICORN_TLS, connected, on
 from tests.transports.fakes import limits, start, turns
 
@@ -219,3 +221,25 @@ async def test_a_handler_that_only_sends_to_a_compressed_client_lets_others_have
         others.cancel()
         assert turns_of_others >= 2
         assert await connection.client.receive_many(1000) == ["x"] * 1000
+
+
+async def test_room_that_comes_in_the_moment_in_which_the_wait_for_it_is_given_up_is_not_missed():
+    """It is given up now and then, to look whether the connection is still there."""
+
+    class Protocol:
+        _paused = True
+
+        def __init__(self):
+            self.connection_lost_waiter = asyncio.get_running_loop().create_future()
+
+        def resume_writing(self):
+            self._paused = False
+
+    transport = SimpleNamespace(_protocol=Protocol())
+    waiting = start(LegacyUvicornTransport._flushed(transport))
+    await turns()
+    transport._protocol.resume_writing()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(LegacyUvicornTransport._flushed(transport), 8)
