@@ -474,7 +474,9 @@ async def test_frames_of_histories_have_names_in_the_log(open_page):
             aside.querySelector(".frames").replaceChildren();
             window.WebSocket = class extends EventTarget {};
             const socket = new (createLog(aside, () => {}).tap(() => {}))(location.href);
-            for (const frame of frames) socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) }));
+            for (const frame of frames) {
+                socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) }));
+            }
             await new Promise((resolve) => setTimeout(resolve, 500));
             return [...aside.querySelectorAll(".frame .label")].map((label) => label.textContent.trim());
         }""",
