@@ -28,7 +28,7 @@ from .exceptions import (
     WebSocketStateError,
 )
 from .fastws import FastWS
-from .rooms import History, Position, Room, Stored
+from .rooms import History, Latest, Position, Room, Stored
 from .users import adisconnect, disconnect
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
@@ -44,6 +44,7 @@ __all__ = [
     "History",
     "HistoryUnavailable",
     "InvalidMessage",
+    "Latest",
     "LiveError",
     "LiveSocket",
     "MessageTooBig",

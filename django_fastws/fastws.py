@@ -32,7 +32,7 @@ from .routing import (
 
 if TYPE_CHECKING:
     from .live import Event, LiveRoom, RoomPermission
-    from .rooms import History
+    from .rooms import History, Latest
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -162,7 +162,7 @@ class FastWS(OutboundDecorators):
         max_connections: int | None = None,
         max_connections_per_address: int | None = None,
         max_connections_per_user: int | None = None,
-        latest: None = None,
+        latest: Latest | None = None,
     ) -> LiveRoom:
         """Declare a live room: rooms that clients join by name, as many as they like over one socket.
 
@@ -172,7 +172,7 @@ class FastWS(OutboundDecorators):
             name: for the schema and ``manage.py ws_routes``; unique. None makes one of the pattern.
             history: what each room keeps of its broadcasts, for clients that come back: ``History(messages=500)``;
                 None keeps nothing. It needs a ``RedisChannelLayer``, or a single process.
-            presence, latest: for rooms that have these, which there are none of yet: False and None.
+            presence: for rooms that have it, which there are none of yet: False.
             sends: the events that are broadcast in these rooms, for the schema and for tests; empty says nothing.
             tags: labels, for ``manage.py ws_routes``.
             login_required: refuse the joins of clients that are not logged in, as "unauthenticated".
@@ -183,16 +183,19 @@ class FastWS(OutboundDecorators):
             max_connections: members of all these rooms at a time, in this process.
             max_connections_per_address: the same for each client address.
             max_connections_per_user: the same for each user who is logged in.
+            latest: makes it keyed: of each key the newest value is kept, which members begin with:
+                ``Latest(rate="5/s")``. Without a history and a state function.
         Raises:
             RouteError: (a TypeError and ValueError) the pattern, a limit, a permission or an event cannot be.
         """
         from .live import check_not_yet, declare_room  # only projects that declare rooms import pydantic
 
-        check_not_yet(pattern, presence=presence, latest=latest)
+        check_not_yet(pattern, presence=presence)
         room = declare_room(
             pattern,
             name=name,
             history=history,
+            latest=latest,
             sends=sends,
             tags=self.tags + checked_tags(tags),
             login_required=login_required,

@@ -319,8 +319,12 @@ def resumed(room: str, since: Position, to: Position) -> bytes:
     return b'{"room":%b%b,"recovered":true,"to":"%b"}' % (orjson.dumps(room), _at(since), str(to).encode())
 
 
-def lost(room: str, state: bytes | None, at: Position) -> bytes:
-    """A member is told that events were lost: the state that has them, if the room has one."""
+def lost(room: str, state: bytes | None, at: Position | None) -> bytes:
+    """A member is told that events were lost: the state that has them, if the room has one.
+
+    Args:
+        at: as of ``joined()``.
+    """
     end = b',"recovered":false}' if state is None else b',"state":' + state + b"}"
     return b'{"room":' + orjson.dumps(room) + _at(at) + end
 

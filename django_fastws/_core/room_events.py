@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any
 
 from .json import dumps
+from .latest import Keyed
 from .messages import Payload
 from .positions import Position
 
-__all__ = ["DEFAULT_EVENT", "EventPayload", "PositionPayload", "VolatileEventPayload", "check_event"]
+__all__ = ["DEFAULT_EVENT", "EventPayload", "KeyedPayload", "PositionPayload", "VolatileEventPayload", "check_event"]
 
 #: The event of a broadcast that names none.
 DEFAULT_EVENT = "message"
@@ -74,6 +75,31 @@ class PositionPayload(Payload):
         super().__init__(b'{"room":%b,"at":"%b"}' % (room, str(position).encode()), is_text=True)
         self.room = room
         self.position = position
+
+
+class KeyedPayload(EventPayload):
+    """Value of a key, in a keyed room: ``{"room":…,"key":…,"data":…}``, or with ``"removed":true``.
+
+    Args:
+        room: the room's name, as JSON; empty for members that are no live ones, which are not told it.
+        data: the value, as JSON; of a key that was removed, whatever.
+        position: of the change.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, room: bytes, keyed: Keyed, data: bytes, position: Position | None) -> None:
+        begin = b'{"room":%b,"key":' % room if room else b'{"key":'
+        value = b'"removed":true' if keyed.is_removed else b'"data":%b' % data
+        Payload.__init__(self, b"%b%b,%b}" % (begin, dumps(keyed.key), value), is_text=True)
+        self.room = room
+        self.event = keyed.key
+        self.data = data
+        self.position = position
+
+    def substitute(self) -> Payload | None:
+        """Nothing: who is excluded goes on with the value that it has."""
+        return None
 
 
 class VolatileEventPayload(EventPayload):

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from .._core.envelope import Envelope
 from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery
+from .._core.latest import Latest
+from .._core.latest_values import LatestValues
 from .._core.positions import Position
 from .outages import LayerStatus
 from .values import ProcessValues
@@ -48,7 +50,7 @@ class Broker(ABC):
       ``WebSocketConnectionError``: none of the libraries underneath gets out.
     """
 
-    #: Whether it stores what has a history; any other broker publishes that without storing it.
+    #: Whether it stores what has a history, and the values of keyed rooms; any other broker only publishes them.
     has_history: ClassVar[bool] = False
 
     @abstractmethod
@@ -57,6 +59,8 @@ class Broker(ABC):
 
         It is called for every broadcast. Numbering an envelope and putting it into a queue must be atomic, without an
         await between: otherwise two calls of one loop could change places.
+
+        An envelope of a keyed room is kept as the newest value of its key, in the same step.
 
         An envelope with a history is stored besides, in the same step: the history and what subscribers get have one
         order, and neither has what the other has not. Its idempotency key makes it be stored once.
@@ -106,6 +110,14 @@ class Broker(ABC):
 
     def clear_history(self, envelope: Envelope, history: History) -> None:
         """Clear from a thread that runs no event loop, which it blocks; otherwise as ``aclear_history``."""
+        raise NotImplementedError(_NO_HISTORY)
+
+    async def aread_latest(self, group: str, latest: Latest) -> LatestValues:
+        """Read the newest value of each key of a keyed room, at one moment.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
         raise NotImplementedError(_NO_HISTORY)
 
     async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:

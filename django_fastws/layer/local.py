@@ -16,11 +16,14 @@ from .._core.envelope import Envelope
 from .._core.forks import reset_in_child
 from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery
+from .._core.latest import Latest
+from .._core.latest_values import LatestValues
 from .._core.positions import Position
 from ..conf import conf
 from ..loops import running_loop
 from .broker import Broker, BrokerClient, Deliver
 from .memory_history import MemoryHistories
+from .memory_latest import MemoryLatest
 from .outages import LayerStatus
 
 __all__ = ["LocalBroker", "LocalBrokerClient", "local_broker"]
@@ -37,6 +40,7 @@ class LocalBroker(Broker):
         self._clients: dict[str, dict[LocalBrokerClient, asyncio.AbstractEventLoop]] = {}
         self._expects_members = False
         self._histories = MemoryHistories()
+        self._latest = MemoryLatest()
         self.reset()
         reset_in_child(self)
 
@@ -61,6 +65,9 @@ class LocalBroker(Broker):
         return position
 
     def _store_and_deliver(self, envelope: Envelope) -> tuple[Position | None, list[LocalBrokerClient]]:
+        keyed = envelope.keyed
+        if keyed is not None and keyed.latest is not None:
+            return self._latest.keep(envelope, keyed, keyed.latest), self._deliver(envelope)
         if envelope.history is None:
             return None, self._deliver(envelope)
         # Two threads may deliver what they have stored in the other order: who gets it goes by the positions.
@@ -75,6 +82,9 @@ class LocalBroker(Broker):
     ) -> HistoryPage:
         return self._histories.read(group, history, query)
 
+    async def aread_latest(self, group: str, latest: Latest) -> LatestValues:
+        return self._latest.read(group, latest)
+
     async def aclear_history(self, envelope: Envelope, history: History) -> None:
         self._histories.clear(envelope.room, history)
         self._deliver(envelope)
@@ -84,8 +94,9 @@ class LocalBroker(Broker):
         self._deliver(envelope)
 
     def forget_histories(self) -> None:
-        """Forget the history of every room, for tests, which share the process."""
+        """Forget the history and the values of every room, for tests, which share the process."""
         self._histories.forget()
+        self._latest.reset()
 
     async def check(self, seconds: float = 2.0) -> None:
         pass  # it is always there

@@ -9,7 +9,7 @@ from typing import Any
 from .._core.rates import parse_rate
 from ..exceptions import LiveError, RouteError
 from ..limits import Access, Limits
-from ..rooms import History
+from ..rooms import History, Latest
 from ..routing import check_name, label_of, signature_of
 from .live_room import LiveRoom
 
@@ -19,7 +19,7 @@ __all__ = ["RoomPermission", "check_not_yet", "declare_room"]
 RoomPermission = str | Callable[..., bool | Awaitable[bool]]
 
 #: Options whose place is kept, and the one value that each can have.
-_NOT_YET: dict[str, Any] = {"presence": False, "latest": None}
+_NOT_YET: dict[str, Any] = {"presence": False}
 
 
 def declare_room(
@@ -27,6 +27,7 @@ def declare_room(
     *,
     name: str | None,
     history: History | None,
+    latest: Latest | None,
     sends: Iterable[Any],
     tags: tuple[str, ...],
     login_required: bool,
@@ -43,11 +44,18 @@ def declare_room(
     check_name(label, name)
     if history is not None and not isinstance(history, History):
         raise RouteError(f"{label}: history={history!r} is none: write history=History(messages=500), or None")
+    if latest is not None and not isinstance(latest, Latest):
+        raise RouteError(f'{label}: latest={latest!r} is none: write latest=Latest(rate="5/s"), or None')
+    if latest is not None and history is not None:
+        raise RouteError(
+            f"{label}: a keyed room keeps the newest value of each key, and has no history; leave one out"
+        )
     try:
         room = LiveRoom(
             pattern,
             name=name,
             history=history,
+            latest=latest,
             tags=tags,
             access=Access(login_required=login_required, permission=permission, passes=(LiveError,)),
             limits=Limits(**limits),

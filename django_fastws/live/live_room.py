@@ -14,7 +14,7 @@ from .._core.rates import Rate, parse_rate
 from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import RouteError
 from ..limits import Access, Limits
-from ..rooms import History, Room
+from ..rooms import History, Latest, Room
 from ..routing import label_of
 from .event import RESERVED, Event, check_event_name, is_event
 from .event_handler import EventHandler
@@ -37,6 +37,8 @@ _OF_ONE_ROOM = frozenset(
         "position",
         "aposition",
         "clear",
+        "remove",
+        "aremove",
         "aclear",
     }
 )
@@ -55,6 +57,7 @@ class LiveRoom:
         name: the given one, else made of the pattern.
         is_named: the name was given, and must be unique.
         history: what each room keeps of its broadcasts; None is nothing.
+        latest: how each room is keyed; None where it is not.
         tags: those of the FastWS and its own.
         access: the rules of joins; a callable among its permissions gets ``(ws, **params)``.
         limits: of the memberships of all rooms of this kind at a time, in this process.
@@ -73,6 +76,7 @@ class LiveRoom:
         *,
         name: str | None,
         history: History | None,
+        latest: Latest | None,
         tags: tuple[str, ...],
         access: Access,
         limits: Limits,
@@ -85,6 +89,7 @@ class LiveRoom:
         self.is_named = name is not None
         self.name = name or _name_of(self.names)
         self.history = history
+        self.latest = latest
         self.tags = tags
         self.access = access
         self.limits = limits
@@ -247,6 +252,8 @@ class LiveRoom:
             RouteError: it cannot be such a function, or there is one already.
         """
         self._check_first(self.state_hook, "state")
+        if self.latest is not None:
+            raise RouteError(f"{self!r}.state: the state of a keyed room is its values; leave the function out")
         if function is not None:
             self.state_hook = StateHook(function, self.names, _caller(), shared=shared)
             return function

@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import metrics
 from .._core import live_frames
@@ -19,7 +19,8 @@ from .._core.rates import Rate
 from ..conf import conf
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..layer import get_broker
-from ..rooms import HeldBroadcasts, Room, current_hub, resume
+from ..loops import PerLoop
+from ..rooms import HeldBroadcasts, Latest, Room, current_hub, encode_values, resume
 from ..tasks import BackgroundTasks
 from ..user_keys import is_user
 from .calls import CallQueue
@@ -27,7 +28,7 @@ from .event_handler import EventHandler
 from .join_rules import Counted, check_access, count_join, give_back
 from .live_errors import FAILED, as_live_error, logger, significant_error
 from .live_room import LiveRoom
-from .shared_states import current_states
+from .shared_states import SharedStates, current_states
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -39,6 +40,17 @@ _restoring = BackgroundTasks(logger)
 #: Closes the socket of a member that has lost events, and for which no state could be made.
 _NO_STATE = (1011, "events were lost")
 _ATTEMPTS = 2  # to make a state before so much was broadcast meanwhile that it cannot be held
+
+
+class _Values(NamedTuple):
+    """Values of a keyed room for its members."""
+
+    encoded: bytes
+    position: Position | None
+
+
+_keyed_states: PerLoop[SharedStates[_Values]] = PerLoop(SharedStates)
+current_values = _keyed_states.get
 
 
 class Membership(CallQueue):
@@ -199,7 +211,7 @@ class Membership(CallQueue):
         finally:
             self._is_joining = False
         self.is_joined = True
-        if self._sent_from is not None:
+        if self._sent_from is not None or self.live_room.latest is not None:
             self.session.listen_for_stored()
         return answer
 
@@ -223,7 +235,8 @@ class Membership(CallQueue):
             self._held.position = current_hub().position(self, self.name)
 
     def _begins_at(self) -> Position | None:
-        return None if self._held is None else self._held.position
+        """The position of an answer that is made now; None in a room without history."""
+        return None if self._held is None or self.live_room.history is None else self._held.position
 
     async def _resumed(self, since: str) -> bytes | None:
         """The answer to a client that can go on where it was; None if it needs the state.
@@ -313,9 +326,8 @@ class Membership(CallQueue):
                 held.missed = missed
             else:
                 state = await self._state()
-                if (at := self._begins_at()) is not None:
-                    self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
-                    self._sent_from = at
+                at = self._sent_from = self._begins_at()
+                self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
         except Exception as problem:
             found = significant_error(problem)
             if as_live_error(found) is None and not isinstance(found, (WebSocketException, WebSocketConnectionError)):
@@ -344,7 +356,9 @@ class Membership(CallQueue):
         hook = self.live_room.state_hook
         for _ in range(_ATTEMPTS):
             state: bytes | None = None
-            if hook is not None and hook.shared:
+            if self.live_room.latest is not None:
+                state = await self._values(self.live_room.latest)
+            elif hook is not None and hook.shared:
                 state = await current_states().get(self.name, self._make_shared_state)
             elif hook is not None:
                 state = hook.encode(await hook.call(self.session.socket, self.room, self.params))
@@ -354,6 +368,24 @@ class Membership(CallQueue):
             self._held = HeldBroadcasts()  # what was dropped, or lost, is in a state that is made from now on
             self._hold_from_now()
         raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
+
+    async def _values(self, latest: Latest) -> bytes:
+        """The values of a keyed room as JSON; what is held, and is older, is not sent behind it."""
+        values = await current_values().get(self.name, lambda: self._read_values(latest))
+        if self._held is not None:
+            self._held.position = values.position
+        return values.encoded
+
+    async def _read_values(self, latest: Latest) -> _Values:
+        """The values for all that need them now."""
+        broker = get_broker()
+        if not broker.has_history:
+            return _Values(b"{}", None)
+        try:
+            values = await broker.aread_latest(group_name(self.name), latest)
+        except WebSocketConnectionError as error:
+            raise LiveError("unavailable", str(error)) from error
+        return _Values(self.session.checked(encode_values(values)), values.position)
 
     async def _make_shared_state(self) -> bytes:
         """The state for all that need it now; a failure is logged here, once, and not by each of their joins."""

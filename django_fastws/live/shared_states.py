@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from ..loops import PerLoop
 from ..tasks import BackgroundTasks
@@ -11,11 +12,11 @@ from .live_errors import logger
 
 __all__ = ["SharedStates", "current_states"]
 
-Make = Callable[[], Awaitable[bytes]]
+T = TypeVar("T")
 _making = BackgroundTasks(logger)
 
 
-class SharedStates:
+class SharedStates(Generic[T]):
     """States that are being made in one event loop, by room.
 
     Whoever asks gets a state whose making begins after that, so it has all that was broadcast before. Those who ask
@@ -24,9 +25,9 @@ class SharedStates:
 
     def __init__(self) -> None:
         self._running: set[str] = set()
-        self._next: dict[str, tuple[Make, asyncio.Future[bytes]]] = {}
+        self._next: dict[str, tuple[Callable[[], Awaitable[T]], asyncio.Future[T]]] = {}
 
-    async def get(self, room: str, make: Make) -> bytes:
+    async def get(self, room: str, make: Callable[[], Awaitable[T]]) -> T:
         """The state of a room.
 
         Args:
@@ -60,9 +61,9 @@ class SharedStates:
                 left[1].cancel()
 
 
-_states = PerLoop(SharedStates)
+_states: PerLoop[SharedStates[bytes]] = PerLoop(SharedStates)
 
 
-def current_states() -> SharedStates:
+def current_states() -> SharedStates[bytes]:
     """The shared states of the running event loop."""
     return _states.get()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .._core.history import History
+from .._core.latest import Latest
 from .._core.positions import Position
 from .declared import DeclaredRoom, declarations, history_of
 from .held_broadcasts import HeldBroadcasts
 from .hub import current_hub, ids
+from .latest_rooms import encode_values
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
 from .page_position import page_position
@@ -18,6 +20,7 @@ from .subscriptions import Subscriptions
 __all__ = [
     "DeclaredRoom",
     "Joined",
+    "Latest",
     "HeldBroadcasts",
     "History",
     "Position",
@@ -29,6 +32,7 @@ __all__ = [
     "check_no_loop",
     "current_hub",
     "declarations",
+    "encode_values",
     "history_of",
     "join_since",
     "ids",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .._core.history import History
+from .._core.latest import Latest
 from ..exceptions import HistoryUnavailable
 
-__all__ = ["DeclaredRoom", "declarations", "declared_history", "history_of"]
+__all__ = ["DeclaredRoom", "declarations", "declared_history", "history_of", "latest_of"]
 
 
 class DeclaredRoom(Protocol):
@@ -16,9 +17,11 @@ class DeclaredRoom(Protocol):
 
     Attributes:
         history: what each of them keeps; None is nothing.
+        latest: how they are keyed; None where they are not.
     """
 
     history: History | None
+    latest: Latest | None
 
     def check_broadcast(self, room: str, event: str | None, data: Any) -> None:
         """Check what is broadcast.
@@ -68,3 +71,10 @@ def declared_history(room: str) -> History:
             f"room {room!r} has no history: declare it, app.room(..., history=History(messages=500))"
         )
     return history
+
+
+def latest_of(room: str) -> Latest | None:
+    """How a room is keyed, by its name; None where it is not."""
+    find = declarations.find
+    declared = find(room) if find is not None else None
+    return None if declared is None else declared.latest

@@ -16,14 +16,16 @@ from .._core.envelope import BROADCAST, Envelope
 from .._core.groups import group_name
 from .._core.history_checks import is_history_check
 from .._core.ids import Ids
+from .._core.json import dumps
 from .._core.kicks import decode_kick
 from .._core.messages import Payload, StoredPayload, VolatilePayload
 from .._core.positions import Position
-from .._core.room_events import EventPayload
+from .._core.room_events import EventPayload, KeyedPayload
 from ..exceptions import WebSocketConnectionError, check_close
 from ..loops import PerLoop
 from .held_broadcasts import HeldBroadcasts
 from .histories import Histories
+from .latest_rooms import LatestRooms
 from .local_room import LocalEventRoom, LocalRoom, Member
 from .recent_events import RecentEvent
 from .scheduler import FanOutScheduler
@@ -47,9 +49,8 @@ class Hub:
         self._rooms: dict[str, LocalRoom] = {}
         self._event_rooms: dict[str, LocalEventRoom] = {}
         self._histories = Histories(self._deliver, self._lost)
-        self._subscriptions = Subscriptions(
-            self.deliver, what="a room", logger=logger, on_restored=self._histories.check_all
-        )
+        self._latest = LatestRooms(self._deliver)
+        self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger, on_restored=self._restored)
         self._scheduler = FanOutScheduler(self._subscriptions)
         self._has_failed = self._has_failed_binary = False
 
@@ -135,6 +136,7 @@ class Hub:
             return room
         if group not in self._rooms and group not in self._event_rooms:
             self._histories.begin(group, name)
+            self._latest.begin(group, name)
         if member.takes_events:
             room = self._event_rooms[group] = LocalEventRoom(group, name)
         else:
@@ -193,6 +195,7 @@ class Hub:
         if group in self._rooms or group in self._event_rooms:
             return False
         self._histories.end(group)
+        self._latest.end(group)
         return True
 
     async def settled(self) -> None:
@@ -201,8 +204,16 @@ class Hub:
 
     def deliver(self, envelope: Envelope) -> None:
         """Queue a broadcast for the members here. Never raises: this is called by the broker."""
-        if envelope.position is None or not self._histories.receive(envelope):
+        if envelope.keyed is not None:
+            if not self._latest.receive(envelope):
+                self._deliver(envelope)
+        elif envelope.position is None or not self._histories.receive(envelope):
             self._deliver(envelope)
+
+    def _restored(self) -> None:
+        """Broadcasts may have been missed."""
+        self._histories.check_all()
+        self._latest.check_all()
 
     def _deliver(self, envelope: Envelope) -> None:
         group = envelope.room
@@ -244,6 +255,9 @@ class Hub:
 
 
 def _payload(envelope: Envelope) -> Payload:
+    if envelope.keyed is not None:
+        data = envelope.data if isinstance(envelope.data, bytes) else envelope.data.encode()
+        return KeyedPayload(b"", envelope.keyed, data if envelope.is_json else dumps(envelope.data), None)
     if envelope.position is not None:
         return StoredPayload(envelope.data, envelope.position)
     return (VolatilePayload if envelope.is_volatile else Payload)(envelope.data)

@@ -16,7 +16,7 @@ from .._core.fanout import Broadcast, FanOut, Find, Post
 from .._core.json import dumps
 from .._core.pacing import Pacing
 from .._core.positions import Position
-from .._core.room_events import DEFAULT_EVENT, EventPayload, VolatileEventPayload
+from .._core.room_events import DEFAULT_EVENT, EventPayload, KeyedPayload, VolatileEventPayload
 from .held_broadcasts import HeldBroadcasts
 
 __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
@@ -226,6 +226,8 @@ class LocalEventRoom(LocalRoom):
         if isinstance(data, bytes):
             return None
         encoded = data.encode() if envelope.is_json else dumps(data)
+        if envelope.keyed is not None:
+            return KeyedPayload(self._name, envelope.keyed, encoded, envelope.position)
         kind = VolatileEventPayload if envelope.is_volatile else EventPayload
         return kind(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author, envelope.position)
 

@@ -12,6 +12,8 @@ from .._core.history import History
 from .._core.history_checks import encode_history_check
 from .._core.history_page import PageQuery
 from .._core.kicks import Kick, encode_kick
+from .._core.latest import Keyed, Latest, check_key
+from .._core.messages import Payload
 from .._core.positions import Position
 from .._core.room_events import check_event
 from ..encoding import encode
@@ -19,7 +21,7 @@ from ..exceptions import HistoryUnavailable, check_close
 from ..layer import get_broker
 from ..types import Data, HasId
 from ..user_keys import key_of
-from .declared import declarations
+from .declared import declarations, latest_of
 from .listener import LISTENER_EVENTS, RoomListener
 from .on_commit import check_no_loop, publish_sync
 from .stored import HISTORY_EVENTS, HistoryReader, Stored
@@ -57,6 +59,7 @@ class Room:
         volatile: bool = False,
         on_commit: bool = True,
         idempotency_key: str | None = None,
+        key: str | None = None,
     ) -> Position | None:
         """Send one message to every member of the room, in every process, from sync code.
 
@@ -69,7 +72,7 @@ class Room:
             exclude: a WebSocket or LiveSocket, or its id, that does not get it.
             volatile: whether it is the first to be dropped, and never stored.
             on_commit: False sends at once, whatever becomes of the transaction.
-            idempotency_key: as with ``abroadcast``.
+            idempotency_key, key: as with ``abroadcast``.
         Returns:
             Its position in the history; None where it is not stored, or not yet, for the transaction is open.
         Raises:
@@ -79,7 +82,7 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
-        envelope = self._envelope(data, event, exclude, idempotency_key, is_volatile=volatile)
+        envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
         position = publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
         metrics.broadcasts.add()
         return position
@@ -92,6 +95,7 @@ class Room:
         exclude: HasId | str | None = None,
         volatile: bool = False,
         idempotency_key: str | None = None,
+        key: str | None = None,
     ) -> Position | None:
         """Send one message to every member of the room, in every process.
 
@@ -108,6 +112,7 @@ class Room:
             volatile: whether it is the first to be dropped, and never stored.
             idempotency_key: in a room with history, of several broadcasts with one key only the first is stored and
                 sent, for at least ten minutes; the others return its position.
+            key: in a keyed room, whose newest value this is from now on.
         Returns:
             Its position in the history; None where it is not stored.
         Raises:
@@ -115,10 +120,50 @@ class Room:
             TypeError, ValueError: the data has no JSON form, or the event is no name.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
-        envelope = self._envelope(data, event, exclude, idempotency_key, is_volatile=volatile)
+        envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
         position = await get_broker().apublish(envelope)
         metrics.broadcasts.add()
         return position
+
+    # Keyed rooms
+
+    def remove(self, key: str, *, on_commit: bool = True) -> None:
+        """Remove a key of a keyed room, from sync code: members are told, and nobody gets its value any more.
+
+        Args:
+            key: which may have no value.
+            on_commit: False removes it at once, whatever becomes of the transaction.
+        Raises:
+            TypeError, ValueError: the room is not keyed, or that is no key.
+            WebSocketStateError: this thread runs an event loop, which would be blocked; await aremove() there.
+            WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
+        """
+        check_no_loop("Room.remove()", "room.aremove(...)")
+        what = f"Removing a key of room {self.name!r}"
+        publish_sync(self._removal(key), what, logger, on_commit=on_commit)
+
+    async def aremove(self, key: str) -> None:
+        """Remove a key of a keyed room; see ``remove()``. It does not wait for open transactions."""
+        await get_broker().apublish(self._removal(key))
+
+    def _removal(self, key: str) -> Envelope:
+        keyed = self._keyed(key, latest_of(self.name), is_removed=True)
+        return _make_envelope(self._group, Payload("null"), is_json=True, keyed=keyed)
+
+    def _keyed(self, key: Any, latest: Latest | None, *, is_removed: bool = False) -> Keyed | None:
+        """What makes a broadcast one of a keyed room; None in any other.
+
+        Raises:
+            TypeError, ValueError: there is a key and should be none, or the other way round, or it is none.
+        """
+        if latest is None:
+            if key is None:
+                return None
+            raise TypeError(f"room {self.name!r} has no keys: declare it, app.room(..., latest=Latest())")
+        if key is None:
+            raise TypeError(f"room {self.name!r} is keyed: say whose value it is, broadcast(data, key=...)")
+        check_key(key, "remove()" if is_removed else "broadcast()")
+        return Keyed(key, is_removed, latest)
 
     # History
 
@@ -272,14 +317,16 @@ class Room:
         event: str | None,
         exclude: HasId | str | None,
         idempotency_key: str | None,
+        key: str | None,
         *,
         is_volatile: bool,
     ) -> Envelope:
         if event is not None:
             check_event(event, "broadcast()")
-        history = None
+        history = latest = None
         if (find := declarations.find) is not None and (declared := find(self.name)) is not None:
             declared.check_broadcast(self.name, event, data)
+            latest = declared.latest
             if not is_volatile:
                 history = declared.history
         if idempotency_key is not None:
@@ -296,6 +343,7 @@ class Room:
             is_volatile=is_volatile,
             history=history,
             idempotency_key=idempotency_key,
+            keyed=None if key is None and latest is None else self._keyed(key, latest),
         )
 
     def __repr__(self) -> str:

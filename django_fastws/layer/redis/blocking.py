@@ -37,8 +37,9 @@ from .history import (
     refusal,
     store_command,
 )
-from .history_scripts import LOAD_SCRIPTS
 from .hosts import create_blocking_pool, describe
+from .latest import keep_command
+from .script_loads import LOAD_SCRIPTS
 from .shard import DURABILITY_SECONDS, SETTLING_SECONDS
 
 __all__ = ["BlockingPublisher"]
@@ -95,6 +96,9 @@ class BlockingPublisher:
         with self._connection(envelope.room) as (channel, connection):
             encoded = envelope.encode(connection.sender)
             data = serialize(encoded)
+            if envelope.keyed is not None and envelope.keyed.latest is not None:
+                data = keep_command(self._prefix, channel, envelope, encoded, data)
+                return decode_position(self._execute(connection, data))
             if envelope.history is None:
                 self._execute(connection, publish_command(channel, data))
                 return None

@@ -25,12 +25,9 @@ What Redis refuses, it refuses before anything is written: no memory, a replica,
 
 from __future__ import annotations
 
-import hashlib
-from typing import NamedTuple
+from .scripts import Script
 
-from ..._core.resp import command
-
-__all__ = ["CLEAR", "LOAD_SCRIPTS", "MARK", "READ", "STORE"]
+__all__ = ["CLEAR", "MARK", "READ", "STORE"]
 
 #: Before what is published with a position. No message of a serializer begins with this byte of msgpack, and no JSON.
 MARK = b"\xc1at "
@@ -217,19 +214,4 @@ return 1
 """
 
 
-class Script(NamedTuple):
-    """Script of Redis, and the name by which it is called once it is loaded."""
-
-    text: bytes
-    sha1: bytes
-
-    @classmethod
-    def of(cls, text: str) -> Script:
-        encoded = text.encode()
-        return cls(encoded, hashlib.sha1(encoded, usedforsecurity=False).hexdigest().encode())
-
-
 STORE, READ, CLEAR = Script.of(_STORE), Script.of(_READ), Script.of(_CLEAR)
-
-#: Commands that load the scripts.
-LOAD_SCRIPTS = tuple(command(b"SCRIPT", b"LOAD", script.text) for script in (STORE, READ, CLEAR))

@@ -13,6 +13,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from ..._core.envelope import Envelope
 from ..._core.history import History
 from ..._core.history_page import HistoryPage, PageQuery
+from ..._core.latest import Latest
+from ..._core.latest_values import LatestValues
 from ..._core.positions import Position
 from ..broker import Deliver
 from ..decoding_errors import DecodingErrors
@@ -22,6 +24,7 @@ from .compatibility import check_layer_classes, check_loop_layer, shard_index
 from .delivery_queue import DeliveryQueue
 from .history import clear_command, decode_page, read_command, split_position
 from .hosts import Host, decode_hosts, describe
+from .latest import decode_values, read_values_command
 from .shard import RedisShard
 
 __all__ = ["LoopLayer", "RedisChannelLayer"]
@@ -141,6 +144,8 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         shard, serialize = self._get_shard(name), self.channel_layer.serialize
         if envelope.history is not None:
             return shard.store(self.channel_layer.prefix, name, envelope, serialize)
+        if envelope.keyed is not None and envelope.keyed.latest is not None:
+            return shard.keep(self.channel_layer.prefix, name, envelope, serialize)
         return shard.broadcast(name, envelope, serialize)
 
     async def read_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
@@ -157,6 +162,14 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         shard, data = self._get_shard(name), layer.serialize(envelope.encode())
         shard.use_history()
         await shard.send(clear_command(layer.prefix, name.encode(), envelope.room, history, data, shard.durable))
+
+    async def read_latest(self, group: str, latest: Latest) -> LatestValues:
+        """Read the values of a keyed room; see ``Broker.aread_latest``."""
+        name, layer = self._get_group_channel_name(group), self.channel_layer
+        shard = self._get_shard(name)
+        shard.publisher.use_scripts()
+        reply = await shard.send(read_values_command(layer.prefix, group, latest))
+        return decode_values(reply, layer.deserialize, self._errors.log)
 
     async def execute(self, key: str, *parts: bytes) -> Any:
         """Send a command to the Redis of a key, and wait for the reply. It may be sent twice.

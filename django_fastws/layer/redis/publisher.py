@@ -15,8 +15,8 @@ from ..outages import LayerServer
 from .connection import RedisConnection
 from .deadlines import Deadlines
 from .history import is_loading, is_unknown_script, refusal
-from .history_scripts import LOAD_SCRIPTS
 from .reconnecting import ReconnectingConnection
+from .script_loads import LOAD_SCRIPTS
 
 __all__ = ["RedisPublisher"]
 

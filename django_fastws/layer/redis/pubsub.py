@@ -8,6 +8,8 @@ from typing import Any
 from ..._core.envelope import Envelope
 from ..._core.history import History
 from ..._core.history_page import HistoryPage, PageQuery
+from ..._core.latest import Latest
+from ..._core.latest_values import LatestValues
 from ..._core.positions import Position
 from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
@@ -53,6 +55,9 @@ class RedisBroker(Broker):
         self, group: str, history: History, query: PageQuery, *, seconds: float | None = None
     ) -> HistoryPage:
         return self._layer.blocking.read_history(group, history, query, self._layer.deserialize, seconds)
+
+    async def aread_latest(self, group: str, latest: Latest) -> LatestValues:
+        return await self._layer.for_loop().read_latest(group, latest)
 
     async def aclear_history(self, envelope: Envelope, history: History) -> None:
         await self._layer.for_loop().clear_history(envelope, history)

@@ -15,6 +15,7 @@ from ..outages import LayerServer
 from .compatibility import sentinel_clients
 from .history import ASK_DURABILITY, decode_position, durable_server, store_command
 from .hosts import create_pool
+from .latest import keep_command
 from .publisher import RedisPublisher
 from .subscriber import RedisSubscriber
 
@@ -97,6 +98,19 @@ class RedisShard:
         return decode_position(
             await publisher.send(store_command(prefix, channel.encode(), envelope, encoded, data, self._durable))
         )
+
+    async def keep(
+        self, prefix: str, channel: str, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]
+    ) -> Position | None:
+        """Keep an envelope as the newest value of its key, and publish it, in one step; returns its position."""
+        publisher = self.publisher
+        if publisher.may_be_full:
+            await publisher.wait_for_space()
+        publisher.use_scripts()
+        # As in broadcast(): no await up to the queue.
+        encoded = envelope.encode(self._sender)
+        data = serialize(encoded)
+        return decode_position(await publisher.send(keep_command(prefix, channel.encode(), envelope, encoded, data)))
 
     @property
     def durable(self) -> bytes:
