@@ -7,6 +7,7 @@ import threading
 import time
 
 from .._core.forks import reset_in_child
+from .._core.groups import group_name
 from .._core.history_page import PageQuery
 from .._core.positions import Position
 from ..exceptions import WebSocketConnectionError
@@ -80,7 +81,7 @@ def page_position(room: Room) -> str:
     if not broker.has_history or not _asking.may_ask():
         return ""
     try:
-        page = broker.read_history(room._group, history, PageQuery(limit=0), seconds=PAGE_SECONDS)
+        page = broker.read_history(group_name(room.name), history, PageQuery(limit=0), seconds=PAGE_SECONDS)
     except WebSocketConnectionError as error:
         _asking.failed(room.name, error)
         return ""
