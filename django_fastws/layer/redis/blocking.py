@@ -37,7 +37,7 @@ from .history import (
     refusal,
     store_command,
 )
-from .history_scripts import LOAD_SCRIPTS
+from .history_scripts import with_script
 from .hosts import create_blocking_pool, describe
 from .shard import DURABILITY_SECONDS, SETTLING_SECONDS
 
@@ -153,9 +153,7 @@ class BlockingPublisher:
         """
         reply = self._send(connection, data, ends)
         if is_unknown_script(reply):
-            loaded = [self._send(connection, load, ends) for load in LOAD_SCRIPTS]
-            refused = [one for one in loaded if isinstance(one, ErrorReply)]
-            reply = refused[0] if refused else self._send(connection, data, ends)
+            reply = self._send(connection, with_script(data), ends)
         if isinstance(reply, ErrorReply):
             raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {refusal(reply.text)}")
         return reply
