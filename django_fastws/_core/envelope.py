@@ -50,7 +50,7 @@ class Envelope:
         event: the name of a broadcast's event; None for the default one.
         is_volatile: whether it is never stored, and the first to be dropped.
         author: the key of the member whose event is relayed; None where the server has sent it.
-        position: in the room's history, where the broker has stored it; None if it has not, or not yet.
+        position: in the room's history, where it was stored; None if it was not, or not yet.
         history: what the room keeps, so that the broker stores it; None publishes only. It is not encoded.
         idempotency_key: that no other envelope to the room has had; None for none. It is not encoded.
     """
@@ -133,6 +133,8 @@ class Envelope:
             encoded["volatile"] = "1"
         if self.author is not None:
             encoded["author"] = self.author
+        if self.position is not None:
+            encoded["at"] = str(self.position)
         return encoded
 
 
@@ -140,7 +142,7 @@ def decode(message: Mapping[str, Any], position: Position | None = None) -> Enve
     """Decode what a layer has delivered. It is called for every broadcast in every process.
 
     Args:
-        position: in the history, beside which the envelope was stored.
+        position: in the history, beside which the envelope was stored; None takes the one that is encoded, if any.
     Returns:
         None for what is no envelope, such as a message of a consumer, and for a broadcast without a room.
     Raises:
@@ -171,6 +173,8 @@ def decode(message: Mapping[str, Any], position: Position | None = None) -> Enve
         raise TypeError(f"a broadcast of {type(data)} to {type(room)} that excludes {type(exclude)}")
     if not ((event is None or isinstance(event, str)) and (author is None or isinstance(author, str))):
         raise TypeError(f"a broadcast of the event {type(event)} by {type(author)}")
+    if position is None and (at := get("at")) is not None and (position := Position.parse(at)) is None:
+        raise ValueError("a broadcast with a position that is none")
     made = _new(Envelope)
     made.kind = BROADCAST
     made.room = room
