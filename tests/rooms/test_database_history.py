@@ -456,7 +456,7 @@ async def test_quiet_rooms_are_looked_at_by_one_query(alias, room, monkeypatch, 
         await one.abroadcast("late")
     for member in members[:3]:
         await member.expect("late")
-    assert set(queries) == {20}
+    assert (queries, queries[-1]) == (sorted(queries), 20)  # those of the first checks had joined by then
     assert [member.got for member in members[3:]] == [[]] * 17
     for one, member in zip(rooms, members, strict=True):
         await current_hub().leave(member, one.name)
