@@ -23,6 +23,7 @@ class FastWSConfig(AppConfig):
 
     name = "django_fastws"
     verbose_name = "FastWS"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         autodiscover()

@@ -22,7 +22,17 @@ from django.utils.module_loading import import_string
 from .conf import conf
 from .types import CallScope
 
-__all__ = ["Connections", "Owner", "check_setup", "current_owner", "disown", "is_configured", "own", "with_setup"]
+__all__ = [
+    "Connections",
+    "Owner",
+    "check_setup",
+    "current_owner",
+    "disown",
+    "is_configured",
+    "own",
+    "owned_by",
+    "with_setup",
+]
 
 logger = logging.getLogger("django_fastws.threads")
 
@@ -73,6 +83,16 @@ def disown(token: Token[Owner | None]) -> None:
     """Undo what ``own`` has done."""
     with contextlib.suppress(ValueError):  # a coroutine that was thrown away ends in another context
         _owner.reset(token)
+
+
+@contextlib.contextmanager
+def owned_by(owner: Owner | None) -> Iterator[None]:
+    """Context manager in which sync code is of this owner; None is nobody, and ``FASTWS_DB_SETUP`` is not called."""
+    token = _owner.set(owner)
+    try:
+        yield
+    finally:
+        disown(token)
 
 
 def is_configured() -> bool:

@@ -47,6 +47,17 @@ class BackgroundTasks:
         task.add_done_callback(self._ended)
         return task
 
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something to its end, though the caller is cancelled meanwhile: then, its error is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._ended)
+            raise
+
     async def wait(self) -> None:
         """Wait until all tasks have ended, with those that are started meanwhile."""
         while self._tasks:

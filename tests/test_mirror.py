@@ -18,6 +18,10 @@ LINES = 25  # of code; a module with fewer is a name, a type or a table, and is 
 
 # Modules that are tested in another's file: their own, and why.
 ELSEWHERE = {
+    "migrations/0001_histories.py": ("rooms/test_database_history.py", "the tables, which those tests make and use"),
+    "models.py": ("rooms/test_database_history.py", "rows without code"),
+    "rooms/history_rows.py": ("rooms/test_database_history.py", "the queries behind a history in the database"),
+    "rooms/room_history.py": ("rooms/test_resumption.py", "the seam, through whose two sides rooms are tested"),
     "clients/lease_scripts.py": ("clients/test_lease.py", "Lua, which only a lease runs, in a real Redis"),
     "live/asks.py": ("live/test_socket.py", "what LiveSocket.ask() does, with a client that answers"),
     "live/join_rules.py": ("live/test_membership.py", "the first steps of a join"),

@@ -51,8 +51,8 @@ class Envelope:
         event: the name of a broadcast's event; None for the default one.
         is_volatile: whether it is never stored, and the first to be dropped.
         author: the key of the member whose event is relayed; None where the server has sent it.
-        position: in the room's history, or of the change of a keyed room, where the broker has stored it; None if it
-            has not, or not yet.
+        position: in the room's history, or of the change of a keyed room, where it was stored; None if it was not, or
+            not yet.
         history: what the room keeps, so that the broker stores it; None publishes only. It is not encoded.
         idempotency_key: that no other envelope to the room has had; None for none. It is not encoded.
         keyed: whose newest value it is, in a keyed room; None in any other.
@@ -143,6 +143,8 @@ class Envelope:
             encoded["key"] = self.keyed.key
             if self.keyed.is_removed:
                 encoded["removed"] = "1"
+        if self.position is not None:
+            encoded["at"] = str(self.position)
         return encoded
 
 
@@ -150,7 +152,7 @@ def decode(message: Mapping[str, Any], position: Position | None = None) -> Enve
     """Decode what a layer has delivered. It is called for every broadcast in every process.
 
     Args:
-        position: in the history, beside which the envelope was stored.
+        position: in the history, beside which the envelope was stored; None takes the one that is encoded, if any.
     Returns:
         None for what is no envelope, such as a message of a consumer, and for a broadcast without a room.
     Raises:
@@ -181,6 +183,8 @@ def decode(message: Mapping[str, Any], position: Position | None = None) -> Enve
         raise TypeError(f"a broadcast of {type(data)} to {type(room)} that excludes {type(exclude)}")
     if not ((event is None or isinstance(event, str)) and (author is None or isinstance(author, str))):
         raise TypeError(f"a broadcast of the event {type(event)} by {type(author)}")
+    if position is None and (at := get("at")) is not None and (position := Position.parse(at)) is None:
+        raise ValueError("a broadcast with a position that is none")
     made = _new(Envelope)
     made.kind = BROADCAST
     made.room = room

@@ -18,6 +18,8 @@ class History:
         messages: how many events are kept.
         seconds: for how long an event is kept.
         bytes: how many bytes of encoded events are kept.
+        database: whether it is kept in the database, where events are part of the transactions in which they are
+            broadcast, instead of the channel layer.
     Raises:
         TypeError, ValueError: one of them is no such number.
     """
@@ -25,6 +27,7 @@ class History:
     messages: int = 500
     seconds: float = 86_400
     bytes: int = 4 * 1024 * 1024
+    database: bool = False
 
     def __post_init__(self) -> None:
         for name in ("messages", "bytes"):
@@ -38,6 +41,8 @@ class History:
             raise TypeError(f"History(seconds={seconds!r}): that is no number of seconds")
         if not 0 < seconds <= _LONGEST_SECONDS:
             raise ValueError(f"History(seconds={seconds!r}): it is over 0, and at most ten years")
+        if not isinstance(self.database, bool):
+            raise TypeError(f"History(database={self.database!r}): it is True or False; a router names the database")
 
     @property
     def position_seconds(self) -> float:

@@ -20,7 +20,7 @@ __all__ = ["MemoryLatest"]
 _SWEPT = 4  # rooms that are looked at for each one that is used
 
 
-class _Values:
+class _KeptValues:
     """Values of one room.
 
     Attributes:
@@ -51,7 +51,7 @@ class MemoryLatest:
     def reset(self) -> None:
         """Begin anew in a forked child: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()
-        self._rooms: OrderedDict[str, _Values] = OrderedDict()
+        self._rooms: OrderedDict[str, _KeptValues] = OrderedDict()
 
     def keep(self, envelope: Envelope, keyed: Keyed, latest: Latest) -> Position:
         """Keep an envelope as the newest value of its key; it gets its position, which is returned."""
@@ -71,11 +71,11 @@ class MemoryLatest:
             values = {key: envelope for key, (_, envelope) in room.values.items()}
             return LatestValues(Position(room.epoch, room.top), values)
 
-    def _room(self, group: str, latest: Latest) -> _Values:
+    def _room(self, group: str, latest: Latest) -> _KeptValues:
         rooms, now = self._rooms, self._clock()
         room = rooms.get(group)
         if room is None or room.expires_at <= now:
-            room = rooms[group] = _Values()
+            room = rooms[group] = _KeptValues()
         room.expires_at = now + latest.seconds
         rooms.move_to_end(group)
         values = room.values

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from .. import metrics
 from .._core.backoff import delays
 from .._core.envelope import Envelope
-from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery
 from .._core.positions import Position
 from ..exceptions import WebSocketConnectionError
-from ..layer import get_broker
 from ..tasks import BackgroundTasks
+from .room_history import RoomHistory
 
 __all__ = ["Continuity"]
 
@@ -35,18 +34,14 @@ class Continuity:
     more, or what another epoch has replaced, is lost: that is told, and it goes on behind it.
 
     Args:
-        group: of the room.
-        history: what the room keeps.
+        history: of the room.
         deliver: called with each stored broadcast, in order; must not raise.
         lost: called when a hole cannot be filled, before anything that comes after it; must not raise.
     """
 
-    __slots__ = ("_deliver", "_lost", "_repair", "_waiting", "group", "history", "position")
+    __slots__ = ("_deliver", "_lost", "_repair", "_waiting", "history", "position")
 
-    def __init__(
-        self, group: str, history: History, deliver: Callable[[Envelope], None], lost: Callable[[], None]
-    ) -> None:
-        self.group = group
+    def __init__(self, history: RoomHistory, deliver: Callable[[Envelope], None], lost: Callable[[], None]) -> None:
         self.history = history
         self._deliver = deliver
         self._lost = lost
@@ -119,7 +114,7 @@ class Continuity:
         """Open it, or repair it; returns the error for which it could not be opened."""
         try:
             if self.position is None:
-                page = await get_broker().aread_history(self.group, self.history, PageQuery(limit=0))
+                page = await self.history.aread_here(PageQuery(limit=0))
                 self.position = Position(page.epoch, page.top)
             else:
                 await self._fill(self.position)
@@ -173,7 +168,7 @@ class Continuity:
         while True:
             self._waiting.clear()  # whatever has arrived is in what is read now
             try:
-                return await get_broker().aread_history(self.group, self.history, PageQuery(after=last.offset))
+                return await self.history.aread_here(PageQuery(after=last.offset))
             except WebSocketConnectionError as error:
                 logger.debug("The history of a room cannot be read, which is retried: %s", error)
                 await asyncio.sleep(next(pauses))

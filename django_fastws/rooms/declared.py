@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from .._core.history import History
 from .._core.latest import Latest
-from ..exceptions import HistoryUnavailable
 
-__all__ = ["DeclaredRoom", "declarations", "declared_history", "history_of", "latest_of"]
+__all__ = ["DeclaredRoom", "declarations", "history_of", "latest_of"]
 
 
 class DeclaredRoom(Protocol):
@@ -57,20 +56,6 @@ def history_of(room: str) -> History | None:
     find = declarations.find
     declared = find(room) if find is not None else None
     return None if declared is None else declared.history
-
-
-def declared_history(room: str) -> History:
-    """What a room keeps, by its name.
-
-    Raises:
-        HistoryUnavailable: nothing.
-    """
-    history = history_of(room)
-    if history is None:
-        raise HistoryUnavailable(
-            f"room {room!r} has no history: declare it, app.room(..., history=History(messages=500))"
-        )
-    return history
 
 
 def latest_of(room: str) -> Latest | None:

@@ -6,30 +6,29 @@ import asyncio
 import contextvars
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable
 
 from .._core.envelope import Envelope
-from .._core.history_page import PageQuery
 from .._core.positions import Position
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError
-from ..layer import get_broker
 from ..tasks import BackgroundTasks
 from .continuity import Continuity
-from .declared import history_of
+from .histories_by_name import kept_history
 from .recent_events import RecentEvent, RecentEvents
+from .room_history import RoomHistory
 
 __all__ = ["Histories"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
 _JITTER = 0.2  # the part of the time between checks that is left to chance, so that processes do not ask all at once
-_AT_ONCE = 500  # rooms whose tops are asked for in one go
 
 _checks = BackgroundTasks(logger)
 
 
-class _RoomHistory:
+class _LocalHistory:
     """History of one room that has members here."""
 
     __slots__ = ("continuity", "recent")
@@ -53,16 +52,16 @@ class Histories:
     def __init__(self, deliver: Callable[[Envelope], None], lost: Callable[[str], None]) -> None:
         self._deliver = deliver
         self._lost = lost
-        self._rooms: dict[str, _RoomHistory] = {}
+        self._rooms: dict[str, _LocalHistory] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._check: asyncio.Task[None] | None = None
 
     def begin(self, group: str, name: str) -> None:
         """A room is about to have its first member here."""
-        history = history_of(name)
-        if history is None or not get_broker().has_history:
+        history = kept_history(name)
+        if history is None:
             return
-        recent = RecentEvents(group, history)
+        recent = RecentEvents(history)
 
         def deliver(envelope: Envelope) -> None:
             recent.heard(envelope)
@@ -72,7 +71,7 @@ class Histories:
             recent.clear()
             self._lost(group)
 
-        self._rooms[group] = _RoomHistory(Continuity(group, history, deliver, lost), recent)
+        self._rooms[group] = _LocalHistory(Continuity(history, deliver, lost), recent)
         if self._timer is None:
             self._set_timer()
 
@@ -145,18 +144,23 @@ class Histories:
         return None if room is None else await room.recent.between(since, now)
 
     async def _check_all(self) -> None:
+        by_kind: defaultdict[type[RoomHistory], list[Continuity]] = defaultdict(list)
+        for room in self._rooms.values():
+            by_kind[type(room.continuity.history)].append(room.continuity)
         try:
-            rooms = list(self._rooms.values())
-            for at in range(0, len(rooms), _AT_ONCE):
-                await asyncio.gather(*(self._check_one(room.continuity) for room in rooms[at : at + _AT_ONCE]))
-        except WebSocketConnectionError as error:  # it is asked again when the layer is back
-            logger.debug("Histories cannot be looked at: %s", error)
+            await asyncio.gather(*(self._check_some(kind, rooms) for kind, rooms in by_kind.items()))
         finally:
             self._check = None
 
-    async def _check_one(self, continuity: Continuity) -> None:
-        # What arrives before the answer does not make it a hole.
-        continuity.found(await get_broker().aread_history(continuity.group, continuity.history, PageQuery(limit=0)))
+    async def _check_some(self, kind: type[RoomHistory], rooms: list[Continuity]) -> None:
+        try:
+            pages = await kind.atops([room.history for room in rooms])
+        except WebSocketConnectionError as error:  # it is asked again when the layer is back
+            logger.debug("Histories cannot be looked at: %s", error)
+            return
+        # What has arrived before the answer does not make it a hole.
+        for room, page in zip(rooms, pages, strict=True):
+            room.found(page)
 
     def _set_timer(self) -> None:
         delay = conf.history_check_seconds * random.uniform(1 - _JITTER, 1)

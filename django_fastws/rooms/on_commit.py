@@ -13,7 +13,7 @@ from ..layer import get_broker
 from ..loops import running_loop
 from ..tasks import BackgroundTasks
 
-__all__ = ["check_no_loop", "publish_sync"]
+__all__ = ["check_no_loop", "log_unpublished", "open_transaction", "publish_committed", "publish_sync"]
 
 
 def check_no_loop(call: str, instead: str) -> None:
@@ -39,14 +39,14 @@ def publish_sync(envelope: Envelope, what: str, logger: logging.Logger, *, on_co
     Raises:
         WebSocketConnectionError: the channel layer cannot be reached. After a commit, that is logged.
     """
-    alias = _open_transaction() if on_commit else None
+    alias = open_transaction() if on_commit else None
     if alias is None:
         return get_broker().publish(envelope)
-    transaction.on_commit(lambda: _publish_committed(envelope, what, logger), using=alias)
+    transaction.on_commit(lambda: publish_committed(envelope, what, logger), using=alias)
     return None
 
 
-def _open_transaction() -> str | None:
+def open_transaction() -> str | None:
     """The alias of a database with an open transaction in this thread: the default one if it has one.
 
     Where Django does not say which are open, it is the default one: ``transaction.on_commit()`` knows if it is.
@@ -63,20 +63,32 @@ def _open_transaction() -> str | None:
 _publishing = BackgroundTasks(logging.getLogger("django_fastws.rooms"))
 
 
-def _publish_committed(envelope: Envelope, what: str, logger: logging.Logger) -> None:
-    # The transaction is over: an error here must not look like one of the database.
+def publish_committed(envelope: Envelope, what: str, logger: logging.Logger) -> None:
+    """Publish after a commit. What goes wrong is logged: the transaction must not seem to have failed."""
     try:
         if running_loop() is not None:
             # Committed by code that was called in a loop's thread, as Django's async test cases do.
             _publishing.start(_apublish_committed(envelope, what, logger))
         else:
             get_broker().publish(envelope)
-    except Exception:
-        logger.exception("%s after a commit was lost", what)
+    except Exception as error:
+        _log(error, envelope, what, logger)
 
 
 async def _apublish_committed(envelope: Envelope, what: str, logger: logging.Logger) -> None:
     try:
         await get_broker().apublish(envelope)
-    except Exception:
-        logger.exception("%s after a commit was lost", what)
+    except Exception as error:
+        _log(error, envelope, what, logger)
+
+
+def _log(error: Exception, envelope: Envelope, what: str, logger: logging.Logger) -> None:
+    if envelope.position is not None:
+        log_unpublished(error, what, logger)
+    else:
+        logger.error("%s after a commit was lost", what, exc_info=error)
+
+
+def log_unpublished(error: Exception, what: str, logger: logging.Logger) -> None:
+    """Log that something was not published which is stored."""
+    logger.warning("%s is stored, and comes late, with the next look at the history: %s", what, error)

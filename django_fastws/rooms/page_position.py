@@ -10,8 +10,7 @@ from .._core.forks import reset_in_child
 from .._core.history_page import PageQuery
 from .._core.positions import Position
 from ..exceptions import WebSocketConnectionError
-from ..layer import get_broker
-from .declared import declared_history
+from .histories_by_name import declared_history
 from .on_commit import check_no_loop
 from .room import Room
 
@@ -76,11 +75,10 @@ def page_position(room: Room) -> str:
     """
     check_no_loop("the position of a page", "room.aposition()")
     history = declared_history(room.name)
-    broker = get_broker()
-    if not broker.has_history or not _asking.may_ask():
+    if not history.is_kept or not _asking.may_ask():
         return ""
     try:
-        page = broker.read_history(room._group, history, PageQuery(limit=0), seconds=PAGE_SECONDS)
+        page = history.read(PageQuery(limit=0), seconds=PAGE_SECONDS)
     except WebSocketConnectionError as error:
         _asking.failed(room.name, error)
         return ""

@@ -8,14 +8,13 @@ from collections import deque
 from itertools import islice
 
 from .._core.envelope import Envelope
-from .._core.history import History
 from .._core.history_page import PageQuery
 from .._core.positions import Position
 from .._core.room_events import EventPayload
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError
-from ..layer import get_broker
 from ..tasks import BackgroundTasks
+from .room_history import RoomHistory
 
 __all__ = ["RecentEvent", "RecentEvents"]
 
@@ -51,14 +50,12 @@ class RecentEvents:
     more of them than may wait for one socket.
 
     Args:
-        group: of the room.
-        history: what the room keeps.
+        history: of the room.
     """
 
-    __slots__ = ("_bytes", "_events", "_forget", "_meanwhile", "_read", "_since", "group", "history")
+    __slots__ = ("_bytes", "_events", "_forget", "_meanwhile", "_read", "_since", "history")
 
-    def __init__(self, group: str, history: History) -> None:
-        self.group = group
+    def __init__(self, history: RoomHistory) -> None:
         self.history = history
         #: Without holes.
         self._events: deque[RecentEvent] = deque()
@@ -122,10 +119,10 @@ class RecentEvents:
         try:
             await asyncio.sleep(0)  # so that all who come back in this turn are served by this read
             meanwhile = self._meanwhile = []
-            most = self.history.messages
+            most = self.history.history.messages
             limit = most if reads_all else min(most, now.offset - self._since + _SLACK)
             query = PageQuery(limit=limit, most_bytes=2 * conf.send_buffer_bytes)  # as they are stored
-            page = await get_broker().aread_history(self.group, self.history, query)
+            page = await self.history.aread_here(query)
             if self._meanwhile is meanwhile and page.epoch == now.epoch:
                 self.clear()
                 self._keep()

@@ -9,7 +9,6 @@ from .. import metrics
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.history import History
-from .._core.history_checks import encode_history_check
 from .._core.history_page import PageQuery
 from .._core.kicks import Kick, encode_kick
 from .._core.latest import Keyed, Latest, check_key
@@ -22,6 +21,7 @@ from ..layer import get_broker
 from ..types import Data, HasId
 from ..user_keys import key_of
 from .declared import declarations, latest_of
+from .histories_by_name import room_history
 from .listener import LISTENER_EVENTS, RoomListener
 from .on_commit import check_no_loop, publish_sync
 from .stored import HISTORY_EVENTS, HistoryReader, Stored
@@ -83,7 +83,11 @@ class Room:
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
-        position = publish_sync(envelope, f"A broadcast to room {self.name!r}", logger, on_commit=on_commit)
+        what = f"A broadcast to room {self.name!r}"
+        if envelope.history is None:
+            position = publish_sync(envelope, what, logger, on_commit=on_commit)
+        else:
+            position = room_history(self.name, envelope.history).publish(envelope, what, on_commit=on_commit)
         metrics.broadcasts.add()
         return position
 
@@ -121,7 +125,10 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
-        position = await get_broker().apublish(envelope)
+        if envelope.history is None:
+            position = await get_broker().apublish(envelope)
+        else:
+            position = await room_history(self.name, envelope.history).apublish(envelope)
         metrics.broadcasts.add()
         return position
 
@@ -188,7 +195,7 @@ class Room:
         check_no_loop("Room.history()", "room.ahistory(...)")
         reader = self._reader()
         query = reader.query(limit, before, after)
-        return reader.stored(reader.broker.read_history(self._group, reader.history, query), before, after)
+        return reader.stored(reader.history.read(query), before, after)
 
     async def ahistory(
         self,
@@ -200,7 +207,7 @@ class Room:
         """Events that the room's history keeps, the oldest first; see ``history()``."""
         reader = self._reader()
         query = reader.query(limit, before, after)
-        return reader.stored(await reader.broker.aread_history(self._group, reader.history, query), before, after)
+        return reader.stored(await reader.history.aread(query), before, after)
 
     def position(self) -> Position:
         """Position of the newest event, from which a client can go on: ``str(position)`` is its ``since``.
@@ -213,14 +220,12 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         check_no_loop("Room.position()", "room.aposition()")
-        reader = self._reader()
-        page = reader.broker.read_history(self._group, reader.history, PageQuery(limit=0))
+        page = self._reader().history.read(PageQuery(limit=0))
         return Position(page.epoch, page.top)
 
     async def aposition(self) -> Position:
         """Position of the newest event; see ``position()``."""
-        reader = self._reader()
-        page = await reader.broker.aread_history(self._group, reader.history, PageQuery(limit=0))
+        page = await self._reader().history.aread(PageQuery(limit=0))
         return Position(page.epoch, page.top)
 
     def clear(self) -> None:
@@ -234,16 +239,14 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         check_no_loop("Room.clear()", "room.aclear()")
-        reader = self._reader()
-        reader.broker.clear_history(encode_history_check(self._group), reader.history)
+        self._reader().history.clear()
 
     async def aclear(self) -> None:
         """Forget the room's events: its history begins anew, in another epoch; see ``clear()``."""
-        reader = self._reader()
-        await reader.broker.aclear_history(encode_history_check(self._group), reader.history)
+        await self._reader().history.aclear()
 
     def _reader(self) -> HistoryReader:
-        return HistoryReader(self.name, self._group)
+        return HistoryReader(self.name)
 
     def listen(self, *, limit: int = LISTENER_EVENTS) -> RoomListener:
         """Listen to the room from server code that is no socket.

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery, StoredEnvelope
 from .._core.json import loads
 from .._core.positions import Position
 from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import HistoryUnavailable
-from ..layer import Broker, get_broker
-from .declared import declared_history
+from .histories_by_name import declared_history
 
 __all__ = ["HISTORY_EVENTS", "HistoryReader", "Stored"]
 
@@ -42,20 +40,16 @@ class HistoryReader:
     """Reader of one room's history: which part is asked for, and what comes of it.
 
     Args:
-        name, group: of the room.
+        name: of the room.
     Raises:
         HistoryUnavailable: the room has no history, or the channel layer keeps none.
     """
 
-    def __init__(self, name: str, group: str) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.group = group
-        self.history: History = declared_history(name)
-        self.broker: Broker = get_broker()
-        if not self.broker.has_history:
-            raise HistoryUnavailable(
-                f"room {name!r} has no history here: the channel layer keeps none; use RedisChannelLayer"
-            )
+        self.history = declared_history(name)
+        if not self.history.is_kept:
+            raise HistoryUnavailable(f"room {name!r} has no history here: {self.history.missing}")
 
     def query(self, limit: Any, before: Any, after: Any) -> PageQuery:
         """What is read for the arguments of ``Room.history``.
@@ -72,7 +66,7 @@ class HistoryReader:
             after=None if least is None else least.offset,
             before=None if most is None else most.offset,
             limit=limit,
-            most_bytes=self.history.bytes,
+            most_bytes=self.history.history.bytes,
         )
 
     def _position(self, option: str, value: Any) -> Position | None:

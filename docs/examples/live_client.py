@@ -27,8 +27,8 @@ class LiveClient:
     """One connection, made again whenever it is lost, and the rooms that are joined over it.
 
     Args:
-        heard: a function that gets every frame of a room, the answer of each join as {"room", "state"}, and what a
-            join was refused with as {"room", "error"}.
+        heard: a function that gets every event of a room, each state as {"room", "state"}, and what a join was
+            refused with as {"room", "error"}.
         make_token: a function that returns a token; None for a client that sends cookies, or is nobody.
     """
 
@@ -38,6 +38,7 @@ class LiveClient:
         self.ready = asyncio.Event()  # hello is answered
         self.silence = 35.0  # seconds without a frame after which the connection is dead
         self.rooms, self.joins, self.answers = set(), {}, {}  # by id: names, and futures
+        self.positions = {}  # by room, where there is history: of the last event
         self.ids = itertools.count(1)
 
     async def run(self):
@@ -120,11 +121,13 @@ class LiveClient:
             self.ready.set()
         elif id_ in self.joins:
             room = self.joins.pop(id_)
-            if "ok" in message:
-                self.heard({"room": room, "state": message["ok"].get("state")})
-            else:
-                self.rooms.discard(room)
+            if "error" in message:
+                self._left(room)
                 self.heard({"room": room, "error": message["error"]})
+                return
+            self.positions[room] = message["ok"].get("at")
+            if not message["ok"]["recovered"]:
+                self.heard({"room": room, "state": message["ok"].get("state")})
         elif (answer := self.answers.get(id_)) is not None and not answer.done():
             if "error" in message:
                 answer.set_exception(LiveError(**message["error"]))
@@ -133,15 +136,38 @@ class LiveClient:
         elif "ask" in message:
             error = {"code": "unknown_event", "message": "this client answers nothing"}
             await self._send({"answer": message["ask"], "error": error})
-        elif "room" in message:
-            if "left" in message:
-                self.rooms.discard(message["room"])
+        elif "left" in message:
+            self._left(message["room"])
             self.heard(message)
+        elif "room" in message:
+            await self._take_of_room(message["room"], message)
+
+    async def _take_of_room(self, room, message):
+        at, last = message.get("at"), self.positions.get(room)
+        if "state" in message or "recovered" in message:  # events were lost: it begins anew
+            self.positions[room] = at
+            self.heard({"room": room, "state": message.get("state")})
+        elif at is None:  # no history, or volatile
+            self.heard(message)
+        elif last is not None:  # else it waits for a state
+            (epoch, offset), (last_epoch, last_offset) = at.split(":"), last.split(":")
+            step = int(offset) - int(last_offset)
+            if epoch != last_epoch or step > 1:
+                self.positions[room] = None
+                await self._join(room)
+            elif step == 1:
+                self.positions[room] = at
+                if "event" in message:  # else it is for others
+                    self.heard(message)
+
+    def _left(self, room):
+        self.rooms.discard(room)
+        self.positions.pop(room, None)
 
     async def _join(self, room):
         id_ = next(self.ids)
         self.joins[id_] = room
-        await self._send({"join": room, "id": id_})
+        await self._send({"join": room, "id": id_, "since": self.positions.get(room)})
 
     async def _send(self, frame):
         with contextlib.suppress(ConnectionClosed):  # _read() finds out, and tells those who wait

@@ -37,7 +37,6 @@ from tests.balancer import test_container, test_proxying, test_systemd
 from tests.balancer.proxies import DEPLOY
 from tests.docs import (
     test_browser,
-    test_catching_up,
     test_deploy,
     test_examples,
     test_followed,
@@ -83,7 +82,6 @@ JAVASCRIPT = {
     "README.md": "test_readme_in_a_browser",
     "docs/tutorial/1-first-socket.md": "test_tutorial_in_a_browser",
     "docs/howto/authenticate.md": "test_a_page_learns_that_it_must_log_in",
-    "docs/explanation/delivery.md": "test_a_page_shows_all_in_order_though_broadcasts_are_lost",
     "docs/reference/javascript-client.md": "test_the_client_passes",
     "docs/howto/frameworks.md": "test_the_client_passes",
     "docs/howto/progress.md": "test_the_client_passes",
@@ -92,6 +90,7 @@ JAVASCRIPT = {
 HTML = FOLLOWED | {
     "README.md": "test_the_client_passes",
     "docs/reference/javascript-client.md": "test_the_client_passes",
+    "docs/howto/history.md": "test_a_page_goes_on_from_where_it_was_rendered",
 }
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
@@ -142,7 +141,7 @@ def runner(block: Block) -> str | None:
 
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
-    tests += (test_container, test_proxying, test_systemd, test_catching_up, test_integrations, test_browser_client)
+    tests += (test_container, test_proxying, test_systemd, test_integrations, test_browser_client)
     tests += (test_schema,)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
@@ -233,6 +232,7 @@ def test_every_public_name_is_in_the_reference(module):
         (django_fastws.WebSocket, "websocket"),
         (django_fastws.WebSocketMessage, "message"),
         (django_fastws.Room, "room"),
+        (django_fastws.Stored, "history"),
         (django_fastws.LiveSocket, "live-socket"),
         (live.LiveRoom, "live-rooms"),
         (django_fastws.FastWS, "fastws"),
@@ -271,6 +271,8 @@ UNNAMED = {"self", "function"}
         (django_fastws.LiveError, "exceptions"),
         (django_fastws.Room.broadcast, "room"),
         (django_fastws.Room.abroadcast, "room"),
+        (django_fastws.Room.history, "history"),
+        (django_fastws.History, "history"),
         (django_fastws.Room.listen, "room"),
         (django_fastws.Room.kick, "room"),
         (django_fastws.Room.akick, "room"),

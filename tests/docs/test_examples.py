@@ -28,7 +28,8 @@ from django_fastws import LiveError, Room, WebSocketConnectionError, WebSocketSt
 from django_fastws.asgi import get_asgi_application
 from django_fastws.live import find
 from django_fastws.signals import layer_lost, layer_restored
-from django_fastws.testing import HandshakeDenied, connect, live
+from django_fastws.templatetags import fastws as fastws_tags
+from django_fastws.testing import HandshakeDenied, clear_histories, connect, live
 from tests.docs import examples
 from tests.docs.blocks import DOCS, blocks_of, pages
 from tests.support.clock import Clock
@@ -68,8 +69,6 @@ def test_every_example_is_tested_and_shown():
 RUN_ELSEWHERE = {
     "notify": "test_a_broadcast_from_a_script_and_the_shell",
     "composed": "test_an_application_composed_by_hand",
-    "catching_up": "test_nothing_is_missed",
-    "catching_up_models": "test_nothing_is_missed",
     "htmx": "test_htmx",
     "one_file": "test_one_file",
     "one_file_client": "test_one_file",
@@ -81,7 +80,7 @@ RUN_ELSEWHERE = {
 
 
 def test_those_that_run_elsewhere_do():
-    modules = ("followed", "catching_up", "integrations", "live_client")
+    modules = ("followed", "integrations", "live_client")
     source = "".join(HERE.with_name(f"test_{name}.py").read_text("utf-8") for name in modules)
     assert all(f"def {test}(" in source for test in RUN_ELSEWHERE.values())
 
@@ -257,6 +256,86 @@ async def test_progress_and_what_others_do(example):
         with pytest.raises(LiveError, match="Row 2 is empty"):
             _ = [item async for item in room.stream("run", rows=["a", "", "c"])]
     assert module.KEPT[6] == ["a"]
+
+
+# Histories
+
+
+def _history_page(settings):
+    """The template of the page, and one that shows a position of the context."""
+    (text,) = [block.text for block in blocks_of(DOCS / "howto" / "history.md") if block.language == "html"]
+    found = {"desk/ticket.html": text, "desk/async_ticket.html": '<ul data-since="{{ at }}">{{ said|length }}</ul>'}
+    loaders = {"loaders": [("django.template.loaders.locmem.Loader", found)]}
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": loaders}]
+
+
+def _since(response):
+    return re.search(r'data-since="([^"]*)"', response.content.decode())[1]
+
+
+async def test_a_page_goes_on_from_where_it_was_rendered(example, settings):
+    module = example("history")
+    _history_page(settings)
+    clear_histories()
+    async with live(user=User(username="ada")) as ada, live(user=User(username="bob")) as bob:
+        here = await ada.join("tickets/5")
+        assert await here.call("say", text="<before>") == 1
+        await here.next("said")
+        page = await sync_to_async(module.ticket)(RequestFactory().get("/"), 5)
+        assert '<li id="said-1">ada: &lt;before&gt;</li>' in page.content.decode()
+        assert _since(page) == here.at == str(await module.tickets(pk=5).aposition())
+        await here.call("say", text="after")
+        there = await bob.join("tickets/5", since=_since(page))
+        assert (there.recovered, there.state) == (True, None)
+        assert (await there.next("said")).data == {"pk": 2, "who": "ada", "text": "after"}
+        page = await module.ticket_of_async_view(RequestFactory().get("/"), 5)
+        assert _since(page) == there.at
+    await module.test_a_page_that_comes_back_has_missed_nothing()
+
+
+def test_the_position_of_a_page_is_read_before_what_it_shows(example, settings, monkeypatch):
+    module = example("history")
+    _history_page(settings)
+    seen = []
+    monkeypatch.setattr(fastws_tags, "page_position", lambda room: seen.append("position") or "e:1")
+    monkeypatch.setattr(module, "SAID", SimpleNamespace(get=lambda pk, default: seen.append("said") or default))
+    module.ticket(RequestFactory().get("/"), 5)
+    assert seen == ["position", "said"]
+
+
+async def test_a_history_is_read_and_a_key_counts_once(example):
+    module = example("history")
+    clear_histories()
+    room = module.tickets(pk=5)
+    for number in range(60):
+        await room.abroadcast(module.Said(pk=number, who="", text=str(number)))
+    await sync_to_async(module.close_ticket)(5)
+    await sync_to_async(module.close_ticket)(5)
+
+    async def audit(**query):
+        found = await sync_to_async(module.audit)(RequestFactory().get("/", query), 5)
+        return found.status_code, json.loads(found.content)
+
+    _, newest = await audit()
+    texts = [line["data"]["text"] for line in newest["lines"]]
+    assert texts == [*map(str, range(11, 60)), "closed"]
+    _, older = await audit(before=newest["before"])
+    assert [line["data"]["text"] for line in older["lines"]] == list(map(str, range(11)))
+    await room.aclear()
+    assert (await audit(before=newest["before"]))[0] == (await audit(before="x"))[0] == 409
+    assert await audit() == (200, {"lines": [], "before": None})
+
+
+async def test_a_socket_of_ones_own_goes_on(example):
+    module = example("history")
+    clear_histories()
+    first = await module.tickets(pk=5).abroadcast(module.Said(pk=1, who="ada", text="one"))
+    await module.tickets(pk=5).abroadcast(second := module.Said(pk=2, who="ada", text="two"))
+    async with connect(f"/ws/tickets/5?since={first}") as ws:
+        assert await ws.receive_json() == second.model_dump()
+        assert await ws.receive_nothing()
+    async with connect("/ws/tickets/5") as ws:
+        assert await ws.receive_json() == {"state": [], "at": str(await module.tickets(pk=5).aposition())}
 
 
 HTML = {"chat/line.html": '<ul id="lines" hx-swap-oob="beforeend"><li>{{ text }}</li></ul>'}

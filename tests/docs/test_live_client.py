@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -49,6 +50,61 @@ async def test_a_client_joins_calls_hears_and_comes_back(server):
         client.socket.transport.abort()
         assert await heard.get() == {"room": "tickets/5", "state": [said]}
         assert await client.call("tickets/5", "say", {"text": "again"}) == 2
+
+
+@pytest.fixture
+def server_with_history(serve):
+    settings = {"FASTWS_LIVE_AUTHENTICATE": "tests.docs.site.user_named"}
+    environment = {"DOCS_EXAMPLE": "history", "TEST_FASTWS": json.dumps(settings)}
+    return serve("daphne", app="tests.docs.site:application", environment=environment)
+
+
+async def test_a_client_goes_on_where_it_was(server_with_history):
+    async with client_of(server_with_history) as (ada, heard, running):
+        await ada.join("tickets/5")
+        assert await heard.get() == {"room": "tickets/5", "state": []}
+        async with client_of(server_with_history, lambda: "bob") as (bob, bobs, _):
+            await bob.join("tickets/5")
+            await bobs.get()
+            await bob.call("tickets/5", "say", {"text": "before"})
+            assert (await heard.get())["data"]["text"] == "before"
+            running.cancel()
+            await asyncio.wait([running])
+            await bob.call("tickets/5", "say", {"text": "meanwhile"})
+            again = asyncio.create_task(ada.run())
+            assert (await heard.get())["data"]["text"] == "meanwhile"
+            await bob.call("tickets/5", "say", {"text": "after"})
+            assert (await heard.get())["data"]["text"] == "after"
+            again.cancel()
+            await asyncio.wait([again])
+        assert heard.empty()
+
+
+async def test_positions_are_taken_one_after_the_other():
+    heard, sent = [], []
+    client = examples.load("live_client").LiveClient("ws://nowhere", heard.append)
+    client._send = AsyncMock(side_effect=sent.append)
+    client.rooms.add("r")
+    await client._join("r")
+    at = {"room": "r", "event": "said", "data": 1}
+    for message, is_heard in [
+        ({"id": 1, "ok": {"room": "r", "at": "e:5", "recovered": False, "state": [0]}}, {"room": "r", "state": [0]}),
+        ({**at, "at": "e:5"}, None),  # it has that
+        ({**at, "at": "e:6"}, {**at, "at": "e:6"}),
+        ({"room": "r", "at": "e:7"}, None),  # for others
+        (at, at),  # volatile
+        ({**at, "at": "e:8"}, {**at, "at": "e:8"}),
+        ({"room": "r", "state": [1], "at": "f:3"}, {"room": "r", "state": [1]}),
+        ({"room": "r", "at": "f:4", "recovered": False}, {"room": "r", "state": None}),
+        ({**at, "at": "f:6"}, None),  # of what is between, nobody knows
+        ({**at, "at": "f:7"}, None),
+        ({"id": 2, "ok": {"room": "r", "at": "f:7", "recovered": False, "state": [2]}}, {"room": "r", "state": [2]}),
+        ({**at, "at": "g:8"}, None),
+    ]:
+        await client._take(message)
+        assert heard == ([] if is_heard is None else [is_heard]), message
+        heard.clear()
+    assert sent == [{"join": "r", "id": number, "since": None} for number in (1, 2, 3)]
 
 
 async def test_a_call_during_which_the_connection_is_lost_is_done_once(server):

@@ -1,4 +1,4 @@
-/** Scripts of the how-to guides and of the README: Vue, React, progress, htmx and tokens, each with a stand-in of its framework. */
+/** Scripts of the how-to guides and of the README: Vue, React, progress, histories, htmx and tokens, each with a stand-in of its framework. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -170,6 +170,45 @@ describe("progress", () => {
     assert.deepEqual([socket.sent.at(-1).event, socket.sent.at(-1).data], ["looking", { row: 4 }]);
     socket.answer({ error: { code: "rate_limited", message: "too many events", retry: true } });
     await done;
+  });
+});
+
+describe("history", () => {
+  const text = code("docs/howto/history", "Start from a page");
+
+  /** The list that Django has rendered, with one line. */
+  const page = async (since) => {
+    const lines = [{ id: "said-1", textContent: "ada: hi" }];
+    const list = {
+      dataset: { room: NAME, since },
+      append: (line) => void lines.push(line),
+      replaceChildren: () => void lines.splice(0),
+    };
+    const document = {
+      createElement: () => ({}),
+      getElementById: (id) => (id === "said" ? list : lines.find((line) => line.id === id)),
+    };
+    run(text, { document });
+    const socket = await world.open();
+    return { socket, shown: () => lines.map((line) => line.textContent) };
+  };
+  const event = (pk, words) => ({ room: NAME, event: "said", data: { pk, who: "bob", text: words } });
+
+  test("goes on from where the page was rendered, and shows nothing twice", async () => {
+    const { socket, shown } = await page("e:1");
+    assert.equal(socket.sent.at(-1).since, "e:1");
+    socket.answer({ ok: { room: NAME, at: "e:1", recovered: true, to: "e:3" } });
+    socket.say({ ...event(1, "again"), at: "e:2" });
+    socket.say({ ...event(2, "new"), at: "e:3" });
+    assert.deepEqual(shown(), ["ada: hi", "bob: new"]);
+  });
+
+  test("starts from the state where it cannot, and where it has no position", async () => {
+    const { socket, shown } = await page("");
+    assert.ok(!("since" in socket.sent.at(-1)));
+    socket.answer({ ok: { room: NAME, at: "e:9", recovered: false, state: [{ pk: 7, who: "bob", text: "state" }] } });
+    socket.say({ ...event(7, "state"), at: "e:10" });
+    assert.deepEqual(shown(), ["bob: state"]);
   });
 });
 

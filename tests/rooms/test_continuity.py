@@ -16,6 +16,7 @@ from django_fastws._core.messages import Payload
 from django_fastws.layer import get_broker
 from django_fastws.layer.local import LocalBroker
 from django_fastws.rooms.continuity import Continuity
+from django_fastws.rooms.room_history import LayerHistory
 from tests.site.client import LIMIT, token
 
 HISTORY = History(messages=6)
@@ -26,10 +27,11 @@ class Room:
 
     def __init__(self, history=HISTORY):
         self.history = history
-        self.group = f"fastws.n.{token()}"
         self.got = []
         self.stored = []
-        self.continuity = Continuity(self.group, history, self._deliver, self._lost)
+        kept = LayerHistory(token(), history)
+        self.group = kept.group
+        self.continuity = Continuity(kept, self._deliver, self._lost)
 
     def _deliver(self, envelope):
         self.got.append(envelope.position)

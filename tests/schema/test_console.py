@@ -474,11 +474,13 @@ async def test_frames_of_histories_have_names_in_the_log(open_page):
             aside.querySelector(".frames").replaceChildren();
             window.WebSocket = class extends EventTarget {};
             const socket = new (createLog(aside, () => {}).tap(() => {}))(location.href);
-            for (const frame of frames) {
-                socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(frame) }));
+            for (const frame of frames.map((one) => JSON.stringify(one))) {
+                socket.dispatchEvent(new MessageEvent("message", { data: frame }));
             }
-            await new Promise((resolve) => setTimeout(resolve, 500));
-            return [...aside.querySelectorAll(".frame .label")].map((label) => label.textContent.trim());
+            const found = () => [...aside.querySelectorAll(".frame .label")];
+            const labels = () => found().map((label) => label.textContent.trim());
+            while (labels().length < frames.length) await new Promise(requestAnimationFrame);
+            return labels();
         }""",
         [
             {"room": "a", "at": "e:1"},

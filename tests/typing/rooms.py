@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from pydantic import BaseModel
 
-from django_fastws import Event, FastWS, LiveError, LiveSocket, Room, WebSocket
+from django_fastws import Event, FastWS, History, LiveError, LiveSocket, Position, Room, Stored, WebSocket
 
 app = FastWS()
 
@@ -37,7 +37,7 @@ class Typing(BaseModel):
 
 
 def broadcasts(room: Room, ws: WebSocket, user: User) -> None:
-    assert_type(room.broadcast("text"), None)
+    assert_type(room.broadcast("text"), Position | None)
     room.broadcast({"a": 1}, "changed", exclude=ws.id, volatile=True, on_commit=False)
     room.broadcast(Said(text="hello"), exclude=ws)
     room.broadcast("text", exclude=user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -45,11 +45,24 @@ def broadcasts(room: Room, ws: WebSocket, user: User) -> None:
     room.kick(client="5", on_commit=False)
 
 
+def histories(room: Room, app: FastWS) -> None:
+    app.room("tickets/{pk:int}", history=History(messages=500, seconds=60.5))
+    app.room("a", history=500)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    History(message=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(room.history(10, before="e:1", after=Position("e", 1)), list[Stored])
+    assert_type(room.position(), Position)
+    assert_type(Position.parse("e:1"), Position | None)
+    room.broadcast("text", idempotency_key="k")
+    room.history(before=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 async def broadcasts_soon(room: Room, ws: WebSocket[Member], live: LiveSocket[Member]) -> None:
-    assert_type(await room.abroadcast(b"binary", exclude=ws), None)
+    assert_type(await room.abroadcast(b"binary", exclude=ws), Position | None)
     await room.abroadcast(Closed(by="ada"), exclude=live)
     await room.akick(user=ws.user)
-    await ws.join(room)
+    joined = await ws.join(room, since="e:1")
+    assert_type(joined.position, Position | None)
+    assert_type(joined.recovered, bool)
     await ws.broadcast(room, Said(text="hello"), exclude_self=True)
     await live.leave(room)
 

@@ -25,7 +25,7 @@ from ..decoding_errors import DecodingErrors
 from ..errors import connection_closed, is_timeout, loading, not_answering, not_redis, timed_out, unreachable
 from ..outages import LayerServer, Outage
 from .compatibility import IncompatibleVersionError, new_connection, shard_index, socket_of
-from .history import (
+from .history_commands import (
     ASK_DURABILITY,
     clear_command,
     decode_page,
@@ -38,8 +38,8 @@ from .history import (
     store_command,
 )
 from .hosts import create_blocking_pool, describe
-from .latest import keep_command
-from .script_loads import LOAD_SCRIPTS
+from .latest_commands import keep_command
+from .script_loads import with_script
 from .shard import DURABILITY_SECONDS, SETTLING_SECONDS
 
 __all__ = ["BlockingPublisher"]
@@ -157,9 +157,7 @@ class BlockingPublisher:
         """
         reply = self._send(connection, data, ends)
         if is_unknown_script(reply):
-            loaded = [self._send(connection, load, ends) for load in LOAD_SCRIPTS]
-            refused = [one for one in loaded if isinstance(one, ErrorReply)]
-            reply = refused[0] if refused else self._send(connection, data, ends)
+            reply = self._send(connection, with_script(data), ends)
         if isinstance(reply, ErrorReply):
             raise WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {refusal(reply.text)}")
         return reply

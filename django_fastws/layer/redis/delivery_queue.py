@@ -13,7 +13,7 @@ from ..._core.envelope import decode
 from ..._core.sequences import Sequences
 from ..broker import Deliver
 from ..decoding_errors import DecodingErrors
-from .history import split_position
+from .history_commands import split_position
 
 __all__ = ["DeliveryQueue"]
 

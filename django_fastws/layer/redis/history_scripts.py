@@ -57,7 +57,7 @@ local function current_epoch(epoch, written_by, was_kept, durable, ttl, seed)
     end
     if not epoch then
         if call('EXISTS', KEYS[2]) == 1 then call('DEL', KEYS[2]) end
-        call('XADD', KEYS[2], 'NOMKSTREAM', '1-0', '', '')  -- does nothing, but fails on a Redis that is too old
+        call('XADD', KEYS[2], 'NOMKSTREAM', '1-0', '', '')  -- does nothing, but fails where a store would fail
         epoch = new_epoch(seed)
         call('HSET', KEYS[1], 'e', epoch, 'r', server, 'd', keeps)
     elseif server ~= written_by or keeps ~= was_kept then
@@ -134,16 +134,18 @@ end
 local offset, size = top + 1, #data
 total = total + size
 local id, all = format('%d', offset), format('%d', total)
-call('XADD', KEYS[2], id, 'd', data, 'a', at .. ' ' .. all .. ' ' .. name)
+local about = at .. ' ' .. all .. ' ' .. name
+local has_stream = call('XADD', KEYS[2], 'NOMKSTREAM', id, 'd', data, 'a', about)  -- an old Redis fails here
+if not has_stream then call('XADD', KEYS[2], id, 'd', data, 'a', about) end
 local position = epoch .. ':' .. id
 local published = redis.pcall('PUBLISH', ARGV[1], '\\193at ' .. position .. '\\n' .. data)
 if type(published) == 'table' then  -- it is not allowed to
     call('XDEL', KEYS[2], id)
-    if offset == 1 then call('DEL', KEYS[2]) else call('XSETID', KEYS[2], top .. '-0') end
+    if not has_stream then call('DEL', KEYS[2]) else call('XSETID', KEYS[2], top .. '-0') end
     return published
 end
 call('HSET', KEYS[1], 'o', id, 'z', all, 't', at, by, has_seen)
-if looks then keep(KEYS[2], ARGV[3]) end
+if looks or not has_stream then keep(KEYS[2], ARGV[3]) end
 if KEYS[3] then call('SET', KEYS[3], position, 'PX', ARGV[10]) end
 
 local step = ARGV[4] / 8

@@ -22,9 +22,9 @@ from ..outages import outage_of
 from .blocking import BlockingPublisher
 from .compatibility import check_layer_classes, check_loop_layer, shard_index
 from .delivery_queue import DeliveryQueue
-from .history import clear_command, decode_page, read_command, split_position
+from .history_commands import clear_command, decode_page, read_command, split_position
 from .hosts import Host, decode_hosts, describe
-from .latest import decode_values, read_values_command
+from .latest_commands import decode_values, read_values_command
 from .shard import RedisShard
 
 __all__ = ["LoopLayer", "RedisChannelLayer"]

@@ -14,14 +14,13 @@ from ..errors import connection_closed, loading, not_redis, unreachable
 from ..outages import LayerServer
 from .connection import RedisConnection
 from .deadlines import Deadlines
-from .history import is_loading, is_unknown_script, refusal
+from .history_commands import is_loading, is_unknown_script, refusal
 from .reconnecting import ReconnectingConnection
-from .script_loads import LOAD_SCRIPTS
+from .script_loads import LOAD_SCRIPTS, with_script
 
 __all__ = ["RedisPublisher"]
 
 _DOING = "broadcast"
-_MISSING_SECONDS = 5.0  # after which a script that is missing is another matter than the one before
 
 
 class RedisPublisher(ReconnectingConnection):
@@ -41,7 +40,6 @@ class RedisPublisher(ReconnectingConnection):
     _UNCHECKED_BYTES = 64 * 1024  # bytes that may wait without a look at the settings
     _LATE_HEARTBEATS = 2
     _LEAST_BYTES_PER_SECOND = 64 * 1024  # a Redis that takes less is as good as silent
-    _MOST_LOADS = 3  # of scripts in a row, after which Redis' error counts
 
     def __init__(
         self,
@@ -66,8 +64,6 @@ class RedisPublisher(ReconnectingConnection):
         #: Whether scripts are called; whether they have to be loaded before anything is sent; the replies to that.
         self._uses_scripts = self._must_load = False
         self._loading: list[asyncio.Future[Any]] = []
-        #: How often that was of no use in a row, and when it was last.
-        self._loads, self._missed_at = 0, 0.0
         #: Whether Redis was reading its data from the disk; the reply by which it says whether it still is.
         self._was_loading = False
         self._is_ready: asyncio.Future[Any] | None = None
@@ -202,20 +198,6 @@ class RedisPublisher(ReconnectingConnection):
             self._queue.appendleft(item)
             self._queued_bytes += len(item[0])
 
-    def _misses_script(self) -> bool:
-        """Redis knows no script: whether what was sent is to be sent again, with the scripts before it."""
-        now = self._loop.time()
-        self._loads = self._loads + 1 if now < self._missed_at + _MISSING_SECONDS else 1
-        self._missed_at, self._must_load = now, True
-        return self._loads <= self._MOST_LOADS
-
-    def _refusal(self, reply: ErrorReply) -> WebSocketConnectionError:
-        text = refusal(reply.text)
-        for future in self._loading if is_unknown_script(reply) else ():
-            if future.done() and not future.cancelled() and (error := future.exception()) is not None:
-                return error  # type: ignore[return-value]  # why it has none
-        return WebSocketConnectionError(f"cannot {_DOING}: Redis refuses: {text}")
-
     def _received(self, replies: list[Any]) -> None:
         if (
             self._silent_heartbeats >= self._LATE_HEARTBEATS
@@ -240,9 +222,12 @@ class RedisPublisher(ReconnectingConnection):
                     self._connection.drop(not_redis(self._server.name, f"it answers {reply!r} unasked"))
                 return
             if type(reply) is ErrorReply and self._connection is not None:
-                if is_unknown_script(reply) and self._misses_script():
+                if is_unknown_script(reply):
                     # Redis was told to forget its scripts. What was sent behind it, in whose place it must not come,
                     # is sent again behind it: receivers know what they have.
+                    data, future = sent[0]
+                    sent[0] = with_script(data), future
+                    self._sent_bytes += len(sent[0][0]) - len(data)
                     self._connection.drop(connection_closed(self._server.name))
                     return
                 if is_loading(reply):
@@ -254,7 +239,8 @@ class RedisPublisher(ReconnectingConnection):
             if future.done():
                 continue
             if type(reply) is ErrorReply:
-                future.set_exception(self._refusal(reply))
+                refused = f"cannot {_DOING}: Redis refuses: {refusal(reply.text)}"
+                future.set_exception(WebSocketConnectionError(refused))
             else:
                 future.set_result(reply)
         if self._queue:
@@ -301,6 +287,6 @@ class RedisPublisher(ReconnectingConnection):
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """Look at the error of a future that nobody awaits."""
+    """Look at the error of a future that nobody awaits: whose script was not loaded sends it."""
     if not future.cancelled():
         future.exception()

@@ -14,7 +14,7 @@ from ..._core.positions import Position
 from ..broker import Broker, BrokerClient, Deliver
 from ..errors import translated
 from ..outages import LayerStatus, outage_of
-from .history import milliseconds
+from .history_commands import milliseconds
 from .hosts import Host
 from .layer import LoopLayer, RedisChannelLayer
 

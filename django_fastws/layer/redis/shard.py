@@ -13,9 +13,9 @@ from ..._core.resp import command, publish_command
 from ..._core.sequences import Sender
 from ..outages import LayerServer
 from .compatibility import sentinel_clients
-from .history import ASK_DURABILITY, decode_position, durable_server, store_command
+from .history_commands import ASK_DURABILITY, decode_position, durable_server, store_command
 from .hosts import create_pool
-from .latest import keep_command
+from .latest_commands import keep_command
 from .publisher import RedisPublisher
 from .subscriber import RedisSubscriber
 

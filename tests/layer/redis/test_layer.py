@@ -8,7 +8,7 @@ import pytest
 import redis
 from channels.layers import get_channel_layer
 
-from django_fastws import Room, adisconnect
+from django_fastws import FastWS, History, Room, adisconnect
 from django_fastws._core.control import GROUP
 from django_fastws.layer import check_layer, get_broker
 from django_fastws.rooms.hub import current_hub
@@ -16,12 +16,14 @@ from django_fastws.rooms.subscriptions import Subscriptions
 from tests.layer.redis.groups import Group
 from tests.support.envelopes import holding
 from tests.support.ids import shown
-from tests.support.processes import RedisServer
+from tests.support.processes import ROOT, RedisServer
 
 pytestmark = [pytest.mark.redis]
 
 #: As docs/howto/channel-layer.md says.
 COMMANDS = ["-@all", "+@pubsub", "+@connection"]
+#: And besides, where rooms have a history.
+OF_HISTORIES = ["+@read", "+@write", "+@scripting", "+info", "+time"]
 
 
 class Member:
@@ -96,6 +98,26 @@ async def test_rooms_users_checks_and_consumers_need_no_more_than_the_prefix(sit
         await current_hub().leave(member, name)
     await layer.flush()
     assert [record.getMessage() for record in caplog.records if record.levelno >= 30] == []
+
+
+async def test_histories_need_the_prefix_and_a_few_commands_more(sites, redis_server, routes):
+    page = (ROOT / "docs" / "howto" / "channel-layer.md").read_text()
+    assert " ".join(COMMANDS) in page
+    assert " ".join(OF_HISTORIES) in page
+    FastWS().room("kept-{key}", history=History(messages=2))
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.execute_command("ACL", "SETUSER", "one", *OF_HISTORIES)
+    layer, room, member = sites("one"), Room("kept-a"), Member()
+    await current_hub().join(member, room.name)
+    await room.abroadcast("async", idempotency_key="k")
+    await asyncio.to_thread(room.broadcast, "sync", on_commit=False)
+    await until(lambda: len(member.got) == 2)
+    assert [one.data for one in await room.ahistory()] == ["async", "sync"]
+    assert await asyncio.to_thread(room.position) == await room.aposition()
+    await room.aclear()
+    assert await room.ahistory() == []
+    await current_hub().leave(member, room.name)
+    await layer.flush()
 
 
 async def test_sites_with_prefixes_of_their_own_do_not_hear_each_other(sites):

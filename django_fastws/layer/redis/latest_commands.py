@@ -15,7 +15,7 @@ from ..._core.latest import Latest
 from ..._core.latest_values import LatestValues
 from ..._core.positions import Position
 from ..._core.resp import command
-from .history import milliseconds
+from .history_commands import milliseconds
 from .history_scripts import MARK
 from .scripts import Script
 
