@@ -29,6 +29,7 @@ KEPT = History(messages=50, database=True)
 
 class Declared:
     history = KEPT
+    latest = None
 
     def check_broadcast(self, room, event, data):
         pass

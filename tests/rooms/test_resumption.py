@@ -17,6 +17,7 @@ from tests.site.client import LIMIT, token
 
 class Declared:
     history = History(messages=20)
+    latest = None
 
     def check_broadcast(self, room, event, data):
         pass
@@ -109,6 +110,23 @@ async def test_a_socket_that_had_more_than_has_come_to_this_process_goes_on(room
     await first.expect("a", "b", "c", "d")
     await second.expect("c", "d")
     await leave(room, first, second)
+
+
+async def test_a_fan_out_that_is_under_way_does_not_come_behind_it(room, monkeypatch):
+    """The socket had more than this process, which is still sending that to others."""
+    monkeypatch.setattr("django_fastws.rooms.scheduler._SLICE", 0.0)  # 64 members in a turn
+    others = [(await joined(room, member=Member(str(number))))[0] for number in range(300)]
+    with monkeypatch.context() as nothing_arrives:
+        nothing_arrives.setattr(Histories, "receive", lambda self, envelope: True)
+        at = [await room.abroadcast(text) for text in "abc"]
+        await asyncio.sleep(0.02)
+    member, told = await joined(room, at[1], Member("late"))
+    assert told.recovered
+    await room.abroadcast("d")
+    await member.expect("c", "d")
+    await others[-1].expect("a", "b", "c", "d")
+    assert member.got == ["c", "d"]
+    await leave(room, member, *others)
 
 
 async def test_what_comes_while_the_history_is_read_comes_once(room, monkeypatch):
