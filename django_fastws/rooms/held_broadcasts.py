@@ -29,6 +29,11 @@ class HeldBroadcasts:
         self.position: Position | None = None
         self.missed: list[Payload] = []
 
+    @property
+    def is_useless(self) -> bool:
+        """Whether nothing can go on with it: something is missing in it, or before it."""
+        return self.is_over or self.is_broken
+
     def to_send(self) -> list[Payload | Batch]:
         """What is sent now: what was missed, and what was held and is behind that."""
         if self.position is None:

@@ -52,7 +52,7 @@ async def resume(
         held.position = since
     else:
         missed = await hub.missed(name, since, now)
-    return None if held.is_broken or held.is_over else missed
+    return None if held.is_useless else missed
 
 
 async def join_since(member: Member, name: str, since: Position | str | None) -> Joined:
