@@ -19,7 +19,7 @@ from .._core.rates import Rate
 from ..conf import conf
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..layer import get_broker
-from ..rooms import HeldBroadcasts, Room, current_hub, resume
+from ..rooms import HeldBroadcasts, Room, behind, current_hub, resume
 from ..tasks import BackgroundTasks, is_being_cancelled
 from ..user_keys import is_user
 from .calls import CallQueue
@@ -60,6 +60,7 @@ class Membership(CallQueue):
         "_is_joining",
         "_leaving",
         "_left_with",
+        "_live_from",
         "_restoring",
         "_room",
         "_sent_from",
@@ -94,6 +95,8 @@ class Membership(CallQueue):
         self._behind: Position | None = None
         #: What is stored behind this position was sent over this connection, or will be; None before the first join.
         self._sent_from: Position | None = None
+        #: What comes from a fan-out that began while it was held, up to this position, it has.
+        self._live_from: Position | None = None
         #: With which code and reason others have ended it during its join.
         self._left_with: tuple[int, str] | None = None
 
@@ -153,7 +156,9 @@ class Membership(CallQueue):
             self._release()
             held = self._held
         if held is None:
-            return self.session.ws.post(batch)
+            for one in behind(batch, self._live_from):
+                self.post(one)
+            return False
         held.add(batch)
         return False
 
@@ -404,6 +409,7 @@ class Membership(CallQueue):
     def _release(self) -> None:
         """Send what was held, behind the answer: that is sent, or waits to be."""
         held, self._held = self._held, None
+        self._live_from = None if held is None else held.position
         for batch in held.to_send() if held is not None else ():
             self.post(batch)  # which drops it, once the client is too slow for all of it
         current_hub().repost(self, self.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._core.history import History
 from .._core.positions import Position
 from .declared import DeclaredRoom, declarations, history_of
-from .held_broadcasts import HeldBroadcasts
+from .held_broadcasts import HeldBroadcasts, behind
 from .hub import current_hub, ids
 from .listener import RoomEvent, RoomListener
 from .on_commit import check_no_loop, publish_sync
@@ -26,6 +26,7 @@ __all__ = [
     "RoomListener",
     "Stored",
     "Subscriptions",
+    "behind",
     "check_no_loop",
     "current_hub",
     "declarations",

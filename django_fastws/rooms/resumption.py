@@ -77,8 +77,7 @@ async def join_since(member: Member, name: str, since: Position | str | None) ->
         held.missed = payloads
         return Joined(held.position, recovered=True)
     finally:
-        for batch in held.to_send():
-            member.post(batch)
+        held.release(member.post)
         hub.repost(member, name)
 
 
