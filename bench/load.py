@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from tests.support.processes import HOST
 
-__all__ = ["Disconnected", "Lost", "Refused", "Swarm"]
+__all__ = ["AT_ONCE", "Disconnected", "Lost", "Refused", "Swarm", "handshake"]
 
 _REQUEST = (
     "GET {path} HTTP/1.1\r\n"
@@ -26,8 +26,14 @@ _REQUEST = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "\r\n"
 )
-_AT_ONCE = 32  # handshakes; servers let some tens wait to be accepted
+#: Handshakes under way; servers let some tens wait to be accepted.
+AT_ONCE = 32
 _BUFFER_BYTES = 1024 * 1024
+
+
+def handshake(port: int, path: str) -> bytes:
+    """The request that opens a WebSocket."""
+    return _REQUEST.format(path=path, host=HOST, port=port).encode()
 
 
 class Lost(Exception):
@@ -72,10 +78,9 @@ class Swarm:
         replies: dict[int, bytes] = {}
         deadline = time.monotonic() + self.patience
         while replies or len(members) < len(paths):
-            while len(replies) < _AT_ONCE and len(members) < len(paths):
+            while len(replies) < AT_ONCE and len(members) < len(paths):
                 (fd,) = self.dial(port, 1)
-                request = _REQUEST.format(path=paths[len(members)], host=HOST, port=port)
-                self._sockets[fd].send(request.encode())
+                self._sockets[fd].send(handshake(port, paths[len(members)]))
                 members.append(fd)
                 replies[fd] = b""
             for fd, _ in self._epoll.poll(max(0, deadline - time.monotonic())):

@@ -13,9 +13,13 @@ from websockets.frames import apply_mask
 __all__ = [
     "LOBBY",
     "MESSAGE",
+    "PASSED",
     "READY",
     "ROOM",
     "SAID",
+    "STORED",
+    "TASKS",
+    "THREADS",
     "MostText",
     "client_frame",
     "encoded",
@@ -31,6 +35,10 @@ MESSAGE = {"type": "message", "user": "ada", "text": "Shall we meet at seven, at
 ROOM = "bench"
 #: The live room of the rows with one.
 LOBBY = "lobby"
+#: Two live rooms whose events differ by their positions only: those of one are stored.
+STORED, PASSED = "stored", "passed"
+#: Who broadcasts at once to them.
+TASKS, THREADS = 64, 8
 #: The payload of a call.
 SAID = {"user": "ada", "text": "Shall we meet at seven, at the bridge?"}
 #: The type of its text, which everybody validates with pydantic.
@@ -74,6 +82,8 @@ def numbered_frames(message: Mapping[str, Any], count: int = 10_000) -> Callable
 
 
 def _head(payload: bytes, mask_bit: int) -> bytes:
+    if len(payload) > 0xFFFF:
+        raise ValueError("messages of the benchmarks have at most 65,535 bytes")
     if len(payload) > 125:
-        raise ValueError("messages of the benchmarks have at most 125 bytes")
+        return bytes((0x81, mask_bit | 126)) + len(payload).to_bytes(2, "big")
     return bytes((0x81, mask_bit | len(payload)))

@@ -5,6 +5,16 @@ from __future__ import annotations
 from ..row import Row
 from .curve import Curve
 from .echo import EchoOnDaphne, EchoOnUvicorn
+from .history import (
+    HistoryLatency,
+    HistoryOnDaphne,
+    HistoryOnRunwsServer,
+    HistoryOnUvicorn,
+    Recovery,
+    RecoveryReads,
+    StoreFromLoop,
+    StoreFromThreads,
+)
 from .live import CallOnDaphne, CallOnRunwsServer, CallOnUvicorn, LiveMemory, OneCallOnDaphne, OneCallOnUvicorn
 from .memory import Memory
 from .outbound import OutboundConnect, OutboundFlood, OutboundMemory, OutboundPicows
@@ -31,6 +41,14 @@ ROWS: dict[str, Row] = {
         OneCallOnUvicorn(),
         Memory(),
         LiveMemory(),
+        HistoryOnDaphne(),
+        HistoryOnRunwsServer(),
+        HistoryOnUvicorn(),
+        HistoryLatency(),
+        Recovery(),
+        RecoveryReads(),
+        StoreFromLoop(),
+        StoreFromThreads(),
         SyncBroadcast(),
         ManyRooms(),
         RoomsGrow(),

@@ -21,6 +21,7 @@ __all__ = [
     "LiveMemory",
     "OneCallOnDaphne",
     "OneCallOnUvicorn",
+    "join_live",
 ]
 
 #: Opens so many sockets to a port.
@@ -30,8 +31,6 @@ _LENGTH = len(SAID["text"])
 _ID = 1_000_000  # of as many digits as those that are sent
 _WARM_UP = 50  # sockets, that stay
 _EVENT = {"room": LOBBY, "event": "say", "data": SAID}
-_JOIN = client_frame(encoded({"join": LOBBY, "id": 1}))
-_JOINED = server_frame(encoded({"id": 1, "ok": {"room": LOBBY, "recovered": False}}))
 
 
 class _Caller(NamedTuple):
@@ -57,12 +56,19 @@ def _server(kind: str, site: str, bench: Bench) -> ASGIServer:
     return ASGIServer(kind, site, bench.cores.server, bench.redis, consumers="live")
 
 
-def _joined(swarm: Swarm, port: int, count: int) -> list[int]:
-    """Live sockets, each a member of the room."""
+def join_live(swarm: Swarm, port: int, count: int, room: str = LOBBY, at: str | None = None) -> list[int]:
+    """Open live sockets, each a member of the room.
+
+    Args:
+        at: the position of a room with history.
+    """
+    join = client_frame(encoded({"join": room, "id": 1}))
+    position = {} if at is None else {"at": at}
+    joined = server_frame(encoded({"id": 1, "ok": {"room": room, **position, "recovered": False}}))
     members = swarm.connect(port, ["/ws/live"] * count)
     for member in members:
-        swarm.send(member, _JOIN)
-    swarm.collect(members, len(_JOINED))
+        swarm.send(member, join)
+    swarm.collect(members, len(joined))
     return members
 
 
@@ -74,7 +80,7 @@ class _Calls:
         self._swarm = stack.enter_context(Swarm())
         count = bench.scale.echo_sockets
         if caller.path == "/ws/live":
-            self._members = _joined(self._swarm, server.listens, count)
+            self._members = join_live(self._swarm, server.listens, count)
         else:
             self._members = self._swarm.connect(server.listens, [caller.path] * count)
         self._frames = numbered_frames(caller.call)
@@ -172,7 +178,7 @@ class LiveMemory(Row):
         return f"memory of each of {scale.idle_sockets:,} idle members of one live room; daphne"
 
     def prepare(self, bench: Bench, stack: ExitStack) -> Mapping[str, Make]:
-        return {name: partial(_made, bench, connect) for name, connect in (("ours", _joined), ("raw member", _raw))}
+        return {name: partial(_made, bench, connect) for name, connect in (("ours", join_live), ("raw member", _raw))}
 
 
 def _raw(swarm: Swarm, port: int, count: int) -> list[int]:

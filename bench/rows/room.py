@@ -17,7 +17,7 @@ from ..programs import ASGIServer, Program, PythonProgram, start
 from ..row import Bench, Make, Measure, Row, Sample, Target, Watch, calibrate
 from ..scale import Scale
 
-__all__ = ["Latency", "Room", "RoomOnDaphne", "RoomOnUvicorn", "joined"]
+__all__ = ["Latency", "Room", "RoomOnDaphne", "RoomOnUvicorn", "joined", "joined_for_one"]
 
 _SAID = client_frame(encoded(MESSAGE))
 _HEARD_BYTES = len(server_frame(encoded(MESSAGE)))
@@ -50,14 +50,19 @@ class Room:
         return self.swarm.connect(server.listens, [_PATH] * count, _HELLO)
 
     def _burst(self, broadcasts: int) -> bytes:
+        """What the speaker sends for so many broadcasts."""
         return _SAID * broadcasts
+
+    def _heard(self, broadcasts: int) -> int:
+        """The bytes that each member gets for the next so many; called once before they are said."""
+        return _HEARD_BYTES * broadcasts
 
     def say(self, broadcasts: int) -> Watch:
         """Say so many things at once, and wait until every member has got every one of them."""
-        burst = self._burst(broadcasts)
+        burst, heard = self._burst(broadcasts), self._heard(broadcasts)
         with Watch(*self._watched) as watch:
             self.swarm.send(self.members[0], burst)
-            watch.stop_at(self.swarm.collect(self.members, _HEARD_BYTES * broadcasts, _EVERY))
+            watch.stop_at(self.swarm.collect(self.members, heard, _EVERY))
         return watch
 
     def calibrate(self, seconds: float, least: int = 5) -> None:
@@ -75,9 +80,10 @@ class Room:
         taken = []
         with Watch(*self._watched) as watch:
             for _ in range(times):
+                said, heard = self._burst(1), self._heard(1)
                 started = time.perf_counter()
-                self.swarm.send(self.members[0], _SAID)
-                taken.append(self.swarm.collect(self.members, _HEARD_BYTES) - started)
+                self.swarm.send(self.members[0], said)
+                taken.append(self.swarm.collect(self.members, heard) - started)
         return watch.sample(statistics.median(taken) * 1000)
 
 
@@ -86,6 +92,14 @@ def joined(room: Room, count: int, scale: Scale) -> Measure:
     room.join(count)
     room.calibrate(scale.seconds)
     return room.deliveries
+
+
+def joined_for_one(room: Room, count: int, scale: Scale) -> Measure:
+    """Let so many join on each server; returns what measures how long one broadcast takes."""
+    room.join(count)
+    once = room.milliseconds(3).value / 1000
+    times = max(3, min(200, round(scale.seconds / once)))
+    return partial(room.milliseconds, times)
 
 
 class _BareRoom(Room):
@@ -163,7 +177,4 @@ class Latency(Row):
     @staticmethod
     def _joined(bench: Bench, server: Program, stack: ExitStack) -> Measure:
         room = Room([server], [bench.redis], stack)
-        room.join(bench.scale.members)
-        once = room.milliseconds(3).value / 1000
-        times = max(3, min(200, round(bench.scale.seconds / once)))
-        return partial(room.milliseconds, times)
+        return joined_for_one(room, bench.scale.members, bench.scale)

@@ -33,13 +33,13 @@ def check_live_rooms() -> Iterator[CheckMessage]:
             hint="Leave FASTWS_LIVE_PATH out, or set it to a path such as '/ws/live'.",
             id="fastws.W052",
         )
-    with_history = [room for room in live_rooms() if room.history is not None]
+    with_history = [room for room in live_rooms() if room.history is not None and not room.history.database]
     if with_history and (layer := _layer_without_history()):
         yield Warning(
             f"Live rooms have a history, as {with_history[0].pattern!r} in {with_history[0].place}, and the channel "
             f"layer {layer} keeps none: their broadcasts are not stored, and clients that come back get the state.",
             hint='Set CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", '
-            '"CONFIG": {"hosts": ["redis://..."]}}}, or leave history out.',
+            '"CONFIG": {"hosts": ["redis://..."]}}}, or keep them in the database: History(database=True).',
             id="fastws.W053",
         )
     for conflict in conflicts():

@@ -20,8 +20,8 @@ from ..conf import conf
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..layer import get_broker
 from ..loops import PerLoop
-from ..rooms import HeldBroadcasts, Latest, Room, current_hub, encode_values, resume
-from ..tasks import BackgroundTasks
+from ..rooms import HeldBroadcasts, Latest, Room, behind, current_hub, encode_values, resume
+from ..tasks import BackgroundTasks, is_being_cancelled
 from ..user_keys import is_user
 from .calls import CallQueue
 from .event_handler import EventHandler
@@ -72,6 +72,7 @@ class Membership(CallQueue):
         "_is_joining",
         "_leaving",
         "_left_with",
+        "_live_from",
         "_restoring",
         "_room",
         "_sent_from",
@@ -106,6 +107,8 @@ class Membership(CallQueue):
         self._behind: Position | None = None
         #: What is stored behind this position was sent over this connection, or will be; None before the first join.
         self._sent_from: Position | None = None
+        #: What comes from a fan-out that began while it was held, up to this position, it has.
+        self._live_from: Position | None = None
         #: With which code and reason others have ended it during its join.
         self._left_with: tuple[int, str] | None = None
 
@@ -161,11 +164,13 @@ class Membership(CallQueue):
         A client that does not read the answer is as slow as any other, once as much is held as may wait for one.
         """
         held = self._held
-        if held is not None and held.is_answered and not held.fits(batch):
+        if held is not None and self._is_whole(held) and not held.fits(batch):
             self._release()
-            held = None
+            held = self._held
         if held is None:
-            return self.session.ws.post(batch)
+            for one in behind(batch, self._live_from):
+                self.post(one)
+            return False
         held.add(batch)
         return False
 
@@ -181,9 +186,9 @@ class Membership(CallQueue):
         """
         self._is_joining = True
         try:
-            self._stop_restoring()
-            if self._behind is not None:  # what is behind that was not sent over this connection
+            if self._restoring is not None or self._behind is not None:  # what it had coming is not sent any more
                 self._sent_from = None
+            self._stop_restoring()
             await self.left()  # an on_leave that still runs
             self._left_with = None
             await check_access(self)
@@ -244,7 +249,7 @@ class Membership(CallQueue):
         What it has missed is sent behind the answer, before what is held.
         """
         held, position = self._held, Position.parse(since)
-        if held is None or held.position is None or position is None:
+        if held is None or held.is_useless or held.position is None or position is None:
             return None
         before = self._sent_from
         if before is not None:  # joined over this connection already, where nothing comes twice
@@ -284,28 +289,29 @@ class Membership(CallQueue):
 
     def lost(self) -> None:
         """Events of the room were lost: the client gets the state that has them, before anything else of the room."""
-        held = self._held
-        if held is not None:  # it joins, or gets one already: that begins anew
-            held.is_broken = True
+        if self._held is not None:  # a state is made, which begins anew, or was made, and another follows it
+            self._held.is_broken = True
         elif self.is_joined:
             self._hold_anew()
-            self._restoring = _restoring.start(self._restore())
+            self._start_restoring()
 
     def fall_behind(self, position: Position) -> None:
         """The client does not read in time what is stored behind this position: nothing more is sent for now."""
-        if self._held is None or self._behind is not None:
+        if self._held is None:
             self._drop_from_now()
-        else:  # an answer is made, which then has it, or was made, and is on its way
+        elif not self._held.is_answered:  # an answer is made, which then has it
             self._held.is_broken = True
-        self._behind = position if self._behind is None else min(self._behind, position)
+        if self._behind is None:  # else it is further behind already
+            begins = self._sent_from
+            has_it = begins is not None and (begins.epoch != position.epoch or begins.offset > position.offset)
+            self._behind = begins if has_it else position
 
     def catch_up(self) -> None:
         """The client reads again: it is sent what it has missed, or the state."""
         position = self._behind
         if position is not None and self.is_joined and not self._is_joining:
             self._behind = None
-            self._stop_restoring()
-            self._restoring = _restoring.start(self._restore(position))
+            self._start_restoring(position)
 
     def _drop_from_now(self) -> None:
         """What comes is not even held: it is read from the history later."""
@@ -323,11 +329,9 @@ class Membership(CallQueue):
             self._hold_from_now()
             missed = await self._missed(since, held) if since is not None else None
             if missed is not None:
-                held.missed = missed
+                held.missed, held.is_answered = missed, True
             else:
-                state = await self._state()
-                at = self._sent_from = self._begins_at()
-                self.session.post(self.session.checked(live_frames.lost(self.name, state, at)))
+                await self._send_state()
         except Exception as problem:
             found = significant_error(problem)
             if as_live_error(found) is None and not isinstance(found, (WebSocketException, WebSocketConnectionError)):
@@ -336,10 +340,26 @@ class Membership(CallQueue):
             with contextlib.suppress(WebSocketDisconnect):
                 await self.session.close(*_NO_STATE)
         else:
-            self._go_on()
+            if self._restoring is asyncio.current_task():  # else it has begun anew, or is over
+                self._restoring = None
+                self.go_live()
         finally:
             if self._restoring is asyncio.current_task():
                 self._restoring = None
+
+    async def _send_state(self) -> None:
+        """Send the state by itself; in its turn, so that it is not dropped where the client is slow."""
+        state = await self._state()
+        held = self._held
+        if held is not None and held.position is not None and not is_being_cancelled():
+            at = self._begins_at()
+            frame = self.session.checked(live_frames.lost(self.name, state, at))
+            self._sent_from, self._behind, held.is_answered = at, None, True
+            await self.session.send(frame)
+
+    def _start_restoring(self, since: Position | None = None) -> None:
+        self._stop_restoring()
+        self._restoring = _restoring.start(self._restore(since))
 
     def _stop_restoring(self) -> None:
         """The client leaves, or gets an answer of its own."""
@@ -355,6 +375,9 @@ class Membership(CallQueue):
         """
         hook = self.live_room.state_hook
         for _ in range(_ATTEMPTS):
+            if self._held is not None and self._held.is_useless:
+                self._held = HeldBroadcasts()  # what was dropped, or lost, is in a state that is made from now on
+                self._hold_from_now()
             state: bytes | None = None
             if self.live_room.latest is not None:
                 state = await self._values(self.live_room.latest)
@@ -362,11 +385,8 @@ class Membership(CallQueue):
                 state = await current_states().get(self.name, self._make_shared_state)
             elif hook is not None:
                 state = hook.encode(await hook.call(self.session.socket, self.room, self.params))
-            held = self._held
-            if held is None or not (held.is_over or held.is_broken):
+            if self._held is None or not self._held.is_useless:
                 return state
-            self._held = HeldBroadcasts()  # what was dropped, or lost, is in a state that is made from now on
-            self._hold_from_now()
         raise LiveError("unavailable", "more is broadcast to the room than the join can hold; try again later")
 
     async def _values(self, latest: Latest) -> bytes:
@@ -401,23 +421,32 @@ class Membership(CallQueue):
             raise LiveError(FAILED.code, FAILED.message) from None
 
     def go_live(self) -> None:
-        """The answer of the join was sent: send what was held, and whatever comes from now on directly."""
-        if self._held is not None and self._held.is_answered:
-            self._go_on()
+        """The answer was sent: send what was held, and whatever comes from now on directly.
 
-    def _go_on(self) -> None:
-        """Send what was held, unless the client is too slow for that."""
-        if self._behind is not None:
+        Who was too slow since the answer was made goes on when it reads again; if events were lost, the state comes
+        once more.
+        """
+        held = self._held
+        if held is None or not held.is_answered or self._restoring is not None:
+            return
+        if self._is_whole(held):
+            self._release()
+        elif self._behind is not None:
             self._drop_from_now()
         else:
-            self._release()
-            current_hub().repost(self, self.name)
+            self._start_restoring()
+
+    def _is_whole(self, held: HeldBroadcasts) -> bool:
+        """Whether what is held can be sent behind the answer."""
+        return held.is_answered and not held.is_broken and self._behind is None
 
     def _release(self) -> None:
         """Send what was held, behind the answer: that is sent, or waits to be."""
         held, self._held = self._held, None
+        self._live_from = None if held is None else held.position
         for batch in held.to_send() if held is not None else ():
-            self.session.ws.post(batch)
+            self.post(batch)  # which drops it, once the client is too slow for all of it
+        current_hub().repost(self, self.name)
 
     # Events
 

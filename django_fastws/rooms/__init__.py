@@ -6,7 +6,7 @@ from .._core.history import History
 from .._core.latest import Latest
 from .._core.positions import Position
 from .declared import DeclaredRoom, declarations, history_of
-from .held_broadcasts import HeldBroadcasts
+from .held_broadcasts import HeldBroadcasts, behind
 from .hub import current_hub, ids
 from .latest_rooms import encode_values
 from .listener import RoomEvent, RoomListener
@@ -29,6 +29,7 @@ __all__ = [
     "RoomListener",
     "Stored",
     "Subscriptions",
+    "behind",
     "check_no_loop",
     "current_hub",
     "declarations",

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from .._core.fanout import Post
 from .._core.messages import Batch, Payload
 from .._core.positions import Position
 from ..conf import conf
 
-__all__ = ["HeldBroadcasts"]
+__all__ = ["HeldBroadcasts", "behind"]
+
+
+def behind(batch: Payload | Batch, position: Position | None) -> list[Payload | Batch]:
+    """What of a batch is behind a position; None is before all."""
+    if position is None:
+        return [batch]
+    payloads = [payload for payload in batch.payloads if _is_behind(payload.position, position)]
+    return [batch] if len(payloads) == len(batch.payloads) else list(payloads)
+
+
+def _is_behind(position: Position | None, begins: Position) -> bool:
+    return position is None or position.epoch != begins.epoch or position.offset > begins.offset
 
 
 class HeldBroadcasts:
@@ -20,7 +33,7 @@ class HeldBroadcasts:
         missed: stored broadcasts that are sent before what is held.
     """
 
-    __slots__ = ("_size", "batches", "is_answered", "is_broken", "is_over", "missed", "position")
+    __slots__ = ("_post", "_size", "batches", "is_answered", "is_broken", "is_over", "missed", "position")
 
     def __init__(self) -> None:
         self.batches: list[Payload | Batch] = []
@@ -28,23 +41,25 @@ class HeldBroadcasts:
         self.is_over = self.is_answered = self.is_broken = False
         self.position: Position | None = None
         self.missed: list[Payload] = []
+        self._post: Post | None = None
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether nothing can go on with it: something is missing in it, or before it."""
+        return self.is_over or self.is_broken
 
     def to_send(self) -> list[Payload | Batch]:
         """What is sent now: what was missed, and what was held and is behind that."""
-        if self.position is None:
-            return self.batches
-        sent: list[Payload | Batch] = []
-        if self.missed:
-            sent.append(Batch(self.missed))
+        sent: list[Payload | Batch] = [Batch(self.missed)] if self.missed else []
         for batch in self.batches:
-            payloads = [payload for payload in batch.payloads if self._is_behind(payload.position)]
-            sent.extend([batch] if len(payloads) == len(batch.payloads) else payloads)
+            sent += behind(batch, self.position)
         return sent
 
-    def _is_behind(self, position: Position | None) -> bool:
-        begins = self.position
-        assert begins is not None
-        return position is None or position.epoch != begins.epoch or position.offset > begins.offset
+    def release(self, post: Post) -> None:
+        """Send what was held, and whatever still comes here, from fan-outs that have begun."""
+        for batch in self.to_send():
+            post(batch)
+        self.batches, self.missed, self._post = [], [], post
 
     def fits(self, batch: Payload | Batch) -> bool:
         """Whether there is room for it."""
@@ -52,6 +67,10 @@ class HeldBroadcasts:
 
     def add(self, batch: Payload | Batch) -> None:
         """Hold it; what does not fit is dropped, with all that was held."""
+        if self._post is not None:
+            for one in behind(batch, self.position):
+                self._post(one)
+            return
         if not self.fits(batch):
             self.is_over = True
             self.batches.clear()

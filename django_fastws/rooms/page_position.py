@@ -61,13 +61,15 @@ class _Asking:
         self._is_told = False
 
 
-_asking = _Asking()
+#: Of the channel layer, and of the database.
+_asking = {False: _Asking(), True: _Asking()}
 
 
 def page_position(room: Room) -> str:
     """Position of a room's newest event, as text; "" while the layer cannot be reached, and where it has no history.
 
-    Such a page costs a second at most, once a second.
+    Such a page costs a second at most, once a second. What is said of the layer holds for the database, if that keeps
+    the history; but how long it takes to answer, its own settings bound.
 
     Raises:
         HistoryUnavailable: the room is declared without a history, or not at all.
@@ -75,12 +77,13 @@ def page_position(room: Room) -> str:
     """
     check_no_loop("the position of a page", "room.aposition()")
     history = declared_history(room.name)
-    if not history.is_kept or not _asking.may_ask():
+    asking = _asking[history.history.database]
+    if not history.is_kept or not asking.may_ask():
         return ""
     try:
         page = history.read(PageQuery(limit=0), seconds=PAGE_SECONDS)
     except WebSocketConnectionError as error:
-        _asking.failed(room.name, error)
+        asking.failed(room.name, error)
         return ""
-    _asking.answered()
+    asking.answered()
     return str(Position(page.epoch, page.top))

@@ -52,7 +52,7 @@ async def resume(
         held.position = since
     else:
         missed = await hub.missed(name, since, now)
-    return None if held.is_broken or held.is_over else missed
+    return None if held.is_useless else missed
 
 
 async def join_since(member: Member, name: str, since: Position | str | None) -> Joined:
@@ -77,8 +77,7 @@ async def join_since(member: Member, name: str, since: Position | str | None) ->
         held.missed = payloads
         return Joined(held.position, recovered=True)
     finally:
-        for batch in held.to_send():
-            member.post(batch)
+        held.release(member.post)
         hub.repost(member, name)
 
 

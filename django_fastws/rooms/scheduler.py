@@ -111,6 +111,9 @@ class FanOutScheduler:
         Returns:
             How many tasks that has started.
         """
+        if room.fan_out is None and not room.arrived:  # it was dropped meanwhile
+            room.is_due = False
+            return 0
         before, count, started = room.bytes, len(room.arrived), 0
         try:
             started = room.send(is_over)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from .definitions import Schema
@@ -35,7 +34,8 @@ def _room(room: RoomSchema) -> dict[str, Any]:
             for one in room.parameters
         }
     if room.history is not None:
-        found["history"] = asdict(room.history)
+        kept = room.history
+        found["history"] = {"messages": kept.messages, "seconds": kept.seconds, "bytes": kept.bytes}
     if room.state is not None:
         found["state"] = room.state
     found["calls"] = {call.event: _call(call) for call in room.calls}

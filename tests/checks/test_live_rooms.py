@@ -82,6 +82,11 @@ def test_histories_where_they_are_kept(settings):
     assert found(**settings) == {}
 
 
+def test_histories_in_the_database_need_no_layer_that_keeps_any():
+    FastWS().room("tickets/{pk:int}", history=History(database=True))
+    assert found(CHANNEL_LAYERS=core(socket_timeout=None)) == {}
+
+
 def test_histories_that_end_at_the_process_are_reported_as_its_rooms_are():
     FastWS().room("tickets/{pk:int}", history=History())
     assert list(found(CHANNEL_LAYERS={})) == ["fastws.W006"]

@@ -273,7 +273,7 @@ def _since(response):
     return re.search(r'data-since="([^"]*)"', response.content.decode())[1]
 
 
-async def test_a_page_goes_on_from_where_it_was_rendered(example, settings):
+async def test_a_page_goes_on_from_where_it_was_rendered(example, settings, monkeypatch):
     module = example("history")
     _history_page(settings)
     clear_histories()
@@ -291,6 +291,9 @@ async def test_a_page_goes_on_from_where_it_was_rendered(example, settings):
         page = await module.ticket_of_async_view(RequestFactory().get("/"), 5)
         assert _since(page) == there.at
     await module.test_a_page_that_comes_back_has_missed_nothing()
+    with monkeypatch.context() as patch:
+        patch.setattr(Room, "aposition", AsyncMock(side_effect=WebSocketConnectionError("on purpose")))
+        assert _since(await module.ticket_of_async_view(RequestFactory().get("/"), 5)) == ""
 
 
 def test_the_position_of_a_page_is_read_before_what_it_shows(example, settings, monkeypatch):

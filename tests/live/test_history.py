@@ -9,7 +9,9 @@ import pytest
 from django_fastws import History, HistoryUnavailable, Room
 from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import get_broker
+from django_fastws.rooms import current_hub, scheduler
 from django_fastws.rooms.continuity import Continuity
+from django_fastws.rooms.histories import Histories
 from tests.live.client import Gate, client, declare, turns
 from tests.site.client import token
 
@@ -272,6 +274,52 @@ async def test_many_who_come_back_at_once_are_served_by_one_read(tickets, name, 
 
     await asyncio.gather(*(resume(number % 9) for number in range(40)))
     assert len(reads) == 1
+
+
+class Other:
+    """A live member of the room, of which there are many."""
+
+    takes_events = True
+
+    def __init__(self, number):
+        self.id = f"other {number}"
+        self.got = asyncio.Event()
+
+    def post(self, batch):
+        self.got.set()
+
+    def lost(self):
+        pass
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+async def test_a_fan_out_that_began_before_the_answer_brings_nothing_twice(tickets, name, monkeypatch, resumes):
+    monkeypatch.setattr(scheduler, "_SLICE", 0)  # one step of a fan-out in each turn of the loop
+    at = await say(name, "a", "b")
+    others = [Other(number) for number in range(64 * 30)]
+    async with client() as former, client() as one:
+        for other in others:
+            await current_hub().join(other, name)
+        await former.join(name, since=at[0])  # from now on recent events are kept
+        gate = Gate()
+        monkeypatch.setattr(Histories, "is_open", lambda self, group: False)
+        monkeypatch.setattr(Histories, "open", lambda self, group: gate.wait())
+        await one.say(join=name, id=1, **({"since": at[0]} if resumes else {}))
+        await gate.came.wait()
+        at += await say(name, "c")
+        await others[0].got.wait()
+        gate.open()
+        told = (await one.next())["ok"]
+        assert not others[-1].got.is_set()  # it goes on
+        if resumes:
+            assert told == {"room": name, "at": at[0], "recovered": True, "to": at[2]}
+            assert await heard(one, 2) == [("b", at[1]), ("c", at[2])]
+        else:
+            assert told == {"room": name, "at": at[2], "recovered": False}
+        at += await say(name, "d")
+        assert await heard(one, 1) == [("d", at[3])]
+        for other in others:
+            current_hub().drop(other, {name})
 
 
 def slow(gate):

@@ -9,7 +9,15 @@ import time
 import pytest
 from channels.layers import get_channel_layer
 
-from django_fastws import FastWS, History, HistoryUnavailable, Room, WebSocketStateError
+from django_fastws import (
+    FastWS,
+    History,
+    HistoryUnavailable,
+    Room,
+    WebSocketConnectionError,
+    WebSocketStateError,
+)
+from django_fastws.layer import local_broker
 from django_fastws.rooms import page_position
 from django_fastws.rooms.page_position import PAGE_SECONDS, _asking
 from tests.conftest import layer_config
@@ -21,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("routes")
 @pytest.fixture(autouse=True)
 def asked_by_nobody_else():
     yield
-    _asking.reset()
+    _asking[False].reset()
 
 
 @pytest.fixture
@@ -50,6 +58,20 @@ def test_a_layer_without_history_has_no_position(room, settings, caplog):
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "tests.layer.test_broker.Watched"}}
     assert page_position(room) == ""
     assert told(caplog) == []  # a system check says so
+
+
+@pytest.mark.django_db
+def test_a_history_in_the_database_has_one_while_the_layer_is_away(room, monkeypatch, caplog):
+    FastWS().room("rows-{key}", history=History(database=True))
+    rows = Room(f"rows-{token()}")
+    position = rows.broadcast("x")
+
+    def read_history(*args, **kwargs):
+        raise WebSocketConnectionError("on purpose")
+
+    monkeypatch.setattr(local_broker, "read_history", read_history)
+    assert [page_position(one) for one in (room, rows, room, rows)] == ["", str(position)] * 2
+    assert len(told(caplog)) == 1
 
 
 async def test_it_blocks_no_event_loop(room):

@@ -10,7 +10,7 @@ from django_fastws import History, Position, Room
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.messages import Payload
 from django_fastws.layer import get_broker
-from django_fastws.rooms import current_hub, declarations, join_since
+from django_fastws.rooms import current_hub, declarations, join_since, scheduler
 from django_fastws.rooms.histories import Histories
 from tests.site.client import LIMIT, token
 
@@ -191,3 +191,59 @@ async def test_events_that_arrive_out_of_order_or_twice_come_once_in_order(room)
     await member.expect("a", "b", "c", "d")
     assert told.position.epoch == at[0].epoch
     await leave(room, member)
+
+
+async def crowd(room, count=64 * 30):
+    """So many members that a fan-out of one step in each turn of the loop takes a while."""
+    members = [Member(f"crowd {number}") for number in range(count)]
+    for member in members:
+        await current_hub().join(member, room.name)
+    return members
+
+
+async def test_a_fan_out_that_began_while_a_join_waited_reaches_who_has_joined(room, monkeypatch):
+    monkeypatch.setattr(scheduler, "_SLICE", 0)
+    at = [await room.abroadcast(text) for text in "ab"]
+    others = await crowd(room)
+    read, came, go = type(get_broker()).aread_history, asyncio.Event(), asyncio.Event()
+
+    async def slow(self, group, history, query):
+        page = await read(self, group, history, query)
+        came.set()
+        await go.wait()
+        return page
+
+    monkeypatch.setattr(type(get_broker()), "aread_history", slow)
+    member = Member()
+    joining = asyncio.create_task(joined(room, at[0], member))
+    await came.wait()
+    await room.abroadcast("c")
+    await others[0].expect("c")
+    go.set()
+    assert (await joining)[1] == (at[1], True)
+    assert (member.got, others[-1].got) == (["b"], [])  # it goes on
+    await room.abroadcast("d")
+    await member.expect("b", "c", "d")
+    await leave(room, member, *others)
+
+
+async def test_a_fan_out_that_began_before_the_position_was_read_brings_nothing_twice(room, monkeypatch):
+    monkeypatch.setattr(scheduler, "_SLICE", 0)
+    at = [await room.abroadcast(text) for text in "ab"]
+    others = await crowd(room)
+    former, _ = await joined(room, at[0], Member("former"))  # from now on recent events are kept
+    go = asyncio.Event()
+    monkeypatch.setattr(Histories, "is_open", lambda self, group: False)
+    monkeypatch.setattr(Histories, "open", lambda self, group: go.wait())
+    member = Member()
+    joining = asyncio.create_task(joined(room, at[0], member))
+    await asyncio.sleep(0)
+    at.append(await room.abroadcast("c"))
+    await others[0].expect("c")
+    go.set()
+    assert (await joining)[1] == (at[2], True)
+    assert (member.got, others[-1].got) == (["b", "c"], [])  # it goes on
+    await room.abroadcast("d")
+    await others[-1].expect("c", "d")
+    await member.expect("b", "c", "d")
+    await leave(room, member, former, *others)

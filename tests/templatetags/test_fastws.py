@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from django.template import Context, Template, TemplateSyntaxError
 
 from django_fastws import FastWS, History, Room, WebSocketConnectionError
-from django_fastws.layer import local_broker
+from django_fastws.layer import get_broker
 from django_fastws.rooms.page_position import _asking
 from django_fastws.testing import live
 from tests.site import asgi  # noqa: F401 (sets Django up again, which would take the root logger from caplog)
@@ -20,6 +20,12 @@ from tests.site.client import token
 @pytest.fixture(autouse=True)
 def only_these_rooms(routes, monkeypatch):
     monkeypatch.setattr("django.setup", lambda **kwargs: None)
+
+
+@pytest.fixture(params=["here", pytest.param("redis", marks=pytest.mark.redis)], autouse=True)
+def layer(request, settings):
+    is_here = request.param == "here"
+    settings.CHANNEL_LAYERS = {} if is_here else {"default": request.getfixturevalue("redis_layer")}
 
 
 @pytest.fixture
@@ -109,10 +115,10 @@ def test_a_page_is_rendered_while_the_layer_is_away(tickets, monkeypatch, caplog
     def read_history(*args, **kwargs):
         raise WebSocketConnectionError("on purpose")
 
-    monkeypatch.setattr(local_broker, "read_history", read_history)
+    monkeypatch.setattr(type(get_broker()), "read_history", read_history)
     try:
         assert rendered('<p data-since="{% room_position "tickets/a/1" %}">') == '<p data-since="">'
         assert rendered('{% room_position "tickets/a/1" %}') == ""
     finally:
-        _asking.reset()
+        _asking[False].reset()
     assert [line.name for line in caplog.records] == ["django_fastws.rooms"]

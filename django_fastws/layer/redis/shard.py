@@ -50,8 +50,9 @@ class RedisShard:
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._sender = Sender()
-        #: The id of the server, if it keeps whatever it has confirmed, and when that was asked last.
-        self._durable, self._asked_at = b"", -math.inf
+        #: Whether the server keeps whatever it has confirmed, as ``durable_server`` says it; when that was asked last,
+        #: and after how many lost connections.
+        self._durable, self._asked_at, self._asked_after = b"", -math.inf, 0
         hooks = {"reached": self._reached, "changed": self._changed}
         self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, resubscribed=resubscribed, **hooks)
         self.publisher = RedisPublisher(
@@ -114,16 +115,16 @@ class RedisShard:
 
     @property
     def durable(self) -> bytes:
-        """The id of the server, if it keeps what it has confirmed, as far as that is known; else empty."""
+        """Whether the server keeps what it has confirmed, as ``durable_server`` says it; empty if it is not known."""
         return self._durable
 
     def use_history(self) -> None:
         """A command for a history is about to be sent."""
-        now = self._loop.time()
-        if now - self._asked_at < DURABILITY_SECONDS:
+        now, losses = self._loop.time(), self.publisher.losses
+        if now - self._asked_at < DURABILITY_SECONDS and losses == self._asked_after:
             return
         self.publisher.use_scripts()
-        self._asked_at = now
+        self._asked_at, self._asked_after = now, losses
         replies = asyncio.gather(*map(self.publisher.send, ASK_DURABILITY), return_exceptions=True)
         replies.add_done_callback(self._hear_durability)
 

@@ -214,7 +214,9 @@ def replica_of(master: RedisServer, *options: str) -> Iterator[RedisServer]:
 def wait_for_link(server: RedisServer) -> None:
     with contextlib.closing(redis.Redis.from_url(server.url)) as client:
         ends = time.monotonic() + LIMIT
-        while client.info("replication")["master_link_status"] != "up":
+        while (info := client.info("everything"))["master_link_status"] != "up" or (
+            info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]  # until when it does not stop
+        ):
             assert time.monotonic() < ends
             time.sleep(0.01)
 
@@ -262,7 +264,6 @@ async def test_so_does_one_that_was_restarted_at_the_address_of_the_other(
         if promoted_first:
             tell(second, "REPLICAOF", "NO", "ONE")
         else:
-            tell(first, "CONFIG", "SET", "repl-ping-replica-period", 3600)
             tell(second, "REPLICAOF", HOST, 1)
         await publisher.store("lost")
         first.stop(signal.SIGKILL)

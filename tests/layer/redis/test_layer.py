@@ -8,7 +8,7 @@ import pytest
 import redis
 from channels.layers import get_channel_layer
 
-from django_fastws import FastWS, History, Room, adisconnect
+from django_fastws import FastWS, History, Room, WebSocketConnectionError, adisconnect
 from django_fastws._core.control import GROUP
 from django_fastws.layer import check_layer, get_broker
 from django_fastws.rooms.hub import current_hub
@@ -118,6 +118,28 @@ async def test_histories_need_the_prefix_and_a_few_commands_more(sites, redis_se
     assert await room.ahistory() == []
     await current_hub().leave(member, room.name)
     await layer.flush()
+
+
+async def test_a_redis_that_is_full_stores_nothing_says_so_and_can_be_read(settings, own_redis, routes):
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": {"hosts": [own_redis.url]}}
+    }
+    FastWS().room("kept-{key}", history=History())
+    room = Room("kept-a")
+    first = await room.abroadcast("before")
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+        for broadcast in (room.abroadcast("lost"), asyncio.to_thread(room.broadcast, "lost")):
+            with pytest.raises(WebSocketConnectionError, match="Redis refuses: OOM"):
+                await broadcast
+        assert await room.aposition() == first
+        assert [one.data for one in await room.ahistory()] == ["before"]
+        client.config_set("maxmemory", 0)
+    after = await room.abroadcast("after")
+    assert after.epoch == first.epoch
+    assert [one.data for one in await room.ahistory()] == ["before", "after"]
+    await get_channel_layer().flush()
 
 
 async def test_sites_with_prefixes_of_their_own_do_not_hear_each_other(sites):

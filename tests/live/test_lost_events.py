@@ -1,0 +1,178 @@
+"""Members of rooms with history for which events are lost at awkward moments: the state makes up for each loss."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from django_fastws import History, Room
+from django_fastws._core.envelope import Envelope
+from django_fastws._core.groups import group_name
+from django_fastws._core.messages import Payload
+from django_fastws.asgi import get_asgi_application
+from django_fastws.rooms import current_hub
+from tests.live.client import Gate, client, declare, turns
+from tests.site.client import token
+
+
+@pytest.fixture(params=["here", pytest.param("redis", marks=pytest.mark.redis)], autouse=True)
+def layer(request, settings):
+    if request.param == "redis":
+        settings.CHANNEL_LAYERS = {"default": request.getfixturevalue("redis_layer")}
+    else:
+        settings.CHANNEL_LAYERS = {}
+
+
+@pytest.fixture
+def tickets():
+    return declare("tickets-{key}", history=History(messages=200))
+
+
+@pytest.fixture
+def name():
+    return f"tickets-{token()}"
+
+
+async def say(name, *texts):
+    return [str(await Room(name).abroadcast(text, "said")) for text in texts]
+
+
+def reading_behind(gate):
+    """The application, for a client to which nothing can be sent before the gate is open."""
+    application = get_asgi_application()
+
+    async def unread(scope, receive, send):
+        async def send_later(event):
+            if event["type"] == "websocket.send":
+                await gate.wait()
+                if gate.let_in in event["text"]:
+                    gate.opened.clear()
+                    gate.closed.set()
+            await send(event)
+
+        await application(scope, receive, send_later)
+
+    return unread
+
+
+@pytest.fixture
+def gate():
+    gate = Gate()
+    gate.open()
+    gate.let_in, gate.closed = "nothing", asyncio.Event()  # it closes behind this
+    return gate
+
+
+async def told_until(one, is_last):
+    told = [await one.next()]
+    while not is_last(told[-1]):
+        told.append(await one.next())
+    return told
+
+
+async def test_a_loss_while_the_answer_of_a_join_is_sent_is_told_behind_it(tickets, name, gate):
+    states = iter(["first", "second", "third"])
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        return next(states)
+
+    await say(name, "a")
+    async with client(application=reading_behind(gate)) as one:
+        gate.opened.clear()
+        await one.say(join=name, id=1)
+        await gate.came.wait()
+        await Room(name).aclear()
+        await asyncio.sleep(0.1)
+        gate.open()
+        assert (await one.next())["ok"]["state"] == "first"
+        told = await one.next()
+        assert (told["state"], told["at"]) == ("second", str(await Room(name).aposition()))
+        at = await say(name, "live")
+        assert (await one.next())["at"] == at[0]
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_a_client_that_falls_behind_while_it_gets_what_it_has_missed(tickets, name, gate, settings, policy):
+    settings.FASTWS_SEND_BUFFER_BYTES = 5000
+    settings.FASTWS_SLOW_CONSUMER = policy
+    declare("plain")
+    began = Gate()
+
+    @tickets.on_join
+    async def enter(ws, key):
+        await began.wait()
+
+    at = await say(name, *["x" * 80] * 10)
+    async with client(application=reading_behind(gate)) as one:
+        await one.join("plain")
+        await one.say(join=name, id=1, since=f"{at[0].partition(':')[0]}:0")
+        await began.came.wait()
+        for _ in range(10):
+            at += await say(name, "y" * 80)
+            await turns()
+        await asyncio.sleep(0.05)
+        gate.opened.clear()
+        await Room("plain").abroadcast("first")
+        await gate.crowd(1)
+        began.open()
+        await turns(50)
+        for _ in range(2):
+            await Room("plain").abroadcast("p" * 2300)
+            await turns()
+        await asyncio.sleep(0.1)
+        gate.let_in = "recovered"
+        gate.open()
+        await gate.closed.wait()
+        await asyncio.sleep(0.1)
+        at += await say(name, "z")
+        await asyncio.sleep(0.1)
+        gate.open()
+        told = await told_until(one, lambda frame: frame.get("at") == at[-1])
+        told = [frame for frame in told if frame.get("room") == name]
+        assert [frame.get("data", "no event")[0] for frame in told] == [*"x" * 10, *"y" * 10, "z"]
+        assert [frame["at"] for frame in told] == at
+
+
+async def test_a_loss_with_a_client_that_is_slow_to_read_is_told_all_the_same(tickets, name, gate, settings):
+    settings.FASTWS_SEND_BUFFER_BYTES = 2000
+    settings.FASTWS_SLOW_CONSUMER = "drop_newest"
+    declare("plain")
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        return "state" + "x" * 500
+
+    async with client(application=reading_behind(gate)) as one:
+        await one.join(name)
+        await one.join("plain")
+        gate.opened.clear()
+        for _ in range(3):
+            await Room("plain").abroadcast("x" * 900)
+            await turns()
+        await asyncio.sleep(0.05)
+        await Room(name).aclear()
+        await asyncio.sleep(0.1)
+        at = await say(name, "live")
+        await asyncio.sleep(0.05)
+        gate.open()
+        told = await told_until(one, lambda frame: frame.get("data") == "live")
+        assert any(frame.get("state", "").startswith("state") for frame in told), told
+        assert told[-1]["at"] == at[0]
+
+
+async def test_what_a_loss_has_dropped_before_it_was_sent_is_no_failure(tickets, name, caplog):
+    async with client() as one:
+        await one.join(name)
+        room = Room(name)
+        stored = Envelope.broadcast(group_name(name), Payload("x"), event="said", history=tickets.history)
+        stored.position = await room.aposition()
+        stored.position = stored.position._replace(offset=stored.position.offset + 1)
+        hub = current_hub()
+        hub.deliver(stored)
+        hub._lost(stored.room)  # in the same turn
+        assert (await one.next())["recovered"] is False
+        await room.abroadcast("typing", "typing", volatile=True)
+        assert (await one.next())["event"] == "typing"
+    assert not caplog.records
