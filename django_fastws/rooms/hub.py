@@ -13,7 +13,6 @@ from typing import Any
 
 from .. import metrics
 from .._core.envelope import BROADCAST, Envelope
-from .._core.fanout import FanOut
 from .._core.groups import group_name
 from .._core.history_checks import is_history_check
 from .._core.ids import Ids
@@ -89,7 +88,7 @@ class Hub:
         return None if room is None or newest is None else room.position(newest)
 
     async def caught_up(self, member: Member, name: str, since: Position) -> bool:
-        """Wait until a member was sent everything of its room up to a position that it had from another process.
+        """Wait until a member's room has come to a position that the member had from another process.
 
         Returns:
             False if the room's history has no such position, or it does not come in time.
@@ -101,17 +100,12 @@ class Hub:
         newest = self._histories.position(group)
         if newest is None or newest.epoch != since.epoch or newest.offset < since.offset:
             return False
-        taken_up: FanOut | None = None
-        while (room := self._find(member, group)) is not None and time.monotonic() < ends:
-            now = self.position(member, name)
-            if now is None or now.epoch != since.epoch:
-                return False
+        while (now := self.position(member, name)) is not None and now.epoch == since.epoch:
             if now.offset >= since.offset:
-                # A fan-out has all of it, and may not have come to this member yet.
-                taken_up = taken_up or room.fan_out
-                if taken_up is None or room.fan_out is not taken_up:
-                    return True
-            await asyncio.sleep(_CATCH_UP_POLL_SECONDS)
+                return True
+            if time.monotonic() >= ends:
+                break
+            await asyncio.sleep(_CATCH_UP_POLL_SECONDS)  # until a fan-out has taken up what has arrived
         return False
 
     async def missed(self, name: str, since: Position, now: Position) -> list[RecentEvent] | None:

@@ -50,7 +50,7 @@ class RedisShard:
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._sender = Sender()
-        #: Whether the server keeps whatever it has confirmed, as ``durable_server`` says it; when that was asked last,
+        #: Whether the server keeps what it has confirmed, as ``durable_server`` says it; when that was asked last,
         #: and after how many lost connections.
         self._durable, self._asked_at, self._asked_after = b"", -math.inf, 0
         hooks = {"reached": self._reached, "changed": self._changed}
