@@ -39,7 +39,16 @@ class Continuity:
         lost: called when a hole cannot be filled, before anything that comes after it; must not raise.
     """
 
-    __slots__ = ("_deliver", "_lost", "_repair", "_waiting", "history", "position")
+    __slots__ = (
+        "_deliver",
+        "_is_closed",
+        "_lost",
+        "_must_look",
+        "_repair",
+        "_waiting",
+        "history",
+        "position",
+    )
 
     def __init__(self, history: RoomHistory, deliver: Callable[[Envelope], None], lost: Callable[[], None]) -> None:
         self.history = history
@@ -49,6 +58,9 @@ class Continuity:
         self.position: Position | None = None
         self._waiting: deque[Envelope] = deque(maxlen=_MOST_WAITING)
         self._repair: asyncio.Task[WebSocketConnectionError | None] | None = None
+        #: The history has to be read, once more if it is read now: what that must find may have come after it.
+        self._must_look = False
+        self._is_closed = False
 
     async def open(self) -> None:
         """Find out where the room is; the room is subscribed to by now.
@@ -56,8 +68,8 @@ class Continuity:
         Raises:
             WebSocketConnectionError: the layer cannot be reached.
         """
-        while self.position is None:
-            error = await asyncio.shield(self._start())
+        while self.position is None and not self._is_closed:
+            error = await self._ended(self._start())
             if error is not None:
                 raise error
 
@@ -70,7 +82,8 @@ class Continuity:
 
     def check(self) -> None:
         """Look whether the history has more than has arrived."""
-        if self.position is not None:
+        if self.position is not None or self._repair is not None:
+            self._must_look = True
             self._start()
 
     async def checked(self) -> None:
@@ -80,18 +93,20 @@ class Continuity:
             WebSocketConnectionError: the layer cannot be reached, and the room was not opened yet.
         """
         if self._repair is not None:  # which may have read before
-            await asyncio.wait([self._repair])
-        await asyncio.shield(self._start())
+            await self._ended(self._repair)
+        if not self._is_closed:
+            await self._ended(self._start())
 
     def found(self, page: HistoryPage) -> None:
         """The history was asked for its newest position: repair what that shows to be missing."""
         last = self.position
         if last is not None and (page.epoch != last.epoch or page.top > last.offset):
-            self._start()
+            self.check()
 
     def close(self) -> None:
-        """The room has no members here any more."""
-        if self._repair is not None and self.position is not None:  # else somebody may wait for it
+        """The room has no members here any more: nothing is passed on, though it may have members again by then."""
+        self._is_closed = True
+        if self._repair is not None:
             self._repair.cancel()
 
     def _is_before_hole(self, envelope: Envelope, last: Position) -> bool:
@@ -110,6 +125,12 @@ class Continuity:
             self._repair = _repairs.start(self._run())
         return self._repair
 
+    @staticmethod
+    async def _ended(repair: asyncio.Task[WebSocketConnectionError | None]) -> WebSocketConnectionError | None:
+        """Wait for a repair, which others wait for, too; returns its error. It may have been cancelled."""
+        await asyncio.wait([repair])
+        return None if repair.cancelled() else repair.result()
+
     async def _run(self) -> WebSocketConnectionError | None:
         """Open it, or repair it; returns the error for which it could not be opened."""
         try:
@@ -117,8 +138,9 @@ class Continuity:
                 page = await self.history.aread_here(PageQuery(limit=0))
                 self.position = Position(page.epoch, page.top)
             else:
-                await self._fill(self.position)
-            while self._has_hole():
+                self._must_look = True
+            while self._must_look or self._has_hole():
+                self._must_look = False
                 await self._fill(self.position)
         except WebSocketConnectionError as error:
             return error

@@ -124,7 +124,7 @@ class DatabaseHistory(RoomHistory):
         return await _in_thread(lambda: self.read(query), is_apart=True)
 
     @classmethod
-    async def atops(cls, histories: Sequence[DatabaseHistory]) -> list[HistoryPage]:
+    async def atops(cls, histories: Sequence[DatabaseHistory]) -> Sequence[HistoryPage | None]:
         def read() -> list[tuple[str, int]]:
             with _translated("look at the histories of rooms"):
                 return history_rows.tops(history_rows.alias_of_histories(), [one.group for one in histories])

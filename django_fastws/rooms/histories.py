@@ -47,14 +47,23 @@ class Histories:
     Args:
         deliver: called with each stored broadcast of a room, once, in order; must not raise.
         lost: called with a room's group where broadcasts were lost, before what comes after them; must not raise.
+        is_subscribed: whether a room's group is subscribed to; if not, it is looked at when it is again.
     """
 
-    def __init__(self, deliver: Callable[[Envelope], None], lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Envelope], None],
+        lost: Callable[[str], None],
+        is_subscribed: Callable[[str], bool],
+    ) -> None:
         self._deliver = deliver
         self._lost = lost
+        self._is_subscribed = is_subscribed
         self._rooms: dict[str, _LocalHistory] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._check: asyncio.Task[None] | None = None
+        #: Whether they have to be looked at, once more if that is going on.
+        self._must_check = False
 
     def begin(self, group: str, name: str) -> None:
         """A room is about to have its first member here."""
@@ -131,6 +140,7 @@ class Histories:
 
     def check_all(self) -> None:
         """Look at all of them: broadcasts may have been missed."""
+        self._must_check = bool(self._rooms)
         if self._check is None and self._rooms:
             self._check = _checks.start(self._check_all())
 
@@ -144,11 +154,14 @@ class Histories:
         return None if room is None else await room.recent.between(since, now)
 
     async def _check_all(self) -> None:
-        by_kind: defaultdict[type[RoomHistory], list[Continuity]] = defaultdict(list)
-        for room in self._rooms.values():
-            by_kind[type(room.continuity.history)].append(room.continuity)
         try:
-            await asyncio.gather(*(self._check_some(kind, rooms) for kind, rooms in by_kind.items()))
+            while self._must_check:
+                self._must_check = False
+                by_kind: defaultdict[type[RoomHistory], list[Continuity]] = defaultdict(list)
+                for group, room in self._rooms.items():
+                    if self._is_subscribed(group):  # else it would only be waited for a server that is away
+                        by_kind[type(room.continuity.history)].append(room.continuity)
+                await asyncio.gather(*(self._check_some(kind, rooms) for kind, rooms in by_kind.items()))
         finally:
             self._check = None
 
@@ -160,7 +173,8 @@ class Histories:
             return
         # What has arrived before the answer does not make it a hole.
         for room, page in zip(rooms, pages, strict=True):
-            room.found(page)
+            if page is not None:
+                room.found(page)
 
     def _set_timer(self) -> None:
         delay = conf.history_check_seconds * random.uniform(1 - _JITTER, 1)
@@ -169,5 +183,6 @@ class Histories:
         self._timer = loop.call_later(delay, self._due, context=contextvars.Context())
 
     def _due(self) -> None:
-        self.check_all()
+        if self._check is None:
+            self.check_all()
         self._set_timer()

@@ -48,7 +48,7 @@ class Hub:
         #: By group: the members that get broadcasts as they are, and those that get them as events.
         self._rooms: dict[str, LocalRoom] = {}
         self._event_rooms: dict[str, LocalEventRoom] = {}
-        self._histories = Histories(self._deliver, self._lost)
+        self._histories = Histories(self._deliver, self._lost, lambda group: self._subscriptions.is_subscribed(group))
         self._latest = LatestRooms(self._deliver)
         self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger, on_restored=self._restored)
         self._scheduler = FanOutScheduler(self._subscriptions)

@@ -67,18 +67,21 @@ async def join_since(member: Member, name: str, since: Position | str | None) ->
         await hub.join(member, name)
         return Joined(hub.position(member, name), recovered=False)
     held = HeldBroadcasts()
-    await hub.join(member, name, held)
     try:
+        await hub.join(member, name, held)
         held.position = hub.position(member, name)
         missed = await resume(hub, member, name, position, held)
         payloads = [_payload(event) for event in missed or () if event.envelope.exclude != member.id]
         if missed is None or sum([len(payload) for payload in payloads]) > conf.send_buffer_bytes:
+            if held.is_over:  # what was dropped is needed from elsewhere, too
+                held.position = hub.position(member, name)
             return Joined(held.position, recovered=False)
         held.missed = payloads
         return Joined(held.position, recovered=True)
     finally:
-        held.release(member.post)
-        hub.repost(member, name)
+        if hub.has(member, name):  # maybe by another join, where this one has failed
+            held.release(member.post)
+            hub.repost(member, name)
 
 
 def _payload(event: RecentEvent) -> Payload:

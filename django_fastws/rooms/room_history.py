@@ -14,6 +14,7 @@ from .._core.history import History
 from .._core.history_checks import encode_history_check
 from .._core.history_page import HistoryPage, PageQuery
 from .._core.positions import Position
+from ..exceptions import WebSocketConnectionError
 from ..layer import get_broker
 from .on_commit import publish_sync
 
@@ -88,8 +89,8 @@ class RoomHistory(ABC):
 
     @classmethod
     @abstractmethod
-    async def atops(cls, histories: Sequence[Any]) -> list[HistoryPage]:
-        """Epochs and tops of some of this kind, together, in their order."""
+    async def atops(cls, histories: Sequence[Any]) -> Sequence[HistoryPage | None]:
+        """Epochs and tops of some of this kind, together, in their order; None of one that cannot be reached."""
 
 
 class LayerHistory(RoomHistory):
@@ -120,9 +121,15 @@ class LayerHistory(RoomHistory):
         await get_broker().aclear_history(encode_history_check(self.group), self.history)
 
     @classmethod
-    async def atops(cls, histories: Sequence[LayerHistory]) -> list[HistoryPage]:
-        found: list[HistoryPage] = []
+    async def atops(cls, histories: Sequence[LayerHistory]) -> Sequence[HistoryPage | None]:
+        found: list[HistoryPage | None] = []
         for at in range(0, len(histories), _AT_ONCE):
-            some = histories[at : at + _AT_ONCE]
-            found += await asyncio.gather(*(one.aread(PageQuery(limit=0)) for one in some))
+            found += await asyncio.gather(*(one._atop() for one in histories[at : at + _AT_ONCE]))
         return found
+
+    async def _atop(self) -> HistoryPage | None:
+        try:
+            return await self.aread(PageQuery(limit=0))
+        except WebSocketConnectionError as error:  # of several servers, only its own may be away
+            logger.debug("The history of a room cannot be looked at: %s", error)
+            return None

@@ -180,3 +180,61 @@ async def test_a_page_is_read_after_another_where_there_is_much():
         await room.publish()
     await room.settled()
     assert [position.offset for position in room.got] == list(range(1, 2501))
+
+
+async def gated(monkeypatch):
+    """Reading waits behind the read itself: returns an event for when it has come, and one for it to go on."""
+    came, go, read = asyncio.Event(), asyncio.Event(), LocalBroker.aread_history
+
+    async def slow(self, *args):
+        page = await read(self, *args)
+        came.set()
+        await go.wait()
+        return page
+
+    monkeypatch.setattr(LocalBroker, "aread_history", slow)
+    return came, go
+
+
+async def test_what_is_to_be_looked_at_while_it_is_read_is_looked_at_then(monkeypatch):
+    room = Room()
+    await room.continuity.open()
+    with monkeypatch.context() as slowly:
+        came, go = await gated(slowly)
+        room.continuity.check()
+        await came.wait()
+        await room.publish()
+        room.continuity.check()  # what that has to find was stored after the read
+        go.set()
+        async with asyncio.timeout(LIMIT):
+            while not room.got:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    assert [position.offset for position in room.got] == [1]
+
+
+async def test_a_room_that_is_over_before_it_was_opened_passes_nothing_on(monkeypatch):
+    room = Room()
+    with monkeypatch.context() as slowly:
+        came, go = await gated(slowly)
+        opening = asyncio.create_task(room.continuity.open())
+        await came.wait()
+        await room.publish()
+        room.continuity.receive(room.stored[0])
+        room.continuity.close()
+        go.set()
+        await asyncio.wait([opening], timeout=LIMIT)
+    assert room.got == []
+
+
+async def test_a_room_that_is_over_while_a_hole_is_filled_cancels_nobody(monkeypatch):
+    room = Room()
+    await room.continuity.open()
+    with monkeypatch.context() as slowly:
+        came, go = await gated(slowly)
+        checking = asyncio.create_task(room.continuity.checked())
+        await came.wait()
+        await room.publish()
+        room.continuity.close()
+        go.set()
+        await asyncio.wait_for(checking, LIMIT)
+    assert room.got == []

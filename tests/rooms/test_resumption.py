@@ -247,3 +247,82 @@ async def test_a_fan_out_that_began_before_the_position_was_read_brings_nothing_
     await others[-1].expect("c", "d")
     await member.expect("b", "c", "d")
     await leave(room, member, former, *others)
+
+
+async def test_a_join_that_is_cancelled_beside_another_leaves_the_other_its_broadcasts(room, monkeypatch):
+    at = [await room.abroadcast("a")]
+    broker, came, go = get_broker(), asyncio.Event(), asyncio.Event()
+    read = broker.aread_history
+
+    async def slow(self, group, history, query):
+        came.set()
+        await go.wait()
+        return await read(group, history, query)
+
+    monkeypatch.setattr(type(broker), "aread_history", slow)
+    member = Member()
+    first = asyncio.create_task(joined(room, at[0], member))
+    await came.wait()
+    second = asyncio.create_task(joined(room, None, member))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    go.set()
+    await second
+    await room.abroadcast("b")
+    await member.expect("b")
+    await leave(room, member)
+
+
+async def test_a_socket_that_gets_what_was_held_in_part_has_the_position_behind_it(room, monkeypatch, settings):
+    settings.FASTWS_SEND_BUFFER_BYTES = 1000
+    at = [await room.abroadcast("a")]
+    broker, came, go = get_broker(), asyncio.Event(), asyncio.Event()
+    read = broker.aread_history
+
+    async def slow(self, group, history, query):
+        if query.limit:
+            came.set()
+            await go.wait()
+        return await read(group, history, query)
+
+    monkeypatch.setattr(type(broker), "aread_history", slow)
+    member = Member()
+    joining = asyncio.create_task(joined(room, at[0]._replace(offset=0), member))
+    await came.wait()
+    other, _ = await joined(room, None, Member("other"))
+    texts = [f"{number}" + "x" * 100 for number in range(15)]
+    for text in texts:
+        at.append(await room.abroadcast(text))
+    await other.expect(*texts)
+    go.set()
+    _, told = await joining
+    assert not told.recovered
+    at.append(await room.abroadcast("last"))
+    await other.expect(*texts, "last")
+    await member.expect(*([*texts, "last"][told.position.offset - at[0].offset :]))
+    await leave(room, member, other)
+
+
+async def test_who_is_removed_while_it_waits_for_its_position_is_told_so(room):
+    """Its room, of which it was the last member, is over then: that is no cancellation of whoever waits."""
+    at = await room.abroadcast("a")
+    member = Member()
+    with pytest.MonkeyPatch.context() as slowly:
+        came, go = asyncio.Event(), asyncio.Event()
+        broker = get_broker()
+        read = broker.aread_history
+
+        async def slow(self, group, history, query):
+            if query.limit:
+                came.set()
+                await go.wait()
+            return await read(group, history, query)
+
+        slowly.setattr(type(broker), "aread_history", slow)
+        joining = asyncio.create_task(joined(room, at._replace(offset=5), member))
+        await came.wait()
+        current_hub().drop(member, {room.name})
+        go.set()
+        _, told = await asyncio.wait_for(joining, LIMIT)
+    assert not told.recovered
