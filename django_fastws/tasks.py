@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
+from contextvars import Context
 from typing import Any, TypeVar
 
 from ._core.forks import reset_in_child
@@ -29,17 +30,22 @@ class BackgroundTasks:
         reset_in_child(self)
 
     def start(
-        self, work: Coroutine[Any, Any, T], *, loop: asyncio.AbstractEventLoop | None = None
+        self,
+        work: Coroutine[Any, Any, T],
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        context: Context | None = None,
     ) -> asyncio.Task[T]:
         """Start a task.
 
         Args:
             loop: to run it in; None for the running event loop.
+            context: to run it in; None for a copy of the caller's.
         Raises:
             RuntimeError: there is no running event loop, or it is closed. ``work`` will not run.
         """
         try:
-            task = (loop or asyncio.get_running_loop()).create_task(work)
+            task = (loop or asyncio.get_running_loop()).create_task(work, context=context)
         except RuntimeError:
             work.close()
             raise

@@ -359,7 +359,7 @@ class Membership(CallQueue):
 
     def _start_restoring(self, since: Position | None = None) -> None:
         self._stop_restoring()
-        self._restoring = _restoring.start(self._restore(since))
+        self._restoring = _restoring.start(self._restore(since), context=self.session.copy_context())
 
     def _stop_restoring(self) -> None:
         """The client leaves, or gets an answer of its own."""
@@ -487,7 +487,7 @@ class Membership(CallQueue):
         if self.has_entered:
             self.has_entered = False
             if self.live_room.leave_hook is not None:
-                self._leaving = _leaving.start(self._run_leave_hook())
+                self._leaving = _leaving.start(self._run_leave_hook(), context=self.session.copy_context())
         if self.is_idle:
             self._became_idle()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -64,6 +65,7 @@ class LiveSession(FrameReader):
         "_asks",
         "_buckets",
         "_calls",
+        "_context",
         "_memberships",
         "_socket",
         "due",
@@ -76,6 +78,7 @@ class LiveSession(FrameReader):
         self.introduction = introduction
         self.was_in: frozenset[str] = frozenset()
         self._memberships: dict[str, Membership] = {}
+        self._context = contextvars.copy_context()
         self.due = 0.0
         # Made when they are needed, which on an idle socket they are not.
         self._calls: dict[Id, Call] | None = None
@@ -107,6 +110,10 @@ class LiveSession(FrameReader):
         """Key of the client in presence and in relayed events: the user's primary key, else the client id."""
         user: Any = self.ws.scope.get("user")
         return str(user.pk) if has_key(user) else self.client_id
+
+    def copy_context(self) -> contextvars.Context:
+        """A copy of the context in which the socket is served, for what others have it do: kicks, and losses."""
+        return self._context.copy()
 
     # Frames
 

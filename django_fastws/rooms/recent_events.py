@@ -53,13 +53,15 @@ class RecentEvents:
         history: of the room.
     """
 
-    __slots__ = ("_bytes", "_events", "_forget", "_meanwhile", "_read", "_since", "history")
+    __slots__ = ("_bytes", "_events", "_forget", "_has_all", "_meanwhile", "_read", "_since", "history")
 
     def __init__(self, history: RoomHistory) -> None:
         self.history = history
         #: Without holes.
         self._events: deque[RecentEvent] = deque()
         self._bytes = 0
+        #: All that could be had was read: what is before the first of them cannot be had.
+        self._has_all = False
         self._read: asyncio.Task[WebSocketConnectionError | None] | None = None
         #: From where the first goes on, of those who wait for the read; and what has arrived since that has begun.
         self._since = 0
@@ -79,7 +81,7 @@ class RecentEvents:
         if self._forget is not None:
             self._forget.cancel()
         self._events.clear()
-        self._bytes, self._forget, self._meanwhile = 0, None, None
+        self._bytes, self._has_all, self._forget, self._meanwhile = 0, False, None, None
 
     async def between(self, since: Position, now: Position) -> list[RecentEvent] | None:
         """The events after a position, up to another, which is or was that of the last one that has arrived here.
@@ -95,7 +97,7 @@ class RecentEvents:
             return []
         for reads_all in (False, True):
             found = self._find(since.offset, now.offset)
-            if found is not None:
+            if found is not None or self._are_gone(since.offset):
                 return found
             if self._read is None:
                 self._since = since.offset
@@ -114,6 +116,10 @@ class RecentEvents:
         first = events[0].offset
         return list(islice(events, since + 1 - first, now + 1 - first))
 
+    def _are_gone(self, since: int) -> bool:
+        """Whether it is known that not all events after an offset can be had: whoever asks again costs no read."""
+        return self._has_all and (not self._events or since + 1 < self._events[0].offset)
+
     async def _fill(self, now: Position, *, reads_all: bool) -> WebSocketConnectionError | None:
         """Read them; returns the error for which they cannot be."""
         try:
@@ -130,6 +136,7 @@ class RecentEvents:
                     self._add(stored.envelope)
                 for envelope in meanwhile:
                     self._add(envelope)
+                self._has_all = reads_all
         except WebSocketConnectionError as error:
             return error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -12,6 +13,7 @@ from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.asgi import get_asgi_application
 from django_fastws.rooms import current_hub
+from django_fastws.testing import connect
 from tests.live.client import Gate, client, declare, turns
 from tests.site.client import token
 
@@ -176,3 +178,77 @@ async def test_what_a_loss_has_dropped_before_it_was_sent_is_no_failure(tickets,
         await room.abroadcast("typing", "typing", volatile=True)
         assert (await one.next())["event"] == "typing"
     assert not caplog.records
+
+
+who = ContextVar("who", default="nobody")
+
+
+def in_context_of_its_own():
+    """The application, with middleware that says in the context who the client is."""
+    application = get_asgi_application()
+
+    async def middleware(scope, receive, send):
+        who.set(scope["query_string"].decode())
+        await application(scope, receive, send)
+
+    return middleware
+
+
+async def test_a_state_after_a_loss_is_made_in_the_context_of_its_socket(tickets, name):
+    @tickets.state
+    async def state(ws, key) -> str:
+        return who.get()
+
+    application = in_context_of_its_own()
+    path = "/ws/live"
+    async with (
+        connect(f"{path}?ann", application=application) as one,
+        connect(f"{path}?bob", application=application) as two,
+    ):
+        for ws in (one, two):
+            await ws.send_json({"join": name, "id": 1})
+            assert (await ws.receive_json())["id"] == 1
+        await Room(name).aclear()
+        assert [(await ws.receive_json())["state"] for ws in (one, two)] == ["ann", "bob"]
+
+
+async def test_who_is_kicked_leaves_in_the_context_of_its_socket(tickets, name):
+    left, is_left = [], asyncio.Event()
+
+    @tickets.on_leave
+    async def leave(ws, key):
+        left.append(who.get())
+        is_left.set()
+
+    async with connect("/ws/live?ann", application=in_context_of_its_own()) as one:
+        await one.send_json({"hello": {"client": "c-ann"}, "id": 0})
+        await one.receive_json()
+        await one.send_json({"join": name, "id": 1})
+        await one.receive_json()
+        await Room(name).akick(client="c-ann")
+        await is_left.wait()
+    assert left == ["ann"]
+
+
+async def test_a_second_join_after_a_loss_sends_what_the_first_had_still_to_send(tickets, name):
+    gate = Gate()
+    gate.open()
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        await gate.wait()
+        return "state"
+
+    async with client() as one:
+        await one.join(name)
+        gate.opened.clear()
+        gate.came.clear()
+        await Room(name).aclear()
+        await gate.came.wait()
+        at = await say(name, "a", "b")
+        await turns()
+        await asyncio.sleep(0.05)
+        await one.say(join=name, id=2, since=f"{at[0].partition(':')[0]}:0")
+        told = await told_until(one, lambda frame: frame.get("at") == at[-1])
+        assert told[0]["ok"]["recovered"]
+        assert [frame["data"] for frame in told[1:]] == ["a", "b"]

@@ -326,3 +326,26 @@ async def test_who_is_removed_while_it_waits_for_its_position_is_told_so(room):
         go.set()
         _, told = await asyncio.wait_for(joining, LIMIT)
     assert not told.recovered
+
+
+async def test_whoever_comes_back_too_late_costs_no_reads_of_its_own(room, monkeypatch, settings):
+    settings.FASTWS_SEND_BUFFER_BYTES = 1000
+    at = [await room.abroadcast("x" * 200) for _ in range(20)]
+    read, reads = type(get_broker()).aread_history, []
+
+    async def counted(self, group, history, query):
+        if query.limit:
+            reads.append(query)
+        return await read(self, group, history, query)
+
+    monkeypatch.setattr(type(get_broker()), "aread_history", counted)
+    members = []
+    for number in range(50):
+        member, told = await joined(room, at[number % 14], Member(f"{number}"))
+        assert told == (at[-1], False)
+        members.append(member)
+    assert len(reads) <= 2
+    member, told = await joined(room, at[16], Member("in time"))
+    assert told.recovered
+    await member.expect(*["x" * 200] * 3)
+    await leave(room, member, *members)
