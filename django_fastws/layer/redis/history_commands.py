@@ -35,7 +35,7 @@ __all__ = [
 _CALL = re.compile(
     r"ERR Error running script \(call to f_\w+\): @user_script:\d+: (?:@user_script: ?\d+: )?-?(.*)", re.DOTALL
 )
-_PLACE = re.compile(r" script: \w+, on @user_script:\d+\.?$")
+_PLACE = re.compile(r" script: (\w+, )?on @user_script:\d+\.?$")
 _TOO_OLD = "Invalid stream ID specified"
 
 

@@ -4,9 +4,10 @@ A room has two keys with one hash tag, so that a cluster holds them on one node:
 
 - ``PREFIX:history:{GROUP}:meta``, a hash, which outlives the events: the epoch ``e``, the offset ``o`` of the newest
   event, when ``t`` that was stored, in milliseconds, and ``z``, the bytes of all events that ever were; the server
-  ``r`` that was found last, and whether ``d`` it keeps what it has confirmed; ``k``, the last clearing. Besides, of
-  each sender, ``s:NAME``: ``NUMBER:SECONDS`` of its last event, with an ``x`` if that was cleared.
-- ``PREFIX:history:{GROUP}:stream``, a stream: the id of an event is ``OFFSET-0``, ``d`` what was published, and ``a``
+  ``r`` that was found last, and whether ``d`` it keeps what it has confirmed; ``k``, the last clearing; ``q``, how
+  often the next event could not be published. Besides, of each sender, ``s:NAME``: ``NUMBER:SECONDS`` of its last
+  event, with an ``x`` if that was cleared.
+- ``PREFIX:history:{GROUP}:stream``, a stream: the id of an event is ``OFFSET-Q``, ``d`` what was published, and ``a``
   ``MILLISECONDS BYTES SENDER:NUMBER``: when, the bytes of all events up to it, and who has sent it.
 
 and for a while one for each idempotency key, ``PREFIX:history:{GROUP}:once:HASH``, with the position.
@@ -101,7 +102,7 @@ local sender, number, data = ARGV[7], ARGV[8], ARGV[9]
 local had = KEYS[3] and call('GET', KEYS[3])
 if had then return had end
 local by = 's:' .. sender
-local meta = call('HMGET', KEYS[1], 'e', 'o', 'z', 't', 'r', 'd', by)
+local meta = call('HMGET', KEYS[1], 'e', 'o', 'z', 't', 'r', 'd', by, 'q')
 local epoch, top, total, at, seen = meta[1], meta[2] or 0, meta[3] or 0, meta[4] or 0, meta[7]
 
 local looks = not epoch or floor(now / 5) ~= floor(at / 5)
@@ -135,16 +136,18 @@ local offset, size = top + 1, #data
 total = total + size
 local id, all = format('%d', offset), format('%d', total)
 local about = at .. ' ' .. all .. ' ' .. name
-local has_stream = call('XADD', KEYS[2], 'NOMKSTREAM', id, 'd', data, 'a', about)  -- an old Redis fails here
-if not has_stream then call('XADD', KEYS[2], id, 'd', data, 'a', about) end
+local place = id .. '-' .. (meta[8] or 0)
+local has_stream = call('XADD', KEYS[2], 'NOMKSTREAM', place, 'd', data, 'a', about)  -- an old Redis fails here
+if not has_stream then call('XADD', KEYS[2], place, 'd', data, 'a', about) end
 local position = epoch .. ':' .. id
 local published = redis.pcall('PUBLISH', ARGV[1], '\\193at ' .. position .. '\\n' .. data)
 if type(published) == 'table' then  -- it is not allowed to
-    call('XDEL', KEYS[2], id)
-    if not has_stream then call('DEL', KEYS[2]) else call('XSETID', KEYS[2], top .. '-0') end
+    call('XDEL', KEYS[2], place)
+    if has_stream then call('HINCRBY', KEYS[1], 'q', 1) else call('DEL', KEYS[2]) end  -- no place is taken twice
     return published
 end
 call('HSET', KEYS[1], 'o', id, 'z', all, 't', at, by, has_seen)
+if meta[8] then call('HDEL', KEYS[1], 'q') end
 if looks or not has_stream then keep(KEYS[2], ARGV[3]) end
 if KEYS[3] then call('SET', KEYS[3], position, 'PX', ARGV[10]) end
 

@@ -115,7 +115,7 @@ class RedisShard:
 
     @property
     def durable(self) -> bytes:
-        """Whether the server keeps what it has confirmed, as ``durable_server`` says it; empty if it is not known."""
+        """Whether the server keeps what it has confirmed, as ``durable_server`` says it, as far as it is known."""
         return self._durable
 
     def use_history(self) -> None:

@@ -126,6 +126,7 @@ def test_whether_a_server_keeps_what_it_confirms(replies, found):
         ),
         ("ERR Error running script (call to f_0a1b): @user_script:12: ERR something", "ERR something"),
         ("OOM command not allowed. script: 0a1b, on @user_script:12.", "OOM command not allowed."),
+        ("NOPERM No permissions script: on @user_script:82.", "NOPERM No permissions"),
         (
             "ERR Error running script (call to f_0a1b): @user_script:22: ERR Invalid stream ID specified as stream "
             "command argument",
@@ -260,3 +261,59 @@ def test_the_scripts_do_what_histories_in_memory_do(client, history, steps):
             sent.clear()
     length = client.send(command(b"XLEN", f"model:history:{{{group}}}:stream".encode()))
     assert length <= history.messages + 31
+
+
+# What is kept
+
+
+@pytest.mark.redis
+def test_senders_that_are_gone_are_forgotten(client, group):
+    history, meta = History(messages=5), f"kept:history:{{{group}}}:meta".encode()
+
+    def store(sender: Sender) -> Any:
+        envelope = Envelope(BROADCAST, group, "x", history=history)
+        encoded = envelope.encode(sender)
+        return client.send(store_command("kept", b"channel", envelope, encoded, b"x", b""))
+
+    for number in range(1000):
+        store(Sender(f"gone{number}"))
+    fields = [f"s:gone{number}".encode() for number in range(0, 1000, 2)]
+    long_ago = [part for name in fields for part in (name, b"1:1000000000")]
+    client.send(command(b"HSET", meta, *long_ago))
+    last = Sender("last")
+    for _ in range(24):
+        store(last)
+    left = client.send(command(b"HKEYS", meta))
+    assert sum(name.startswith(b"s:") for name in left) == 501
+    assert b"s:last" in left
+
+
+@pytest.mark.redis
+@pytest.mark.slow
+def test_a_long_history_is_forgotten_at_once_where_its_bounds_get_narrow(client, group):
+    sender, large, count = Sender(), History(messages=10**6, bytes=10**9), 20_000
+
+    def stored(history: History) -> bytes:
+        envelope = Envelope(BROADCAST, group, "x", history=history)
+        encoded = envelope.encode(sender)
+        return store_command("kept", b"channel", envelope, encoded, b"x" * 50, b"")
+
+    stream = f"kept:history:{{{group}}}:stream".encode()
+    for _ in range(count):
+        client.send(stored(large))
+    assert client.send(command(b"XLEN", stream)) == count
+    query = PageQuery(after=0, limit=10)
+    page = client.send(read_command("kept", group, large, query, b""))
+    assert [int(offset) for offset in page[2::3]] == list(range(1, 11))
+    client.send(command(b"CONFIG", b"RESETSTAT"))
+    page = client.send(read_command("kept", group, History(messages=10**6, bytes=50 * 100), query, b""))
+    assert [int(offset) for offset in page[2::3]] == list(range(count - 99, count - 89))
+    assert client.send(command(b"XLEN", stream)) == 100
+    lines = client.send(command(b"INFO", b"commandstats")).decode().splitlines()
+    (calls,) = [line for line in lines if line.startswith("cmdstat_xrange:")]
+    assert int(calls.partition("calls=")[2].partition(",")[0]) < 40  # found by halving, not one by one
+
+
+@pytest.fixture
+def group() -> str:
+    return token()

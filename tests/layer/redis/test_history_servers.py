@@ -314,7 +314,7 @@ def allow(server: RedisServer, *rules: str) -> None:
         (["-script", "-eval"], "no permissions to run the 'eval' command"),
         (["-xadd"], "'?xadd'?|can't run this command"),
         (["-info"], "'?info'?|can't run this command"),
-        (["resetkeys", "~other*"], "no permissions to access"),
+        (["resetkeys", "~other*"], "permissions to access"),
         (["resetchannels", "&other*"], "channel|can't run this command"),
     ],
     ids=["evalsha", "scripts", "xadd", "info", "keys", "channels"],
@@ -334,8 +334,13 @@ async def test_what_a_user_may_not_is_said_and_leaves_nothing_half_done(settings
                 await guest.store("x")
         allow(own_redis)
         assert await free.read() == before
-        [position] = await guest.store("allowed")
-        assert position == Position(before.epoch, before.top + 1)
+        positions = await guest.store("allowed", "again")
+        assert positions == [Position(before.epoch, before.top + 1), Position(before.epoch, before.top + 2)]
+        page = await free.read(after=before.top)
+        assert [(stored.offset, stored.envelope.data) for stored in page.stored] == [
+            (before.top + 1, "allowed"),
+            (before.top + 2, "again"),
+        ]
         await guest.close()
     await free.close()
 
