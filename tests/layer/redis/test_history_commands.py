@@ -19,7 +19,7 @@ from django_fastws._core.positions import Position
 from django_fastws._core.resp import ErrorReply, command
 from django_fastws._core.sequences import Sender
 from django_fastws.layer.memory_history import MemoryHistories
-from django_fastws.layer.redis.history import (
+from django_fastws.layer.redis.history_commands import (
     clear_command,
     decode_page,
     decode_position,
@@ -32,7 +32,8 @@ from django_fastws.layer.redis.history import (
     split_position,
     store_command,
 )
-from django_fastws.layer.redis.history_scripts import LOAD_SCRIPTS, MARK, READ, STORE, with_script
+from django_fastws.layer.redis.history_scripts import MARK, READ, STORE
+from django_fastws.layer.redis.script_loads import LOAD_SCRIPTS, with_script
 from tests.site.client import token
 
 INFO = b"# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:abc123\r\nmaster_repl_offset:0\r\n"
