@@ -11,6 +11,7 @@ from annotated_types import MaxLen
 from websockets.frames import apply_mask
 
 __all__ = [
+    "COUNTS",
     "LOBBY",
     "MESSAGE",
     "PASSED",
@@ -37,6 +38,8 @@ ROOM = "bench"
 LOBBY = "lobby"
 #: Two live rooms whose events differ by their positions only: those of one are stored.
 STORED, PASSED = "stored", "passed"
+#: Where a server tells what it has counted.
+COUNTS = "counts"
 #: Who broadcasts at once to them.
 TASKS, THREADS = 64, 8
 #: The payload of a call.

@@ -46,6 +46,7 @@ __all__ = [
     "end_route",
     "fan_out_seconds",
     "forced_closes",
+    "history_reads",
     "history_repairs",
     "joins",
     "message_drops",
@@ -246,6 +247,9 @@ fan_out_seconds = row(
 message_drops = row(Counter("message_drops", "messages", ("policy",), "Deliveries dropped for slow clients."))
 broadcast_drops = row(
     Counter("broadcast_drops", "broadcasts", (), "Broadcasts dropped because this process was slow.")
+)
+history_reads = row(
+    Counter("history_reads", "reads", (), "How often a room's history was read for members here that came back.")
 )
 history_repairs = row(
     Counter("history_repairs", "repairs", (), "How often what a room had missed here was read from its history.")

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from itertools import islice
 
+from .. import metrics
 from .._core.envelope import Envelope
 from .._core.history_page import PageQuery
 from .._core.positions import Position
@@ -128,6 +129,7 @@ class RecentEvents:
             most = self.history.history.messages
             limit = most if reads_all else min(most, now.offset - self._since + _SLACK)
             query = PageQuery(limit=limit, most_bytes=2 * conf.send_buffer_bytes)  # as they are stored
+            metrics.history_reads.add()
             page = await self.history.aread_here(query)
             if self._meanwhile is meanwhile and page.epoch == now.epoch:
                 self.clear()
