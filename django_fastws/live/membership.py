@@ -405,6 +405,7 @@ class Membership(CallQueue):
             values = await broker.aread_latest(group_name(self.name), latest)
         except WebSocketConnectionError as error:
             raise LiveError("unavailable", str(error)) from error
+        current_hub().seen(self.name, values)
         return _Values(self.session.checked(encode_values(values)), values.position)
 
     async def _make_shared_state(self) -> bytes:

@@ -18,6 +18,7 @@ from .._core.history_checks import is_history_check
 from .._core.ids import Ids
 from .._core.json import dumps
 from .._core.kicks import decode_kick
+from .._core.latest_values import LatestValues
 from .._core.messages import Payload, StoredPayload, VolatilePayload
 from .._core.positions import Position
 from .._core.room_events import EventPayload, KeyedPayload
@@ -121,6 +122,10 @@ class Hub:
         if event.payload is None and (room := self._event_rooms.get(group_name(name))) is not None:
             event.payload = room.payload(event.envelope)
         return event.payload
+
+    def seen(self, name: str, values: LatestValues) -> None:
+        """A live member of a keyed room begins with these values."""
+        self._latest.seen(group_name(name), values)
 
     def _lost(self, group: str) -> None:
         """Stored broadcasts of a room were lost: its live members get the state, which has them."""

@@ -78,7 +78,7 @@ class Room:
         Raises:
             WebSocketStateError: this thread runs an event loop, which would be blocked; await abroadcast() there.
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
-            TypeError, ValueError: the data has no JSON form, or the event is no name.
+            TypeError, ValueError: the data has no JSON form, the event is no name, or a key is missing or too much.
             WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
@@ -116,12 +116,12 @@ class Room:
             volatile: whether it is the first to be dropped, and never stored.
             idempotency_key: in a room with history, of several broadcasts with one key only the first is stored and
                 sent, for at least ten minutes; the others return its position.
-            key: in a keyed room, whose newest value this is from now on.
+            key: in a keyed room, whose newest value this is from now on; it has between 1 and 512 characters.
         Returns:
             Its position in the history; None where it is not stored.
         Raises:
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
-            TypeError, ValueError: the data has no JSON form, or the event is no name.
+            TypeError, ValueError: the data has no JSON form, the event is no name, or a key is missing or too much.
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)

@@ -218,6 +218,9 @@ async def test_keys_and_rooms_that_do_not_fit_are_said(prices, name):
     room, other = Room(name), Room(f"other-{name}")
     with pytest.raises(TypeError, match="is keyed: say whose value"):
         await room.abroadcast(1)
+    for data in (b"x", bytearray(b"x"), memoryview(b"x")):
+        with pytest.raises(TypeError, match="bytes have no JSON form"):
+            await room.abroadcast(data, key="a")
     with pytest.raises(TypeError, match="has no keys"):
         await other.abroadcast(1, key="a")
     with pytest.raises(TypeError, match="has no keys"):
