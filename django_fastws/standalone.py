@@ -88,6 +88,10 @@ def serve(routes: Registry, host: str, port: int, given: Mapping[str, Any] | Non
         sys.exit("app.serve(): there is no WebSocket route to serve. Declare one with @app.websocket or app.room.")
     hosts = hosts_of(host)
     _configure(given, hosts)
+    from .checks import problem_of_histories
+
+    if problem := problem_of_histories(routes.rooms):
+        raise ImproperlyConfigured(problem)
     # Not before: importing it installs Twisted's reactor.
     from .asgi import build_application
     from .server import CommandLineInterface

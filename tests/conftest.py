@@ -21,6 +21,7 @@ from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.databases import histories_in
 from tests.support.example import ELSEWHERE
 from tests.support.once import made_once
 from tests.support.order import longest_first
@@ -134,6 +135,25 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_session_key(postgres_server: PostgresServer) -> str:
     """Its database is migrated; the key of ada's session."""
     return migrate({"TEST_DATABASE_OPTIONS": json.dumps(postgres_server.settings)})
+
+
+@pytest.fixture(scope="session")
+def postgres_of_histories(postgres_server: PostgresServer) -> dict[str, Any]:
+    """A database of its own in that PostgreSQL, as in DATABASES."""
+    postgres_server.execute("CREATE DATABASE histories", "postgres")
+    return {**postgres_server.settings, "NAME": "histories"}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_of_histories(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
+    """The alias of a further database, in which histories are kept."""
+    if request.param == "postgres":
+        options = request.getfixturevalue("postgres_of_histories")
+    else:
+        path = tmp_path / "histories.sqlite3"
+        options = {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {"timeout": 30}}
+    with django_db_blocker.unblock(), histories_in(options) as alias:
+        yield alias
 
 
 @pytest.fixture

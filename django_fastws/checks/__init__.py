@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .channel_layer import check_channel_layer, check_eviction
+from .database_histories import check_database_histories, check_tables, problem_of_histories
 from .declared_routes import check_access, check_outbound_routes, check_routes, outbound_messages
 from .installation import check_asgi_application, check_installed_apps
 from .live_rooms import check_live_rooms
@@ -14,6 +15,7 @@ __all__ = [
     "check_access",
     "check_asgi_application",
     "check_channel_layer",
+    "check_database_histories",
     "check_eviction",
     "check_installed_apps",
     "check_live_rooms",
@@ -21,10 +23,12 @@ __all__ = [
     "check_outbound_routes",
     "check_routes",
     "check_settings",
+    "check_tables",
     "deploy_checks",
     "outbound_messages",
+    "problem_of_histories",
 ]
 
 
 #: Checks that ask other servers.
-deploy_checks: list[Check] = [check_eviction]
+deploy_checks: list[Check] = [check_eviction, check_tables]

@@ -195,7 +195,7 @@ class BrokerClient(ABC):
 
     def __init__(self, deliver: Deliver) -> None:
         self.deliver = deliver
-        #: Called in the loop when envelopes may have been missed, by a broker that has histories: what is missing can
+        #: Called in the loop when envelopes may have been missed: what is missing of rooms with a history can
         #: be read there. Must not raise. Whoever has use for it sets it, before the first subscription.
         self.restored: Callable[[], None] = lambda: None
 

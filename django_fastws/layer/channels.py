@@ -152,6 +152,7 @@ class ChannelsBrokerClient(BrokerClient):
                 if self._server.is_lost_for(self):
                     await self._rejoin(channel)
                     self._server.report_restored(self)
+                    self.restored()
                     pause = 0.0
                 await self._may_receive.wait()
                 message = await self._layer.receive(channel)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from .._core.history import History
 from .._core.latest import Latest
 from .._core.positions import Position
+from .database_history import database_of_histories, tables_of_histories
 from .declared import DeclaredRoom, declarations, history_of
 from .held_broadcasts import HeldBroadcasts, behind
+from .history_rows import Pruned, prune, rooms_with_rows
 from .hub import current_hub, ids
 from .latest_rooms import encode_values
 from .listener import RoomEvent, RoomListener
@@ -24,6 +26,7 @@ __all__ = [
     "HeldBroadcasts",
     "History",
     "Position",
+    "Pruned",
     "Room",
     "RoomEvent",
     "RoomListener",
@@ -32,12 +35,16 @@ __all__ = [
     "behind",
     "check_no_loop",
     "current_hub",
+    "database_of_histories",
     "declarations",
     "encode_values",
     "history_of",
     "join_since",
     "ids",
     "page_position",
+    "prune",
     "publish_sync",
     "resume",
+    "rooms_with_rows",
+    "tables_of_histories",
 ]

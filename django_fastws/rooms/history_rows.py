@@ -28,7 +28,7 @@ from .._core.positions import Position
 if TYPE_CHECKING:
     from ..models import HistoryEvent, HistoryKey, HistoryRoom
 
-__all__ = ["Pruned", "alias_of_histories", "clear", "prune", "read", "rooms_with_rows", "store", "tops"]
+__all__ = ["Pruned", "alias_of_histories", "clear", "look", "prune", "read", "rooms_with_rows", "store", "tops"]
 
 _EVERY = 16  # offsets, after which a writer looks for what is over a bound
 _AT_ONCE = 64  # rows that a writer removes at most, which is done under the lock of the room
@@ -45,15 +45,15 @@ def _models() -> tuple[type[HistoryRoom], type[HistoryEvent], type[HistoryKey]]:
 
 
 def _rooms(alias: str) -> Any:
-    return _models()[0]._default_manager.using(alias)
+    return _models()[0].objects.using(alias)
 
 
 def _events(alias: str) -> Any:
-    return _models()[1]._default_manager.using(alias)
+    return _models()[1].objects.using(alias)
 
 
 def _keys(alias: str) -> Any:
-    return _models()[2]._default_manager.using(alias)
+    return _models()[2].objects.using(alias)
 
 
 def alias_of_histories() -> str:
@@ -255,6 +255,12 @@ def clear(alias: str, group: str, name: str) -> None:
     room = _counted(alias, group, name, 0, 0, _now_ms())
     _rooms(alias).filter(id=room.id).update(epoch=_new_epoch(), offset=0, size=0)
     _events(alias).filter(room_id=room.id).delete()
+
+
+def look(alias: str) -> None:
+    """Look at each table, which must be there."""
+    for rows in (_rooms(alias), _events(alias), _keys(alias)):
+        rows.exists()
 
 
 def rooms_with_rows(alias: str) -> list[tuple[int, str]]:

@@ -6,6 +6,7 @@ import pytest
 
 from django_fastws._core.envelope import BROADCAST, CONTROL, VERSION, Envelope, UnknownVersion, decode
 from django_fastws._core.messages import Payload
+from django_fastws._core.positions import Position
 from django_fastws._core.sequences import Sender
 
 GOOD = {"type": "fastws.broadcast", "v": VERSION, "room": "fastws.n.lobby", "text": "hi"}
@@ -112,6 +113,22 @@ def test_another_version_is_refused_and_named_in_short(kind, version):
 def test_what_is_no_message_is_refused(change):
     with pytest.raises(TypeError):
         decode({**GOOD, **change})
+
+
+def test_a_position_is_encoded_and_gives_way_to_one_beside_the_envelope():
+    envelope = Envelope.broadcast("fastws.n.lobby", Payload("x"))
+    assert "at" not in envelope.encode()
+    envelope.position = Position("4f1c", 171)
+    encoded = envelope.encode()
+    assert encoded["at"] == "4f1c:171"
+    assert decode(encoded).position == Position("4f1c", 171)
+    assert decode(encoded, Position("e", 1)).position == Position("e", 1)
+
+
+@pytest.mark.parametrize("at", ["", "171", "e:-1", "e:1\n", 5, b"e:1", ["e:1"]], ids=str)
+def test_a_position_that_is_none_is_refused(at):
+    with pytest.raises((TypeError, ValueError)):
+        decode({**GOOD, "at": at})
 
 
 def test_a_broadcast_without_a_message_is_refused():

@@ -22,7 +22,7 @@ from tests.conftest import layer_config
 from tests.live.client import client, declare
 from tests.rooms.test_resumption import Member
 from tests.site.client import LIMIT, token
-from tests.support.databases import histories_in, in_threads
+from tests.support.databases import in_threads
 
 KEPT = History(messages=50, database=True)
 
@@ -35,23 +35,11 @@ class Declared:
         pass
 
 
-@pytest.fixture(scope="session")
-def postgres_of_histories(postgres_server):
-    postgres_server.execute("CREATE DATABASE histories", "postgres")
-    return {**postgres_server.settings, "NAME": "histories"}
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def alias(request, tmp_path, django_db_blocker, settings):
+@pytest.fixture
+def alias(database_of_histories, settings):
     """Database of histories. The layer is the one in memory."""
     settings.CHANNEL_LAYERS = {}
-    if request.param == "postgres":
-        options = request.getfixturevalue("postgres_of_histories")
-    else:
-        path = tmp_path / "histories.sqlite3"
-        options = {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {"timeout": 30}}
-    with django_db_blocker.unblock(), histories_in(options) as made:
-        yield made
+    return database_of_histories
 
 
 @pytest.fixture
@@ -90,6 +78,11 @@ def undone(alias):
     with contextlib.suppress(Undone), transaction.atomic(using=alias):
         yield
         raise Undone
+
+
+def test_it_is_declared_as_a_yes_or_no():
+    with pytest.raises(TypeError, match="a router names the database"):
+        History(database="other")
 
 
 # Transactions

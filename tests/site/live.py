@@ -76,10 +76,22 @@ async def left(ws: LiveSocket, room: Room) -> None:
     await room.abroadcast(Gone(client=ws.client_id))
 
 
-kept = app.room("kept/{name}", history=History(messages=20_000, seconds=3600, bytes=64 * 1024 * 1024))
+MUCH = {"messages": 20_000, "seconds": 3600, "bytes": 64 * 1024 * 1024}
+kept = app.room("kept/{name}", history=History(**MUCH))
 
 
 @kept.state(shared=True)
 async def kept_state(name: str) -> dict[str, int]:
     """How many records each publisher has in its file, before it tells of the last one."""
     return records(f"kept/{name}")
+
+
+stored = app.room(
+    "stored/{name}", history=History(messages=20_000, seconds=3600, bytes=64 * 1024 * 1024, database=True)
+)
+
+
+@stored.state(shared=True)
+async def stored_state(name: str) -> dict[str, int]:
+    """The same, of a room whose history is kept in the database."""
+    return records(f"stored/{name}")
