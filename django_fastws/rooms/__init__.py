@@ -5,10 +5,10 @@ from __future__ import annotations
 from .._core.history import History
 from .._core.latest import Latest
 from .._core.positions import Position
-from .database_history import database_of_histories, tables_of_histories
+from .database_history import database_of_histories
 from .declared import DeclaredRoom, declarations, history_of
 from .held_broadcasts import HeldBroadcasts, behind
-from .history_rows import Pruned, prune, rooms_with_rows
+from .history_rows import Pruned, begin_anew, missing_tables, prune, rooms_with_rows
 from .hub import current_hub, ids
 from .latest_rooms import encode_values
 from .listener import RoomEvent, RoomListener
@@ -33,6 +33,7 @@ __all__ = [
     "Stored",
     "Subscriptions",
     "behind",
+    "begin_anew",
     "check_no_loop",
     "current_hub",
     "database_of_histories",
@@ -41,10 +42,10 @@ __all__ = [
     "history_of",
     "join_since",
     "ids",
+    "missing_tables",
     "page_position",
     "prune",
     "publish_sync",
     "resume",
     "rooms_with_rows",
-    "tables_of_histories",
 ]

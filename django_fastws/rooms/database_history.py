@@ -24,7 +24,7 @@ from . import history_rows
 from .on_commit import log_unpublished, open_transaction, publish_committed
 from .room_history import RoomHistory
 
-__all__ = ["DatabaseHistory", "database_of_histories", "tables_of_histories"]
+__all__ = ["DatabaseHistory", "database_of_histories"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
@@ -172,16 +172,6 @@ def database_of_histories() -> str | None:
     """The alias of the database for histories; None if it is not configured."""
     alias = history_rows.alias_of_histories()
     return None if connections[alias].settings_dict["ENGINE"] == "django.db.backends.dummy" else alias
-
-
-def tables_of_histories(alias: str) -> None:
-    """Look whether the database has the tables.
-
-    Raises:
-        WebSocketConnectionError: it has not, or cannot be reached.
-    """
-    with _translated("find the tables of histories"):
-        history_rows.look(alias)
 
 
 class _Told:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+from django.db import Error as DatabaseError
 from django.db import connections, router, transaction
 from django.db.models import F
 
@@ -28,7 +29,18 @@ from .._core.positions import Position
 if TYPE_CHECKING:
     from ..models import HistoryEvent, HistoryKey, HistoryRoom
 
-__all__ = ["Pruned", "alias_of_histories", "clear", "look", "prune", "read", "rooms_with_rows", "store", "tops"]
+__all__ = [
+    "Pruned",
+    "alias_of_histories",
+    "begin_anew",
+    "clear",
+    "missing_tables",
+    "prune",
+    "read",
+    "rooms_with_rows",
+    "store",
+    "tops",
+]
 
 _EVERY = 16  # offsets, after which a writer looks for what is over a bound
 _AT_ONCE = 64  # rows that a writer removes at most, which is done under the lock of the room
@@ -257,15 +269,26 @@ def clear(alias: str, group: str, name: str) -> None:
     _events(alias).filter(room_id=room.id).delete()
 
 
-def look(alias: str) -> None:
-    """Look at each table, which must be there."""
-    for rows in (_rooms(alias), _events(alias), _keys(alias)):
-        rows.exists()
+def missing_tables(alias: str) -> list[str]:
+    """The tables that a database has not; none where it cannot be reached."""
+    try:
+        there = connections[alias].introspection.table_names()
+    except DatabaseError:
+        return []
+    return [model._meta.db_table for model in _models() if model._meta.db_table not in there]
 
 
 def rooms_with_rows(alias: str) -> list[tuple[int, str]]:
     """The row and the name of every room that has one."""
     return list(_rooms(alias).exclude(group=_SEED).order_by("id").values_list("id", "name"))
+
+
+def begin_anew(alias: str) -> int:
+    """Give each room another epoch, where it goes on; returns how many there are."""
+    ids = list(_rooms(alias).order_by("id").values_list("id", flat=True))
+    for room_id in ids:
+        _rooms(alias).filter(id=room_id).update(epoch=_new_epoch())
+    return len(ids) - 1  # without the seed
 
 
 class Pruned(NamedTuple):

@@ -33,8 +33,7 @@ def _room(room: RoomSchema) -> dict[str, Any]:
             one.name: {"type": "integer" if one.is_number else "string", "pattern": f"^(?:{one.regex})$"}
             for one in room.parameters
         }
-    if room.history is not None:
-        kept = room.history
+    if (kept := room.history) is not None:
         found["history"] = {"messages": kept.messages, "seconds": kept.seconds, "bytes": kept.bytes}
     if room.state is not None:
         found["state"] = room.state

@@ -20,7 +20,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.signals import post_save
 from django.test import RequestFactory
 
@@ -327,6 +327,19 @@ async def test_a_history_is_read_and_a_key_counts_once(example):
     await room.aclear()
     assert (await audit(before=newest["before"]))[0] == (await audit(before="x"))[0] == 409
     assert await audit() == (200, {"lines": [], "before": None})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_is_renamed_and_that_is_told_or_neither(example, monkeypatch):
+    module = example("database_history")
+    group = Group.objects.create(name="old")
+    assert module.rename(group.pk, "new") == module.groups(pk=group.pk).position()
+    (stored,) = module.groups(pk=group.pk).history()
+    assert (stored.event, stored.data) == ("renamed", {"name": "new"})
+    Group.objects.create(name="taken")
+    with pytest.raises(IntegrityError):
+        module.rename(group.pk, "taken")
+    assert len(module.groups(pk=group.pk).history()) == 1
 
 
 async def test_a_socket_of_ones_own_goes_on(example):

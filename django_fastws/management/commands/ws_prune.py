@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_fastws.rooms import Pruned, database_of_histories, history_of, prune, rooms_with_rows
+from django_fastws.rooms import Pruned, begin_anew, database_of_histories, history_of, prune, rooms_with_rows
 from django_fastws.routing import registry
 
 
@@ -25,6 +25,11 @@ class Command(BaseCommand):
             action="store_true",
             help="Remove everything of rooms, too, that are not declared with History(database=True) any more.",
         )
+        parser.add_argument(
+            "--restored",
+            action="store_true",
+            help="The database was restored, or may lack its last commits: begin each history in another epoch.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if registry.problems:  # the rooms of which are not declared
@@ -36,6 +41,8 @@ class Command(BaseCommand):
             from django_fastws.live import live_rooms
 
             live_rooms()  # whose declarations are found by names from now on
+        if options["restored"] and not options["dry_run"]:
+            self.stdout.write(f"{_count(begin_anew(alias), 'history', 'histories')} in another epoch.")
         removes, total, others = not options["dry_run"], Pruned(), 0
         for room_id, name in rooms_with_rows(alias):
             history = history_of(name)
@@ -57,5 +64,5 @@ def _shown(pruned: Pruned) -> str:
     return f"{events}, {_count(pruned.keys, 'idempotency key')}, {_count(pruned.rooms, 'room')}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, several: str = "") -> str:
+    return f"{number} {what if number == 1 else several or what + 's'}"

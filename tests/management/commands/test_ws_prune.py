@@ -125,6 +125,19 @@ def test_rooms_of_no_declaration_are_left_unless_that_is_asked_for(alias, routes
     assert counts(alias) == (0, 0, 0)
 
 
+def test_after_a_restore_positions_of_before_count_no_more(alias):
+    declare()
+    rooms = [Room(f"kept/{token()}") for _ in range(3)]
+    at = [rooms[0].broadcast("a"), rooms[1].broadcast("b"), rooms[2].position()]
+    assert pruned("--restored", "--dry-run") == ["Would remove 0 events of 0 bytes, 0 idempotency keys, 0 rooms."]
+    assert [room.position() for room in rooms] == at
+    assert pruned("--restored")[0] == "2 histories in another epoch."
+    now = [room.position() for room in rooms]
+    assert [position.offset for position in now] == [position.offset for position in at]
+    assert {position.epoch for position in now} & {position.epoch for position in at} == set()
+    assert [stored.data for stored in rooms[0].history()] == ["a"]
+
+
 def test_where_a_module_was_not_loaded_nothing_is_removed(alias, routes):
     routes.problems.append(Problem("site.consumers", RouteError("mistake")))
     with pytest.raises(CommandError, match=r"site\.consumers was not loaded"):
