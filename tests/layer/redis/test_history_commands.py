@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -188,13 +188,12 @@ def client(redis_server) -> Iterator[Client]:
 
 SIZES = st.sampled_from([1, 10, 100])
 OFFSETS = st.one_of(st.none(), st.integers(0, 45))
+LIMITS, BYTES = st.sampled_from([0, 1, 2, 3, 100]), st.sampled_from([1, 2, 11, 110, 10**6])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("store"), SIZES, st.sampled_from(["", "", "", "a", "b"])),
         st.tuples(st.just("again"), st.integers(0, 5)),
-        st.tuples(
-            st.just("read"), OFFSETS, OFFSETS, st.sampled_from([0, 1, 2, 3, 100]), st.sampled_from([1, 2, 11, 110, 10**6])
-        ),
+        st.tuples(st.just("read"), OFFSETS, OFFSETS, LIMITS, BYTES),
         st.tuples(st.just("many"), st.integers(1, 40)),
         st.just(("clear",)),
     ),
@@ -206,8 +205,13 @@ HISTORIES = st.builds(
 )
 
 
+TWO = [("store", 10, ""), ("store", 10, "")]
+
+
 @pytest.mark.redis
 @given(HISTORIES, STEPS)
+@example(History(), [*TWO, ("read", None, None, 9, 20), ("read", 0, None, 9, 20), ("read", 0, None, 9, 19)])
+@example(History(bytes=20), [*TWO, ("read", 0, None, 9, 99), ("store", 1, ""), ("read", 0, None, 9, 99)])
 @hypothesis_settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
