@@ -370,9 +370,8 @@ class ASGITransport:
 
     def close_slow(self, code: int, reason: str) -> None:
         """Close the connection of a client that is too slow, without waiting."""
-        outbox = self.outbox
-        outbox.push(({"type": "websocket.close", "code": code, "reason": reason}, None), 0)
-        outbox.start()
+        self.outbox.push(({"type": "websocket.close", "code": code, "reason": reason}, None), 0)
+        self.outbox.start()
 
     def send_failed(self, problem: BaseException) -> WebSocketDisconnect:
         """Error for callers who wait, after one of the server's ``send``; one that nobody expects is logged."""
