@@ -71,8 +71,6 @@ class ASGITransport:
         #: A denial response of which the application has not sent all yet.
         self._denial: DenialResponse | None = None
 
-    # ASGI
-
     async def receive(self) -> Message:
         """The next ASGI event."""
         event = await self._receive()
@@ -258,9 +256,7 @@ class ASGITransport:
 
         Never raises; a closed connection drops them.
         """
-        outbox = self._outbox
-        if outbox is None:
-            outbox = self.outbox
+        outbox = self._outbox or self.outbox
         if outbox.is_slow or not self.is_open:
             return False
         return outbox.post(batch)
@@ -301,13 +297,10 @@ class ASGITransport:
                 raise
         self.state.end(code, reason)
         if self.state.close_error is not None:
-            self._end_application(code)
-
-    def _end_application(self, code: int) -> None:
-        """The server takes no close: end the application, so that the server ends the connection."""
-        logger.error("The server took no close with %d on %.200r: its application ends", code, self.shown_path)
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+            # The server takes no close: it ends the connection with the application.
+            logger.error("The server took no close with %d on %.200r: its application ends", code, self.shown_path)
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._task.cancel()
 
     async def ping(self) -> float:
         """Ping the peer; returns the round trip in seconds."""
