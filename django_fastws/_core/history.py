@@ -50,6 +50,11 @@ class History:
         return max(self.seconds * 2, self.seconds + 3600)
 
     @property
+    def unused_seconds(self) -> float:
+        """For how long a room that never had an event does: reading makes one of any name that somebody tries."""
+        return min(self.position_seconds, 600)
+
+    @property
     def key_seconds(self) -> float:
         """For how long an idempotency key counts."""
         return max(self.position_seconds, 600)

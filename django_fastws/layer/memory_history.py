@@ -84,7 +84,7 @@ class MemoryHistories:
         """
         with self._lock:
             now = self._clock()
-            room = self._room(envelope.room, history, now)
+            room = self._room(envelope.room, history, now, stores=True)
             key = envelope.idempotency_key
             if key is not None and key in room.keys and room.keys[key][1] > now:
                 return room.keys[key][0], False
@@ -124,21 +124,23 @@ class MemoryHistories:
     def clear(self, group: str, history: History) -> None:
         """Forget a room's events, and begin another epoch."""
         with self._lock:
-            self._room(group, history, self._clock()).begin()
+            self._room(group, history, self._clock(), stores=True).begin()
 
-    def _room(self, group: str, history: History, now: float) -> _RoomHistory:
+    def _room(self, group: str, history: History, now: float, *, stores: bool = False) -> _RoomHistory:
         rooms = self._rooms
         room = rooms.get(group)
         if room is None:
             room = rooms[group] = _RoomHistory()
         elif room.expires_at <= now:
             room.begin()
-        room.expires_at = now + history.position_seconds
-        rooms.move_to_end(group)
-        # Those that are idle for longest are in front; what one room keeps for years hides none for longer than that.
+        seconds = history.position_seconds if stores or room.top else history.unused_seconds
+        room.expires_at = max(room.expires_at, now + seconds)
+        # Each is looked at in its turn: those that are kept for long are in the way of none.
         for name in list(islice(rooms, _SWEPT)):
             if rooms[name].expires_at <= now:
                 del rooms[name]
+            else:
+                rooms.move_to_end(name)
         return room
 
 

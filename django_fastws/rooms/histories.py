@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import random
 from collections import defaultdict
@@ -60,6 +61,9 @@ class Histories:
         self._lost = lost
         self._is_subscribed = is_subscribed
         self._rooms: dict[str, _LocalHistory] = {}
+        #: Events of rooms that have no members here any more, until they are forgotten: one who comes and goes all
+        #: the time costs no read each time.
+        self._left: dict[str, RecentEvents] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._check: asyncio.Task[None] | None = None
         #: Whether they have to be looked at, once more if that is going on.
@@ -70,7 +74,8 @@ class Histories:
         history = kept_history(name)
         if history is None:
             return
-        recent = RecentEvents(history)
+        recent = self._left.pop(group, None) or RecentEvents(history)
+        recent.history = history
 
         def deliver(envelope: Envelope) -> None:
             recent.heard(envelope)
@@ -89,7 +94,9 @@ class Histories:
         room = self._rooms.pop(group, None)
         if room is not None:
             room.continuity.close()
-            room.recent.clear()
+            if room.recent.are_kept:
+                self._left[group] = room.recent
+                room.recent.forgotten = functools.partial(self._left.pop, group, None)
             if not self._rooms and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 
 from .. import metrics
@@ -54,35 +55,52 @@ class RecentEvents:
         history: of the room.
     """
 
-    __slots__ = ("_bytes", "_events", "_forget", "_has_all", "_meanwhile", "_read", "_since", "history")
+    __slots__ = (
+        "_bytes",
+        "_epoch",
+        "_events",
+        "_forget",
+        "_gone",
+        "_meanwhile",
+        "_read",
+        "_since",
+        "forgotten",
+        "history",
+    )
 
     def __init__(self, history: RoomHistory) -> None:
         self.history = history
         #: Without holes.
         self._events: deque[RecentEvent] = deque()
         self._bytes = 0
-        #: All that could be had was read: what is before the first of them cannot be had.
-        self._has_all = False
+        #: Of the events; and up to which offset they are gone, or too many to be sent at once to who needs them.
+        self._epoch, self._gone = "", 0
         self._read: asyncio.Task[WebSocketConnectionError | None] | None = None
         #: From where the first goes on, of those who wait for the read; and what has arrived since that has begun.
         self._since = 0
         self._meanwhile: list[Envelope] | None = None
         #: Forgets them; None while none are kept.
         self._forget: asyncio.TimerHandle | None = None
+        #: Called when they are forgotten; must not raise.
+        self.forgotten: Callable[[], object] = lambda: None
 
     def heard(self, envelope: Envelope) -> None:
         """An event of the room has arrived, in its order."""
         if self._meanwhile is not None:
             self._meanwhile.append(envelope)
-        if self._forget is not None:
-            self._add(envelope)
+        if self._forget is not None and envelope.position is not None:
+            if envelope.position.epoch == self._epoch:
+                self._add(envelope)
+            else:  # the room was cleared while nobody was there
+                self.clear()
 
     def clear(self) -> None:
-        """Forget them: something of the room was lost, or nobody is there any more."""
+        """Forget them: something of the room was lost, or nobody has asked for a while."""
         if self._forget is not None:
             self._forget.cancel()
         self._events.clear()
-        self._bytes, self._has_all, self._forget, self._meanwhile = 0, False, None, None
+        self._bytes, self._gone, self._forget, self._meanwhile = 0, 0, None, None
+        self.forgotten()
 
     async def between(self, since: Position, now: Position) -> list[RecentEvent] | None:
         """The events after a position, up to another, which is or was that of the last one that has arrived here.
@@ -97,8 +115,8 @@ class RecentEvents:
         if since.offset == now.offset:
             return []
         for reads_all in (False, True):
-            found = self._find(since.offset, now.offset)
-            if found is not None or self._are_gone(since.offset):
+            found = self._find(since, now)
+            if found is not None or self._are_gone(since):
                 return found
             if self._read is None:
                 self._since = since.offset
@@ -107,19 +125,26 @@ class RecentEvents:
             error = await asyncio.shield(self._read)
             if error is not None:
                 raise error
-        return self._find(since.offset, now.offset)
+        return self._find(since, now)
 
-    def _find(self, since: int, now: int) -> list[RecentEvent] | None:
+    @property
+    def are_kept(self) -> bool:
+        """Whether they are of use to whoever comes back to the room, though nobody is there meanwhile."""
+        return self._forget is not None
+
+    def _find(self, since: Position, now: Position) -> list[RecentEvent] | None:
         events = self._events
-        if self._forget is None or not events or events[0].offset > since + 1 or events[-1].offset < now:
+        if self._forget is None or not events or self._epoch != now.epoch:
+            return None
+        first, last = events[0].offset, events[-1].offset
+        if first > since.offset + 1 or last < now.offset:
             return None
         self._keep()
-        first = events[0].offset
-        return list(islice(events, since + 1 - first, now + 1 - first))
+        return list(islice(events, since.offset + 1 - first, now.offset + 1 - first))
 
-    def _are_gone(self, since: int) -> bool:
-        """Whether it is known that not all events after an offset can be had: whoever asks again costs no read."""
-        return self._has_all and (not self._events or since + 1 < self._events[0].offset)
+    def _are_gone(self, since: Position) -> bool:
+        """Whether it is known that not all events after a position can be had: who asks again costs no read."""
+        return self._forget is not None and self._epoch == since.epoch and since.offset < self._gone
 
     async def _fill(self, now: Position, *, reads_all: bool) -> WebSocketConnectionError | None:
         """Read them; returns the error for which they cannot be."""
@@ -134,11 +159,13 @@ class RecentEvents:
             if self._meanwhile is meanwhile and page.epoch == now.epoch:
                 self.clear()
                 self._keep()
+                self._epoch = page.epoch
                 for stored in page.stored:
                     self._add(stored.envelope)
                 for envelope in meanwhile:
                     self._add(envelope)
-                self._has_all = reads_all
+                if reads_all:
+                    self._gone = max(self._gone, self._events[0].offset - 1 if self._events else now.offset)
         except WebSocketConnectionError as error:
             return error
         finally:
@@ -156,10 +183,12 @@ class RecentEvents:
         assert position is not None
         if events and position.offset <= events[-1].offset:
             return
-        if events and position.offset != events[-1].offset + 1:  # what lies between cannot be decoded
+        if events and position.offset != events[-1].offset + 1:  # what lies between was not heard, or is no event
             events.clear()
             self._bytes = 0
         events.append(RecentEvent(position.offset, envelope))
         self._bytes += len(envelope.data)
         while self._bytes > conf.send_buffer_bytes and len(events) > 1:
-            self._bytes -= len(events.popleft().envelope.data)
+            dropped = events.popleft()
+            self._bytes -= len(dropped.envelope.data)
+            self._gone = dropped.offset

@@ -22,7 +22,7 @@ __all__ = ["LayerHistory", "RoomHistory"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
-_AT_ONCE = 500  # rooms whose tops are asked for in one go
+_AT_ONCE = 100  # rooms whose tops are asked for in one go
 
 
 class RoomHistory(ABC):

@@ -1,5 +1,8 @@
 """A room with history while everything breaks: nothing that was acknowledged is lost, doubled or out of order.
 
+Once with a Redis that keeps whatever it has confirmed; once with one that comes back empty; and once with one that
+comes back empty while the history is in the database: then nothing is lost at all, and all go on by their positions.
+
 Three publishers, an event loop, a thread with transactions and a script, tell of records that they have stored. Forty
 clients on two servers resume, as the browser client does. Meanwhile clients are cut off, servers stopped and killed,
 and Redis is cut off, paused, killed and started again. ``FASTWS_TORTURE_SECONDS`` says for how long.
@@ -17,18 +20,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 from channels.layers import get_channel_layer
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from django_fastws import FastWS, History, Room, WebSocketConnectionError
 from tests.site.client import token
 from tests.support import records
+from tests.support.databases import histories_in
 from tests.support.processes import ROOT, ASGIServer, RedisServer, stopped
 from tests.support.proxy import Proxy
 from tests.support.resuming import ResumingClient
@@ -38,14 +43,19 @@ pytestmark = [pytest.mark.faults, pytest.mark.redis, pytest.mark.server]
 
 SECONDS = float(os.environ.get("FASTWS_TORTURE_SECONDS", "15"))
 CLIENTS = 40
-HISTORY = History(messages=20_000, seconds=3600, bytes=64 * 1024 * 1024)
+BOUNDS = {"messages": 20_000, "seconds": 3600, "bytes": 64 * 1024 * 1024}
+#: Options of Redis, and the pattern of rooms, which the servers have, too.
+KINDS = {
+    "persistent": (["--appendonly", "yes", "--appendfsync", "always"], "kept/{name}"),
+    "empty": ([], "kept/{name}"),
+    "database": ([], "stored/{name}"),
+}
 SCRIPT = (
     SETUP
     + """
-import sys, time
-from django_fastws import FastWS, History
+import sys
 from tests.support import records
-FastWS().room("kept/{name}", history=History(messages=20_000, seconds=3600, bytes=64 * 1024 * 1024))
+
 room = Room(sys.argv[1])
 for line in sys.stdin:
     number = records.append(sys.argv[1], "script")
@@ -62,8 +72,10 @@ for line in sys.stdin:
 class Torture:
     """The servers, the Redis, and what is done to them."""
 
-    def __init__(self, stack: contextlib.ExitStack, room: str, redis: RedisServer) -> None:
-        self.room = room
+    def __init__(self, stack: contextlib.ExitStack, kind: Kind, redis: RedisServer) -> None:
+        self.room = kind.room
+        self.alias = kind.alias
+        self.variables = kind.variables
         self.redis = redis
         self.redis_proxy = stack.enter_context(Proxy(redis.port))
         self.layer = {
@@ -72,11 +84,11 @@ class Torture:
         }
         settings = {"FASTWS_HISTORY_CHECK_SECONDS": 2, "FASTWS_DRAIN_SECONDS": 1}
         self.servers = [
-            stack.enter_context(ASGIServer(kind, layer=self.layer, settings=settings))
+            stack.enter_context(ASGIServer(kind, layer=self.layer, settings=settings, environment=self.variables))
             for kind in ("runws_server", "uvicorn")
         ]
         self.proxies = [stack.enter_context(Proxy(server.port)) for server in self.servers]
-        self.clients = [ResumingClient(room, self._ports) for _ in range(CLIENTS)]
+        self.clients = [ResumingClient(self.room, self._ports) for _ in range(CLIENTS)]
         self.acknowledged: dict[str, set[int]] = {"loop": set(), "thread": set(), "script": set()}
         self.refused: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -108,14 +120,29 @@ class Torture:
     def publish_in_thread(self) -> None:
         room = Room(self.room)
         while not self.is_over:
-            positions: list[Any] = []
-            with transaction.atomic():
-                User.objects.filter(username="nobody").update(first_name="x")
-                number = records.append(self.room, "thread")
-                transaction.on_commit(lambda: positions.append(self._broadcast(room, number)))  # noqa: B023
-            self.told("thread", number, is_acknowledged=positions[0])
+            if self.alias == DEFAULT_DB_ALIAS:
+                self._publish_after(room)
+            else:
+                self._publish_within(room)
             time.sleep(random.expovariate(100))
-        connection.close()
+        connections[self.alias].close()
+
+    def _publish_after(self, room: Room) -> None:
+        positions: list[Any] = []
+        with transaction.atomic():
+            User.objects.filter(username="nobody").update(first_name="x")
+            number = records.append(self.room, "thread")
+            transaction.on_commit(lambda: positions.append(self._broadcast(room, number)))
+        self.told("thread", number, is_acknowledged=positions[0])
+
+    def _publish_within(self, room: Room) -> None:
+        with contextlib.suppress(ZeroDivisionError), transaction.atomic(using=self.alias):
+            room.broadcast(["thread", 0], "told")
+            raise ZeroDivisionError
+        with transaction.atomic(using=self.alias):
+            number = records.append(self.room, "thread")
+            room.broadcast(["thread", number], "told")
+        self.told("thread", number, is_acknowledged=True)
 
     @staticmethod
     def _broadcast(room: Room, number: int) -> bool:
@@ -132,7 +159,7 @@ class Torture:
             SCRIPT,
             self.room,
             cwd=ROOT,
-            env=environment(self.layer),
+            env={**environment(self.layer), **self.variables},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -223,17 +250,38 @@ class Torture:
         )
 
 
+class Kind(NamedTuple):
+    """Options of Redis, the room, the database of its transactions, and where the servers have theirs."""
+
+    options: list[str]
+    room: str
+    alias: str = DEFAULT_DB_ALIAS
+    variables: Mapping[str, str] = MappingProxyType({})
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest, django_db_blocker: Any, routes: Any) -> Iterator[Kind]:
+    options, pattern = KINDS[request.param]
+    in_database = request.param == "database"
+    FastWS().room(pattern, history=History(**BOUNDS, database=in_database))
+    made = Kind(options, pattern.replace("{name}", token()))
+    if not in_database:
+        yield made
+        return
+    server = request.getfixturevalue("postgres_server")
+    request.getfixturevalue("postgres_session_key")  # it is migrated
+    with django_db_blocker.unblock(), histories_in(server.settings) as alias:
+        yield made._replace(alias=alias, variables={"TEST_DATABASE_OPTIONS": json.dumps(server.settings)})
+
+
 @pytest.fixture
 async def torture(
-    request: pytest.FixtureRequest, settings: Any, routes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Torture]:
     monkeypatch.setenv("TEST_RECORDS", str(tmp_path))
-    name = f"kept/{token()}"
-    records.directory(name).mkdir(parents=True)
-    options = {"persistent": ["--appendonly", "yes", "--appendfsync", "always"], "empty": []}[request.param]
-    FastWS().room("kept/{name}", history=HISTORY)
+    records.directory(kind.room).mkdir(parents=True)
     with contextlib.ExitStack() as stack:
-        made = Torture(stack, name, stack.enter_context(RedisServer(*options)))
+        made = Torture(stack, kind, stack.enter_context(RedisServer(*kind.options)))
         settings.CHANNEL_LAYERS = {"default": made.layer}
         try:
             yield made
@@ -244,7 +292,9 @@ async def torture(
             await get_channel_layer().flush()
 
 
-@pytest.mark.parametrize("torture", ["persistent", "empty"], indirect=True)
+@pytest.mark.parametrize(
+    "kind", ["persistent", "empty", pytest.param("database", marks=pytest.mark.postgres)], indirect=True
+)
 @pytest.mark.django_db(transaction=True)
 async def test_nothing_acknowledged_is_lost_doubled_or_out_of_order(torture: Torture) -> None:
     seed = random.randrange(2**32)
@@ -272,3 +322,8 @@ async def test_nothing_acknowledged_is_lost_doubled_or_out_of_order(torture: Tor
     assert [client.known for client in torture.clients if not client.knows(wanted)] == []
     assert [lost for client in torture.clients for lost in client.lost(torture.acknowledged)] == []
     assert sum(client.resumed for client in torture.clients) > 0
+    if torture.alias != DEFAULT_DB_ALIAS:
+        assert not torture.refused
+        assert len({client.position.epoch for client in torture.clients if client.position}) == 1
+        assert [client.states for client in torture.clients] == [1] * CLIENTS
+        assert [passed for client in torture.clients for passed in client.passed_over] == []

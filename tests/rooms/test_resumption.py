@@ -218,7 +218,9 @@ async def test_a_fan_out_that_began_while_a_join_waited_reaches_who_has_joined(r
     joining = asyncio.create_task(joined(room, at[0], member))
     await came.wait()
     await room.abroadcast("c")
-    await others[0].expect("c")
+    async with asyncio.timeout(LIMIT):
+        while not others[0].got:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # no longer, or all of them have it
     go.set()
     assert (await joining)[1] == (at[1], True)
     assert (member.got, others[-1].got) == (["b"], [])  # it goes on
@@ -349,3 +351,44 @@ async def test_whoever_comes_back_too_late_costs_no_reads_of_its_own(room, monke
     assert told.recovered
     await member.expect(*["x" * 200] * 3)
     await leave(room, member, *members)
+
+
+async def test_who_comes_and_goes_costs_one_read(room, monkeypatch):
+    at = [await room.abroadcast(text) for text in "abc"]
+    read, reads = type(get_broker()).aread_history, []
+
+    async def counted(self, group, history, query):
+        if query.limit:
+            reads.append(query)
+        return await read(self, group, history, query)
+
+    monkeypatch.setattr(type(get_broker()), "aread_history", counted)
+    for _ in range(20):
+        member, told = await joined(room, at[0])
+        assert told == (at[2], True)
+        await member.expect("b", "c")
+        await leave(room, member)
+    assert len(reads) == 1
+    at.append(await room.abroadcast("d"))  # which is not heard here
+    member, told = await joined(room, at[0])
+    assert told == (at[3], True)
+    await member.expect("b", "c", "d")
+    await leave(room, member)
+    at.append(await room.abroadcast("e"))
+    member, told = await joined(room, at[4])
+    at.append(await room.abroadcast("f"))  # behind one that was not heard
+    other, told = await joined(room, at[2], Member("two"))
+    assert told.recovered
+    await other.expect("d", "e", "f")
+    await leave(room, member, other)
+    await room.aclear()
+    at = [await room.abroadcast(text) for text in "ghijkl"]
+    member, told = await joined(room, at[5])
+    await room.abroadcast("m")
+    other, told = await joined(room, at[3], Member("two"))
+    assert told.recovered
+    await other.expect("k", "l", "m")
+    await leave(room, member, other)
+    left = current_hub()._histories._left
+    left[f"fastws.n.{room.name}"].clear()
+    assert f"fastws.n.{room.name}" not in left

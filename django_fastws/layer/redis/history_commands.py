@@ -129,7 +129,7 @@ def read_command(prefix: str, group: str, history: History, query: PageQuery, du
     """The command that reads a part of a room's history; see ``Broker.aread_history``."""
     parts = [b"" if number is None else b"%d" % number for number in query]
     parts += b"%d" % history.messages, milliseconds(history.seconds), b"%d" % history.bytes
-    parts += milliseconds(history.position_seconds), durable, _seed()
+    parts += milliseconds(history.position_seconds), durable, _seed(), milliseconds(history.unused_seconds)
     return command(b"EVALSHA", READ.sha1, b"2", *_keys(prefix, group), *parts)
 
 

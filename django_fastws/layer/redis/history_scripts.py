@@ -167,11 +167,12 @@ return position
 """
 
 # KEYS: meta, stream. ARGV: after ('' is none), before ('' is none), the most events, the most bytes of them;
-# messages, milliseconds, bytes, milliseconds of the meta; the server that keeps what it confirms, a seed.
+# messages, milliseconds, bytes, milliseconds of the meta; the server that keeps what it confirms, a seed,
+# milliseconds of the meta of a room that never had an event.
 _READ = f"""{_COMMON}{_TRIM}
 local meta = call('HMGET', KEYS[1], 'e', 'o', 'z', 'r', 'd')
 local epoch, top, total = meta[1], tonumber(meta[2] or 0), tonumber(meta[3] or 0)
-epoch = current_epoch(epoch, meta[4], meta[5], ARGV[9], ARGV[8], ARGV[10])
+epoch = current_epoch(epoch, meta[4], meta[5], ARGV[9], top > 0 and ARGV[8] or ARGV[11], ARGV[10])
 local reply = {{epoch, format('%d', top)}}
 local left, most_bytes, size = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
 if left == 0 then return reply end

@@ -429,3 +429,11 @@ async def test_whichever_keys_are_evicted_no_position_is_given_twice(publisher, 
     assert [by_position[Position(page.epoch, stored.offset)] for stored in page.stored] == [
         stored.envelope.data for stored in page.stored
     ]
+
+
+async def test_a_room_that_somebody_only_asks_for_is_soon_forgotten(publisher, client):
+    before = await publisher.read(limit=0)
+    assert 500_000 <= client.pttl(META) <= 700_000
+    [at] = await publisher.store("a")
+    assert at == Position(before.epoch, 1)
+    assert client.pttl(META) > 1_000_000
