@@ -275,15 +275,20 @@ class Membership(CallQueue):
         events = await resume(hub, self, self.name, since, held)
         if events is None or self._held is not held:
             return None
+        # Many who come back at once have as many events each: nothing is called for one that was encoded already.
         payloads: list[Payload] = []
+        size, limit = 0, conf.send_buffer_bytes
         for event in events:
-            payload: Payload | None = hub.event_payload(self.name, event)
+            payload: Payload | None = event.payload
+            if payload is None:
+                payload = hub.event_payload(self.name, event)
             if payload is not None and event.envelope.exclude in client_ids:
                 payload = payload.substitute()
             if payload is None:
                 return None  # the room was left
+            size += len(payload.raw)
             payloads.append(payload)
-        return payloads if sum([len(payload) for payload in payloads]) <= conf.send_buffer_bytes else None
+        return payloads if size <= limit else None
 
     # Losses while it is joined
 
