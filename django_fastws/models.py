@@ -15,7 +15,7 @@ class HistoryRoom(models.Model):
     """Room with a history: the counter of its offsets, whose row lock gives them the order of commits.
 
     Attributes:
-        group: of the room, by which it is found; empty in one row, whose epoch is the seed of others.
+        group: of the room, by which it is found; "seed" in one row, whose epoch is that of others.
         name: of the room, by which its declaration is found.
         offset: of the newest event.
         size: how many bytes of events are kept.

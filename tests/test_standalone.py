@@ -375,6 +375,10 @@ async def inside(call):
         ("FastWS().run()", ["no outbound route to run"]),
         ("FastWS().serve()", ["no WebSocket route to serve", "app.room"]),
         ("app.websocket('/x')(came); app.serve(port=0)", ["Several handlers on one path"]),
+        (
+            "from django_fastws import History; app.room('kept', history=History(database=True)); app.serve(port=0)",
+            ["ImproperlyConfigured", "live room 'kept' in ", "DATABASES is empty"],
+        ),
         ("lease = FastWS(); lease.ws('ws://127.0.0.1:1/x', lease=True)(went); lease.run()", ["no Redis to hold"]),
         (
             "from django.conf import settings; settings.configure(); app.run(settings={'DEBUG': True})",

@@ -64,6 +64,35 @@ async def test_a_cancelled_background_task_is_no_error(caplog):
     assert not caplog.records
 
 
+async def test_what_is_shielded_goes_on_without_its_caller_and_its_error_is_logged_then(caplog):
+    tasks, go = BackgroundTasks(logging.getLogger("some")), asyncio.Event()
+
+    async def fails():
+        await go.wait()
+        raise ValueError("on purpose")
+
+    async def returns():
+        return 5
+
+    assert await tasks.shielded(returns()) == 5
+    caller = asyncio.create_task(tasks.shielded(fails()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert len(tasks) == 1
+    go.set()
+    await tasks.wait()
+    await asyncio.sleep(0)
+    (record,) = caplog.records
+    assert str(record.exc_info[1]) == "on purpose"
+    caplog.clear()
+    with pytest.raises(ValueError, match="on purpose"):
+        await tasks.shielded(fails())
+    assert not caplog.records
+
+
 def test_a_background_task_without_a_loop_raises_and_warns_of_nothing():
     with pytest.raises(RuntimeError):  # pytest makes an error of the warning that it was never awaited
         BackgroundTasks(logger).start(asyncio.sleep(0))

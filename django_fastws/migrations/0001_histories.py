@@ -10,7 +10,7 @@ from django.db import migrations, models
 def make_seed(apps: Any, schema_editor: Any) -> None:
     """The row of which the epochs of rooms are made that have none of their own."""
     rooms = apps.get_model("django_fastws", "HistoryRoom").objects.using(schema_editor.connection.alias)
-    rooms.create(group="", name="", epoch=uuid.uuid4().hex[:12], offset=0, size=0, changed_ms=0)
+    rooms.create(group="seed", name="seed", epoch=uuid.uuid4().hex[:12], offset=0, size=0, changed_ms=0)
 
 
 class Migration(migrations.Migration):

@@ -45,7 +45,7 @@ __all__ = [
 _EVERY = 16  # offsets, after which a writer looks for what is over a bound
 _AT_ONCE = 64  # rows that a writer removes at most, which is done under the lock of the room
 _PRUNED_AT_ONCE = 1000
-_SEED = ""  # the group of its row
+_SEED = "seed"  # the group of its row; those of rooms begin with another word
 _MOST_GROUPS = 10_000  # that one query asks for
 
 
@@ -93,7 +93,7 @@ def _first_epoch(seed: str, group: str) -> str:
 def _seed(alias: str) -> str:
     """Of the epochs of rooms that have no row; a migration makes it, or else whoever needs it first."""
     while (room := _row(alias, _SEED)) is None:
-        _insert(alias, _SEED, "", _new_epoch(), 0)
+        _insert(alias, _SEED, _SEED, _new_epoch(), 0)
     return room.epoch
 
 

@@ -80,6 +80,20 @@ async def test_what_comes_behind_much_that_cannot_be_decoded_does_not_wait_for_e
     await client.close()
 
 
+async def test_after_an_outage_it_is_said_that_something_may_have_been_missed(monkeypatch):
+    got, restored, layer = [], [], Layer()
+    client = ChannelsBroker(layer).client(got.append)
+    client.restored = lambda: restored.append(client.is_subscribed("group"))
+    await client.subscribe("group")
+    layer.waiting.put_nowait(ConnectionError("away"))
+    layer.waiting.put_nowait(HELLO.encode())
+    async with asyncio.timeout(30):
+        while not got:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert restored == [True]
+    await client.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # that it has threads
 def test_a_forked_child_publishes_through_a_loop_of_its_own_and_its_parent_goes_on(monkeypatch):

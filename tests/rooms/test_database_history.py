@@ -10,6 +10,7 @@ import time
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core.management import call_command
 from django.db import DatabaseError, connections, transaction
 from django.test import TestCase, TransactionTestCase, override_settings
 
@@ -307,6 +308,25 @@ def test_offsets_are_in_the_order_of_commits_and_have_no_holes(alias, room, monk
     assert set(committed) >= set(range(1, len(told) + 1))
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_was_never_published_to_has_one_epoch_from_the_first_reading_on(alias, room, published):
+    at = room.position()
+    assert room.position() == at
+    other = Room(f"kept/{token()}").position()
+    assert other.epoch != at.epoch
+    assert room.broadcast("a") == (at.epoch, 1)
+
+
+def test_without_the_row_of_the_migration_as_after_a_flush_it_is_made_again(alias, room, published):
+    from django_fastws.models import HistoryRoom
+
+    before = room.position()
+    HistoryRoom.objects.using(alias).filter(group="seed").delete()
+    at = room.position()
+    assert at.epoch != before.epoch
+    assert room.broadcast("a") == (at.epoch, 1)
+
+
 # Bounds
 
 
@@ -508,6 +528,16 @@ async def test_reads_for_all_members_are_nobodys_and_those_of_handlers_are_their
         await one.say(room=name, event="say", id=1, data={})
         assert sorted(map(str, [await one.next(), await one.next()]))
         assert calls == ["/ws/live"]
+
+
+# The app
+
+
+@pytest.mark.parametrize("field", ["AutoField", "SmallAutoField", "BigAutoField"])
+@pytest.mark.django_db
+def test_there_is_nothing_to_migrate_whatever_the_keys_of_the_project_are(field, settings):
+    settings.DEFAULT_AUTO_FIELD = f"django.db.models.{field}"
+    call_command("makemigrations", "django_fastws", check=True, dry_run=True, verbosity=0)
 
 
 # Django's test cases

@@ -70,9 +70,7 @@ class Watched:
     def receive(self, key: str, data: Any, number: int | None, epoch: str = "e") -> None:
         self.room.receive(value(key, data, number, epoch))
 
-    def found(
-        self, values: dict[str, Any], top: int, before: int | None = None, epoch: str = "e"
-    ) -> None:
+    def found(self, values: dict[str, Any], top: int, before: int | None = None, epoch: str = "e") -> None:
         self.room.found(values_of(values, top, epoch), self.room.top if before is None else before)
 
     def taken(self) -> list[Any]:
