@@ -19,6 +19,13 @@ LINES = 25  # of code; a module with fewer is a name, a type or a table, and is 
 # Modules that are tested in another's file: their own, and why.
 ELSEWHERE = {
     "migrations/0001_histories.py": ("rooms/test_database_history.py", "the tables, which those tests make and use"),
+    "rooms/held_broadcasts.py": (
+        "live/test_lost_events.py",
+        "what a member is not sent yet, by the joins that hold it",
+    ),
+    "rooms/histories.py": ("rooms/test_resumption.py", "histories of the hub, which it alone uses"),
+    "rooms/recent_events.py": ("rooms/test_resumption.py", "what was delivered last, which a resumed join reads"),
+    "rooms/stored.py": ("rooms/test_database_history.py", "Room.history() and its pages"),
     "models.py": ("rooms/test_database_history.py", "rows without code"),
     "rooms/history_rows.py": ("rooms/test_database_history.py", "the queries behind a history in the database"),
     "rooms/room_history.py": ("rooms/test_resumption.py", "the seam, through whose two sides rooms are tested"),
@@ -45,6 +52,9 @@ ACROSS = {
     "layer/redis/test_history_faults.py": "publishers, scripts and connections, while these break",
     "layer/redis/test_history_servers.py": "publishers and scripts, on servers that restart, change or refuse",
     "layer/test_history.py": "what every broker with histories owes to its users",
+    "live/test_history.py": "rooms with history, from a client through session, membership and hub to the layer",
+    "live/test_latest.py": "keyed rooms, on the same way",
+    "live/test_lost_events.py": "losses on that way, each at an awkward moment",
     "live/test_fuzz.py": "whatever a client may say, over all that serves it",
     "schema/test_console.py": "the docs page in a browser",
     "server/test_daphne_suite.py": "daphne's own tests",
