@@ -20,7 +20,7 @@ __all__ = ["check_live_rooms"]
 def check_live_rooms() -> Iterator[CheckMessage]:
     """E050: two patterns match one name. E051: two rooms of one name. W052: no path to them.
 
-    W053: histories on a layer that keeps none.
+    W053: histories on a layer that keeps none. W056: keyed rooms there.
     """
     if not registry.rooms:
         return  # and pydantic is not imported
@@ -41,6 +41,15 @@ def check_live_rooms() -> Iterator[CheckMessage]:
             hint='Set CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", '
             '"CONFIG": {"hosts": ["redis://..."]}}}, or keep them in the database: History(database=True).',
             id="fastws.W053",
+        )
+    keyed = [room for room in live_rooms() if room.latest is not None]
+    if keyed and (layer := _layer_without_history()):
+        yield Warning(
+            f"Live rooms are keyed, as {keyed[0].pattern!r} in {keyed[0].place}, and the channel layer {layer} keeps "
+            "no values: members begin without any, and get what is broadcast from then on.",
+            hint='Set CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", '
+            '"CONFIG": {"hosts": ["redis://..."]}}}.',
+            id="fastws.W056",
         )
     for conflict in conflicts():
         yield Error(

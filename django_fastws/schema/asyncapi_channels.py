@@ -16,10 +16,12 @@ from .frame_schemas import (
     item_frame,
     join_frame,
     joined_frame,
+    keyed_frame,
     leave_frame,
     left_frame,
     lost_frame,
     position_frame,
+    removed_frame,
 )
 
 __all__ = ["Document", "Keys", "message_of", "write_connection", "write_room"]
@@ -139,6 +141,14 @@ class _RoomChannel(_Channel):
             about = "An event was stored that is not for this client: only its position is."
             self.send("position", self.add("position", position_frame(room), about))
 
+        if room.value is not None:
+            about = "The newest value of a key."
+            self.send("value", self.add("value", keyed_frame(room, room.value), about))
+            about = "A key has no value any more."
+            self.send("removed", self.add("removed", removed_frame(room), about))
+            about = "The client was too slow: it begins anew from this."
+            self.send("lost", self.add("lost", lost_frame(room), about))
+
     def _call(self, call: CallSchema) -> None:
         examples = []
         if call.example is not None and (name := _room_example(self._room)):
@@ -188,7 +198,11 @@ def _about(room: RoomSchema) -> str:
     history = ""
     if (kept := room.history) is not None:
         history = f"History: {kept.messages} events, {kept.bytes} bytes, for {kept.seconds:g} seconds, at most."
-    return " ".join(filter(None, (rules, rate, history)))
+    latest = ""
+    if (keyed := room.latest) is not None:
+        often = f", and sent at most {keyed.rate} by each process" if keyed.rate else ""
+        latest = f"Keyed: the newest value of each key is kept for {keyed.seconds:g} seconds{often}."
+    return " ".join(filter(None, (rules, rate, history, latest)))
 
 
 def _room_example(room: RoomSchema) -> str:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ..limits import CONNECTION_LIMITS
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
-from ..rooms import History
+from ..rooms import History, Latest
 from .definitions import Schema, SchemaType, finite, resolved, schemas_of, without_definition
 from .examples import example_of
 
@@ -89,6 +89,9 @@ class RoomSchema:
         rules: who may join, in words.
         rate: of one socket's events there; "" without one.
         history: what it keeps of what it broadcasts; None is nothing.
+        latest: how it is keyed; None where it is not. Then its ``events`` are those that are relayed, for what it
+            broadcasts are values.
+        value: the schema of a value of a keyed room; None in any other.
         errors: codes with which a join may be refused.
     """
 
@@ -103,6 +106,8 @@ class RoomSchema:
     rules: tuple[str, ...] = ()
     rate: str = ""
     history: History | None = None
+    latest: Latest | None = None
+    value: Schema | None = None
     errors: tuple[str, ...] = ()
     join_description: str = ""
     state_description: str = ""
@@ -200,17 +205,32 @@ class _Describer:
             name=room.name,
             tags=room.tags,
             parts=_parts(room),
-            state=None if room.state_hook is None else self._schemas[room, "state"],
+            state=self._state(),
             calls=tuple(self._call(handler) for handler in room.events.values()),
-            events=(*map(self._sent, room.sends), *map(self._relayed, relays)),
-            is_open=not room.sends,
+            events=(*([] if room.latest is not None else map(self._sent, room.sends)), *map(self._relayed, relays)),
+            is_open=not room.sends and room.latest is None,
             rules=tuple(_rules(room)),
             rate="" if room.rate is None else str(room.rate),
             history=room.history,
+            latest=room.latest,
+            value=self._value(),
             errors=tuple(_join_errors(room)),
             join_description=_hook_doc(room.join_hook),
-            state_description=_hook_doc(room.state_hook),
+            state_description=_hook_doc(room.state_hook) if room.latest is None else "The newest value of each key.",
         )
+
+    def _value(self) -> Schema | None:
+        """What a value of a keyed room may be: any of what it sends, and anything where it does not say."""
+        if self._room.latest is None:
+            return None
+        values = [self._schemas[self._room, event] for event in self._room.sends]
+        return values[0] if len(values) == 1 else {"anyOf": values} if values else {}
+
+    def _state(self) -> Schema | None:
+        value = self._value()
+        if value is not None:
+            return {"type": "object", "additionalProperties": value}
+        return None if self._room.state_hook is None else self._schemas[self._room, "state"]
 
     def _call(self, handler: EventHandler) -> CallSchema:
         data = self._schemas[self._room, handler.event, "data"]

@@ -20,10 +20,12 @@ __all__ = [
     "item_frame",
     "join_frame",
     "joined_frame",
+    "keyed_frame",
     "leave_frame",
     "left_frame",
     "lost_frame",
     "position_frame",
+    "removed_frame",
     "room_name",
 ]
 
@@ -76,6 +78,7 @@ def _frame(properties: dict[str, Schema], *optional: str) -> Schema:
     }
 
 
+_KEY: Schema = {"type": "string", "description": "Whose value it is."}
 _ANYTHING: Schema = {"description": "What the project sends."}
 
 #: Frames of the connection itself, by name.
@@ -206,11 +209,24 @@ def position_frame(room: RoomSchema) -> Schema:
 
 
 def lost_frame(room: RoomSchema) -> Schema:
-    """``{"room": "tickets/5", "state": …, "at": "e:180"}``; without a state, ``"recovered": false`` in its place."""
-    lost: dict[str, Schema] = {"room": room_name(room), "at": _POSITION}
+    """``{"room": "tickets/5", "state": …, "at": "e:180"}``; without a state, ``"recovered": false`` in its place.
+
+    A keyed room has no position.
+    """
+    lost = {"room": room_name(room)} if room.history is None else {"room": room_name(room), "at": _POSITION}
     if room.state is not None:
         return _frame({**lost, "state": room.state})
     return _frame({**lost, "recovered": {"type": "boolean", "const": False}})
+
+
+def keyed_frame(room: RoomSchema, value: Schema) -> Schema:
+    """``{"room": "prices/spot", "key": "BTC", "data": …}``"""
+    return _frame({"room": room_name(room), "key": _KEY, "data": value})
+
+
+def removed_frame(room: RoomSchema) -> Schema:
+    """``{"room": "prices/spot", "key": "BTC", "removed": true}``"""
+    return _frame({"room": room_name(room), "key": _KEY, "removed": {"const": True}})
 
 
 def left_frame(room: RoomSchema) -> Schema:

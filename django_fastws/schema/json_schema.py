@@ -15,7 +15,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema(description: Description) -> dict[str, Any]:
     """The document: ``rooms`` has a schema of the state, of each call's data and answer or item, of each event.
 
-    A room with history has the bounds of that as ``history``.
+    A room with history has the bounds of that as ``history``. A keyed room has ``latest``, how it is keyed, and
+    ``value``, the schema of the value of a key; its state has all of them, by key.
 
     ``{"rooms": {"tickets/{pk:int}": {"state": …, "calls": {"say": {"data": …, "answer": …}}, "events": …}}}``
     """
@@ -35,6 +36,9 @@ def _room(room: RoomSchema) -> dict[str, Any]:
         }
     if (kept := room.history) is not None:
         found["history"] = {"messages": kept.messages, "seconds": kept.seconds, "bytes": kept.bytes}
+    if room.latest is not None:
+        found["latest"] = {"rate": room.latest.rate, "seconds": room.latest.seconds}
+        found["value"] = room.value
     if room.state is not None:
         found["state"] = room.state
     found["calls"] = {call.event: _call(call) for call in room.calls}

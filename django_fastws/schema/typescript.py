@@ -93,6 +93,8 @@ class TypeWriter:
         fields = [("name", _template(room.parts), "")]
         if room.history is not None:
             fields.append(("history", "true", ""))
+        if room.value is not None:
+            fields.append(("value", self.type(room.value, deep), "Of each key."))
         if room.state is not None:
             fields.append(("state", self.type(room.state, deep), room.state_description))
         events = [

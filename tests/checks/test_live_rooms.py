@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 
-from django_fastws import FastWS, History, RouteError
+from django_fastws import FastWS, History, Latest, RouteError
 from django_fastws.routing.routes import Problem
 from tests.checks.messages import core, found
 
@@ -69,6 +69,25 @@ def test_histories_on_a_layer_that_keeps_none(layers, backend):
 
 
 @pytest.mark.parametrize(
+    ("layers", "backend"),
+    [
+        (core(socket_timeout=None), "channels_redis.core.RedisChannelLayer"),
+        ({"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}}, "channels_redis.pubsub"),
+    ],
+    ids=["core", "pubsub"],
+)
+def test_keyed_rooms_on_a_layer_that_keeps_no_values(layers, backend):
+    FastWS().room("prices/{market}", latest=Latest())
+    (message,) = found(CHANNEL_LAYERS=layers).values()
+    assert message.id == "fastws.W056"
+    assert backend in message.msg
+    assert "'prices/{market}' in " in message.msg
+    assert "django_fastws.layer.RedisChannelLayer" in message.hint
+    FastWS().room("tickets/{pk:int}", history=History())
+    assert sorted(found(CHANNEL_LAYERS=layers)) == ["fastws.W053", "fastws.W056"]
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {},
@@ -77,8 +96,9 @@ def test_histories_on_a_layer_that_keeps_none(layers, backend):
     ],
     ids=["redis", "none", "memory"],
 )
-def test_histories_where_they_are_kept(settings):
+def test_histories_and_values_where_they_are_kept(settings):
     FastWS().room("tickets/{pk:int}", history=History())
+    FastWS().room("prices/{market}", latest=Latest())
     assert found(**settings) == {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_fastws import Event, FastWS, RouteError
+from django_fastws import Event, FastWS, History, Latest, RouteError
 from django_fastws._core.rates import Rate
 from django_fastws.limits import Limits
 from django_fastws.limits.table import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_CONNECTIONS_PER_USER
@@ -84,7 +84,12 @@ MISTAKES = [
     ({"history": False}, "history=False is none: write history=History"),
     ({"presence": True}, "presence=True: no room has that yet; leave it out, or write presence=False"),
     ({"presence": None}, "presence=None: no room has that yet"),
-    ({"latest": {}}, "latest={}: no room has that yet; leave it out, or write latest=None"),
+    ({"latest": {}}, r"latest={} is none: write latest=Latest\(rate=\"5/s\"\), or None"),
+    ({"latest": True}, "latest=True is none"),
+    (
+        {"latest": Latest(), "history": History()},
+        "a keyed room keeps the newest value of each key, and has no history",
+    ),
     ({"login_require": True}, "did you mean 'login_required'"),
 ]
 
@@ -100,6 +105,11 @@ def test_a_permission_may_take_the_parameters_in_any_way(app):
     for check in (may, lambda ws, **params: True, lambda *args, pk: True):
         app.room(f"a{len(app.rooms)}/{{pk:int}}", permission=check)
     assert len(app.rooms) == 3
+
+
+def test_a_keyed_room_says_how_it_is_keyed(app):
+    assert app.room("prices/{market}", latest=Latest("5/s")).latest == Latest("5/s")
+    assert app.room("lobby").latest is None
 
 
 def test_what_no_room_has_yet_may_be_written_as_none(app):

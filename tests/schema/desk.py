@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from django.core.exceptions import PermissionDenied
 from pydantic import BaseModel, Field
 
-from django_fastws import Event, FastWS, History, LiveError, LiveSocket, Room
+from django_fastws import Event, FastWS, History, Latest, LiveError, LiveSocket, Room
 
 __all__ = ["app"]
 
@@ -159,6 +159,18 @@ async def order(
 ) -> dict[str, int]:
     """Order from a shop."""
     return {"positions": len(lines), "articles": sum(line.count for line in lines)}
+
+
+prices = app.room("prices", latest=Latest(rate="20/s", seconds=60))
+
+
+@prices.on("quote")
+async def quote(ws: LiveSocket, room: Room, symbol: str, bid: float | None = None) -> None:
+    """Say a price; without one, there is none any more."""
+    if bid is None:
+        await room.aremove(symbol)
+    else:
+        await room.abroadcast({"bid": bid}, key=symbol)
 
 
 news = app.room("news")

@@ -14,7 +14,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 from typing_extensions import TypedDict
 
-from django_fastws import Event, FastWS, History, Room
+from django_fastws import Event, FastWS, History, Latest, Room
 
 __all__ = ["declare_rooms"]
 
@@ -74,6 +74,13 @@ SEED = Node(value=0)
 class Page(BaseModel, Generic[Item]):
     items: list[Item]
     more: bool = False
+
+
+class Price(Event):
+    """The price of a symbol."""
+
+    bid: float
+    ask: float | None = None
 
 
 class Status(BaseModel):
@@ -212,6 +219,10 @@ def declare_rooms(app: FastWS) -> None:
     app.room("chat/{room}", sends=[Said])
     app.room("chat/{room}/typing/{who:uuid}", sends=[Node], history=History())
     app.room("odd`${x}/{name:slug}")
+    prices = app.room("prices/{market}", latest=Latest(rate="5/s", seconds=60), sends=[Price])
+    prices.relay("watching", Typing)
+    app.room("cursors", latest=Latest())
+    app.room("pets", latest=Latest(), sends=[Price, Said])
 
 
 async def _say_in_the_zoo(ws: Any, loud: bool) -> str:

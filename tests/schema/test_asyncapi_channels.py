@@ -88,6 +88,22 @@ def test_a_room_without_history_has_none(routes):
     assert '"at"' not in json.dumps(document)
 
 
+def test_a_keyed_room_has_values_and_removals(document):
+    def message(name):
+        return at(document, document["operations"][name]["messages"][0])["payload"]
+
+    value = message("prices.value")
+    assert set(value["properties"]) == {"room", "key", "data"}
+    assert value["properties"]["data"] == {"$ref": "#/components/schemas/Price"}
+    assert set(message("prices.removed")["properties"]) == {"room", "key", "removed"}
+    assert set(message("prices.lost")["properties"]) == {"room", "state"}
+    assert "prices.price" not in document["operations"]
+    assert document["channels"]["prices"]["description"] == (
+        "Keyed: the newest value of each key is kept for 60 seconds, and sent at most 5/s by each process."
+    )
+    assert document["channels"]["cursors"]["description"].endswith("is kept for 3600 seconds.")
+
+
 def test_a_channel_is_a_room_with_its_parameters_and_rules(document):
     channel = document["channels"]["tickets"]
     assert channel["address"] == "tickets/{pk}"

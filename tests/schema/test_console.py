@@ -492,6 +492,19 @@ async def test_frames_of_histories_have_names_in_the_log(open_page):
     assert found == ["position", "lost", "state", "said"]
 
 
+async def test_the_state_of_a_keyed_room_is_kept_up_to_date(open_page):
+    page = await open_page()
+    prices = await join(page, "prices")
+    await prices.locator(".chip", has_text="keyed").first.wait_for()
+    now = prices.locator(".state-now pre")
+    for frame_, label in (({"bid": 5}, "BTC"), ({"bid": 6}, "BTC"), ({}, "BTC · removed")):
+        sent = {"room": "prices", "event": "quote", "data": {"symbol": "BTC", **frame_}}
+        await page.get_by_label("A frame of your own").fill(json.dumps(sent))
+        await page.locator("form.raw").get_by_role("button", name="Send").click()
+        await expect_json(now, lambda shown, frame_=frame_: shown == ({"BTC": frame_} if frame_ else {}))
+        await frame(page, label, room="prices").first.wait_for()
+
+
 async def test_the_page_notices_a_server_with_other_rooms(open_page):
     first = ASGIServer("runws_server", app=APP, environment={"TEST_DEBUG": "1"})
     with first:

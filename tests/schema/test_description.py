@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from django_fastws import FastWS, History
+from django_fastws import FastWS, History, Latest
 from django_fastws.live import live_rooms
 from django_fastws.schema import describe
 
@@ -35,6 +35,17 @@ def test_a_room_has_its_pattern_rules_and_docstrings(described):
     assert tickets.join_description == "For whom the ticket is."
     assert tickets.state_description == "What was said, oldest first."
     assert tickets.state == {"type": "array", "items": {"$ref": "#/$defs/Said"}}
+
+
+def test_a_keyed_room_has_values_instead_of_events(described):
+    prices, cursors = room_of(described, "prices"), room_of(described, "cursors")
+    assert prices.latest == Latest(rate="5/s", seconds=60)
+    assert prices.value == {"$ref": "#/$defs/Price"}
+    assert [event.event for event in prices.events] == ["watching"]
+    assert prices.state == {"type": "object", "additionalProperties": prices.value}
+    assert prices.state_description == "The newest value of each key."
+    assert (cursors.value, cursors.events, cursors.is_open) == ({}, (), False)
+    assert (room_of(described, "zoo").latest, room_of(described, "zoo").value) == (None, None)
 
 
 def test_a_callable_permission_is_named(routes):

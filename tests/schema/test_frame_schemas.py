@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from django_fastws import Event, FastWS, History, Position
+from django_fastws import Event, FastWS, History, Latest, Position
 from django_fastws._core import live_frames
-from django_fastws._core.room_events import EventPayload, PositionPayload
+from django_fastws._core.latest import Keyed
+from django_fastws._core.room_events import EventPayload, KeyedPayload, PositionPayload
 from django_fastws.live import live_rooms
 from django_fastws.schema import describe, frame_schemas
 from tests.support import node
@@ -40,6 +41,14 @@ def with_history(room):
 
 def bare(room):
     return replace(room, history=History(), state=None)
+
+
+def keyed(room):
+    return replace(room, latest=Latest(), state={"type": "object", "additionalProperties": {"type": "integer"}})
+
+
+def change(key, data, *, removed=False):
+    return KeyedPayload(b'"tickets/5"', Keyed(key, removed, None), data, AT).text
 
 
 @pytest.mark.parametrize("pattern", NAMES)
@@ -104,6 +113,26 @@ def cases(room):
             frame_schemas.event_frame(with_history(room), "said", text),
             [*said, EventPayload(b'"tickets/5"', "said", b'"x"', None, AT).text],
             [b'{"room":"tickets/5","event":"said","data":"x","at":1}'],
+        ),
+        "value of a key": (
+            frame_schemas.keyed_frame(room, text),
+            [change("a", b'"x"')],
+            [change("a", b"1"), change("a", b'"x"', removed=True), *said],
+        ),
+        "removed key": (
+            frame_schemas.removed_frame(room),
+            [change("a", b"null", removed=True)],
+            [change("a", b'"x"'), *said],
+        ),
+        "joined with keys": (
+            frame_schemas.joined_frame(keyed(room)),
+            [live_frames.answer(1, live_frames.joined("tickets/5", b'{"a":1}'))],
+            [live_frames.answer(1, live_frames.joined("tickets/5", b'{"a":"x"}'))],
+        ),
+        "lost with keys": (
+            frame_schemas.lost_frame(keyed(room)),
+            [live_frames.lost("tickets/5", b'{"a":1}', None)],
+            [live_frames.lost("tickets/5", b"[1]", None)],
         ),
         "answer": (
             frame_schemas.answer_frame(text),

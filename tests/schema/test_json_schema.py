@@ -19,7 +19,18 @@ def test_it_has_the_rooms_by_pattern_with_shared_definitions(described):
     assert tickets["calls"]["say"]["description"].startswith("Say something")
     assert tickets["calls"]["history"]["item"] == {"$ref": "#/$defs/Said"}
     assert tickets["history"] == {"messages": 500, "seconds": 3600, "bytes": 10_000}
-    assert {"state", "history"}.isdisjoint(document["rooms"]["chat/{room}"])
+    assert {"state", "history", "latest", "value"}.isdisjoint(document["rooms"]["chat/{room}"])
+
+
+def test_a_keyed_room_has_a_schema_of_its_values(described):
+    rooms = json_schema(described)["rooms"]
+    prices, cursors = rooms["prices/{market}"], rooms["cursors"]
+    assert prices["latest"] == {"rate": "5/s", "seconds": 60}
+    assert prices["value"] == {"$ref": "#/$defs/Price"}
+    assert prices["state"] == {"type": "object", "additionalProperties": {"$ref": "#/$defs/Price"}}
+    assert list(prices["events"]) == ["watching"]
+    assert (cursors["latest"], cursors["value"]) == ({"rate": None, "seconds": 3600}, {})
+    assert rooms["pets"]["value"] == {"anyOf": [{"$ref": "#/$defs/Price"}, {"$ref": "#/$defs/Said"}]}
 
 
 def references(value):

@@ -11,12 +11,13 @@ pytestmark = [pytest.mark.npm, pytest.mark.slow]
 HEAD = """
 import { connect } from "./fastws.js";
 import type { RoomOf } from "./fastws.js";
-import type { Said, Status, PetInput, Page_Said } from "./rooms.js";
+import type { Price, Said, Status, PetInput, Page_Said } from "./rooms.js";
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(..._: Same<A, B> extends true ? [] : [never]) => {};
 const live = connect();
 const ticket = live.join("tickets/5");
 const zoo = live.join("zoo");
+const prices = live.join("prices/spot");
 """
 
 #: What compiles.
@@ -49,6 +50,11 @@ live.join("nowhere").call("anything", 1);
 live.join("tickets/5", { since: "e:17" });
 live.join("tickets/5", { since: document.body.dataset.since });
 live.join("nowhere", { since: "e:17" });
+prices.on("latest", (values, key) => values.get(key ?? "")?.bid.toFixed());
+prices.on("state", (state) => same<typeof state, { [key: string]: Price }>());
+prices.on("watching", ({ is_typing }) => same<typeof is_typing, boolean>());
+live.join("cursors").on("latest", (values) => values.get("ada").is.possible);
+live.join("pets").on("latest", (values) => same<typeof values, Map<string, Price | Said>>());
 """
 
 #: What does not: one line each.
@@ -72,6 +78,10 @@ zoo.call("plant");
 zoo.call("water", { value: "much" });
 live.join("chat/lobby").on("node", () => {});
 live.join("chat/lobby", { since: "e:17" });
+prices.on("latest", (values) => values.get("BTC")?.offer);
+prices.on("price", () => {});
+live.join("prices/spot", { since: "e:17" });
+live.join("cursors").on("moved", () => {});
 """
 
 

@@ -37,7 +37,11 @@ const describeReceived = (frame) => {
   if ("ping" in frame) return { label: "ping", kind: "ping" };
   if ("ask" in frame) return { label: `ask · ${frame.event}`, kind: "ask" };
   if ("left" in frame) return { label: "left", room: frame.room, kind: "error" };
-  const key = ["state", "presence", "present", "count", "key", "recovered", "at"].find((one) => one in frame) ?? "?";
+  if ("key" in frame) {
+    const label = frame.removed ? `${frame.key} · removed` : frame.key;
+    return { label: String(label), room: frame.room, kind: "event" };
+  }
+  const key = ["state", "presence", "present", "count", "recovered", "at"].find((one) => one in frame) ?? "?";
   const label = frame.event ?? { recovered: "lost", at: "position" }[key] ?? key;
   return { label: String(label), room: frame.room, kind: "event" };
 };

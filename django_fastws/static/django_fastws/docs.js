@@ -86,7 +86,7 @@ const linkTo = (anchor) => $$(".room-link").find((link) => decodeURIComponent(li
 /** The console of a kind of room: its memberships, its state and its calls. */
 const createRoom = (section) => {
   const key = section.dataset.room;
-  const { parts, calls } = page.rooms[key];
+  const { parts, calls, keyed } = page.rooms[key];
   const form = $("form.join", section);
   const list = $(".memberships", section);
   const problem = $(".problem", section);
@@ -110,9 +110,20 @@ const createRoom = (section) => {
     const found = states.get(current);
     stateNow.hidden = !found;
     if (!found) return;
-    $("span", stateNow).textContent = `of ${current}, when it was joined`;
+    $("span", stateNow).textContent = keyed ? `of ${current}, now` : `of ${current}, when it was joined`;
     $("time", stateNow).textContent = found.at;
     $("pre", stateNow).replaceChildren(found.value === undefined ? "" : pretty(found.value));
+  };
+
+  let isDrawing = false;
+  const showValues = (name, values) => {
+    states.set(name, { value: Object.fromEntries(values), at: clock() });
+    if (isDrawing) return;
+    isDrawing = true; // once for all values that come until then
+    requestAnimationFrame(() => {
+      isDrawing = false;
+      showState();
+    });
   };
 
   const show = () => {
@@ -166,6 +177,7 @@ const createRoom = (section) => {
       if (value !== undefined) states.set(name, { value, at: clock() });
       showState();
     });
+    if (keyed) room.on("latest", (values) => joined.get(name) === room && showValues(name, values));
     room.on("error", (error) => {
       fail(`${name}: ${error.code}: ${error.message}${error.retry ? " (it is tried again)" : ""}`);
       if (!error.retry && joined.get(name) === room) drop(name);
