@@ -22,6 +22,8 @@ class JoinedRoom:
     Attributes:
         name: of the room.
         state: the latest state, of the last join or pushed since; None in a room that has none.
+        latest: in a keyed room, the newest value of each key, of the state and of what was received since, taken or
+            not.
         at: the position up to which everything was received, taken or not; None without history.
         recovered: whether the last join was answered with what was missed, instead of the state.
         left: how the server has taken this client out of the room; None while it has not.
@@ -30,6 +32,7 @@ class JoinedRoom:
     def __init__(self, connection: LiveConnection, name: str) -> None:
         self.name = name
         self.state: Any = None
+        self.latest: dict[str, Any] = {}
         self.at: str | None = None
         self.recovered = False
         self.left: Left | None = None
@@ -83,13 +86,20 @@ class JoinedRoom:
     # Hear
 
     async def next(
-        self, event: str | None = None, *, where: Where | None = None, timeout: float | None = None
+        self,
+        event: str | None = None,
+        *,
+        key: str | None = None,
+        where: Where | None = None,
+        timeout: float | None = None,
     ) -> ReceivedEvent:
         """Wait for an event that was not taken yet, and take it. Others stay, for a later ``next()``.
 
         Args:
             event: its name; None takes the first of any. A state that comes without a join, because events were lost,
-                is called "state"; in a room that has none, its data is None.
+                is called "state"; in a room that has none, its data is None. A value of a keyed room is called
+                "latest".
+            key: in a keyed room, whose value it is; None takes the first of any.
             where: what its data must be like: a dict that it has in it, or a function that says whether it is.
             timeout: seconds; None is the client's.
         Raises:
@@ -97,7 +107,7 @@ class JoinedRoom:
             LiveError: ``not_joined``: the client is not in the room any more.
             WebSocketDisconnect: the connection is closed.
         """
-        return await self._connection.take_event(self._events, event, where, timeout, whose=f"{self.name}: ")
+        return await self._connection.take_event(self._events, event, where, timeout, key=key, whose=f"{self.name}: ")
 
     async def receive_nothing(self, timeout: float = 0.1) -> bool:
         """Whether no event waits to be taken, and none comes for so many seconds. It is kept for ``next()``."""
@@ -148,7 +158,11 @@ class JoinedRoom:
         self._events.reopen()
         self.at, self.recovered = ok.get("at"), ok["recovered"]
         if not self.recovered:
-            self.state = ok.get("state")
+            self._begin(ok.get("state"))
+
+    def _begin(self, state: Any) -> None:
+        self.state = state
+        self.latest = dict(state) if isinstance(state, dict) else {}
 
     def _receive(self, frame: dict[str, Any]) -> bool:
         at = frame.get("at")
@@ -159,13 +173,22 @@ class JoinedRoom:
             self._is_wanted = False
             self._out(f"taken out with {self.left.code} {self.left.reason}".rstrip())
         elif "state" in frame or frame.get("recovered") is False:
-            self.state = frame.get("state")
+            self._begin(frame.get("state"))
             self._events.put(ReceivedEvent("state", self.state, at))
+        elif "key" in frame:
+            self._change(frame["key"], frame.get("data"), is_removed=frame.get("removed") is True)
         elif "event" in frame:
             self._events.put(ReceivedEvent(frame["event"], frame.get("data"), at, frame.get("from")))
         else:
             return at is not None  # only the position: of an event that was not for this client
         return True
+
+    def _change(self, key: str, value: Any, *, is_removed: bool) -> None:
+        if is_removed:
+            self.latest.pop(key, None)
+        else:
+            self.latest[key] = value
+        self._events.put(ReceivedEvent("latest", value, key=key, removed=is_removed))
 
     def _out(self, why: str) -> None:
         self._is_joined = False

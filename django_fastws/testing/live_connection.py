@@ -218,6 +218,7 @@ class LiveConnection:
         where: Where | None,
         timeout: float | None,
         *,
+        key: str | None = None,
         whose: str = "",
         to: str = "",
     ) -> ReceivedEvent:
@@ -227,6 +228,7 @@ class LiveConnection:
             event: its name; None takes the first of any.
             where: what its data must be like.
             timeout: seconds; None is the client's.
+            key: whose value it is; None takes that of any, and events that are no values.
             whose, to: stand before and behind what was waited for, in the text of a TimeoutError.
         Raises:
             TimeoutError: it did not come in time.
@@ -235,12 +237,14 @@ class LiveConnection:
         seconds = self.timeout if timeout is None else timeout
 
         def is_wanted(received: ReceivedEvent) -> bool:
-            return event in (None, received.event) and matches(where, received.data)
+            return event in (None, received.event) and key in (None, received.key) and matches(where, received.data)
 
         try:
             return await events.take(is_wanted, seconds)
         except TimeoutError:
             what = "event" if event is None else f"event {event!r}"
+            if key is not None:
+                what = f"value of {key!r}"
             self.late(f"{whose}no {what}{phrase(where)}{to}", seconds)
 
     def late(self, what: str, seconds: float) -> NoReturn:

@@ -8,7 +8,7 @@ __all__ = ["clear_histories"]
 
 
 def clear_histories() -> None:
-    """Forget the histories of all rooms that are kept in the memory of this process, as between two tests.
+    """Forget what rooms keep in the memory of this process, as between two tests: histories, and values of keyed rooms.
 
     In a test of Django it is called in ``setUp()``, in pytest by a fixture that is used everywhere. What is kept in a
     Redis stays; ``Room.clear()`` forgets one room anywhere.

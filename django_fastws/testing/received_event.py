@@ -13,19 +13,25 @@ class ReceivedEvent:
     """Event of a room, or to one client.
 
     Attributes:
-        event: its name; "state" for a new state while the room is joined.
+        event: its name; "state" for a new state while the room is joined, "latest" for the value of a key.
         data: decoded.
         at: its position, in a room with history; else None.
         sender: presence key of the member who has sent it, if it is a relayed one; else None.
+        key: whose value it is, in a keyed room; else None.
+        removed: the key has no value any more.
     """
 
     event: str
     data: Any = None
     at: str | None = None
     sender: str | None = None
+    key: str | None = None
+    removed: bool = False
 
     def __repr__(self) -> str:
-        more = "".join(f", {name}={value!r}" for name, value in (("at", self.at), ("sender", self.sender)) if value)
+        more = "".join(
+            f", {name}={value!r}" for name in ("at", "sender", "key", "removed") if (value := getattr(self, name))
+        )
         return f"{self.event} {self.data!r}{more}"
 
 

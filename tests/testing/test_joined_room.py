@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from django.contrib.auth.models import User
 
-from django_fastws import FastWS, History, LiveError, LiveSocket, Room
+from django_fastws import FastWS, History, Latest, LiveError, LiveSocket, Room
 from django_fastws.testing import Left, ReceivedEvent, live
 from tests.site.client import token
 from tests.testing.rooms import Said, declare
@@ -302,3 +302,53 @@ async def test_a_room_without_history_has_no_position(room):
     await Room("tickets/5").abroadcast("x", "said")
     assert (await room.next()).at is None
     assert room.at is None
+
+
+@pytest.fixture
+async def prices():
+    here = FastWS().room("prices/{key}", latest=Latest())(key=token())
+    await here.abroadcast(1, key="BTC")
+    await here.abroadcast({"bid": 2}, key="ETH")
+    async with live() as client:
+        room = await client.join(here)
+        room.here, room.client = here, client
+        yield room
+
+
+async def test_a_keyed_room_has_the_newest_values_of_its_state_and_since(prices):
+    assert prices.state == prices.latest == {"BTC": 1, "ETH": {"bid": 2}}
+    await prices.here.abroadcast(3, key="BTC")
+    await prices.here.aremove("ETH")
+    assert await prices.next() == ReceivedEvent("latest", 3, key="BTC")
+    gone = await prices.next("latest")
+    assert (gone.key, gone.data, gone.removed) == ("ETH", None, True)
+    assert repr(gone) == "latest None, key='ETH', removed=True"
+    assert prices.latest == {"BTC": 3}
+    assert prices.state == {"BTC": 1, "ETH": {"bid": 2}}
+    assert await prices.receive_nothing(0.01)
+
+
+async def test_the_value_of_a_key_is_waited_for(prices):
+    for bid in (3, 4, 5):
+        await prices.here.abroadcast({"bid": bid}, key="ETH")
+        await prices.here.abroadcast(bid, key="BTC")
+    assert (await prices.next(key="BTC")).data == 3
+    assert (await prices.next(key="BTC", where=lambda price: price == 5)).data == 5
+    assert (await prices.next("latest", key="ETH", where={"bid": 4})).data == {"bid": 4}
+    assert [(await prices.next()).data for _ in range(3)] == [{"bid": 3}, 4, {"bid": 5}]
+    with pytest.raises(TimeoutError, match=r"no value of 'BTC' where .*; .*nothing") as caught:
+        await prices.next(key="BTC", where=lambda price: price == 9, timeout=0.01)
+    assert prices.name in str(caught.value)
+
+
+async def test_the_values_of_a_keyed_room_are_those_of_the_last_join(prices):
+    await prices.client.close(1006)
+    await prices.here.aremove("BTC")
+    await prices.client.reconnect()
+    assert prices.latest == prices.state == {"ETH": {"bid": 2}}
+
+
+async def test_a_room_whose_state_is_no_object_has_no_values(chats):
+    async with live() as client:
+        room = await client.join(chats(key=token()))
+        assert (room.state, room.latest) == (1, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_fastws import FastWS, History, Room
+from django_fastws import FastWS, History, Latest, Room
 from django_fastws.testing import clear_histories, live
 
 
@@ -18,3 +18,14 @@ async def test_histories_are_forgotten_and_rooms_begin_anew(routes):
         joined = await client.join("tickets/1")
         await rooms[1].abroadcast("y")
         assert (await joined.next()).at == str(await rooms[1].aposition())
+
+
+async def test_values_of_keyed_rooms_are_forgotten(routes):
+    FastWS().room("prices", latest=Latest())
+    await Room("prices").abroadcast(1, key="a")
+    clear_histories()
+    async with live() as client:
+        room = await client.join("prices")
+        assert room.latest == {}
+        await Room("prices").abroadcast(2, key="a")
+        assert (await room.next(key="a")).data == 2
