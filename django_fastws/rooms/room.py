@@ -71,15 +71,19 @@ class Room:
             event: its name for live members; None is an ``Event``'s own, else "message".
             exclude: a WebSocket or LiveSocket, or its id, that does not get it.
             volatile: whether it is the first to be dropped, and never stored.
-            on_commit: False sends at once, whatever becomes of the transaction.
+            on_commit: False sends at once, whatever becomes of the transaction. What the database keeps is part of
+                it, and cannot be sent before.
             idempotency_key, key: as with ``abroadcast``.
         Returns:
-            Its position in the history; None where it is not stored, or not yet, for the transaction is open.
+            Its position in the history; None where it is not stored, or not yet, for the transaction is open. In the
+            database it is stored at once, as part of the transaction.
         Raises:
             WebSocketStateError: this thread runs an event loop, which would be blocked; await abroadcast() there.
             MessageTooBig: the encoded message is over ``FASTWS_MAX_MESSAGE_BYTES``.
             TypeError, ValueError: the data has no JSON form, the event is no name, or a key is missing or too much.
-            WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit.)
+            WebSocketConnectionError: the channel layer cannot be reached. (Logged, not raised, after a commit, and of
+                what the database has.)
+            django.db.DatabaseError: it cannot be stored in the database.
         """
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
@@ -231,7 +235,7 @@ class Room:
     def clear(self) -> None:
         """Forget the room's events, in every process, from sync code: its history begins anew, in another epoch.
 
-        Members get the state again. It does not wait for open transactions.
+        Members get the state again. It does not wait for open transactions; in the database it is part of them.
 
         Raises:
             HistoryUnavailable: the room or the channel layer has no history.

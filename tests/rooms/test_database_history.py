@@ -566,6 +566,16 @@ class InATestCase(TestCase):
             resumed = await other.join(self.room.name, since=Position(at.epoch, 0))
             assert (await resumed.next("said")).data == "a"
 
+    async def test_a_live_client_gets_what_a_view_broadcasts_in_a_transaction(self):
+        def view():
+            with self.captureOnCommitCallbacks(execute=True), transaction.atomic():
+                return self.room.broadcast("a", "said")
+
+        async with live() as one:
+            joined = await one.join(self.room.name)
+            at = await sync_to_async(view)()
+            assert str((await joined.next("said")).at) == str(at)
+
 
 @pytest.mark.usefixtures("routes")
 @override_settings(CHANNEL_LAYERS={})
