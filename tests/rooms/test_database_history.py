@@ -154,6 +154,20 @@ def test_in_a_transaction_of_another_database_it_is_stored_after_its_commit(alia
     assert data_of(room) == [("a", 1)]
 
 
+def test_without_autocommit_it_is_published_when_django_runs_what_waits_for_the_commit(alias, room, published):
+    transaction.set_autocommit(False, using=alias)
+    try:
+        assert room.broadcast("a").offset == 1
+        assert async_to_sync(room.abroadcast)("b").offset == 2
+        with pytest.raises(WebSocketStateError):
+            room.broadcast("c", on_commit=False)
+        transaction.commit(using=alias)
+        assert published == []
+    finally:
+        transaction.set_autocommit(True, using=alias)
+    assert [envelope.data for envelope in published] == ["a", "b"]
+
+
 def test_errors_of_the_database_are_those_of_any_query(alias, room, published):
     with connections[alias].cursor() as cursor:
         cursor.execute("ALTER TABLE django_fastws_historyroom RENAME TO away")
