@@ -10,10 +10,20 @@ from .latest import Keyed
 from .messages import Payload
 from .positions import Position
 
-__all__ = ["DEFAULT_EVENT", "EventPayload", "KeyedPayload", "PositionPayload", "VolatileEventPayload", "check_event"]
+__all__ = [
+    "DEFAULT_EVENT",
+    "LATEST",
+    "EventPayload",
+    "KeyedPayload",
+    "PositionPayload",
+    "VolatileEventPayload",
+    "check_event",
+]
 
 #: The event of a broadcast that names none.
 DEFAULT_EVENT = "message"
+#: What the value of a key is called where it is an event; it is no name of others.
+LATEST = "latest"
 
 
 def check_event(event: Any, call: str) -> None:
@@ -86,14 +96,15 @@ class KeyedPayload(EventPayload):
         position: of the change.
     """
 
-    __slots__ = ()
+    __slots__ = ("is_removed", "key")
 
     def __init__(self, room: bytes, keyed: Keyed, data: bytes, position: Position | None) -> None:
         begin = b'{"room":%b,"key":' % room if room else b'{"key":'
         value = b'"removed":true' if keyed.is_removed else b'"data":%b' % data
         Payload.__init__(self, b"%b%b,%b}" % (begin, dumps(keyed.key), value), is_text=True)
         self.room = room
-        self.event = keyed.key
+        self.event = LATEST
+        self.key, self.is_removed = keyed.key, keyed.is_removed
         self.data = data
         self.position = position
 

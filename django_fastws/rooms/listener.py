@@ -11,7 +11,7 @@ from .. import metrics
 from .._core.ids import Ids
 from .._core.json import loads
 from .._core.messages import Batch, Payload
-from .._core.room_events import EventPayload
+from .._core.room_events import EventPayload, KeyedPayload
 from ..conf import conf
 from ..exceptions import WebSocketStateError
 from .hub import current_hub
@@ -28,15 +28,19 @@ class RoomEvent:
     """Event that was broadcast to a room, as a listener gets it.
 
     Attributes:
-        event: its name; "message" where the broadcast named none.
+        event: its name; "message" where the broadcast named none, "latest" for the value of a key.
         raw: the data, as JSON.
+        key: whose value it is, in a keyed room; else None.
+        removed: the key has no value any more; the data is None.
     """
 
-    __slots__ = ("_data", "event", "raw")
+    __slots__ = ("_data", "event", "key", "raw", "removed")
 
-    def __init__(self, event: str, raw: bytes) -> None:
+    def __init__(self, event: str, raw: bytes, key: str | None = None, *, removed: bool = False) -> None:
         self.event = event
         self.raw = raw
+        self.key = key
+        self.removed = removed
         self._data: list[Any] = []
 
     @property
@@ -47,7 +51,8 @@ class RoomEvent:
         return self._data[0]
 
     def __repr__(self) -> str:
-        return f"RoomEvent({self.event!r}, {self.raw!r})"
+        keyed = "" if self.key is None else f", {self.key!r}, removed={self.removed}"
+        return f"RoomEvent({self.event!r}, {self.raw!r}{keyed})"
 
 
 class RoomListener:
@@ -110,6 +115,8 @@ class RoomListener:
                 self._wake = None
         payload = self._waiting.popleft()
         self._bytes -= len(payload)
+        if isinstance(payload, KeyedPayload):
+            return RoomEvent(payload.event, payload.data, payload.key, removed=payload.is_removed)
         return RoomEvent(payload.event, payload.data)
 
     # As a member of the room

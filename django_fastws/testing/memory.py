@@ -8,9 +8,9 @@ __all__ = ["clear_histories"]
 
 
 def clear_histories() -> None:
-    """Forget what rooms keep in the memory of this process, as between two tests: histories, and values of keyed rooms.
+    """Forget the histories, and the values of keyed rooms, that are kept in the memory of this process.
 
-    In a test of Django it is called in ``setUp()``, in pytest by a fixture that is used everywhere. What is kept in a
-    Redis stays; ``Room.clear()`` forgets one room anywhere.
+    The tests of a run share that. In a test of Django it is called in ``setUp()``, in pytest by a fixture that is used
+    everywhere. What is kept in a Redis stays; ``Room.clear()`` forgets a history anywhere.
     """
     forget_histories()

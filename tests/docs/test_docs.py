@@ -90,6 +90,7 @@ JAVASCRIPT = {
 HTML = FOLLOWED | {
     "README.md": "test_the_client_passes",
     "docs/reference/javascript-client.md": "test_the_client_passes",
+    "docs/howto/keyed-rooms.md": "test_the_client_passes",
     "docs/howto/history.md": "test_a_page_goes_on_from_where_it_was_rendered",
 }
 TEXT = {
@@ -273,6 +274,8 @@ UNNAMED = {"self", "function"}
         (django_fastws.Room.abroadcast, "room"),
         (django_fastws.Room.history, "history"),
         (django_fastws.History, "history"),
+        (django_fastws.Latest, "keyed-rooms"),
+        (django_fastws.Room.remove, "keyed-rooms"),
         (django_fastws.Room.listen, "room"),
         (django_fastws.Room.kick, "room"),
         (django_fastws.Room.akick, "room"),

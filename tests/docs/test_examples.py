@@ -29,7 +29,7 @@ from django_fastws.asgi import get_asgi_application
 from django_fastws.live import find
 from django_fastws.signals import layer_lost, layer_restored
 from django_fastws.templatetags import fastws as fastws_tags
-from django_fastws.testing import HandshakeDenied, clear_histories, connect, live
+from django_fastws.testing import HandshakeDenied, ReceivedEvent, clear_histories, connect, live
 from tests.docs import examples
 from tests.docs.blocks import DOCS, blocks_of, pages
 from tests.support.clock import Clock
@@ -352,6 +352,26 @@ async def test_a_socket_of_ones_own_goes_on(example):
         assert await ws.receive_nothing()
     async with connect("/ws/tickets/5") as ws:
         assert await ws.receive_json() == {"state": [], "at": str(await module.tickets(pk=5).aposition())}
+
+
+async def test_prices_and_cursors_are_those_of_now(example):
+    module = example("keyed")
+    clear_histories()
+    await module.test_a_page_begins_with_the_newest_prices()
+    for bid in (1, 2):
+        await sync_to_async(module.quote)("spot", "ETH", bid, 3)
+    async with live(user=User(username="ada")) as ada, live(user=User(username="bob")) as bob:
+        assert (await ada.join("prices/spot")).latest == {"ETH": {"bid": 2, "ask": 3}}
+        await sync_to_async(module.delist)("spot", "ETH")
+        assert (await ada.rooms["prices/spot"].next(key="ETH")).removed
+        here, there = await ada.join("boards/5/cursors"), await bob.join("boards/5/cursors")
+        await here.call("move", x=1, y=2)
+        moved = await there.next()
+        assert moved.data == {"who": "ada", "x": 1, "y": 2}
+        assert await here.receive_nothing(0.01)
+        await ada.reconnect()
+        assert (await there.next()) == ReceivedEvent("latest", key=moved.key, removed=True)
+        assert there.latest == here.latest == {}
 
 
 HTML = {"chat/line.html": '<ul id="lines" hx-swap-oob="beforeend"><li>{{ text }}</li></ul>'}

@@ -1,4 +1,4 @@
-/** Scripts of the how-to guides and of the README: Vue, React, progress, histories, htmx and tokens, each with a stand-in of its framework. */
+/** Scripts of the how-to guides and of the README: Vue, React, progress, histories, keyed rooms, htmx and tokens, each with a stand-in of its framework. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -209,6 +209,33 @@ describe("history", () => {
     socket.answer({ ok: { room: NAME, at: "e:9", recovered: false, state: [{ pk: 7, who: "bob", text: "state" }] } });
     socket.say({ ...event(7, "state"), at: "e:10" });
     assert.deepEqual(shown(), ["bob: state"]);
+  });
+});
+
+describe("keyed rooms", () => {
+  const text = code("docs/howto/keyed-rooms", "In a page");
+
+  test("show the newest value of each key", async () => {
+    const rows = [];
+    const table = {
+      dataset: { room: "prices/spot" },
+      replaceChildren: () => void rows.splice(0),
+      insertRow: () => {
+        const cells = [];
+        rows.push(cells);
+        return { insertCell: () => cells[cells.push({}) - 1] };
+      },
+    };
+    run(text, { document: { getElementById: () => table } });
+    const shown = () => rows.map((cells) => cells.map((cell) => cell.textContent));
+    const socket = await world.open();
+    socket.answer({ ok: { room: "prices/spot", recovered: false, state: { BTC: { bid: 1, ask: 2 } } } });
+    assert.deepEqual(shown(), [["BTC", 1, 2]]);
+    socket.say({ room: "prices/spot", key: "ETH", data: { bid: 5, ask: 6 } });
+    socket.say({ room: "prices/spot", key: "BTC", data: { bid: 3, ask: 4 } });
+    assert.deepEqual(shown(), [["BTC", 3, 4], ["ETH", 5, 6]]);
+    socket.say({ room: "prices/spot", key: "BTC", removed: true });
+    assert.deepEqual(shown(), [["ETH", 5, 6]]);
   });
 });
 

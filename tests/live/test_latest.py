@@ -214,6 +214,19 @@ async def test_sockets_that_joined_get_the_key_besides(prices, name):
         assert await ws.receive_json() == {"key": "a", "removed": True}
 
 
+async def test_listeners_hear_keys_and_removals(prices, name):
+    room = Room(name)
+    async with room.listen() as events:
+        await room.abroadcast({"bid": 5}, key="a")
+        await room.aremove("a")
+        heard = [await anext(events) for _ in range(2)]
+    assert [(one.event, one.key, one.data, one.removed) for one in heard] == [
+        ("latest", "a", {"bid": 5}, False),
+        ("latest", "a", None, True),
+    ]
+    assert repr(heard[1]) == "RoomEvent('latest', b'null', 'a', removed=True)"
+
+
 async def test_keys_and_rooms_that_do_not_fit_are_said(prices, name):
     room, other = Room(name), Room(f"other-{name}")
     with pytest.raises(TypeError, match="is keyed: say whose value"):
