@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .messages import Batch, Payload
@@ -118,6 +119,11 @@ class FanOut:
         fan_out = cls(broadcasts, members, find, size)
         fan_out.run(members, is_over)
         return fan_out
+
+    def repost(self, member: Any, post: Post) -> None:
+        """Send to a member in another way, if it does not have it yet."""
+        with suppress(ValueError):
+            self._posts[self._members.index(member, self._position)] = post
 
     def passed_over(self) -> set[Any]:
         """The members that get nothing of it: they are excluded from all of the broadcasts."""

@@ -320,11 +320,11 @@ class Membership(CallQueue):
 
     def _drop_from_now(self) -> None:
         """What comes is not even held: it is read from the history later."""
-        self._hold_anew().is_over = True
+        self._hold_anew(is_behind=True).is_over = True
 
-    def _hold_anew(self) -> HeldBroadcasts:
+    def _hold_anew(self, *, is_behind: bool = False) -> HeldBroadcasts:
         held = self._held = HeldBroadcasts()
-        current_hub().repost(self, self.name)
+        current_hub().repost(self, self.name, is_behind=is_behind)
         return held
 
     async def _restore(self, since: Position | None = None) -> None:

@@ -130,6 +130,7 @@ class Hub:
     def _lost(self, group: str) -> None:
         """Stored broadcasts of a room were lost: its live members get the state, which has them."""
         if (event_room := self._event_rooms.get(group)) is not None:
+            self._scheduler.finish(event_room)
             self._scheduler.drop_stored(event_room)
         for room in (self._rooms.get(group), self._event_rooms.get(group)):
             for member in list(room.members) if room is not None else ():
@@ -156,11 +157,11 @@ class Hub:
         room = self._find(member, group_name(name))
         return room is not None and member in room.members
 
-    def repost(self, member: Member, name: str) -> None:
-        """Ask a member for its ``post`` again: what is sent from now on goes there."""
+    def repost(self, member: Member, name: str, *, is_behind: bool = False) -> None:
+        """Ask a member for its ``post`` again: what is sent from now on goes there; see ``LocalRoom.repost``."""
         room = self._find(member, group_name(name))
         if room is not None:
-            room.repost(member)
+            room.repost(member, is_behind=is_behind)
 
     def told_at(self, member: Member, name: str) -> float:
         """When a member that gets events last got one of a room, or before that, by ``time.perf_counter()``.

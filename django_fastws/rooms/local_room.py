@@ -106,10 +106,16 @@ class LocalRoom:
             self.joining[member].add(join)
         return False
 
-    def repost(self, member: Member) -> None:
-        """Ask a member for its ``post`` again, if it is in the room."""
+    def repost(self, member: Member, *, is_behind: bool = False) -> None:
+        """Ask a member for its ``post`` again, if it is in the room.
+
+        Args:
+            is_behind: also for what it does not have yet of a fan-out that goes on.
+        """
         if member in self.members:
-            self.members[member] = member.post
+            post = self.members[member] = member.post
+            if is_behind and self.fan_out is not None:
+                self.fan_out.repost(member, post)
 
     def has_joined(self, member: Member, join: object) -> None:
         """A join has returned: whatever becomes of others that go on, the member is in."""

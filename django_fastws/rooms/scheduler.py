@@ -60,6 +60,11 @@ class FanOutScheduler:
         if not room.is_due:
             self._make_due(room)
 
+    def finish(self, room: LocalRoom) -> None:
+        """Have all members of a room what a fan-out has that goes on, before anything else is sent to them."""
+        while room.fan_out is not None:
+            room.send(lambda: False)
+
     def drop_stored(self, room: LocalRoom) -> None:
         """Drop the stored broadcasts of a room that no fan-out has taken up: members get what has them."""
         kept = [broadcast for broadcast in room.arrived if broadcast[0].position is None]

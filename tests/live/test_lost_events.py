@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 import pytest
@@ -12,10 +13,10 @@ from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.asgi import get_asgi_application
-from django_fastws.rooms import current_hub
+from django_fastws.rooms import current_hub, scheduler
 from django_fastws.testing import connect
 from tests.live.client import Gate, client, declare, turns
-from tests.site.client import token
+from tests.site.client import LIMIT, token
 
 
 @pytest.fixture(params=["here", pytest.param("redis", marks=pytest.mark.redis)], autouse=True)
@@ -252,3 +253,93 @@ async def test_a_second_join_after_a_loss_sends_what_the_first_had_still_to_send
         told = await told_until(one, lambda frame: frame.get("at") == at[-1])
         assert told[0]["ok"]["recovered"]
         assert [frame["data"] for frame in told[1:]] == ["a", "b"]
+
+
+async def is_idle(name):
+    """What was broadcast to a room is with its members."""
+    room, at = current_hub()._event_rooms[group_name(name)], await Room(name).aposition()
+    async with asyncio.timeout(LIMIT):
+        while room.fan_out is not None or room.arrived or current_hub()._histories.position(room.group) != at:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+class OneOfMany:
+    """Another live member of the room."""
+
+    takes_events = True
+
+    def __init__(self, number):
+        self.id = f"one of many {number}"
+        self.got = []
+
+    def post(self, batch):
+        self.got += batch.payloads
+
+    def lost(self):
+        pass
+
+
+@asynccontextmanager
+async def in_the_middle_of_a_fan_out(name, one, monkeypatch, gate=None):
+    """The last member of a room, when the first has a broadcast that the last does not have yet."""
+    monkeypatch.setattr(scheduler, "_SLICE", 0)
+    hub, many = current_hub(), [OneOfMany(number) for number in range(64 * 30)]
+    for other in many:
+        await hub.join(other, name)
+    joined = await one.join(name)
+    if gate is not None:  # the client reads nothing any more
+        gate.opened.clear()
+        await say(name, "w", "x", "y")
+        await is_idle(name)
+        for other in many:
+            other.got.clear()
+    at = await say(name, "a")
+    async with asyncio.timeout(LIMIT):
+        while not many[0].got:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # no longer, or all of them have it
+    assert not many[-1].got
+    yield joined["at"], at[0]
+    for other in many:
+        await hub.leave(other, name)
+
+
+async def test_what_was_being_sent_comes_before_the_state_that_has_it(tickets, name, monkeypatch):
+    @tickets.state
+    async def state(ws, key) -> str:
+        return "state"
+
+    async with client() as one, in_the_middle_of_a_fan_out(name, one, monkeypatch) as (_, at):
+        current_hub()._lost(group_name(name))
+        told = [await one.next(), await one.next()]
+        assert told == [
+            {"room": name, "event": "said", "data": "a", "at": at},
+            {"room": name, "at": at, "state": "state"},
+        ]
+
+
+async def test_what_was_being_sent_comes_before_what_follows_a_second_join(tickets, name, monkeypatch):
+    async with client() as one, in_the_middle_of_a_fan_out(name, one, monkeypatch) as (since, _):
+        await one.say(join=name, id=1, since=since)
+        told = await told_until(one, lambda frame: "ok" in frame)
+        assert told[-1]["ok"]["recovered"]
+        await say(name, "b")
+        told += await told_until(one, lambda frame: frame.get("data") == "b")
+        assert [frame["data"] for frame in told if "data" in frame] == ["a", "b"]
+
+
+async def test_who_falls_behind_by_another_room_gets_what_was_being_sent_behind_the_rest(
+    tickets, name, gate, settings, monkeypatch
+):
+    settings.FASTWS_SEND_BUFFER_BYTES = 3000
+    settings.FASTWS_SLOW_CONSUMER = "drop_oldest"
+    declare("plain")
+    async with client(application=reading_behind(gate)) as one:
+        await one.join("plain")
+        async with in_the_middle_of_a_fan_out(name, one, monkeypatch, gate) as (_, at):
+            [post] = current_hub()._event_rooms[group_name("plain")].members.values()
+            post(Payload(b'{"room":"plain","data":"%b"}' % (b"p" * 2820), is_text=True))  # for which others make room
+            await is_idle(name)
+            gate.open()
+            told = await told_until(one, lambda frame: frame.get("at") == at)
+            assert [frame["data"] for frame in told if frame["room"] == name] == ["w", "x", "y", "a"]
+            assert await one.silent()
