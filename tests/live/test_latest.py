@@ -10,7 +10,7 @@ from django_fastws import FastWS, History, Latest, Room, RouteError
 from django_fastws.asgi import get_asgi_application
 from django_fastws.layer import get_broker
 from tests.live.client import Gate, client, declare, turns
-from tests.live.test_history import slow
+from tests.live.test_room_feed import slow
 from tests.site.client import token
 
 
