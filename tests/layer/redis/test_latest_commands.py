@@ -201,9 +201,9 @@ def test_what_may_not_be_published_is_not_kept(client, room, redis_server):
     try:
         with contextlib.closing(Client(redis_server.url.replace("//", "//mute@"))) as mute:
             mute.prefix = client.prefix
-            with pytest.raises(redis.exceptions.ResponseError, match="can't run|publish|PUBLISH"):
+            with pytest.raises(redis.exceptions.ResponseError, match=r"can't run|publish|PUBLISH"):
                 mute.keep(room, "a", 2)
-            with pytest.raises(redis.exceptions.ResponseError, match="can't run|publish|PUBLISH"):
+            with pytest.raises(redis.exceptions.ResponseError, match=r"can't run|publish|PUBLISH"):
                 mute.keep(room, "a", removed=True)
     finally:
         client.redis.acl_deluser("mute")
