@@ -82,7 +82,7 @@ class Continuity:
 
     def check(self) -> None:
         """Look whether the history has more than has arrived."""
-        if self.position is not None or self._repair is not None:
+        if not self._is_closed and (self.position is not None or self._repair is not None):
             self._must_look = True
             self._start()
 
@@ -98,7 +98,10 @@ class Continuity:
             await self._ended(self._start())
 
     def found(self, page: HistoryPage) -> None:
-        """The history was asked for its newest position: repair what that shows to be missing."""
+        """The history was asked for its newest position: repair what that shows to be missing.
+
+        The room may have lost its members meanwhile, and have others by now, with a continuity of their own.
+        """
         last = self.position
         if last is not None and (page.epoch != last.epoch or page.top > last.offset):
             self.check()

@@ -139,13 +139,18 @@ class LatestRoom:
             self._timer = loop.call_at(due, self._send_due)
 
     def seen(self, values: LatestValues) -> None:
-        """A member begins with these values: none that is older and waits comes behind them."""
-        now = asyncio.get_running_loop().time()
-        for key in values.values:
-            self._known.setdefault(key, (_UNKNOWN, now))
+        """A member begins with these values: none that is older, and waits or is on its way, comes behind them."""
+        known, now = self._known, asyncio.get_running_loop().time()
+        if values.position.epoch != self._epoch:
+            self._begin(values.position.epoch)
+        for key, envelope in values.values.items():
+            before = _UNKNOWN if envelope.position is None else envelope.position.offset - 1
+            if key not in known or known[key][0] < before:  # others have not had it, so it is sent when it arrives
+                known.pop(key, None)
+                known[key] = before, now
         for key in list(self._waiting):
-            if (envelope := values.values.get(key)) is not None:
-                self.receive(envelope)
+            if (newest := values.values.get(key)) is not None:
+                self.receive(newest)
 
     def found(self, values: LatestValues, top: int) -> None:
         """The values were read, for some may have been missed: take those that are not known, and what is gone.

@@ -137,3 +137,26 @@ async def test_a_client_whose_tokens_are_refused_gives_up(server):
     async with client_of(server, lambda: "") as (_, _, running):
         with pytest.raises(Exception, match=r"^4401: unauthenticated"):
             await running
+
+
+@pytest.fixture
+def server_with_keys(serve):
+    settings = {"FASTWS_LIVE_AUTHENTICATE": "tests.docs.site.user_named"}
+    environment = {"DOCS_EXAMPLE": "keyed", "TEST_FASTWS": json.dumps(settings)}
+    return serve("daphne", app="tests.docs.site:application", environment=environment)
+
+
+async def test_keys_of_a_room_come_and_go(server_with_keys):
+    room = "boards/5/cursors"
+    async with client_of(server_with_keys) as (one, heard, _):
+        await one.join(room)
+        assert await heard.get() == {"room": room, "state": {}}
+        async with client_of(server_with_keys, lambda: "bob") as (other, others, _):
+            await other.join(room)
+            assert await others.get() == {"room": room, "state": {}}
+            assert await other.call(room, "move", {"x": 1, "y": 2}) is None
+            moved = await heard.get()
+            assert moved == {"room": room, "key": moved["key"], "data": {"who": "bob", "x": 1, "y": 2}}
+            one.socket.transport.abort()
+            assert await heard.get() == {"room": room, "state": {moved["key"]: moved["data"]}}
+        assert await heard.get() == {"room": room, "key": moved["key"], "removed": True}

@@ -238,3 +238,17 @@ async def test_a_room_that_is_over_while_a_hole_is_filled_cancels_nobody(monkeyp
         go.set()
         await asyncio.wait_for(checking, LIMIT)
     assert room.got == []
+
+
+async def test_what_is_found_of_a_room_that_is_over_is_passed_on_by_nobody():
+    """Its members of then may have come back by now, and get it from a continuity that has begun since."""
+    room = Room()
+    await room.continuity.open()
+    await room.publish()
+    page = await get_broker().aread_history(room.group, room.history, PageQuery(limit=0))
+    room.continuity.close()
+    room.continuity.found(page)
+    room.continuity.check()
+    assert room.continuity._repair is None
+    await asyncio.sleep(0.01)
+    assert room.got == []

@@ -304,6 +304,29 @@ def test_nothing_older_than_what_a_member_began_with_comes_behind_that(clock, wa
     assert watched.told == [(0.0, "a", "1"), (1.0, "a", "3")]
 
 
+def test_what_is_on_its_way_is_not_sent_behind_a_state_that_is_newer(clock, watch):
+    watched = watch()
+    watched.room.seen(values_of({"a": (3, 3), "b": (5, 5)}, 5))
+    for key, number in (("a", 1), ("b", 4), ("a", 2)):
+        watched.receive(key, number, number)
+    assert watched.taken() == []
+    watched.receive("a", 3, 3)  # which members who were there before have not had
+    watched.receive("b", 5, 5)
+    watched.receive("a", 6, 6)
+    assert watched.taken() == [("a", "3"), ("b", "5"), ("a", "6")]
+
+
+def test_a_state_of_another_epoch_begins_anew(clock, watch):
+    watched = watch()
+    watched.receive("a", 1, 100, "e")
+    watched.receive("b", 2, 101, "e")
+    watched.room.seen(values_of({"a": (3, 2)}, 2, "f"))
+    watched.receive("a", 4, 3, "f")
+    assert watched.taken() == [("a", "1"), ("b", "2"), ("a", "4")]
+    watched.found({"a": (4, 3)}, top=3, epoch="f")
+    assert watched.taken() == [("b", "-")]
+
+
 # Together
 
 

@@ -53,6 +53,9 @@ def histories(room: Room, app: FastWS) -> None:
     assert_type(room.position(), Position)
     assert_type(Position.parse("e:1"), Position | None)
     room.broadcast("text", idempotency_key="k")
+    assert_type(room.broadcast({"bid": 5}, key="BTC"), Position | None)
+    room.remove("BTC", on_commit=False)
+    room.broadcast({"bid": 5}, key=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     room.history(before=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

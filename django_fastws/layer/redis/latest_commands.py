@@ -1,7 +1,7 @@
 """Keyed rooms in Redis: the newest value of each key, kept and published in one step.
 
 A room has one hash, ``PREFIX:latest:{GROUP}``: the epoch ``e``, the number ``n`` of the last change, and of each key
-``k:KEY``: ``NUMBER:MILLISECONDS:`` and what was published.
+``k:KEY``: ``NUMBER:MILLISECONDS:`` and what was published. What Redis refuses, it refuses before a value is written.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ end
 KEEP = Script.of(
     _COMMON
     + """
-local number = format('%.0f', call('HINCRBY', KEYS[1], 'n', 1))
+local number = format('%.0f', call('HINCRBY', KEYS[1], 'n', 1))  -- without memory, or on a replica, it fails here
+local position = epoch .. ':' .. number
+call('PUBLISH', ARGV[3], ARGV[4] .. position .. '\\n' .. ARGV[5])  -- or here, where it is not allowed to
 if ARGV[7] == '1' then
     call('HDEL', KEYS[1], 'k:' .. ARGV[6])
 else
@@ -56,8 +58,6 @@ else
 end
 if tonumber(number) % 256 == 0 then forget(tonumber(ARGV[2])) end
 call('PEXPIRE', KEYS[1], ARGV[2])
-local position = epoch .. ':' .. number
-call('PUBLISH', ARGV[3], ARGV[4] .. position .. '\\n' .. ARGV[5])
 return position
 """
 )

@@ -195,6 +195,21 @@ def test_a_flush_begins_another_epoch(client, room):
     assert client.keep(room, "a", 1).epoch not in (before.epoch, values.position.epoch)
 
 
+def test_what_may_not_be_published_is_not_kept(client, room, redis_server):
+    client.keep(room, "a", 1)
+    client.redis.acl_setuser("mute", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-publish"])
+    try:
+        with contextlib.closing(Client(redis_server.url.replace("//", "//mute@"))) as mute:
+            mute.prefix = client.prefix
+            with pytest.raises(redis.exceptions.ResponseError, match=r"can't run|publish|PUBLISH"):
+                mute.keep(room, "a", 2)
+            with pytest.raises(redis.exceptions.ResponseError, match=r"can't run|publish|PUBLISH"):
+                mute.keep(room, "a", removed=True)
+    finally:
+        client.redis.acl_deluser("mute")
+    assert shown(client.read(room)) == {"a": 1}
+
+
 def test_what_cannot_be_decoded_is_left_out_and_said():
     good = {"type": "fastws.broadcast", "v": "1", "room": "r", "text": "x", "key": "a"}
     stored = {b"good": Envelope.broadcast("r", Payload("1"), is_json=True, keyed=Keyed("a", False, None))}
