@@ -145,14 +145,16 @@ def postgres_of_histories(postgres_server: PostgresServer) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def database_of_histories(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any) -> Iterator[str]:
+def database_of_histories(
+    request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Any, settings: Any
+) -> Iterator[str]:
     """The alias of a further database, in which histories are kept."""
     if request.param == "postgres":
         options = request.getfixturevalue("postgres_of_histories")
     else:
         path = tmp_path / "histories.sqlite3"
         options = {"ENGINE": "django.db.backends.sqlite3", "NAME": path, "OPTIONS": {"timeout": 30}}
-    with django_db_blocker.unblock(), histories_in(options) as alias:
+    with django_db_blocker.unblock(), histories_in(options, settings) as alias:
         yield alias
 
 

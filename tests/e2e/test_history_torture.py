@@ -260,7 +260,7 @@ class Kind(NamedTuple):
 
 
 @pytest.fixture
-def kind(request: pytest.FixtureRequest, django_db_blocker: Any, routes: Any) -> Iterator[Kind]:
+def kind(request: pytest.FixtureRequest, django_db_blocker: Any, routes: Any, settings: Any) -> Iterator[Kind]:
     options, pattern = KINDS[request.param]
     in_database = request.param == "database"
     FastWS().room(pattern, history=History(**BOUNDS, database=in_database))
@@ -270,7 +270,7 @@ def kind(request: pytest.FixtureRequest, django_db_blocker: Any, routes: Any) ->
         return
     server = request.getfixturevalue("postgres_server")
     request.getfixturevalue("postgres_session_key")  # it is migrated
-    with django_db_blocker.unblock(), histories_in(server.settings) as alias:
+    with django_db_blocker.unblock(), histories_in(server.settings, settings) as alias:
         yield made._replace(alias=alias, variables={"TEST_DATABASE_OPTIONS": json.dumps(server.settings)})
 
 

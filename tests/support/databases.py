@@ -11,7 +11,6 @@ from typing import Any
 from asgiref.sync import SyncToAsync
 from django.core.management import call_command
 from django.db import connections
-from django.test import override_settings
 
 from django_fastws.threads import threads
 
@@ -40,15 +39,20 @@ class HistoriesRouter:
 
 
 @contextlib.contextmanager
-def histories_in(options: Mapping[str, Any]) -> Iterator[str]:
-    """Keep histories in a database that is described as in DATABASES, for a while; yields its alias."""
+def histories_in(options: Mapping[str, Any], settings: Any) -> Iterator[str]:
+    """Keep histories in a database that is described as in DATABASES, for a while; yields its alias.
+
+    Args:
+        settings: pytest's, which has a router as long as the test lasts; an override of one's own would not be undone in
+            order.
+    """
     alias = f"histories-{next(_numbers)}"
     connections.databases[alias] = connections.configure_settings({"default": {}, alias: dict(options)})[alias]
     router = type("Router", (HistoriesRouter,), {"alias": alias})()
     try:
-        with override_settings(DATABASE_ROUTERS=[router]):
-            call_command("migrate", "django_fastws", database=alias, verbosity=0)
-            yield alias
+        settings.DATABASE_ROUTERS = [router]
+        call_command("migrate", "django_fastws", database=alias, verbosity=0)
+        yield alias
     finally:
         threads.close_at_exit()
         SyncToAsync.single_thread_executor.submit(_close, alias).result()
