@@ -43,7 +43,7 @@ def histories_in(options: Mapping[str, Any], settings: Any) -> Iterator[str]:
     """Keep histories in a database that is described as in DATABASES, for a while; yields its alias.
 
     Args:
-        settings: pytest's, which has a router as long as the test lasts, and undoes all of its changes in their order.
+        settings: pytest's, which has a router as long as the test lasts, and undoes its changes in their order.
     """
     alias = f"histories-{next(_numbers)}"
     connections.databases[alias] = connections.configure_settings({"default": {}, alias: dict(options)})[alias]
