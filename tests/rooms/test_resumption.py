@@ -12,6 +12,7 @@ from django_fastws._core.messages import Payload
 from django_fastws.layer import get_broker
 from django_fastws.rooms import current_hub, declarations, join_since, scheduler
 from django_fastws.rooms.histories import Histories
+from django_fastws.rooms.local_room import LocalRoom
 from tests.site.client import LIMIT, token
 
 
@@ -193,16 +194,28 @@ async def test_events_that_arrive_out_of_order_or_twice_come_once_in_order(room)
     await leave(room, member)
 
 
-async def crowd(room, count=64 * 30):
-    """So many members that a fan-out of one step in each turn of the loop takes a while."""
+@pytest.fixture
+def fan_outs(monkeypatch):
+    """Fan-outs come no further than to the first members, until this is set."""
+    may_go_on, send = asyncio.Event(), LocalRoom.send
+    monkeypatch.setattr(scheduler, "_SLICE", 0)  # of which there are 64 in a slice
+
+    def waiting(self, is_over):
+        return send(self, is_over) if self.fan_out is None or may_go_on.is_set() else 0
+
+    monkeypatch.setattr(LocalRoom, "send", waiting)
+    return may_go_on
+
+
+async def crowd(room, count=64 * 2):
+    """More members than a fan-out comes to in its first slice."""
     members = [Member(f"crowd {number}") for number in range(count)]
     for member in members:
         await current_hub().join(member, room.name)
     return members
 
 
-async def test_a_fan_out_that_began_while_a_join_waited_reaches_who_has_joined(room, monkeypatch):
-    monkeypatch.setattr(scheduler, "_SLICE", 0)
+async def test_a_fan_out_that_began_while_a_join_waited_reaches_who_has_joined(room, monkeypatch, fan_outs):
     at = [await room.abroadcast(text) for text in "ab"]
     others = await crowd(room)
     read, came, go = type(get_broker()).aread_history, asyncio.Event(), asyncio.Event()
@@ -218,19 +231,17 @@ async def test_a_fan_out_that_began_while_a_join_waited_reaches_who_has_joined(r
     joining = asyncio.create_task(joined(room, at[0], member))
     await came.wait()
     await room.abroadcast("c")
-    async with asyncio.timeout(LIMIT):
-        while not others[0].got:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # no longer, or all of them have it
+    await others[0].expect("c")
     go.set()
     assert (await joining)[1] == (at[1], True)
-    assert (member.got, others[-1].got) == (["b"], [])  # it goes on
+    assert (member.got, others[-1].got) == (["b"], [])
+    fan_outs.set()
     await room.abroadcast("d")
     await member.expect("b", "c", "d")
     await leave(room, member, *others)
 
 
-async def test_a_fan_out_that_began_before_the_position_was_read_brings_nothing_twice(room, monkeypatch):
-    monkeypatch.setattr(scheduler, "_SLICE", 0)
+async def test_a_fan_out_that_began_before_the_position_was_read_brings_nothing_twice(room, monkeypatch, fan_outs):
     at = [await room.abroadcast(text) for text in "ab"]
     others = await crowd(room)
     former, _ = await joined(room, at[0], Member("former"))  # from now on recent events are kept
@@ -244,7 +255,8 @@ async def test_a_fan_out_that_began_before_the_position_was_read_brings_nothing_
     await others[0].expect("c")
     go.set()
     assert (await joining)[1] == (at[2], True)
-    assert (member.got, others[-1].got) == (["b", "c"], [])  # it goes on
+    assert (member.got, others[-1].got) == (["b", "c"], [])
+    fan_outs.set()
     await room.abroadcast("d")
     await others[-1].expect("c", "d")
     await member.expect("b", "c", "d")
