@@ -78,6 +78,8 @@ class RedisSubscriber(ReconnectingConnection):
         super().__init__(server, pool, **hooks)
         self._deliver = deliver
         self._resubscribed = resubscribed
+        #: Whether there was a subscription, confirmed and wanted, that was lost with its connection.
+        self._was_cut_off = False
         self._joining, self._leaving = Deadlines(_JOIN, server), Deadlines(_LEAVE, server)
         self._channels: dict[bytes, _ChannelState] = {}
         #: Those that may differ from what Redis was told.
@@ -241,13 +243,16 @@ class RedisSubscriber(ReconnectingConnection):
             await asyncio.wait(either, timeout=self._ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if self._confirmed.done():
                 self._confirmed.result()
-                self._resubscribed()
+                if self._was_cut_off:
+                    self._was_cut_off = False
+                    self._resubscribed()
             elif connection.error is None:
                 raise not_answering(self._server.name)
 
     def _forget(self) -> None:
         self._pending.clear()
         for channel in list(self._channels.values()):
+            self._was_cut_off |= channel.is_wanted and channel.is_asked and not channel.unanswered
             channel.is_asked = False
             channel.unanswered = 0
             if not channel.is_wanted:

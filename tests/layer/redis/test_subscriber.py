@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -169,3 +170,26 @@ async def test_a_subscription_that_redis_ends_is_made_again(inside, own_redis, c
 
 async def _are_logged(caplog: pytest.LogCaptureFixture, count: int) -> bool:
     return len(caplog.records) >= count
+
+
+@pytest.mark.faults
+async def test_clients_are_told_when_something_may_have_been_missed_and_not_before(own_redis, settings):
+    config = {"hosts": [own_redis.url], "prefix": token()}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
+    told: list[int] = []
+    got: list[Any] = []
+    client = get_broker().client(got.append)
+    client.restored = lambda: told.append(len(told))
+    await client.subscribe("one")
+    await client.subscribe("two")
+    assert told == []
+    with redis.Redis.from_url(own_redis.url) as other:
+        assert other.client_kill_filter(_type="pubsub") == 1
+    await until(lambda: _is(told, [0]), "the return")
+    await client.unsubscribe("one")
+    await client.unsubscribe("two")
+    await get_channel_layer().flush()
+
+
+async def _is(found: object, wanted: object) -> bool:
+    return found == wanted
