@@ -211,7 +211,7 @@ class Start:
     """What a new process begins with. To be made before anything changes it."""
 
     def __init__(self) -> None:
-        given = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+        given = {os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path}
         self.installed = [path for path in sys.path[1:] if path not in given]
         self.filters = list(warnings.filters)
 
