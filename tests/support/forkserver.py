@@ -260,7 +260,7 @@ class Job:
         """Run it as ``__main__``."""
         kind, *others = self.arguments
         given = [os.path.abspath(path) for path in self.environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-        sys.path[:] = [*dict.fromkeys(given), *self.start.installed]
+        sys.path[:] = dict.fromkeys([*given, *self.start.installed])
         for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
             del sys.modules[name]
         if kind == "-m":
