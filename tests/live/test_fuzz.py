@@ -77,7 +77,13 @@ good = st.one_of(
     st.fixed_dictionaries({"hello": st.fixed_dictionaries({"client": st.sampled_from(["c1", "c2"])}), "id": ids}),
 )
 values = (
-    st.none() | st.booleans() | numbers | st.text(max_size=3) | st.floats(allow_nan=False) | st.just({}) | st.just([])
+    st.none()
+    | st.booleans()
+    | numbers
+    | st.text(max_size=3)
+    | st.floats(allow_nan=False, allow_infinity=False)  # which JSON has not, and so no id that could be read
+    | st.just({})
+    | st.just([])
 )
 bad = st.dictionaries(
     st.sampled_from(["id", "room", "event", "data", "join", "leave", "hello", "cancel", "answer", "error"]), values
@@ -95,9 +101,14 @@ def due(said):
         return None
     is_event = said.get("event") is not None
     is_one_way = not is_event and "join" not in said and "leave" not in said and ({"cancel", "answer"} & set(said))
-    if is_one_way:  # answered only if it is wrong
-        return None
-    return id_
+    return id_ if not is_one_way or is_wrong(said) else None  # which is answered only if it is wrong
+
+
+def is_wrong(said):
+    """Whether a cancellation or an answer is none."""
+    if "cancel" in said:
+        return type(said["cancel"]) not in (int, str)
+    return type(said["answer"]) is not int or type(said.get("error")) not in (type(None), dict)
 
 
 @pytest.mark.slow

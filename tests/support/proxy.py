@@ -74,8 +74,12 @@ class Proxy:
 
     async def _cut(self, *, refuse: bool) -> None:
         if refuse and self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            # A server that is closed takes no connection that it has just accepted: nobody would close that.
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await accepted()
+            server.close()
         for writer in list(self._writers):
             self._abort(writer)
 
