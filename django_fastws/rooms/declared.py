@@ -51,15 +51,17 @@ class Declarations:
 declarations = Declarations()
 
 
+def _declaration_of(room: str) -> DeclaredRoom | None:
+    return None if declarations.find is None else declarations.find(room)
+
+
 def history_of(room: str) -> History | None:
     """What a room keeps, by its name; None for nothing."""
-    find = declarations.find
-    declared = find(room) if find is not None else None
+    declared = _declaration_of(room)
     return None if declared is None else declared.history
 
 
 def latest_of(room: str) -> Latest | None:
     """How a room is keyed, by its name; None where it is not."""
-    find = declarations.find
-    declared = find(room) if find is not None else None
+    declared = _declaration_of(room)
     return None if declared is None else declared.latest
