@@ -6,6 +6,8 @@
 #   WORKERS=6           in how many processes the tests run; 0 for this one, as a debugger needs it
 #   REDIS=redis://...   the Redis that the demo uses; without it, one process and no Redis
 #   PORT=8000           where the demo listens
+#   FAST=1              test-matrix runs what is fast only
+#   ROWS="3.13"         the rows that test-matrix runs; without it, all
 
 VENV ?= .venv
 PORT ?= 8000
@@ -13,28 +15,25 @@ ARGS ?=
 WORKERS ?= 6
 REDIS ?=
 PYTHON ?=
-
-# A further requirement for the environment, such as django~=5.2.0; test-matrix sets it.
-DJANGO =
-# Python version and requirement; "lowest" is the lowest version of each dependency.
-MATRIX = 3.11/lowest 3.11/django~=5.2.0 3.12/django~=5.2.0 3.13/django 3.14/django
+FAST ?=
+ROWS ?=
 
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
-# From the newest; the first that is here is taken.
-NEWEST_PYTHONS = 3.14 3.13 3.12 3.11
 # What starts no server or other process, and takes milliseconds. Folders of which next to nothing is left then are not
 # even read; and outbound sockets, with two libraries each, are what takes longest of the rest.
-FAST = -m "not (server or redis or browser or postgres or nginx or haproxy or systemd or faults or slow)" \
-    --ignore=tests/docs --ignore=tests/balancer --ignore=tests/e2e --ignore=tests/clients --ignore=tests/test_bench.py
+NOT_FAST = server or browser or postgres or nginx or haproxy or systemd or prometheus or faults or slow
+FAST_FOLDERS = --ignore=tests/docs --ignore=tests/balancer --ignore=tests/e2e --ignore=tests/clients \
+    --ignore=tests/test_bench.py
+FAST_TESTS = --numprocesses $(FAST_WORKERS) -m "not ($(NOT_FAST) or redis)" $(FAST_FOLDERS)
+FAST_WORKERS ?= 3
 # Waiting is most of what tests of servers do, and so there are more processes than processors. Each begins with a part
 # of its own, for the servers that tests of a file share, and helps the others at the end.
 PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP = $(PY) -m pip --disable-pip-version-check
-FURTHER = $(if $(DJANGO),"$(DJANGO)")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-newest test-newest-in test-faults check format test-matrix docs bench bench-quick clean
+.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults check format test-matrix docs dist bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -54,21 +53,20 @@ test: install-test ## Run the tests: make test [ARGS="-k rooms"]
 	$(PYTEST) $(ARGS)
 
 test-fast: install-test ## Only what starts no server and takes milliseconds; without outbound sockets; in a minute
-	$(PYTEST) --numprocesses 3 $(FAST) $(ARGS)
+	$(PYTEST) $(FAST_TESTS) $(ARGS)
+
+test-fast-redis: install-test ## The same, and what needs a Redis and is as fast
+	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
+	$(PYTEST) --numprocesses $(FAST_WORKERS) -m "not ($(NOT_FAST))" $(FAST_FOLDERS) $(ARGS)
 
 test-newest: ## The tests without servers, on the newest Python and Django that can be had here
-	@for version in $(NEWEST_PYTHONS); do \
-	    if python=$$($(FIND_VERSION)); then \
-	        echo "== Python $$version, the newest Django"; \
-	        exec $(MAKE) test-newest-in VENV=".venvs/newest" PYTHON="$$python"; \
-	    fi; \
-	done; \
-	echo "there is none of Python $(NEWEST_PYTHONS) here" >&2; exit 1
+	@python=$$($(FIND_PYTHON)) && newest=$$("$$python" -m tests.support.matrix --newest) && \
+	    echo "== $$newest, the newest Django" && exec $(MAKE) test-newest-in VENV=.venvs/newest PYTHON="$$newest"
 
 test-newest-in: install-test
-	$(PYTEST) --numprocesses 3 $(FAST) $(ARGS)
+	$(PYTEST) $(FAST_TESTS) $(ARGS)
 
-test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in under six minutes
+test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in about six minutes
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	$(PYTEST) -m faults $(ARGS)
 
@@ -90,41 +88,27 @@ format: install-lint ## Format the code, mend what can be mended, write the page
 	$(PY) docs/include_code.py
 	$(PY) docs/reference_pages.py
 
-test-matrix: ## Run the tests on every Python and Django that is supported, and on the lowest versions of all
-	@ran= failed=; \
-	for row in $(MATRIX); do \
-	    version=$${row%%/*} requirement=$${row#*/}; \
-	    if python=$$($(FIND_VERSION)); then \
-	        echo "== Python $$version, $$requirement"; \
-	        ran="$$ran $$row"; \
-	        if [ "$$requirement" = lowest ]; then \
-	            mkdir -p .venvs && "$$python" -m tests.support.lowest >.venvs/lowest.txt && PIP_CONSTRAINT="$(CURDIR)/.venvs/lowest.txt" \
-	                $(MAKE) test VENV=.venvs/lowest PYTHON="$$python" || failed="$$failed $$row"; \
-	        else \
-	            $(MAKE) test VENV=".venvs/python$$version" PYTHON="$$python" DJANGO="$$requirement" \
-	                || failed="$$failed $$row"; \
-	        fi; \
-	    else \
-	        echo "== Python $$version, $$requirement: skipped, there is no Python $$version here"; \
-	    fi; \
-	done; \
-	if [ -z "$$ran" ]; then echo "nothing was run" >&2; exit 1; fi; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi; \
-	echo "passed:$$ran"
+test-matrix: ## Run the tests on all supported versions: make test-matrix [FAST=1] [ROWS="3.11-lowest 3.13"]
+	@python=$$($(FIND_PYTHON)) && MAKE="$(MAKE)" "$$python" -m tests.support.matrix $(if $(FAST),--fast) $(ROWS)
 
 docs: install-docs ## Build the documentation into docs/_build/html
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html
 
+dist: install-test ## Build what is released into dist/, and try it where nothing else is installed; needs the index
+	$(PY) -m tests.release.building dist
+	FASTWS_TESTS_DIST="$(CURDIR)/dist" $(PYTEST) -o faulthandler_timeout=1800 tests/release $(ARGS)
+
 bench: install-bench ## Measure against Channels and others, and write it down: make bench [ARGS="--only memory"]
 	@$(PY) -m tests.support.redis_binary
+	@$(PY) -m tests.support.node npm --prefix bench/node --silent ci || echo "going on without the peers on Node.js" >&2
 	@$(PY) -m bench $(ARGS); status=$$?; $(PY) -m bench --page --plot && exit $$status
 
-bench-quick: install-bench ## The same in under two minutes, with less of everything; nothing of it is published
+bench-quick: install-bench ## The same in some minutes, with less of everything; nothing of it is published
 	@$(PY) -m tests.support.redis_binary
 	$(PY) -m bench --quick $(ARGS)
 
 clean: ## Remove the environments, caches and whatever was built
-	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build tests/js/node_modules
+	rm -rf .venv .venv.lock .venvs .cache build dist docs/_build tests/js/node_modules bench/node/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -149,15 +133,6 @@ FIND_PYTHON = \
     echo "macOS: brew install python), or name one: make PYTHON=/path/to/python3.12" >&2; \
     exit 1
 
-# Prints the first Python $$version on the PATH or among pyenv's. On the PATH may be a pyenv shim that only fails.
-FIND_VERSION = \
-    IFS=:; \
-    for directory in $$PATH "$$HOME"/.pyenv/versions/$$version/bin "$$HOME"/.pyenv/versions/$$version.*/bin; do \
-        candidate="$$directory/python$$version"; \
-        if [ -x "$$candidate" ] && "$$candidate" $(IS_USABLE); then echo "$$candidate"; exit 0; fi; \
-    done; \
-    exit 1
-
 install-%:
 	@mkdir -p $(dir $(VENV))
 	@python=$$($(FIND_PYTHON)) && "$$python" $(LOCKED) $(MAKE) --silent PYTHON="$$python" $(VENV)/.stamp-$*
@@ -172,7 +147,7 @@ $(VENV)/.stamp-venv:
 
 $(VENV)/.stamp-package: $(VENV)/.stamp-venv pyproject.toml
 	echo "$(VENV): installing the package"
-	$(PIP) install --quiet --editable . $(FURTHER)
+	$(PIP) install --quiet --editable .
 	touch $@
 
 $(VENV)/.stamp-npm: $(VENV)/.stamp-lint tests/js/package.json tests/js/package-lock.json
@@ -182,5 +157,5 @@ $(VENV)/.stamp-npm: $(VENV)/.stamp-lint tests/js/package.json tests/js/package-l
 
 $(VENV)/.stamp-%: $(VENV)/.stamp-package
 	echo "$(VENV): installing the group $*"
-	$(PIP) install --quiet --group $* $(FURTHER)
+	$(PIP) install --quiet --group $*
 	touch $@

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import machine, page, plot, report, results
+from . import compare, machine, page, plot, report, results
 from .programs import Redis, cpu_seconds
 from .row import Bench, Row
 from .rows import ROWS
-from .scale import FULL, QUICK, Scale
+from .sizes import FULL, QUICK, Scale
 
 __all__ = ["main", "parser"]
 
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(f"{row.name:17} {row.work(FULL)} ({row.unit})" for row in ROWS.values()))
         return 0
+    if options.compare:
+        return _compare(options)
     if options.page or options.plot:
         return _publish(options)
     if problem := machine.missing():
@@ -45,12 +47,29 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--only", type=_names, default=list(ROWS), metavar="ROW,ROW", help="only these rows")
     add("--rounds", type=_positive, metavar="N", help="how often each peer is measured (5, or 3 with --quick)")
-    add("--quick", action="store_true", help="less of everything, in under two minutes; what is published stays")
+    add("--quick", action="store_true", help="less of everything, in some minutes; what is published stays")
     add("--list", action="store_true", help="say what the rows are, and measure nothing")
     add("--output", type=Path, metavar="FILE", help="where the results go (bench/results.json)")
     add("--page", action="store_true", help="write the published results into the documentation; measure nothing")
     add("--plot", action="store_true", help="draw the published results for the documentation; measure nothing")
+    add("--compare", type=Path, nargs="+", metavar="FILE", help="older results beside newer ones; measure nothing")
     return made
+
+
+def _compare(options: argparse.Namespace) -> int:
+    """Compare results: two files, or one with those that are published (or in ``--output``)."""
+    if len(options.compare) > 2:
+        print("bench: two results can be compared, the older ones first", file=sys.stderr)
+        return 1
+    before, *after = options.compare
+    found = []
+    for path in (before, *(after or [options.output or results.PUBLISHED])):
+        if (read := results.read(path)) is None:
+            print(f"bench: there are no results in {path}", file=sys.stderr)
+            return 1
+        found.append(read)
+    print("\n".join(compare.comparison_lines(*found)))
+    return 0
 
 
 def _names(text: str) -> list[str]:

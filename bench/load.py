@@ -6,11 +6,14 @@ takes as many bytes as there are, for which it has one buffer.
 
 from __future__ import annotations
 
+import random
+import re
 import select
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import cycle
 
 from tests.support.processes import HOST
 
@@ -24,16 +27,20 @@ _REQUEST = (
     "Upgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "\r\n"
+    "{headers}\r\n"
 )
 #: Handshakes under way; servers let some tens wait to be accepted.
 AT_ONCE = 32
 _BUFFER_BYTES = 1024 * 1024
 
 
-def handshake(port: int, path: str) -> bytes:
-    """The request that opens a WebSocket."""
-    return _REQUEST.format(path=path, host=HOST, port=port).encode()
+def handshake(port: int, path: str, headers: str = "") -> bytes:
+    """The request that opens a WebSocket.
+
+    Args:
+        headers: further ones, each with its line break.
+    """
+    return _REQUEST.format(path=path, host=HOST, port=port, headers=headers).encode()
 
 
 class Lost(Exception):
@@ -66,11 +73,14 @@ class Swarm:
         """Open sockets without a handshake; returns a number for each."""
         return [self._add(socket.create_connection((HOST, port), timeout=self.patience)) for _ in range(count)]
 
-    def connect(self, port: int, paths: Sequence[str], hello: bytes = b"") -> list[int]:
+    def connect(
+        self, port: int, paths: Sequence[str], hello: bytes = b"", headers: Sequence[str] = ("",)
+    ) -> list[int]:
         """Open a WebSocket for each path; returns a number for each, in their order.
 
         Args:
             hello: what the server sends first, after its answer.
+            headers: further ones of the requests, each with its line break; each has the next of these.
         Raises:
             Refused: the answer was another one, or none.
         """
@@ -80,7 +90,7 @@ class Swarm:
         while replies or len(members) < len(paths):
             while len(replies) < AT_ONCE and len(members) < len(paths):
                 (fd,) = self.dial(port, 1)
-                self._sockets[fd].send(handshake(port, paths[len(members)]))
+                self._sockets[fd].send(handshake(port, paths[len(members)], headers[len(members) % len(headers)]))
                 members.append(fd)
                 replies[fd] = b""
             for fd, _ in self._epoll.poll(max(0, deadline - time.monotonic())):
@@ -97,6 +107,29 @@ class Swarm:
             if time.monotonic() > deadline:
                 raise Refused(f"{len(members) - len(replies):,} of {len(paths):,} handshakes were answered")
         return members
+
+    def converse(self, port: int, steps: Sequence[tuple[bytes, re.Pattern[bytes]]]) -> int:
+        """Open one connection by a dialogue, for protocols that greet in several steps; returns its number.
+
+        Args:
+            steps: for each: what is sent, and what all that comes back for it must match before the next step.
+        Raises:
+            Refused: something else came back, or nothing more.
+        """
+        sock = socket.create_connection((HOST, port), timeout=self.patience)
+        for said, expected in steps:
+            sock.sendall(said)
+            heard = b""
+            while not expected.fullmatch(heard):
+                try:
+                    data = sock.recv(65536)
+                except TimeoutError:
+                    data = b""
+                if not data:
+                    sock.close()
+                    raise Refused(f"the server answered {heard!r} to {said!r}, and nothing more")
+                heard += data
+        return self._add(sock)
 
     def _add(self, sock: socket.socket) -> int:
         sock.setblocking(False)
@@ -217,6 +250,86 @@ class Swarm:
         if under_way:
             raise Lost(f"{under_way:,} messages did not come back")
         return rate
+
+    def pace(self, members: Sequence[int], frame: bytes, size: int, rate: float, seconds: float) -> list[float]:
+        """Send messages by turns at a rate of one's own, whatever comes back when.
+
+        They come at random, as from many clients who know nothing of one another, in the same pattern each time.
+
+        Args:
+            size: the bytes of what comes back for each.
+            rate: messages in a second.
+        Returns:
+            Seconds from the moment at which each was due until it was back, in the order in which they came back: a
+            server that keeps some waiting makes those late that should have been sent meanwhile, too.
+        Raises:
+            Lost: not all came back, or too many.
+        """
+        gap = random.Random(1).expovariate
+        due: dict[int, deque[float]] = {member: deque() for member in members}
+        latencies: list[float] = []
+        turns = cycle(members)
+        left = max(1, round(rate * seconds))
+        under_way = 0
+        last = moment = time.perf_counter()
+        while left or under_way:
+            now = time.perf_counter()
+            while left and moment <= now:
+                member = next(turns)
+                self._sockets[member].send(frame)
+                due[member].append(moment)
+                moment += gap(rate)
+                left -= 1
+                under_way += 1
+            for fd, _ in self._epoll.poll(0 if left else self.patience):
+                self._got[fd] += self._sockets[fd].recv_into(self._buffer)
+                count, self._got[fd] = divmod(self._got[fd], size)
+                last = time.perf_counter()
+                if count > len(due[fd]):
+                    raise Lost(f"{count - len(due[fd]):,} messages came back that nobody had sent")
+                latencies += [last - due[fd].popleft() for _ in range(count)]
+                under_way -= count
+            if under_way and time.perf_counter() - last > self.patience:
+                raise Lost(f"{under_way:,} messages did not come back")
+            if not under_way:
+                last = now
+        return latencies
+
+    def pace_room(self, members: Sequence[int], frame: bytes, size: int, rate: float, seconds: float) -> list[float]:
+        """Let the first member say things at a steady rate, whatever reaches whom when.
+
+        Args:
+            members: of the room, who are all there are.
+            size: the bytes of what each member gets for one.
+            rate: in a second.
+        Returns:
+            Seconds from the moment at which each was due until the last member had it.
+        Raises:
+            Lost: not all of them have got everything, or some too much.
+        """
+        count = max(1, round(rate * seconds))
+        missing = [len(members)] * count
+        sockets, buffer, got = self._sockets, self._buffer, dict.fromkeys(members, 0)
+        latencies: list[float] = []
+        said, began = 0, time.perf_counter()
+        while len(latencies) < count:
+            while said < count and began + said / rate <= time.perf_counter():
+                sockets[members[0]].send(frame)
+                said += 1
+            wait = began + said / rate - time.perf_counter() if said < count else self.patience
+            ready = self._epoll.poll(max(0.0, wait))
+            if not ready and said == count:
+                raise Lost(f"{count - len(latencies):,} of {count:,} broadcasts have not reached all members")
+            for fd, _ in ready:
+                before = got[fd] // size
+                got[fd] += sockets[fd].recv_into(buffer)
+                for place in range(before, got[fd] // size):
+                    if place >= said:
+                        raise Lost("members got what nobody had said")
+                    missing[place] -= 1
+                    if not missing[place]:
+                        latencies.append(time.perf_counter() - began - place / rate)
+        return latencies
 
     def relay(self, turns: Sequence[tuple[int, Sequence[int], bytes]], size: int, window: int) -> float:
         """Take turns: one member sends, and when all who should have got it have, the next turn comes.

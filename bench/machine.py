@@ -32,6 +32,8 @@ _PACKAGES = (
     "httptools",
     "starlette",
     "chanx",
+    "litestar",
+    "python-socketio",
     "websockets",
     "picows",
     "pydantic",

@@ -8,16 +8,26 @@ from typing import Any
 
 from tests.support.processes import ROOT
 
-from .report import curve_table, headline, machine_text, markdown_table
+from .headline import headline
+from .report import curve_table, latency_table, machine_text, markdown_table, peers_text
+from .scale import capacity_table, checks_table, costs_table
 
-__all__ = ["PAGE", "PLACES", "README", "filled", "fill_in"]
+__all__ = ["PAGE", "PLACES", "README", "SCALE", "filled", "fill_in"]
 
 PAGE = ROOT / "docs" / "explanation" / "benchmarks.md"
+SCALE = ROOT / "docs" / "explanation" / "scale.md"
 README = ROOT / "README.md"
 
 #: What stands between the marks of each file.
 PLACES: dict[Path, dict[str, Callable[[dict[str, Any]], str]]] = {
-    PAGE: {"table": markdown_table, "machine": machine_text, "curve": curve_table},
+    PAGE: {
+        "table": markdown_table,
+        "latencies": latency_table,
+        "peers": peers_text,
+        "machine": machine_text,
+        "curve": curve_table,
+    },
+    SCALE: {"costs": costs_table, "capacity": capacity_table, "checks": checks_table},
     README: {"headline": headline},
 }
 

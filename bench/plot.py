@@ -27,7 +27,16 @@ STYLES: dict[str, dict[str, Any]] = {
 def drawn(results: dict[str, Any]) -> dict[str, Any] | None:
     """What is drawn of the results; None if it was not measured."""
     curve = next((row for row in results["rows"] if row["name"] == "curve"), None)
-    return curve and {"members": curve["members"], "lines": curve["lines"]}
+    if curve is None:
+        return None
+    latencies = {
+        peer["name"]: [peer["p50"]["median"], peer["p99"]["median"]]
+        for row in results["rows"]
+        if row["name"] == "echo-latency"
+        for peer in row["peers"]
+        if "p99" in peer
+    }
+    return {"members": curve["members"], "lines": curve["lines"]} | ({"latencies": latencies} if latencies else {})
 
 
 def draw(results: dict[str, Any], path: Path = PLOT) -> None:
@@ -52,8 +61,13 @@ def draw(results: dict[str, Any], path: Path = PLOT) -> None:
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
     }
     with mpl.rc_context(settings):
-        figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-        axes = figure.subplots()
+        latencies = figures.get("latencies", {})
+        figure = Figure(figsize=(7.5, 4.6 + (0.3 * len(latencies) + 1 if latencies else 0)), layout="constrained")
+        if latencies:
+            axes, below = figure.subplots(2, height_ratios=(4.6, 0.3 * len(latencies) + 1))
+            _draw_latencies(below, latencies)
+        else:
+            axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_yscale("log")
         for name, values in figures["lines"].items():
@@ -75,3 +89,18 @@ def draw(results: dict[str, Any], path: Path = PLOT) -> None:
             transparent=True,
             metadata={"Date": None, "Title": "Deliveries a second", "Description": json.dumps(figures)},
         )
+
+
+def _draw_latencies(axes: Any, latencies: dict[str, list[float]]) -> None:
+    """A bar for each peer, from the latency of half of its answers to that of 99 of 100."""
+    names = list(latencies)[::-1]
+    for place, name in enumerate(names):
+        median, most = latencies[name]
+        color = "#1f9d6b" if name.startswith("ours") else _INK
+        axes.plot([median, most], [place, place], color=color, linewidth=5, solid_capstyle="butt")
+        axes.plot([median], [place], color=color, marker="o", markersize=7)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("ms until an answer is back at half load: p50 (dot) to p99")
+    axes.grid(color=_GRID, axis="x")
+    axes.spines[["top", "right"]].set_visible(False)

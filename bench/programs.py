@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support import redis_binary
 from tests.support.processes import HOST, ROOT, free_port, wait_for_port
@@ -81,16 +81,19 @@ class Program:
     def start(self) -> None:
         """Start it; returns once it listens, if it is to listen."""
         with self._log.open("ab") as log, on_core(self.core):
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.PIPE if self.talks else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if self.talks else log,
-                stderr=log,
-            )
+            self._process = self._open(log)
         if self.port is not None:
             wait_for_port(self.port, self._process, self._log)
+
+    def _open(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE if self.talks else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self.talks else log,
+            stderr=log,
+        )
 
     def tell(self, line: str) -> None:
         """Send it a line."""
@@ -99,14 +102,16 @@ class Program:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
 
-    def hear(self) -> str:
+    def hear(self, patience: float = _SILENCE_SECONDS) -> str:
         """The next line that it says.
 
+        Args:
+            patience: seconds for which it may say nothing.
         Raises:
-            RuntimeError: it has ended instead, or says nothing for a minute.
+            RuntimeError: it has ended instead, or says nothing for so long.
         """
         assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], _SILENCE_SECONDS)[0]:
+        if not select.select([self.process.stdout], [], [], patience)[0]:
             raise RuntimeError(f"{self.command!r} says nothing:\n{self.log()}")
         answer = self.process.stdout.readline().decode().strip()
         if not answer:
@@ -166,20 +171,30 @@ class ASGIServer(Program):
         redis: that of its channel layer.
         cluster: servers of one site and one cluster share their rooms.
         consumers: the module with the sockets of this package.
+        settings: further ones.
     """
 
     def __init__(
-        self, kind: str, site: str, core: int | None, redis: Redis, cluster: str = "", consumers: str = "consumers"
+        self,
+        kind: str,
+        site: str,
+        core: int | None,
+        redis: Redis,
+        cluster: str = "",
+        consumers: str = "consumers",
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         port = free_port()
         target = f"bench.sites.{site}" if ":" in site else f"bench.sites.{site}:application"
         command = [sys.executable, "-m", *_SERVERS[kind], str(port), target]
         environment = site_environment(site, redis, cluster) | {"BENCH_CONSUMERS": consumers}
+        environment["BENCH_SETTINGS"] = json.dumps(dict(settings or {}))
         super().__init__(command, core, port=port, environment=environment)
 
 
 def site_environment(site: str, redis: Redis, cluster: str = "") -> dict[str, str]:
     """The variables that ``bench.sites.settings`` reads."""
+    site = site.partition(":")[0]
     backend = {
         "ours": "django_fastws.layer.RedisChannelLayer",
         "channels_peer": "channels_redis.pubsub.RedisPubSubChannelLayer",

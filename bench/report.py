@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from .results import Comparison, comparisons
-from .scale import FULL
 
 __all__ = [
     "QUIET",
@@ -15,11 +14,13 @@ __all__ = [
     "figure",
     "footer",
     "heading",
-    "headline",
     "machine_text",
+    "latency_table",
     "markdown_table",
+    "peers_text",
     "ratio_text",
     "row_lines",
+    "wrapped",
 ]
 
 #: The share of the cores that other processes may take before figures are no good.
@@ -60,6 +61,9 @@ def row_lines(row: dict[str, Any]) -> Iterator[str]:
     if "lines" in row:
         yield from _curve_lines(row)
         return
+    if "checks" in row:
+        yield from _capacity_lines(row)
+        return
     compared = {comparison.peer["name"]: comparison for comparison in comparisons(row)}
     for peer in row["peers"]:
         if "median" in peer:
@@ -69,10 +73,29 @@ def row_lines(row: dict[str, Any]) -> Iterator[str]:
             for share, name in (("busy", "measured"), ("load", "load")):
                 if share in peer:
                     line += f"  {name} {peer[share]:4.0%}"
-            yield line.rstrip()
+            yield (line + _details(peer)).rstrip()
         for key in ("skipped", "problem"):
             if key in peer:
                 yield f"  {peer['name']:21} {key}: {peer[key]}"
+
+
+#: How details are called, and with how many digits they are told; p50 is mostly the value itself.
+_DETAILS = {
+    "p50": ("p50 {} ms", 2),
+    "p99": ("p99 {} ms", 2),
+    "cpu": ("{} ms CPU/1,000", 2),
+    "pause": ("pause {} ms", 0),
+}
+
+
+def _detail(peer: dict[str, Any], name: str) -> str:
+    """One detail of a peer, or nothing."""
+    text, digits = _DETAILS[name]
+    return text.format(f"{peer[name]['median']:,.{digits}f}") if name in peer else ""
+
+
+def _details(peer: dict[str, Any]) -> str:
+    return "".join(f"  {told}" for name in _DETAILS if (told := _detail(peer, name)))
 
 
 def _compared(comparison: Comparison | None) -> str:
@@ -89,6 +112,17 @@ def _curve_lines(row: dict[str, Any]) -> Iterator[str]:
         yield f"  {name:24}" + "".join(f"{cell:>11}" for cell in cells)
     for name, problem in row["problems"].items():
         yield f"  {name}: {problem}"
+
+
+def _capacity_lines(row: dict[str, Any]) -> Iterator[str]:
+    yield "  " + ", ".join(f"{name} {value:,.1f}" for name, value in row["costs"].items())
+    for check in row["checks"]:
+        foretold, measured = check["foretold"], check["measured"]
+        off = f"{foretold / measured - 1:+8.0%}" if measured else ""
+        yield (
+            f"  {check['processes']} processes, {check['what']:32} {foretold:>10,.1f} foretold "
+            f"{measured:>10,.1f} {check['unit']} measured {off}"
+        )
 
 
 def footer(results: dict[str, Any]) -> Iterator[str]:
@@ -133,6 +167,37 @@ def _cell(peer: dict[str, Any], row: dict[str, Any]) -> str:
     return f"{figure(peer['median'], row)} ({figure(peer['least'], row)}–{figure(peer['most'], row)})"
 
 
+def latency_table(results: dict[str, Any]) -> str:
+    """Percentiles, processor time and pauses of every row that has any; nothing where none was measured."""
+    lines = [
+        "| Row | Who | p50, ms | p99, ms | CPU for 1,000, ms | Longest pause, ms |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in results["rows"]:
+        name = f"`{row['name']}`"
+        for peer in row["peers"]:
+            if peer.keys() & _DETAILS.keys():
+                figures = [
+                    f"{peer[detail]['median']:,.{digits}f}" if detail in peer else "–"
+                    for detail, (_, digits) in _DETAILS.items()
+                ]
+                lines.append("| " + " | ".join([name, peer["name"], *figures]) + " |")
+                name = ""
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def peers_text(results: dict[str, Any]) -> str:
+    """What peers do not do of what this package does, and who could not be measured: a list."""
+    lacks = {peer["name"]: peer["lacks"] for row in results["rows"] for peer in row["peers"] if peer.get("lacks")}
+    skipped = {
+        peer["name"]: peer["skipped"] for row in results["rows"] for peer in row["peers"] if peer.get("skipped")
+    }
+    told = {name: [text] for name, text in lacks.items()}
+    for name, why in skipped.items():
+        told.setdefault(name, []).append(f"not measured: {why}")
+    return "\n".join(f"- *{name}*: {'; '.join(texts)}" for name, texts in told.items())
+
+
 def curve_table(results: dict[str, Any]) -> str:
     """What the plot shows, in figures; nothing if it was not measured."""
     lines = []
@@ -152,51 +217,13 @@ def machine_text(results: dict[str, Any]) -> str:
     releases = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     dates = sorted({row["date"] for row in results["rows"]})
     when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    return _wrapped(
+    return wrapped(
         f"Measured on {when}, on {machine['cpu']} with {machine['cores']} cores, {machine['system']}, "
         f"Python {machine['python']}; {machine['pinning']}. Other processes took at most "
         f"{max(row['others'] for row in results['rows']):.0%} of the two cores meanwhile. {releases}."
     )
 
 
-def headline(results: dict[str, Any]) -> str:
-    """What the README says.
-
-    Raises:
-        ValueError: a row that it speaks of was not measured.
-    """
-    found = {
-        row["name"]: comparison
-        for row in results["rows"]
-        for comparison in comparisons(row)
-        if comparison.peer["name"] == "Channels" and comparison.ratio is not None
-    }
-    names = ("room-daphne", "room-uvicorn", "latency", "echo-daphne", "memory")
-    if missing := [name for name in names if name not in found]:
-        raise ValueError(f"the headline needs rows that were not measured: {', '.join(missing)}")
-    daphne, uvicorn, latency, echo, memory = (found[name] for name in names)
-    return _wrapped(
-        f"A burst of broadcasts to a room of {FULL.members:,} reaches its members **{_times(daphne)} times** as fast "
-        f"as with Channels on the same stock daphne ({_thousands(daphne.subject)} deliveries a second on one core), "
-        f"and **{_times(uvicorn)} times** as fast on the same uvicorn. One broadcast has reached the last of them "
-        f"after {figure(latency.subject['median'], latency.row)} ms, with Channels after "
-        f"{figure(latency.peer['median'], latency.row)} ms. JSON comes back {_times(echo)} times as often, and an "
-        f"idle socket takes {_percent(memory)} of the memory."
-    )
-
-
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
+    """A paragraph, in lines as long as those of the documentation."""
     return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
-
-
-def _times(comparison: Comparison) -> str:
-    ratio = comparison.ratio or 0
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.1f}"
-
-
-def _percent(comparison: Comparison) -> str:
-    return f"{comparison.ratio or 0:.0%}"
-
-
-def _thousands(peer: dict[str, Any]) -> str:
-    return f"{round(peer['median'], -3):,.0f}"

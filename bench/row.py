@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,9 +15,10 @@ from typing import Any, ClassVar
 from .load import Disconnected, Lost, Refused
 from .machine import Cores
 from .programs import Program, Redis, cpu_seconds
-from .scale import Scale
+from .sizes import Scale
 
 __all__ = [
+    "DETAILS",
     "FAILURES",
     "Bench",
     "Make",
@@ -28,6 +30,7 @@ __all__ = [
     "Target",
     "Watch",
     "calibrate",
+    "quantile",
     "told",
 ]
 
@@ -78,17 +81,34 @@ class Target:
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement.
+    """One measurement; None for what was not looked at.
 
     Attributes:
         value: in the row's unit.
-        busy: the share of a core that the measured processes took meanwhile; None where it was not looked at.
+        busy: the share of a core that the measured processes took meanwhile.
         load: that of the load generator and Redis together.
+        p50: the median of the latencies that were measured, in milliseconds.
+        p99: what 99 of 100 of them do not exceed.
+        cpu: milliseconds that the measured processes spent on their core for 1,000 deliveries (or answers).
+        pause: the longest pause of the measured event loop, in milliseconds.
     """
 
     value: float
     busy: float | None = None
     load: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+    cpu: float | None = None
+    pause: float | None = None
+
+
+#: What the results keep of samples besides their values: the median, the least and the most of all rounds.
+DETAILS = ("p50", "p99", "cpu", "pause")
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """What so much of a sorted sequence does not exceed: its value at the nearest rank."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 #: Measures once.
@@ -103,6 +123,9 @@ FAILURES = (Lost, Refused, Disconnected, OSError, RuntimeError)
 class Peer:
     """Whoever does the work, and what was measured.
 
+    Args:
+        lacks: what it does not do, of what this package does; empty where it does the same.
+
     Attributes:
         name: ours, Channels, ...; the table's.
         samples: what was measured.
@@ -110,8 +133,9 @@ class Peer:
         problem: why it was measured no further.
     """
 
-    def __init__(self, name: str, make: Make) -> None:
+    def __init__(self, name: str, make: Make, lacks: str = "") -> None:
         self.name = name
+        self.lacks = lacks
         self.samples: list[Sample] = []
         self.skipped: str | None = None
         self.problem: str | None = None
@@ -139,7 +163,7 @@ class Peer:
     def as_dict(self) -> dict[str, Any]:
         """For the results."""
         found: dict[str, Any] = {"name": self.name}
-        for key in ("skipped", "problem"):
+        for key in ("lacks", "skipped", "problem"):
             if reason := getattr(self, key):
                 found[key] = reason
         if self.samples:
@@ -150,6 +174,10 @@ class Peer:
                 shares = [getattr(sample, share) for sample in self.samples if getattr(sample, share) is not None]
                 if shares:
                     found[share] = statistics.median(shares)
+            for detail in DETAILS:
+                values = [getattr(sample, detail) for sample in self.samples if getattr(sample, detail) is not None]
+                if values:
+                    found[detail] = {"median": statistics.median(values), "least": min(values), "most": max(values)}
         return found
 
 
@@ -162,7 +190,10 @@ class Row:
         less_is_better: whether a small figure is a good one.
         targets: what the subject is to reach.
         rounds: how many, at most; None for what the scale says.
+        slices: in how many shorter measurements each round is made, for a difference that is smaller than what the
+            machine does meanwhile.
         digits: behind the point.
+        lacks: what a peer does not do, of what this package does, by its name.
     """
 
     name: ClassVar[str]
@@ -170,7 +201,9 @@ class Row:
     less_is_better: ClassVar[bool] = False
     targets: ClassVar[tuple[Target, ...]] = ()
     rounds: ClassVar[int | None] = None
+    slices: ClassVar[int] = 1
     digits: ClassVar[int] = 0
+    lacks: ClassVar[Mapping[str, str]] = {}
 
     def work(self, scale: Scale) -> str:
         """What is done, for the table."""
@@ -213,11 +246,11 @@ class Row:
             peers = []
             for name, make in makes.items():
                 self.say(f"{name} begins")
-                peers.append(Peer(name, make))
-            for turn in range(rounds):
+                peers.append(Peer(name, make, self.lacks.get(name, "")))
+            for turn in range(rounds * self.slices):
                 for offset in range(len(peers)):  # each is the first one now and then
                     peer = peers[(turn + offset) % len(peers)]
-                    self.say(f"round {turn + 1} of {rounds}, {peer.name}")
+                    self.say(f"round {turn // self.slices + 1} of {rounds}, {peer.name}")
                     peer.measure()
         return result | {"seconds": time.monotonic() - started, "peers": [peer.as_dict() for peer in peers]}
 
@@ -254,6 +287,12 @@ def told(error: Exception) -> str:
 class Watch:
     """A stopwatch, that also tells how busy the cores were; use it in a ``with`` block.
 
+    Attributes:
+        seconds: that it took.
+        busy: the share of a core that the measured processes took.
+        load: that of the load generator and those who help it.
+        spent: seconds that the measured processes spent on a core.
+
     Args:
         measured: the processes that are measured.
         load: those that help the load generator, which is this process.
@@ -268,6 +307,7 @@ class Watch:
         self.seconds = 0.0
         self.busy = 0.0
         self.load = 0.0
+        self.spent = 0.0
 
     def _spent(self) -> tuple[float, float]:
         return cpu_seconds(self._measured), time.process_time() + cpu_seconds(self._load)
@@ -287,10 +327,28 @@ class Watch:
         self.seconds = (self._ended or now) - self._started
         busy, load = (after - before for after, before in zip(self._spent(), self._before, strict=True))
         self.busy, self.load = busy / (now - self._started), load / (now - self._started)
+        self.spent = busy
 
-    def sample(self, value: float) -> Sample:
-        """With what was seen meanwhile."""
-        return Sample(value, self.busy, self.load)
+    def sample(
+        self, value: float, *, deliveries: float = 0, latencies: Sequence[float] = (), pause: float | None = None
+    ) -> Sample:
+        """With what was seen meanwhile.
+
+        Args:
+            deliveries: messages that the measured processes have delivered or answered; 0 if nobody counted.
+            latencies: in seconds, of each message that somebody looked at.
+            pause: the longest of the measured event loop, in milliseconds.
+        """
+        ordered = sorted(latencies)
+        return Sample(
+            value,
+            self.busy,
+            self.load,
+            p50=quantile(ordered, 0.5) * 1000 if ordered else None,
+            p99=quantile(ordered, 0.99) * 1000 if ordered else None,
+            cpu=self.spent * 1e6 / deliveries if deliveries else None,
+            pause=pause,
+        )
 
 
 def calibrate(take: Callable[[int], float], seconds: float, first: int, most: int = _MOST_MESSAGES) -> int:

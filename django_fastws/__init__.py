@@ -12,13 +12,16 @@ async def echo(ws: WebSocket):
 """
 
 import typing as _typing
+from importlib import import_module as _import_module
 
 from ._core.parameters import Query
+from ._core.version import __version__ as __version__  # also for type checkers
 from .exceptions import (
     HistoryUnavailable,
     InvalidMessage,
     LiveError,
     MessageTooBig,
+    PresenceUnavailable,
     Reconnect,
     RouteError,
     WebSocketConnectionError,
@@ -28,7 +31,7 @@ from .exceptions import (
     WebSocketStateError,
 )
 from .fastws import FastWS
-from .rooms import History, Latest, Position, Room, Stored
+from .rooms import History, Latest, Position, Presence, Present, Room, Stored
 from .users import adisconnect, disconnect
 from .websocket import ClientState, WebSocket, WebSocketMessage
 
@@ -49,6 +52,9 @@ __all__ = [
     "LiveSocket",
     "MessageTooBig",
     "Position",
+    "Presence",
+    "PresenceUnavailable",
+    "Present",
     "Query",
     "Reconnect",
     "Response",
@@ -66,8 +72,6 @@ __all__ = [
     "disconnect",
 ]
 
-__version__ = "0.1.0"
-
 _LIVE = frozenset({"Event", "LiveSocket"})
 
 
@@ -81,4 +85,6 @@ def __getattr__(name: str) -> _typing.Any:
         from . import live
 
         return getattr(live, name)
+    if name == "views":  # for urls.py: django_fastws.views.publish
+        return _import_module(".views", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

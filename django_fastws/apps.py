@@ -22,7 +22,7 @@ class FastWSConfig(AppConfig):
     """App config of django_fastws."""
 
     name = "django_fastws"
-    verbose_name = "FastWS"
+    verbose_name = "Real-time"  # as the admin has it
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
@@ -32,8 +32,15 @@ class FastWSConfig(AppConfig):
         for check in deploy_checks:
             checks.register(check, "fastws", deploy=True)
         receivers.connect()
+        if apps.is_installed("django.contrib.admin"):
+            registry.hidden_rooms.append(_tail_room)
         if apps.is_installed("daphne"):
             serve_development()
+
+
+def _tail_room() -> Any:
+    # Imported when the first live room is joined: it needs what live rooms need.
+    return import_string("django_fastws.admin.room_tail.tail_room")()
 
 
 def serve_development() -> None:

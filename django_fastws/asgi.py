@@ -13,12 +13,13 @@ from django.core.asgi import get_asgi_application as get_django_application
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from . import metrics
+from . import console, metrics  # noqa: F401 (what the console asks is answered)
 from ._core.close_codes import INTERNAL_ERROR
 from ._core.handshake import handshake_problem, offered
 from .conf import check_settings, conf
 from .database import check_setup
 from .exceptions import WebSocketDisconnect
+from .garbage import collector
 from .layer import expect_members
 from .limits import (
     HANDSHAKE_TIME,
@@ -29,10 +30,13 @@ from .limits import (
     process_limits,
     record_denial,
 )
+from .log_fields import connection_fields
 from .logs import reveal_warnings
 from .masking import mask_path
+from .processes import current_responder
 from .routing import Activation, Registry, WebSocketRouter, registry
-from .threads import threads
+from .slow_callbacks import watch_loop
+from .threads import TESTING, threads
 from .transports import ASGITransport, find_transport, served_scope
 from .types import ASGIApp, CallScope, Receive, Scope, Send
 from .users import AuthMiddleware, SessionLoadingMiddleware, SessionMiddleware
@@ -114,11 +118,17 @@ def _trusted(scope: Scope) -> Scope:
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         event = await receive()
-        if event["type"] == "lifespan.shutdown":
+        if event["type"] == "lifespan.startup":
+            current_responder().start()
+            watch_loop()
+            collector.start(collects=True)
+        else:
+            current_responder().stop()
             if registry.rooms:
                 from .live import once_calls_ended  # which imports pydantic
 
                 await once_calls_ended(conf.drain_seconds)
+            await current_responder().settled()
             await threads.close(conf.drain_seconds)  # uvicorn ends by a signal: nothing runs at the process's exit
         await send({"type": f"{event['type']}.complete"})
         if event["type"] == "lifespan.shutdown":
@@ -146,6 +156,13 @@ class Handshake:
             await deny_handshake(transport, denial.status, denial.text, denial.headers)
             return
         transport.scope[HANDSHAKE_TIME] = began = asyncio.get_running_loop().time()
+        # Some servers have no lifespan; those serve as long as they have connections.
+        responder = None if TESTING in (transport.scope.get("extensions") or ()) else current_responder()
+        if responder is not None:
+            responder.start()
+            watch_loop()
+            collector.start()
+        frozen = collector.opened()
         try:
             with Activation(transport.scope), threads.assigned(transport.scope):
                 await self._inner(transport.scope, transport.receive, transport.send)
@@ -166,6 +183,9 @@ class Handshake:
             if transport.state.is_answered and not transport.state.is_over:
                 await transport.close(1000, "")
         finally:
+            collector.closed(frozen)
+            if responder is not None:
+                responder.stop()
             _left(transport, began)
         if transport.state.close_error is not None:
             raise transport.state.close_error  # the server ends a connection whose application has failed
@@ -190,7 +210,8 @@ def _left(transport: ASGITransport, began: float) -> None:
     """Count the end of a connection that ``_enter()`` has let in, and say so if nobody has answered its handshake."""
     process_limits.leave()
     if transport.state.is_accepted:
-        metrics.closes.add(1, transport.name, str(transport.state.close_code or 1006))
+        seconds = asyncio.get_running_loop().time() - began
+        metrics.count_connection(seconds, transport.state.close_code or 1006, transport.state.closed_by)
     if not transport.state.is_answered:
         _tell_unanswered(transport, asyncio.get_running_loop().time() - began)
 
@@ -200,7 +221,12 @@ async def _failed(transport: ASGITransport, error: Exception) -> None:
 
     Servers report it late, or cut the connection without a close frame.
     """
-    logger.error("The WebSocket application failed on %.200r", mask_path(transport.scope.get("path")), exc_info=error)
+    logger.error(
+        "The WebSocket application failed on %.200r",
+        mask_path(transport.scope.get("path")),
+        exc_info=error,
+        extra=connection_fields(transport.scope, code=INTERNAL_ERROR[0] if transport.state.is_answered else 500),
+    )
     if not transport.state.is_answered:
         metrics.denials.add(1, "error")
         await transport.deny(500, "Internal Server Error")

@@ -99,8 +99,11 @@ def encode_json(data: Any) -> Payload:
         TypeError: something in it has no JSON form.
         MessageTooBig: it is over the limit.
     """
-    raw = json_bytes(data)
-    return _checked(Payload(raw, is_text=True), len(raw))
+    raw = dumps(data, _default)
+    limit = conf.max_message_bytes
+    if len(raw) > limit:
+        raise MessageTooBig(len(raw), limit)
+    return Payload(raw, is_text=True)
 
 
 def json_bytes(data: Any) -> bytes:

@@ -9,6 +9,7 @@
     ├── MessageTooBig(WebSocketError, ValueError)                  .size .limit, in bytes
     ├── InvalidMessage(WebSocketError, ValueError)                 .errors .fields: a message that does not fit
     ├── HistoryUnavailable(WebSocketError, LookupError)            a room whose history is asked for keeps none
+    ├── PresenceUnavailable(WebSocketError, LookupError)           the channel layer keeps nothing of who is present
     └── LiveError                                                  .code .message .fields .retry_after: of an event
     RouteError(TypeError, ValueError)                              .kind: a route that cannot be, where it is declared
 
@@ -26,6 +27,7 @@ __all__ = [
     "InvalidMessage",
     "LiveError",
     "MessageTooBig",
+    "PresenceUnavailable",
     "Reconnect",
     "RouteError",
     "WebSocketConnectionError",
@@ -157,6 +159,10 @@ class InvalidMessage(WebSocketError, ValueError):
 
 class HistoryUnavailable(WebSocketError, LookupError):
     """A history that is asked for and is not there: the room or the channel layer has none, or it began anew."""
+
+
+class PresenceUnavailable(WebSocketError, LookupError):
+    """Who is present is asked for, and the channel layer keeps nothing of that."""
 
 
 class LiveError(WebSocketError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from channels.consumer import AsyncConsumer
 
@@ -32,7 +32,7 @@ from .routing import (
 
 if TYPE_CHECKING:
     from .live import Event, LiveRoom, RoomPermission
-    from .rooms import History, Latest
+    from .rooms import History, Latest, Presence
 
 __all__ = ["FastWS", "WebSocketHandler"]
 
@@ -153,7 +153,7 @@ class FastWS(OutboundDecorators):
         *,
         name: str | None = None,
         history: History | None = None,
-        presence: Literal[False] = False,
+        presence: Presence | bool = False,
         sends: Iterable[type[Event]] = (),
         tags: Iterable[str] | None = None,
         login_required: bool = False,
@@ -172,7 +172,9 @@ class FastWS(OutboundDecorators):
             name: for the schema and ``manage.py ws_routes``; unique. None makes one of the pattern.
             history: what each room keeps of its broadcasts, for clients that come back: ``History(messages=500)``;
                 None keeps nothing. It needs a ``RedisChannelLayer``, or a single process.
-            presence: for rooms that have it, which there are none of yet: False.
+            presence: whether each room knows who is in it, in all processes, and tells its members;
+                ``Presence(counts_only=True)`` tells them how many. It needs a ``RedisChannelLayer``, or a single
+                process.
             sends: the events that are broadcast in these rooms, for the schema and for tests; empty says nothing.
             tags: labels, for ``manage.py ws_routes``.
             login_required: refuse the joins of clients that are not logged in, as "unauthenticated".
@@ -188,14 +190,14 @@ class FastWS(OutboundDecorators):
         Raises:
             RouteError: (a TypeError and ValueError) the pattern, a limit, a permission or an event cannot be.
         """
-        from .live import check_not_yet, declare_room  # only projects that declare rooms import pydantic
+        from .live import declare_room  # only projects that declare rooms import pydantic
 
-        check_not_yet(pattern, presence=presence)
         room = declare_room(
             pattern,
             name=name,
             history=history,
             latest=latest,
+            presence=presence,
             sends=sends,
             tags=self.tags + checked_tags(tags),
             login_required=login_required,

@@ -60,6 +60,11 @@ class OrderlyStop:
         self._former: dict[int, Any] = {}
         self._signalled_at: float | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the stop has begun."""
+        return self._is_begun
+
     def install(self) -> None:
         """Handle the signals from now on; in the main thread."""
         # Not through the loop: code that blocks it would block them too.

@@ -14,10 +14,12 @@ from concurrent.futures import wait as wait_for
 from contextvars import Token
 from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.db.backends.signals import connection_created
 
+from . import metrics
 from .conf import conf
 from .database import Connections, Owner, current_owner, disown, is_configured, own, with_setup
 from .types import ASGIApp, CallScope, Receive, Scope, Send
@@ -57,6 +59,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_pools: WeakSet[Threads] = WeakSet()
+
+
 class Threads:
     """Thread pool of a bounded size: slow sync code of a handler delays only the handlers of its thread.
 
@@ -68,6 +73,7 @@ class Threads:
     """
 
     def __init__(self, count: int | None = None) -> None:
+        _pools.add(self)
         self._count = count
         self._lock = threading.Lock()
         self._threads: list[tuple[ThreadSensitiveContext, _Thread]] = []
@@ -104,7 +110,9 @@ class Threads:
                 self._threads.append((context, thread))
             # In turn would be simpler, but puts handlers behind a slow query while other threads have nothing to do,
             # and leaves some threads with more sockets than others, for some sockets last longer.
-            context, thread = min(self._threads[:count], key=lambda pair: (pair[1].jobs, pair[1].users))
+            context, thread = self._threads[0]
+            if thread.jobs or thread.users:
+                context, thread = min(self._threads[:count], key=lambda pair: (pair[1].jobs, pair[1].users))
             thread.count_users(1)
         return Assignment(thread, variable.set(context), own(scope))
 
@@ -147,6 +155,12 @@ class Threads:
         """Close at the exit of the process; waits for ``FASTWS_DRAIN_SECONDS`` at most."""
         if ends := self._stop():
             wait_for(ends, timeout=conf.drain_seconds)
+
+    @property
+    def busy(self) -> int:
+        """Number of threads that run something."""
+        with self._lock:
+            return sum(thread.jobs > 0 for _, thread in (*self._threads, *filter(None, [self._spare])))
 
     def _stop(self) -> list[Future[None]]:
         with self._lock:
@@ -353,6 +367,7 @@ def _is_settled(scope: CallScope | None) -> bool:
 
 #: Those of the sockets that come in, for the whole process.
 threads = Threads()
+metrics.threads_busy.read_from(lambda: sum(pool.busy for pool in list(_pools)))
 atexit.register(threads.close_at_exit)
 
 

@@ -8,7 +8,16 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
-__all__ = ["has_key", "is_of_the_user_model", "is_user", "key_of", "may_be_a_user", "user_key", "user_model"]
+__all__ = [
+    "has_key",
+    "is_of_the_user_model",
+    "is_user",
+    "key_of",
+    "may_be_a_user",
+    "presence_key",
+    "user_key",
+    "user_model",
+]
 
 
 def user_key(user: Any) -> str:
@@ -19,6 +28,11 @@ def user_key(user: Any) -> str:
 def has_key(user: Any) -> bool:
     """Whether there is a key of this user; in a fraction of the time of making it."""
     return getattr(user, "pk", None) is not None and getattr(user, "is_authenticated", True)
+
+
+def presence_key(user: Any) -> str | None:
+    """Key of a user in presence, and in relayed events: the primary key; None for nobody."""
+    return str(user.pk) if has_key(user) else None
 
 
 def is_user(user: Any, key: str) -> bool:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Parts of the pages that are made from tables of the package: settings, and limits.
+"""Parts of the pages that are made from tables of the package, settings, limits, metrics, traces, and pyproject.toml.
 
 Of ``docs/reference/settings.md`` it writes the table, and the first paragraph of every section of a setting; what
-stands below that paragraph is written by hand. Of the pages that list limits it writes the tables of limits.
+stands below that paragraph is written by hand. Of the pages that list the rest it writes the tables.
 ``make format`` runs this, ``make check`` runs it with ``--check``, and so does a test.
 """
 
@@ -12,12 +12,16 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from django_fastws.conf import SETTINGS, Setting
 from django_fastws.limits import LIMITS, OPTIONS, Limit
+from django_fastws.log_fields import FIELDS
+from django_fastws.metrics import Metric, all_metrics
+from django_fastws.tracing import ATTRIBUTES, KINDS, Attribute, WorkKind
 
 __all__ = ["PAGES", "main", "settings_page"]
 
@@ -72,6 +76,72 @@ def decorator_page(text: str) -> str:
     return _with_table(text, "| Limit | Of | Per | Over it |", rows)
 
 
+def logging_page(text: str) -> str:
+    """The page of the log, with the fields of its records."""
+    return _with_table(text, "| Field | What it is |", ((f"`{name}`", wording) for name, wording in FIELDS.items()))
+
+
+def metrics_page(text: str) -> str:
+    """The page of the metrics, with all of them."""
+    return _with_table(text, "| Name | Kind | Labels | Unit | What it counts |", map(_metric_cells, all_metrics()))
+
+
+def _metric_cells(metric: Metric) -> tuple[str, ...]:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"`{metric.exposed}`", metric.kind, labels, metric.unit, metric.meaning
+
+
+def traces_page(text: str) -> str:
+    """The page of the traces, with all kinds of spans and their attributes."""
+    text = _with_table(text, "| Name | Kind | Part of | From when to when |", map(_kind_cells, _SPANS))
+    return _with_table(text, "| Attribute | Of | What it has |", map(_attribute_cells, ATTRIBUTES))
+
+
+_SPANS = [kind for kind in KINDS if kind.side]
+_PARENTS = {
+    "headers": "`traceparent` of the handshake",
+    "current": "the current span",
+    "publisher": "the broadcast",
+    "none": "",
+}
+#: What stands in names for the route, or the pattern of the room.
+_SUBJECTS = {"http.route": "{route}", "fastws.route": "{route}", "": ""}
+
+
+def _kind_cells(kind: WorkKind) -> tuple[str, ...]:
+    name = kind.name(_SUBJECTS.get(kind.subject, "{pattern}"), "{event}")
+    return f"`{name}`", kind.side, _PARENTS[kind.parent], kind.meaning
+
+
+def _attribute_cells(attribute: Attribute) -> tuple[str, ...]:
+    of = "all" if len(attribute.kinds) == len(_SPANS) else ", ".join(f"`{kind.word}`" for kind in attribute.kinds)
+    return f"`{attribute.name}`", of, attribute.meaning
+
+
+def versions_page(text: str) -> str:
+    """The page of the versions, with what pyproject.toml says of them."""
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    return _with_table(text, "| Needs | Releases |", _version_cells(project))
+
+
+def _version_cells(project: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, classifier in (("Python", "Programming Language :: Python"), ("Django", "Framework :: Django")):
+        told = re.compile(rf"{classifier} :: (\d+\.\d+)")
+        yield name, ", ".join(match[1] for text in project["classifiers"] if (match := told.fullmatch(text)))
+    for requirement in project["dependencies"]:
+        if not requirement.startswith("django>"):
+            yield _requirement_cells(requirement)
+    for extra, requirements in project["optional-dependencies"].items():
+        for requirement in requirements:
+            name, releases = _requirement_cells(requirement)
+            yield f"{name}, of the extra `{extra}`", releases
+
+
+def _requirement_cells(requirement: str) -> tuple[str, str]:
+    name, _, lowest = requirement.partition(">=")
+    return f"`{name}`", f"{lowest} or newer"
+
+
 def _with_table(text: str, header: str, rows: Iterable[tuple[str, ...]]) -> str:
     """A page whose table with this header has these rows.
 
@@ -91,7 +161,11 @@ PAGES: dict[str, Callable[[str], str]] = {
     "howto/limits.md": decorator_page,
     "reference/fastws.md": decorator_page,
     "reference/limits.md": limits_page,
+    "reference/logging.md": logging_page,
+    "reference/metrics.md": metrics_page,
     "reference/settings.md": settings_page,
+    "reference/tracing.md": traces_page,
+    "reference/versions.md": versions_page,
 }
 
 

@@ -1,1 +1,1 @@
-"""An example: chat rooms, a form that is a call, a feed that a sync view pushes, and one that a socket reads."""
+"""An example: a support desk, a market and a board, and smaller pages that show one thing each."""

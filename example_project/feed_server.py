@@ -1,4 +1,4 @@
-"""A small feed to connect to: made-up prices, sent to whoever connects.
+"""A small feed to connect to: made-up prices of four symbols, each on a path of its own.
 
     python -m example_project.feed_server [port]
 
@@ -11,12 +11,13 @@ import json
 import random
 import signal
 import sys
+from collections import defaultdict
 from datetime import UTC, datetime
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 HOST, PORT = "127.0.0.1", 8765
-INTERVAL = 0.5  # seconds between two ticks
+INTERVAL = 0.1  # seconds between two ticks
 START = {"ANVL": 84.0, "BRGE": 152.5, "CLDR": 31.25, "DUNE": 9.8}
 
 
@@ -25,22 +26,27 @@ async def feed(port: int) -> None:
     stopping = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
-    clients: set[ServerConnection] = set()
+    clients: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 
     async def serve_one(client: ServerConnection) -> None:
-        clients.add(client)
+        symbol = client.request.path.strip("/") if client.request else ""
+        if symbol not in START:
+            await client.close(1008, "no such symbol")
+            return
+        clients[symbol].add(client)
         try:
             await client.wait_closed()
         finally:
-            clients.discard(client)
+            clients[symbol].discard(client)
 
     async with serve(serve_one, HOST, port):
         print(f"Feed on ws://{HOST}:{port}", flush=True)  # noqa: T201 (a program of its own)
         prices = dict(START)
         while not stopping.is_set():
-            prices = {name: round(max(0.5, price * random.gauss(1, 0.004)), 2) for name, price in prices.items()}
-            tick = {"type": "tick", "at": datetime.now(UTC).isoformat(), "prices": prices}
-            broadcast(clients, json.dumps(tick))
+            for symbol, price in prices.items():
+                prices[symbol] = round(max(0.5, price * random.gauss(1, 0.002)), 2)
+                tick = {"type": "tick", "at": datetime.now(UTC).isoformat(), "price": prices[symbol]}
+                broadcast(clients[symbol], json.dumps(tick))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), INTERVAL)
 

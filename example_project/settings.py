@@ -4,6 +4,7 @@ DJANGO_DEBUG=0         turns debugging off; it is on by default
 DJANGO_SECRET_KEY      signs the sessions; set your own where others can reach the server
 DJANGO_ALLOWED_HOSTS   the hosts to answer to, separated by commas; by default those of this machine
 DATABASE_PATH          the SQLite file; by default db.sqlite3 beside manage.py
+METRICS_PATH           where Prometheus is answered, such as /metrics; without it, nowhere
 FEED_URL               where the market's prices come from; by default the feed server beside this file
 REDIS_URL              carries the rooms from process to process; without it, they end at the process
 """
@@ -32,8 +33,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "django_fastws",
-    "example_project.chat",
+    "example_project.desk",
     "example_project.market",
+    "example_project.board",
+    "example_project.chat",
     "example_project.news",
     "example_project.tables",
 ]
@@ -48,6 +51,7 @@ if REDIS_URL := os.environ.get("REDIS_URL"):
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+FASTWS_METRICS_PATH = os.environ.get("METRICS_PATH")
 FEED_URL = os.environ.get("FEED_URL", "ws://127.0.0.1:8765")
 
 MIDDLEWARE = [
@@ -58,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "example_project.policy.PolicyMiddleware",
 ]
 
 TEMPLATES = [
@@ -70,6 +75,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "example_project.pages.pages",
             ],
         },
     },
@@ -91,9 +97,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "chat:lobby"
-LOGOUT_REDIRECT_URL = "chat:lobby"
+LOGIN_URL = "people"
+LOGIN_REDIRECT_URL = "index"
+LOGOUT_REDIRECT_URL = "index"
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -107,7 +113,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(levelname)-7s | %(name)s | %(message)s"}},
+    "formatters": {"line": {"()": "django_fastws.logs.TextFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {"django_fastws": {"handlers": ["stderr"], "level": "INFO"}},
 }

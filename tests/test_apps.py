@@ -168,4 +168,4 @@ def test_duplicates_in_two_apps_are_told_by_check_with_both_places(tmp_path):
 
 def test_the_app_has_its_name():
     assert our_apps.FastWSConfig.name == "django_fastws"
-    assert our_apps.FastWSConfig.verbose_name == "FastWS"
+    assert our_apps.FastWSConfig.verbose_name == "Real-time"

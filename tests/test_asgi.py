@@ -1,6 +1,7 @@
 """get_asgi_application(): what each connection goes through; and the pieces, composed by hand."""
 
 import asyncio
+import sys
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -565,3 +566,57 @@ async def test_a_websocket_exception_before_accept_denies_through_everything():
         async with connect("/x", application=get_asgi_application(websocket_middleware=[marking("one")])):
             pass
     assert (raised.value.status, raised.value.text) == (403, "not you")
+
+
+# Costs
+
+
+async def calls_of_a_handshake(application, headers):
+    """How many functions are called for a connection that is opened, and closed by its client."""
+    events = [{"type": "websocket.disconnect", "code": 1000}, {"type": "websocket.connect"}]
+    sent, calls = [], 0
+
+    async def receive():
+        return events.pop()
+
+    async def send(message):
+        sent.append(message["type"])
+
+    def profile(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    scope = {
+        "type": "websocket",
+        "asgi": {"version": "3.0"},
+        "scheme": "ws",
+        "path": "/x",
+        "query_string": b"a=1",
+        "headers": [(b"host", b"testserver"), *headers],
+        "client": ["192.0.2.1", 4711],
+        "server": ["127.0.0.1", 8000],
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}},
+    }
+    sys.setprofile(profile)
+    try:
+        await application(scope, receive, send)
+    finally:
+        sys.setprofile(None)
+    assert sent == ["websocket.accept"]
+    return calls
+
+
+async def test_a_handshake_without_a_session_calls_little(settings):
+    async def handler(ws):
+        await ws.accept()
+        await ws.receive()
+
+    FastWS().websocket("/x")(handler)
+    settings.ALLOWED_HOSTS = ["testserver"]
+    application = get_asgi_application()
+    for headers in ([], [(b"origin", b"http://testserver"), (b"cookie", b"theme=dark")]):
+        await calls_of_a_handshake(application, headers)  # the first looks up what is kept
+        assert (
+            await calls_of_a_handshake(application, headers) < 350
+        )  # some sixty are of settings that a test changes

@@ -13,6 +13,8 @@ from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.storage import FileSystemStorage
 
+import django_fastws
+from tests.release.building import npm_version
 from tests.support import node
 from tests.support.client_size import CLIENT, LIMIT, compressed_size
 from tests.support.processes import ROOT
@@ -69,7 +71,7 @@ def test_names_with_hashes_are_made_of_it(tmp_path: Path):
 def test_the_package_for_npm_is_this_folder():
     package = json.loads((STATIC / "package.json").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert package["version"] == project["version"]
+    assert package["version"] == npm_version(django_fastws.__version__)
     assert package["license"] == project["license"]
     assert "scripts" not in package
     assert "dependencies" not in package

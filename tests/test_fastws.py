@@ -236,7 +236,7 @@ def test_types_local_to_the_function_that_decorates():
     @app.websocket("/x")
     async def moody(ws, mood: "Mood"): ...
 
-    assert app.routes[0].signature.bind({}, b"mood=good", None) == {"mood": Mood.GOOD}
+    assert app.routes[0].signature.bind({}, [("mood", "good")]) == {"mood": Mood.GOOD}
 
 
 def test_instances_are_registered_in_the_order_they_are_made(routes):

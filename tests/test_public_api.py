@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 import tomllib
 
 import pytest
@@ -75,7 +76,15 @@ def test_every_public_class_and_method_has_a_docstring(name):
 
 def test_the_package_is_typed_and_has_its_version():
     assert (ROOT / "django_fastws" / "py.typed").exists()
-    assert django_fastws.__version__ == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+|\.dev\d+)?", django_fastws.__version__)
+
+
+def test_the_version_stands_once():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in pyproject["project"]["dynamic"]
+    said = re.compile(r"^__version__\b.*=", re.MULTILINE)
+    there = [path for path in (ROOT / "django_fastws").rglob("*.py") if said.search(path.read_text())]
+    assert there == [ROOT / pyproject["tool"]["hatch"]["version"]["path"]]
 
 
 # The contract's table
@@ -299,6 +308,18 @@ def test_asgi_and_testing_import_before_django_is_set_up():
         {"DJANGO_SETTINGS_MODULE": "tests.settings"},
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_views_are_found_by_the_name_of_the_package_alone():
+    done = run(
+        """
+        import django_fastws
+        from django.urls import path
+        path("realtime/publish", django_fastws.views.publish)
+        """,
+        {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_star_import_brings_all_and_nothing_else():

@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from ..row import Row
+from .capacity import Capacity
+from .console import Console
+from .counting import EchoCounted, RoomCounted
 from .curve import Curve
-from .echo import EchoOnDaphne, EchoOnUvicorn
+from .deflate import DeflateEcho, DeflateFanOut
+from .echo import (
+    EchoOnDaphne,
+    EchoOnRunwsServer,
+    EchoOnUvicorn,
+    OneEchoOnDaphne,
+    OneEchoOnRunwsServer,
+    OneEchoOnUvicorn,
+)
+from .fanout import FanOutOfTen, FanOutOfThousand, PacedFanOut
+from .handshakes import (
+    AnonymousOnDaphne,
+    AnonymousOnRunwsServer,
+    AnonymousOnUvicorn,
+    UsersOnDaphne,
+    UsersOnRunwsServer,
+    UsersOnUvicorn,
+)
 from .history import (
     HistoryLatency,
     HistoryOnDaphne,
@@ -16,12 +36,16 @@ from .history import (
     StoreFromThreads,
 )
 from .live import CallOnDaphne, CallOnRunwsServer, CallOnUvicorn, LiveMemory, OneCallOnDaphne, OneCallOnUvicorn
-from .memory import Memory
+from .memory import Memory, MemoryOfUsers
 from .outbound import OutboundConnect, OutboundFlood, OutboundMemory, OutboundPicows
+from .pauses import StallConnect, StallIdle
+from .peers import EchoLatency, PeersEcho, PeersOneEcho, PeersRoom
+from .presence import PresenceCommands
 from .processes import TwoProcesses
 from .room import Latency, RoomOnDaphne, RoomOnUvicorn
 from .rooms import ManyRooms, RoomsGrow
 from .sync import SyncBroadcast
+from .tls import TLSEcho, TLSFanOut
 
 __all__ = ["ROWS"]
 
@@ -32,15 +56,33 @@ ROWS: dict[str, Row] = {
         RoomOnDaphne(),
         RoomOnUvicorn(),
         Latency(),
+        FanOutOfThousand(),
+        FanOutOfTen(),
+        PacedFanOut(),
         EchoOnDaphne(),
+        EchoOnRunwsServer(),
         EchoOnUvicorn(),
+        OneEchoOnDaphne(),
+        OneEchoOnRunwsServer(),
+        OneEchoOnUvicorn(),
         CallOnDaphne(),
         CallOnRunwsServer(),
         CallOnUvicorn(),
         OneCallOnDaphne(),
         OneCallOnUvicorn(),
+        EchoCounted(),
+        RoomCounted(),
+        UsersOnDaphne(),
+        UsersOnRunwsServer(),
+        UsersOnUvicorn(),
+        AnonymousOnDaphne(),
+        AnonymousOnRunwsServer(),
+        AnonymousOnUvicorn(),
         Memory(),
+        MemoryOfUsers(),
         LiveMemory(),
+        StallConnect(),
+        StallIdle(),
         HistoryOnDaphne(),
         HistoryOnRunwsServer(),
         HistoryOnUvicorn(),
@@ -49,7 +91,13 @@ ROWS: dict[str, Row] = {
         RecoveryReads(),
         StoreFromLoop(),
         StoreFromThreads(),
+        PresenceCommands(),
+        Console(),
         SyncBroadcast(),
+        TLSEcho(),
+        TLSFanOut(),
+        DeflateEcho(),
+        DeflateFanOut(),
         ManyRooms(),
         RoomsGrow(),
         TwoProcesses(),
@@ -57,6 +105,11 @@ ROWS: dict[str, Row] = {
         OutboundPicows(),
         OutboundConnect(),
         OutboundMemory(),
+        PeersRoom(),
+        PeersEcho(),
+        PeersOneEcho(),
+        EchoLatency(),
+        Capacity(),
         Curve(),
     )
 }

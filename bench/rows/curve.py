@@ -9,7 +9,7 @@ from typing import Any
 
 from ..programs import ASGIServer, start
 from ..row import FAILURES, Bench, Row, told
-from ..scale import Scale
+from ..sizes import Scale
 from .room import Room
 
 __all__ = ["LINES", "Curve"]

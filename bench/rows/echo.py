@@ -12,9 +12,17 @@ from ..load import Swarm
 from ..messages import MESSAGE, client_frame, encoded, server_frame
 from ..programs import ASGIServer, start
 from ..row import Bench, Make, Measure, Row, Sample, Skipped, Target, Watch
-from ..scale import Scale
+from ..sizes import Scale
 
-__all__ = ["EchoOnDaphne", "EchoOnUvicorn"]
+__all__ = [
+    "Echo",
+    "EchoOnDaphne",
+    "EchoOnRunwsServer",
+    "EchoOnUvicorn",
+    "OneEchoOnDaphne",
+    "OneEchoOnRunwsServer",
+    "OneEchoOnUvicorn",
+]
 
 _WINDOW = 4
 _SITES = {
@@ -26,11 +34,16 @@ _SITES = {
 }
 
 
-class _Echo:
-    """The sockets of one server."""
+class Echo:
+    """The sockets of one server.
 
-    def __init__(self, server: ASGIServer, bench: Bench, stack: ExitStack) -> None:
+    Args:
+        window: messages under way on each.
+    """
+
+    def __init__(self, server: ASGIServer, bench: Bench, stack: ExitStack, window: int = _WINDOW) -> None:
         self._server = server
+        self._window = window
         self._swarm = stack.enter_context(Swarm())
         self._members = self._swarm.connect(server.listens, ["/echo"] * bench.scale.echo_sockets)
 
@@ -38,36 +51,47 @@ class _Echo:
         """Messages that come back in a second, measured for so long."""
         sent = encoded(MESSAGE)
         with Watch([self._server], []) as watch:
-            rate = self._swarm.answer(self._members, client_frame(sent), len(server_frame(sent)), _WINDOW, seconds)
-        return watch.sample(rate)
+            rate = self._swarm.answer(
+                self._members, client_frame(sent), len(server_frame(sent)), self._window, seconds
+            )
+        return watch.sample(rate, deliveries=rate * watch.seconds)
 
 
 class _EchoRow(Row):
     """Any server."""
 
     kind: ClassVar[str]
-    peers: ClassVar[tuple[str, ...]]
+    #: The server of the others, where they cannot have ours.
+    kind_of_others: ClassVar[str | None] = None
+    peers: ClassVar[tuple[str, ...]] = ("ours", "Channels", "raw ASGI", "raw ASGI with orjson")
+    window: ClassVar[int] = _WINDOW
     unit = "messages/s"
 
     def work(self, scale: Scale) -> str:
-        return f"JSON echo, {scale.echo_sockets} sockets with {_WINDOW} messages under way on each; {self.kind}"
+        messages = "message" if self.window == 1 else "messages"
+        servers = self.kind + (f", the others on {self.kind_of_others}" if self.kind_of_others else "")
+        return f"JSON echo, {scale.echo_sockets} sockets with {self.window} {messages} under way on each; {servers}"
 
     def prepare(self, bench: Bench, stack: ExitStack) -> Mapping[str, Make]:
         servers = {
-            peer: ASGIServer(self.kind, _SITES[peer], bench.cores.server, bench.redis)
+            peer: ASGIServer(
+                self.kind if peer == "ours" else self.kind_of_others or self.kind,
+                _SITES[peer],
+                bench.cores.server,
+                bench.redis,
+            )
             for peer in self.peers
             if peer != "Starlette" or find_spec("starlette")
         }
         start(stack, servers.values())
-        return {peer: partial(_echo, servers.get(peer), bench, stack) for peer in self.peers}
+        return {peer: partial(self._echo, servers.get(peer), bench, stack) for peer in self.peers}
 
-
-def _echo(server: ASGIServer | None, bench: Bench, stack: ExitStack) -> Measure:
-    if server is None:
-        raise Skipped("it is not installed: `pip install --group bench`")
-    echo = _Echo(server, bench, stack)
-    echo.messages(bench.scale.seconds / 4)  # to warm up
-    return partial(echo.messages, bench.scale.seconds)
+    def _echo(self, server: ASGIServer | None, bench: Bench, stack: ExitStack) -> Measure:
+        if server is None:
+            raise Skipped("it is not installed: `pip install --group bench`")
+        echo = Echo(server, bench, stack, self.window)
+        echo.messages(bench.scale.seconds / 4)  # to warm up
+        return partial(echo.messages, bench.scale.seconds)
 
 
 class EchoOnDaphne(_EchoRow):
@@ -75,7 +99,15 @@ class EchoOnDaphne(_EchoRow):
 
     name = "echo-daphne"
     kind = "daphne"
-    peers = ("ours", "Channels", "raw ASGI", "raw ASGI with orjson")
+    targets = (Target("Channels", 3),)
+
+
+class EchoOnRunwsServer(_EchoRow):
+    """On this package's own server."""
+
+    name = "echo-runws"
+    kind = "runws_server"
+    kind_of_others = "daphne"
     targets = (Target("Channels", 3),)
 
 
@@ -84,5 +116,29 @@ class EchoOnUvicorn(_EchoRow):
 
     name = "echo-uvicorn"
     kind = "uvicorn"
-    peers = ("ours", "Channels", "raw ASGI", "raw ASGI with orjson", "Starlette")
+    peers = (*_EchoRow.peers, "Starlette")
     targets = (Target("Channels", 4.5), Target("raw ASGI", 0.95), Target("Starlette", 1.2))
+
+
+class OneEchoOnDaphne(EchoOnDaphne):
+    """As a client that waits for each answer."""
+
+    name = "echo-daphne-one"
+    window = 1
+    targets = ()
+
+
+class OneEchoOnRunwsServer(EchoOnRunwsServer):
+    """As a client that waits for each answer."""
+
+    name = "echo-runws-one"
+    window = 1
+    targets = ()
+
+
+class OneEchoOnUvicorn(EchoOnUvicorn):
+    """As a client that waits for each answer."""
+
+    name = "echo-uvicorn-one"
+    window = 1
+    targets = (Target("Starlette", 1.2),)

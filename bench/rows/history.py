@@ -17,7 +17,7 @@ from ..messages import COUNTS, PASSED, SAID, STORED, TASKS, THREADS, client_fram
 from ..programs import ASGIServer, Program, PythonProgram, site_environment, start
 from ..returning import ReturningClients
 from ..row import Bench, Make, Measure, Row, Sample, Target, Watch, calibrate
-from ..scale import Scale
+from ..sizes import Scale
 from .live import join_live
 from .room import Room, joined, joined_for_one
 

@@ -12,7 +12,7 @@ from ..load import Swarm
 from ..messages import LOBBY, READY, ROOM, SAID, client_frame, encoded, numbered_frames, server_frame
 from ..programs import ASGIServer, start
 from ..row import Bench, Make, Measure, Row, Sample, Skipped, Target, Watch
-from ..scale import Scale
+from ..sizes import Scale
 
 __all__ = [
     "CallOnDaphne",

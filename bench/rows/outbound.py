@@ -19,8 +19,8 @@ from ..load import Disconnected
 from ..messages import MESSAGE, encoded, server_frame
 from ..programs import Program, PythonProgram, site_environment, start
 from ..row import Bench, Make, Measure, Row, Sample, Skipped, Target, Watch, calibrate
-from ..scale import Scale
 from ..sites.flooded import LIBRARIES
+from ..sizes import Scale
 
 __all__ = ["OutboundConnect", "OutboundFlood", "OutboundMemory", "OutboundPicows"]
 
@@ -88,7 +88,8 @@ class _Flood:
     def messages(self) -> Sample:
         """Messages in a second."""
         watch = self._flood(self._chunks)
-        return watch.sample(self._chunks * _CHUNK / watch.seconds)
+        count = self._chunks * _CHUNK
+        return watch.sample(count / watch.seconds, deliveries=count)
 
 
 class _Flooded(Row):

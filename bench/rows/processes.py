@@ -8,7 +8,7 @@ from functools import partial
 
 from ..programs import ASGIServer, start
 from ..row import Bench, Make, Row, Target
-from ..scale import Scale
+from ..sizes import Scale
 from .room import Room, joined
 
 __all__ = ["TwoProcesses"]

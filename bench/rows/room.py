@@ -15,7 +15,7 @@ from ..load import Swarm
 from ..messages import MESSAGE, READY, ROOM, client_frame, encoded, server_frame
 from ..programs import ASGIServer, Program, PythonProgram, start
 from ..row import Bench, Make, Measure, Row, Sample, Target, Watch, calibrate
-from ..scale import Scale
+from ..sizes import Scale
 
 __all__ = ["Latency", "Room", "RoomOnDaphne", "RoomOnUvicorn", "joined", "joined_for_one"]
 
@@ -33,11 +33,14 @@ class Room:
     Args:
         servers: that the members are spread over.
         helpers: of the load generator, whose share of a core counts as its own.
+        swarm: opens their sockets; None for plain ones.
     """
 
-    def __init__(self, servers: Sequence[Program], helpers: Sequence[Program], stack: ExitStack) -> None:
+    def __init__(
+        self, servers: Sequence[Program], helpers: Sequence[Program], stack: ExitStack, swarm: Swarm | None = None
+    ) -> None:
         self._watched = servers, helpers
-        self.swarm = stack.enter_context(Swarm())
+        self.swarm = stack.enter_context(Swarm()) if swarm is None else swarm
         self.members: list[int] = []
         self.broadcasts = 0  # of a burst
 
@@ -73,7 +76,8 @@ class Room:
     def deliveries(self) -> Sample:
         """Deliveries in a second, of a burst."""
         watch = self.say(self.broadcasts)
-        return watch.sample(self.broadcasts * len(self.members) / watch.seconds)
+        count = self.broadcasts * len(self.members)
+        return watch.sample(count / watch.seconds, deliveries=count)
 
     def milliseconds(self, times: int) -> Sample:
         """How long one broadcast takes until the last member has it: the median of so many, one after the other."""
@@ -84,7 +88,16 @@ class Room:
                 started = time.perf_counter()
                 self.swarm.send(self.members[0], said)
                 taken.append(self.swarm.collect(self.members, heard) - started)
-        return watch.sample(statistics.median(taken) * 1000)
+        return watch.sample(statistics.median(taken) * 1000, deliveries=times * len(self.members), latencies=taken)
+
+    def processor_microseconds(self, times: int) -> Sample:
+        """How long the servers' processors work for one broadcast: the mean of so many, one after the other."""
+        with Watch(*self._watched) as watch:
+            for _ in range(times):
+                said, heard = self._burst(1), self._heard(1)
+                self.swarm.send(self.members[0], said)
+                self.swarm.collect(self.members, heard)
+        return watch.sample(watch.busy * watch.seconds / times * 1e6)
 
 
 def joined(room: Room, count: int, scale: Scale) -> Measure:

@@ -11,7 +11,7 @@ from ..load import Swarm
 from ..messages import READY, client_frame, encoded, room_message, room_name, server_frame
 from ..programs import ASGIServer, start
 from ..row import Bench, Make, Measure, Row, Sample, Skipped, Target, Watch, calibrate
-from ..scale import Scale
+from ..sizes import Scale
 
 __all__ = ["ManyRooms", "RoomsGrow"]
 

@@ -10,7 +10,7 @@ from ..load import Lost, Swarm
 from ..messages import MESSAGE, READY, ROOM, encoded, server_frame
 from ..programs import ASGIServer, PythonProgram, site_environment, start
 from ..row import Bench, Make, Measure, Row, Sample, Target, Watch, calibrate
-from ..scale import Scale
+from ..sizes import Scale
 
 __all__ = ["SyncBroadcast"]
 

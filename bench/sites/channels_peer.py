@@ -13,6 +13,7 @@ from django.urls import path
 from pydantic import BaseModel, ValidationError
 
 from bench.messages import READY, MostText
+from bench.sites.heartbeat import with_heartbeat
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -42,6 +43,14 @@ class Room(Consumer):
 
     async def room_message(self, event: dict[str, Any]) -> None:
         await self.send_json(event["content"])
+
+
+class Hello(Consumer):
+    """A first message, and then nothing."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.send(text_data=READY)
 
 
 class Rooms(Consumer):
@@ -97,6 +106,7 @@ class Calls(Consumer):
 _http = get_asgi_application()
 _routes = [
     path("room/<str:room>", Room.as_asgi()),
+    path("hello", Hello.as_asgi()),
     path("rooms", Rooms.as_asgi()),
     path("echo", Echo.as_asgi()),
     path("call", Calls.as_asgi()),
@@ -104,3 +114,4 @@ _routes = [
 application = ProtocolTypeRouter(
     {"http": _http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(_routes)))}
 )
+with_pauses = with_heartbeat(application)

@@ -16,6 +16,15 @@ async def room(ws: WebSocket, room: str) -> None:
         await ws.broadcast(room, message.json())
 
 
+@app.websocket("/hello")
+async def hello(ws: WebSocket) -> None:
+    """A first message, and then nothing."""
+    await ws.accept()
+    await ws.send(READY)
+    async for _ in ws:
+        pass
+
+
 @app.websocket("/rooms")
 async def rooms(ws: WebSocket, room: list[str]) -> None:
     """A member of several rooms, who says in which one it speaks."""

@@ -26,7 +26,9 @@ ASGI_APPLICATION = f"bench.sites.{os.environ['BENCH_SITE']}.application"
 USE_TZ = True
 # Sockets that count bytes answer nothing, and take no pings for answers.
 FASTWS_LIVE_PING_SECONDS = 86_400
+FASTWS_PRESENCE_LEASE_SECONDS = float(os.environ.get("BENCH_LEASE", 30))
 FASTWS_CONSUMERS_MODULE = os.environ.get("BENCH_CONSUMERS", "consumers")
+globals().update(json.loads(os.environ.get("BENCH_SETTINGS") or "{}"))
 if library := os.environ.get("BENCH_LIBRARY"):
     FASTWS_CLIENT_LIBRARY = library
 if layer := json.loads(os.environ["BENCH_LAYER"]):

@@ -9,6 +9,7 @@ The numbers are those of the browser's ``readyState``.
 
 from __future__ import annotations
 
+import uuid
 from enum import Enum, IntEnum
 
 from ..exceptions import WebSocketDisconnect, WebSocketStateError, check_close
@@ -41,6 +42,10 @@ _WORDS = {
 }
 
 
+#: With which servers close by themselves: broken frames, bad UTF-8, too large a message, a restart.
+_CODES_OF_SERVERS = frozenset({1002, 1007, 1009, 1012})
+
+
 class ConnectionState:
     """State of one WebSocket connection and how it was closed: the one owner, whichever side finds out first.
 
@@ -57,10 +62,12 @@ class ConnectionState:
         is_over: whether it is closed, or this end's close was sent: nothing can be sent any more.
         closed_here: whether this end has closed it while it was open.
         is_accepted: whether the handshake was accepted, as far as the transport knows.
+        is_denied: whether it was denied by what this transport was given to send.
         is_answered: whether it was accepted or denied.
         is_receiving: whether a task waits for a message.
         send_error: what the server raised when it was given something to send, and the connection was closed already.
         close_error: why the server did not close, though it was told to: that is left to the end of the application.
+        route: the route that serves it, as metrics and the log have it; "" before that is known.
     """
 
     __slots__ = (
@@ -69,10 +76,13 @@ class ConnectionState:
         "close_error",
         "close_reason",
         "closed_here",
+        "id",
         "is_accepted",
         "is_answered",
+        "is_denied",
         "is_over",
         "is_receiving",
+        "route",
         "send_error",
     )
 
@@ -83,15 +93,32 @@ class ConnectionState:
         self.is_over = False
         self.closed_here = False
         self.is_accepted = False
+        self.is_denied = False
         self.is_answered = is_answered
         self.is_receiving = False
         self.send_error: OSError | None = None
         self.close_error: Exception | None = None
+        self.id: str | None = None
+        self.route = ""
+
+    def made_id(self) -> str:
+        """Id of the connection, unique in the whole cluster and not to be guessed; made when it is asked for."""
+        if self.id is None:
+            self.id = uuid.uuid4().hex
+        return self.id
 
     @property
     def is_closed(self) -> bool:
         """Whether the connection is closed for its handler, or its close frame is on its way."""
         return self.client_state >= ClientState.CLOSING
+
+    @property
+    def closed_by(self) -> str:
+        """Which end has closed a connection that came in: "client", also of one that was cut, or "server".
+
+        What a server closes by itself, its application learns as if the client had done it; but for the codes.
+        """
+        return "server" if self.closed_here or self.close_code in _CODES_OF_SERVERS else "client"
 
     @property
     def status(self) -> tuple[int, str] | None:
@@ -170,6 +197,11 @@ class ConnectionState:
         """End of the connection: nothing can be sent any more. A close status that was set before stays."""
         self.decide(code, reason)
         self.is_over = True
+
+    def end_here(self, code: int, reason: str) -> None:
+        """This end has closed the connection, unless it had ended before."""
+        self.closed_here = self.closed_here or not self.is_over
+        self.end(code, reason)
 
     def received_all(self, code: int, reason: str) -> None:
         """The connection has ended with this status (1006: it was cut), and its handler has received all of it."""

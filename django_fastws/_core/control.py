@@ -78,7 +78,7 @@ def decode(envelope: Envelope) -> Iterator[CloseRequest]:
     if not 0 <= delay <= 60:
         raise ValueError(f"a delay of {delay} seconds")
     if "users" in fields:
-        for user, session, others in json.loads(fields["users"]):
+        for user, session, others, *_ in json.loads(fields["users"]):  # another release may say more
             yield CloseRequest(_name(user), code, reason, _name(session), bool(others) or not session, delay)
     else:
         session = _name(fields.get("session", ""))

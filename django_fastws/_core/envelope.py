@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,9 @@ from .history import History
 from .latest import Keyed
 from .messages import Payload
 from .positions import Position
+from .presence_reports import PresenceDiff
 from .sequences import Sender
+from .traceparent import is_sampled
 
 __all__ = ["BROADCAST", "CONTROL", "VERSION", "EncodedEnvelope", "Envelope", "UnknownVersion", "decode"]
 
@@ -56,6 +59,11 @@ class Envelope:
         history: what the room keeps, so that the broker stores it; None publishes only. It is not encoded.
         idempotency_key: that no other envelope to the room has had; None for none. It is not encoded.
         keyed: whose newest value it is, in a keyed room; None in any other.
+        presence: what has changed of who is present in the room, in a control message of a presence store, which
+            sends it in a form of its own; None in any other.
+        published: when a broadcast was given to the layer, in seconds since 1970 by the publisher's clock; 0 where
+            nobody has said so.
+        trace: the traceparent of the span in which a broadcast was made; None where it is not traced.
     """
 
     kind: str
@@ -73,6 +81,9 @@ class Envelope:
     history: History | None = None
     idempotency_key: str | None = None
     keyed: Keyed | None = None
+    presence: PresenceDiff | None = None
+    published: float = field(default=0.0, compare=False)
+    trace: str | None = field(default=None, compare=False)
 
     @classmethod
     def broadcast(
@@ -107,6 +118,8 @@ class Envelope:
         made.history = history
         made.idempotency_key = idempotency_key
         made.keyed = keyed
+        made.presence = made.trace = None
+        made.published = 0.0
         return made
 
     @classmethod
@@ -145,6 +158,10 @@ class Envelope:
                 encoded["removed"] = "1"
         if self.position is not None:
             encoded["at"] = str(self.position)
+        if self.published:
+            encoded["t"] = f"{self.published:.6f}"
+        if self.trace is not None:
+            encoded["trace"] = self.trace
         return encoded
 
 
@@ -198,7 +215,15 @@ def decode(message: Mapping[str, Any], position: Position | None = None) -> Enve
     made.is_volatile = "volatile" in message
     made.author = author
     made.position = position
-    made.history = made.idempotency_key = made.keyed = None
+    made.history = made.idempotency_key = made.keyed = made.presence = None
+    made.published = 0.0
+    if (published := get("t")) is not None:
+        made.published = float(published)
+        if not isfinite(made.published):  # one would be in the sum of all lags for ever
+            raise ValueError(f"a broadcast that was published at {made.published}")
+    # It is of no use to members, and so nothing of it is an error.
+    trace = get("trace")
+    made.trace = trace if trace is not None and isinstance(trace, str) and is_sampled(trace) else None
     if (key := get("key")) is not None:
         if not isinstance(key, str):
             raise TypeError(f"a broadcast of the key {type(key)}")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from .messages import Batch, Payload
+from .recipients import Post, Recipients, Sink, sink_of
 
 __all__ = ["BATCH_BYTES", "BATCH_MESSAGES", "MOST_TASKS", "FanOut", "Find", "take_batch"]
 
@@ -26,8 +27,6 @@ Broadcast = tuple[Payload, str | None]
 """A message, and the id of a member that does not get it."""
 Find = Callable[[str], Collection[Any]]
 """Finds what has an id."""
-Post = Callable[[Payload | Batch], bool | None]
-"""Sends to one member without waiting; True if that is left to a task, which was started for it."""
 
 
 def take_batch(waiting: list[Broadcast]) -> tuple[list[Broadcast], int]:
@@ -55,6 +54,7 @@ class FanOut:
         find: those that have an id, whether they are members or not; None looks through the members. With it, an id
             that no member has costs next to nothing, however many members there are.
         size: of the messages, in bytes.
+        recipients: the members in a list, if there is one already.
 
     Attributes:
         count: of the broadcasts that are batched in it.
@@ -71,7 +71,7 @@ class FanOut:
         "_excluded",
         "_members",
         "_position",
-        "_posts",
+        "_sinks",
         "_step",
         "count",
         "delivered_bytes",
@@ -87,14 +87,14 @@ class FanOut:
         members: Mapping[Any, Post],
         find: Find | None = None,
         size: int = 0,
+        recipients: Recipients | None = None,
     ) -> None:
         payloads = [payload for payload, _ in broadcasts]
         self._batch: Payload | Batch = payloads[0] if len(payloads) == 1 else Batch(payloads)
         #: By member: the places of the broadcasts that it does not get.
         self._excluded = excluded = _excluded(broadcasts, members, find)
         # Two lists, so that what is read for each member is no more than what is called.
-        self._members = list(members)
-        self._posts = list(members.values())
+        self._members, self._sinks = recipients or Recipients.of(members)
         self._position = 0
         frame_bytes, self.count = len(self._batch.frame), len(payloads)
         most = min(_STEP_BYTES // max(1, frame_bytes), _STEP_MESSAGES // len(payloads))
@@ -113,17 +113,23 @@ class FanOut:
         members: Mapping[Any, Post],
         find: Find | None,
         is_over: Callable[[], bool],
+        recipients: Recipients | None = None,
     ) -> FanOut:
         """Make a fan-out of a batch of what has arrived, which is removed there, and post its first slice."""
         broadcasts, size = take_batch(arrived)
-        fan_out = cls(broadcasts, members, find, size)
+        fan_out = cls(broadcasts, members, find, size, recipients)
         fan_out.run(members, is_over)
         return fan_out
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """The messages of the broadcasts."""
+        return self._batch.payloads
 
     def repost(self, member: Any, post: Post) -> None:
         """Send to a member in another way, if it does not have it yet."""
         with suppress(ValueError):
-            self._posts[self._members.index(member, self._position)] = post
+            self._sinks[self._members.index(member, self._position)] = sink_of(post)
 
     def passed_over(self) -> set[Any]:
         """The members that get nothing of it: they are excluded from all of the broadcasts."""
@@ -136,17 +142,20 @@ class FanOut:
             present: the room's members now: who has left since this began is passed over.
             is_over: asked every so many members whether the slice is over.
         """
-        count, batch, step = len(self._posts), self._batch, self._step
-        started = 0
+        sinks, batch, step = self._sinks, self._batch, self._step
+        count, frame = len(sinks), batch.frame
+        size, started = len(frame), 0
         is_plain = not self._position and not self._excluded
         while self._position < count:
             position = self._position
             self._position += step
             if is_plain:
-                for post in self._posts[position : position + step]:
+                for sink in sinks[position : position + step]:
                     try:
-                        if post(batch):
-                            started += 1
+                        if (sent := sink.direct(frame)) != size:
+                            started += _post(sink, batch, sent)
+                    except OSError:  # the socket is full, or broken, which the server finds out
+                        started += _post(sink, batch, 0)
                     except Exception:
                         _log_failure()
             else:
@@ -160,17 +169,33 @@ class FanOut:
     def _post_with_care(self, position: int, present: Collection[Any]) -> int:
         """One step, after others had their turn, or where somebody is excluded."""
         part, started = slice(position, position + self._step), 0
-        for member, post in zip(self._members[part], self._posts[part], strict=True):
+        for member, sink in zip(self._members[part], self._sinks[part], strict=True):
             if position and member not in present:
                 continue
+            missed = self._excluded.get(member)
             try:
-                missed = self._excluded.get(member)
                 batch = self._batch if missed is None else self._batch.without(missed)
-                if batch is not None:
-                    started += bool(post(batch))
             except Exception:
                 _log_failure()
+                continue
+            if batch is not None:
+                started += _post(sink, batch, -1)
         return started
+
+
+def _post(sink: Sink, batch: Payload | Batch, sent: int) -> bool:
+    """Post to a member what its socket has not taken directly; whether that is left to a task.
+
+    Args:
+        sent: how many bytes the socket has taken; less than 0 if it was not asked.
+    """
+    try:
+        if sent < 0:
+            return bool(sink.post(batch))
+        sink.write_rest(batch.frame[sent:])
+    except Exception:
+        _log_failure()
+    return False
 
 
 def _excluded(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-__all__ = ["BINARY", "CLOSE", "PONG", "TEXT", "client_frame", "close_frame", "frame", "whole_text"]
+__all__ = ["BINARY", "CLOSE", "PING", "PONG", "TEXT", "client_frame", "close_frame", "frame"]
 
 TEXT = 0x1
 BINARY = 0x2
 CLOSE = 0x8
+PING = 0x9
 PONG = 0xA
 _FINAL = 0x80
 _MASKED = 0x80
@@ -50,44 +51,6 @@ def client_frame(opcode: int, payload: bytes, key: bytes, apply_mask: Callable[[
     if size < 65536:
         return struct.pack("!BBH4s", _FINAL | opcode, _MASKED | 126, size, key) + masked
     return struct.pack("!BBQ4s", _FINAL | opcode, _MASKED | 127, size, key) + masked
-
-
-def whole_text(data: bytes, apply_mask: Callable[[bytes, bytes], bytes]) -> tuple[bytes, int] | None:
-    """The text message of one frame with which a client's bytes begin, and where it ends; None if there is none.
-
-    That is nearly every message. It is for a reader that leaves the rest to one who knows all of the protocol: other
-    frames, fragments, what is compressed, over 64 kB or not all there, and whatever is wrong.
-
-    Args:
-        data: what a client has sent, from the beginning of a frame on.
-        apply_mask: as of ``client_frame()``.
-    Returns:
-        The text in UTF-8, and the size of its frame.
-    """
-    if len(data) < 6 or data[0] != _FINAL | TEXT:
-        return None
-    size, start = data[1] - _MASKED, 6
-    if size == 126:
-        size, start = int.from_bytes(data[2:4], "big"), 8
-        if size < 126:  # which has a shorter form
-            return None
-    elif not 0 <= size < 126:
-        return None
-    end = start + size
-    if len(data) < end:
-        return None
-    text = apply_mask(data[start:end], data[start - 4 : start])
-    return (text, end) if _is_utf8(text) else None
-
-
-def _is_utf8(text: bytes) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

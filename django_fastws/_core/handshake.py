@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from .headers import is_token
-from .query import QueryError, parse_query
+from .query import QueryError, query_fields
 
 __all__ = ["handshake_problem", "offered"]
 
@@ -17,7 +17,7 @@ _MAX_SUBPROTOCOLS = 100
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def handshake_problem(scope: Mapping[str, Any], max_fields: int | None) -> str | None:
+def handshake_problem(scope: MutableMapping[str, Any], max_fields: int | None) -> str | None:
     """The problem of a malformed handshake, as a text for the client; None if nothing is wrong with it.
 
     Args:
@@ -25,7 +25,7 @@ def handshake_problem(scope: Mapping[str, Any], max_fields: int | None) -> str |
         max_fields: the most parameters of a query string; None disables the limit.
     """
     try:
-        parse_query(bytes(scope.get("query_string") or b""), max_fields)
+        query_fields(scope, max_fields)
     except QueryError as error:
         return str(error)
     for name, value in scope.get("headers") or ():

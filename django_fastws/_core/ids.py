@@ -17,9 +17,14 @@ class Ids(Generic[Owner]):
     def __init__(self) -> None:
         self._owners: WeakValueDictionary[str, Owner] = WeakValueDictionary()
 
-    def make(self, owner: Owner) -> str:
-        """A new id of an object: 32 hexadecimal digits, unique in the whole cluster, and not to be guessed."""
-        made = uuid.uuid4().hex
+    def make(self, owner: Owner, made: str | None = None) -> str:
+        """Id of an object: 32 hexadecimal digits, unique in the whole cluster, and not to be guessed.
+
+        Args:
+            made: an id that it has already, unless another object is found by it; None for a new one.
+        """
+        if made is None or made in self._owners:
+            made = uuid.uuid4().hex
         self._owners[made] = owner
         return made
 

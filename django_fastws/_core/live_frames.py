@@ -48,9 +48,24 @@ PING = b'{"ping":1}'
 Id = int | str
 
 _MOST_ID, _MOST_NAME, _MOST_TOKEN = 64, 512, 16 * 1024  # characters
-# Levels of a frame, which is read down to 1024 of them, and of what orjson writes; a shorter text has not so many.
-_MOST_LEVELS, _WRITTEN_LEVELS = 200, 254
+# Levels of a frame, which is read down to 1024 of them; a shorter text has not so many.
+_MOST_LEVELS = 200
 _SHORT = 2 * _MOST_LEVELS
+
+
+def _written_levels() -> int:
+    """How many levels orjson writes: 254 or 255, by its version."""
+    levels: list[Any] = []
+    for _ in range(254):
+        levels = [levels]
+    try:
+        orjson.dumps(levels)
+    except TypeError:
+        return 254
+    return 255
+
+
+_WRITTEN_LEVELS = _written_levels()
 
 
 class CallFrame(NamedTuple):

@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
 
+from .deflate import Deflater
 from .frames import BINARY, TEXT, frame
 from .json import loads
 from .positions import Position
 
-__all__ = ["Batch", "Payload", "StoredPayload", "VolatilePayload", "WebSocketMessage"]
+__all__ = ["Batch", "Payload", "StoredPayload", "VolatilePayload", "WebSocketMessage", "size_of"]
+
+
+def size_of(data: str | bytes) -> int:
+    """Number of bytes of a message, of a text in UTF-8."""
+    if isinstance(data, str) and not data.isascii():
+        return len(data.encode("utf-8", "surrogatepass"))
+    return len(data)
 
 
 class WebSocketMessage:
@@ -67,13 +75,19 @@ class Payload:
         is_volatile: whether it is the first to be dropped, where a client is too slow.
     """
 
-    __slots__ = ("_frame", "_raw", "binary", "known_text")
+    #: ``_compressed``, its frames by who has compressed it, is only there once there are any.
+    __slots__ = ("_compressed", "_frame", "_raw", "binary", "known_text")
 
     is_volatile: ClassVar[bool] = False
     #: In a room's history; None where it is not stored.
     position: Position | None = None
     #: Name of the room, as JSON, of an event for live members.
     room: bytes = b""
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether it need not wait for a client that is too slow: what it says can be sent later."""
+        return self.position is not None
 
     def __init__(self, data: str | bytes, *, is_text: bool = False) -> None:
         # One is made for each message: nothing is assigned twice.
@@ -107,6 +121,18 @@ class Payload:
         made = self._frame
         if made is None:
             made = self._frame = frame(BINARY if self.binary else TEXT, self.raw)
+        return made
+
+    def frame_by(self, deflater: Deflater) -> bytes:
+        """The message as the frame of a server that compresses, or as it is if that is not worth while; made once."""
+        try:
+            made = self._compressed.get(deflater)
+        except AttributeError:
+            self._compressed: dict[Deflater, bytes] = {}
+            made = None
+        if made is None:
+            made = deflater.frame(BINARY if self.binary else TEXT, self.raw) or self.frame
+            self._compressed[deflater] = made
         return made
 
     @property
@@ -159,13 +185,24 @@ class Batch:
         frame: the frames of the messages, one after the other.
     """
 
-    __slots__ = ("_ends", "_payloads", "_source", "frame")
+    __slots__ = ("_compressed", "_ends", "_payloads", "_source", "frame")
 
     def __init__(self, payloads: Sequence[Payload]) -> None:
         self._payloads: tuple[Payload, ...] | None = tuple(payloads)
         self._source: tuple[tuple[Payload, ...], Mapping[int, Payload | None]] = ((), {})
         self._ends: list[int] | None = None
         self.frame = b"".join([payload.frame for payload in payloads])
+
+    def frame_by(self, deflater: Deflater) -> bytes:
+        """The frames of a server that compresses, one after the other; made once."""
+        try:
+            made = self._compressed.get(deflater)
+        except AttributeError:
+            self._compressed: dict[Deflater, bytes] = {}
+            made = None
+        if made is None:
+            made = self._compressed[deflater] = b"".join([one.frame_by(deflater) for one in self.payloads])
+        return made
 
     @property
     def payloads(self) -> tuple[Payload, ...]:

@@ -32,7 +32,7 @@ def parse_origin(value: str) -> Origin | None:
     Returns:
         The origin, or None for what is none: ``null``, a path, a bad port, an unbalanced bracket, control characters.
     """
-    if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
+    if not value.isascii() or not value.isprintable() or " " in value:
         return None
     try:
         parts = split_url(value)

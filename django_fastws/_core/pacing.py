@@ -12,9 +12,10 @@ class Pacing:
     """Adaptive pauses between the fan-outs of one room.
 
     After a fan-out that took a while, a room pauses for as long, ten milliseconds at most: in a burst, what arrives
-    meanwhile is batched, and others have half of the loop's time. Where broadcasts come one by one, each an answer to
-    the one before, a pause batches nothing and only adds latency. So a pause at whose end there is only one broadcast
-    is followed by fan-outs without, twice as many each time; one that pays off brings the next.
+    meanwhile is batched, and others have half of the loop's time. Where no more broadcasts come than could be sent in
+    that time one by one, or each is an answer to the one before, pauses add nothing but latency. So one that has not
+    batched more is followed by fan-outs without, twice as many each time. One that pays off brings the next, and so
+    does a fan-out without that finds more.
 
     Times are of one clock, in seconds.
     """
@@ -40,7 +41,8 @@ class Pacing:
             took: seconds for which it held the loop.
             count: of the broadcasts that were batched in it.
         """
-        if count > 1:
+        pause = min(took, _LONGEST)
+        if count * took > took + pause:
             self._skips = self._skips_left = 0
         elif self._has_paused:
             self._skips = self._skips_left = min(max(1, 2 * self._skips), _MOST_SKIPPED)
@@ -50,4 +52,4 @@ class Pacing:
         if self._skips_left:
             self._skips_left -= 1
         else:
-            self._until = now + min(took, _LONGEST)
+            self._until = now + pause

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["QueryError", "parse_query"]
+__all__ = ["QueryError", "parse_query", "query_fields"]
+
+_FIELDS = "django_fastws.query"  # of an ASGI scope: a query string, and its fields
 
 
 class QueryError(ValueError):
@@ -33,6 +37,22 @@ def parse_query(raw: bytes, max_fields: int | None = 1000) -> list[tuple[str, st
             name, _, value = field.partition(b"=")
             fields.append((_decode(name, number), _decode(value, number)))
     return fields
+
+
+def query_fields(scope: MutableMapping[str, Any], max_fields: int | None) -> list[tuple[str, str]]:
+    """The fields of a scope's query string, which is parsed once: the scope keeps them.
+
+    Args:
+        scope: the ASGI scope of a WebSocket.
+        max_fields: as for ``parse_query``, which raises the same.
+    """
+    raw = bytes(scope.get("query_string") or b"")
+    if not raw:
+        return []
+    known: tuple[bytes, list[tuple[str, str]]] | None = scope.get(_FIELDS)
+    if known is None or known[0] != raw:  # middleware may have changed it
+        known = scope[_FIELDS] = raw, parse_query(raw, max_fields)
+    return known[1]
 
 
 def _decode(raw: bytes, number: int) -> str:

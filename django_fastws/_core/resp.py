@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ErrorReply", "ReplyReader", "command", "publish_command"]
+__all__ = ["ErrorReply", "ReplyReader", "command", "publish_command", "spublish_command"]
 
 _LINE = b"\r\n"
 # How a message of a subscription begins, up to the size of the channel's name: as a push of RESP 3, and as an array.
-_MESSAGE = (b">3\r\n$7\r\nmessage\r\n$", b"*3\r\n$7\r\nmessage\r\n$")
+# Those of sharded channels have one byte more: "smessage".
+_MESSAGE = (
+    b">3\r\n$7\r\nmessage\r\n$",
+    b"*3\r\n$7\r\nmessage\r\n$",
+    b">3\r\n$8\r\nsmessage\r\n$",
+    b"*3\r\n$8\r\nsmessage\r\n$",
+)
 _MESSAGE_SIZE = len(_MESSAGE[0])
+_SHARDED, _NAME_SIZE = ord("8"), 5  # where the size of "message" or "smessage" stands
 _INTEGER = ord(":")
 
 
@@ -28,6 +35,11 @@ def command(*parts: bytes) -> bytes:
 def publish_command(channel: bytes, data: bytes) -> bytes:
     """The command that publishes: the same as ``command(b"PUBLISH", channel, data)``, only sooner."""
     return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(data), data)
+
+
+def spublish_command(channel: bytes, data: bytes) -> bytes:
+    """The command that publishes on a sharded channel of a cluster."""
+    return b"*3\r\n$8\r\nSPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(data), data)
 
 
 class ErrorReply:
@@ -53,7 +65,8 @@ class ReplyReader:
     """Parser of what comes from Redis, into replies.
 
     An array is a list, a map a list of pairs, a push a tuple; so is a message of a subscription, whatever the
-    version: ``(b"message", channel, data)``. Strings are bytes, numbers int or float, an error is an ``ErrorReply``.
+    version, sharded or not: ``(b"message", channel, data)``. Strings are bytes, numbers int or float, an error is an
+    ``ErrorReply``.
     """
 
     __slots__ = ("_chunks", "_missing")
@@ -79,7 +92,7 @@ class ReplyReader:
             while position < end:
                 if data.startswith(_MESSAGE, position):
                     # Nearly all that a subscriber gets: as _parse() does it, without a call for each part.
-                    start = position + _MESSAGE_SIZE
+                    start = position + _MESSAGE_SIZE + (data[position + _NAME_SIZE] == _SHARDED)
                     stop = find(_LINE, start)
                     if stop < 0:
                         raise _IncompleteError

@@ -7,8 +7,10 @@ from .database_histories import check_database_histories, check_tables, problem_
 from .declared_routes import check_access, check_outbound_routes, check_routes, outbound_messages
 from .installation import check_asgi_application, check_installed_apps
 from .live_rooms import check_live_rooms
+from .metrics_checks import check_metrics
+from .presence_checks import check_presence, check_presence_settings
 from .registering import Check, all_checks
-from .setting_values import check_origins, check_settings
+from .setting_values import check_origins, check_publish_keys, check_settings
 
 __all__ = [
     "all_checks",
@@ -19,8 +21,12 @@ __all__ = [
     "check_eviction",
     "check_installed_apps",
     "check_live_rooms",
+    "check_metrics",
     "check_origins",
     "check_outbound_routes",
+    "check_presence",
+    "check_presence_settings",
+    "check_publish_keys",
     "check_routes",
     "check_settings",
     "check_tables",

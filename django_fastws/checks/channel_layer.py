@@ -11,7 +11,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from ..layer import decode_hosts, evicting_policy
+from ..layer import check_cluster, decode_hosts, evicting_policy
 from ..routing import registry
 from .registering import system_check
 
@@ -22,7 +22,10 @@ _WAITING_SECONDS = 5  # channels_redis.core.RedisChannelLayer.brpop_timeout, and
 
 @system_check
 def check_channel_layer() -> Iterator[CheckMessage]:
-    """W006: rooms that end at the process. E007, W007: the core Redis layer with redis-py 8's defaults."""
+    """W006: rooms that end at the process. E035: hosts or a cluster that cannot be.
+
+    E007, W007: the core Redis layer with redis-py 8's defaults.
+    """
     layer = (getattr(settings, "CHANNEL_LAYERS", None) or {}).get("default")
     backend = layer.get("BACKEND", "") if layer else None
     if not settings.DEBUG and backend in (None, "channels.layers.InMemoryChannelLayer"):
@@ -33,6 +36,16 @@ def check_channel_layer() -> Iterator[CheckMessage]:
             '"CONFIG": {"hosts": ["redis://..."]}}}.',
             id="fastws.W006",
         )
+    if layer and backend == "django_fastws.layer.RedisChannelLayer":
+        try:
+            check_cluster(layer.get("CONFIG") or {})
+            _check_hosts(layer)
+        except ValueError as error:
+            yield Error(
+                f"The channel layer cannot be: {error}.",
+                hint="Correct CONFIG of the default layer in CHANNEL_LAYERS.",
+                id="fastws.E035",
+            )
     if backend == "channels_redis.core.RedisChannelLayer" and _redis_major() >= 8:
         unsafe = [host for host in _hosts(layer) if _is_cut_short(host)]
         if unsafe:
@@ -67,6 +80,11 @@ def _hosts(layer: Any) -> list[dict[str, Any]]:
         return decode_hosts((layer.get("CONFIG") or {}).get("hosts"))
     except (AttributeError, ValueError):
         return []
+
+
+def _check_hosts(layer: Any) -> None:
+    if not isinstance(hosts := (layer.get("CONFIG") or {}).get("hosts"), (list, tuple, type(None))):
+        decode_hosts(hosts)  # which says what is wrong
 
 
 def _is_cut_short(host: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""System checks of the settings of this package: kinds, misspelt names, origins."""
+"""System checks of the settings of this package: kinds, misspelt names, origins, keys of HTTP publish."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ..conf import SETTINGS, conf
 from ..routing import did_you_mean
 from .registering import system_check
 
-__all__ = ["check_origins", "check_settings"]
+__all__ = ["check_origins", "check_publish_keys", "check_settings"]
+
+_LEAST_SECRET = 32  # bytes, as many as an HMAC-SHA256 has
 
 
 @system_check
@@ -21,7 +23,7 @@ def check_settings() -> Iterator[CheckMessage]:
     for name, setting in SETTINGS.items():
         if hasattr(settings, name) and not setting.kind.is_right(getattr(settings, name)):
             yield Error(
-                f"{name} = {getattr(settings, name)!r} is not {setting.kind.wanted}.",
+                f"{setting.kind.wrong(name, getattr(settings, name))}.",
                 hint=f"Set {name} to {setting.kind.wanted}, or remove it.",
                 id="fastws.E020",
             )
@@ -44,6 +46,35 @@ def check_origins() -> Iterator[CheckMessage]:
             hint="List your hosts in ALLOWED_HOSTS, or your sites in FASTWS_ALLOWED_ORIGINS.",
             id="fastws.W008",
         )
+
+
+@system_check
+def check_publish_keys() -> Iterator[CheckMessage]:
+    """W070: a secret of HTTP publish that can be guessed. W071: a key without rooms. W072: a pattern of no effect."""
+    setting = SETTINGS["FASTWS_PUBLISH_KEYS"]
+    if not setting.kind.is_right(getattr(settings, setting.name, {})):
+        return  # which another check says
+    for key in conf.publish_keys.values():
+        if short := [secret for secret in key.secrets if len(secret) < _LEAST_SECRET]:
+            yield Warning(
+                f"A secret of {key.id!r} in {setting.name} can be guessed: it has {len(min(short, key=len))} bytes.",
+                hint=f"Make one of at least {_LEAST_SECRET} bytes: "
+                'python -c "import secrets; print(secrets.token_urlsafe(32))"',
+                id="fastws.W070",
+            )
+        for room in key.rooms:
+            if any(char in room for char in "{?["):
+                yield Warning(
+                    f"The key {key.id!r} in {setting.name} may publish to {room!r}, the room of this very name.",
+                    hint="Only * stands for other text: write 'orders/*' for 'orders/{pk}'.",
+                    id="fastws.W072",
+                )
+        if not any(key.rooms):
+            yield Warning(
+                f"The key {key.id!r} in {setting.name} may publish to no room.",
+                hint="List its rooms, such as 'rooms': ['orders/*'], or remove the key.",
+                id="fastws.W071",
+            )
 
 
 def _looks_like_ours(name: str) -> bool:

@@ -24,6 +24,7 @@ from websockets.exceptions import (
 from .._core.backoff import RETRYABLE_WITH_NEW_CREDENTIALS, is_retryable_status, retry_after
 from .._core.outbound_headers import handshake_headers
 from .._core.outbound_urls import check_url, mask_secrets, mask_url
+from ..log_fields import outbound_fields
 from ..routing import OutboundRoute
 from .decoding import DecodingConnection, DecodingTransport, is_possible
 from .library import LibraryChoice, PicowsUnsupported, picows
@@ -92,7 +93,8 @@ class Connector:
         except Exception as error:
             result = _failure(error, url, self._is_retryable)
             if result is None:
-                logger.exception("%s: could not connect to %s", route.handler_name, mask_url(url))
+                fields = outbound_fields(route.key, url)
+                logger.exception("%s: could not connect to %s", route.handler_name, fields["url"], extra=fields)
                 return AttemptResult(Outcome.PERMANENT_FAILURE, type(error).__name__)
             return result
 
@@ -101,7 +103,12 @@ class Connector:
         what = "the URL or headers could not be resolved"
         if isinstance(error, OSError):
             return AttemptResult(Outcome.TRANSIENT_FAILURE, mask_secrets(f"{what}: {error}"))
-        logger.error("%s: a callable for the URL or headers failed", self._route.handler_name, exc_info=error)
+        logger.error(
+            "%s: a callable for the URL or headers failed",
+            self._route.handler_name,
+            exc_info=error,
+            extra=outbound_fields(self._route.key, self._route.shown_url),
+        )
         return AttemptResult(Outcome.HANDLER_FAILED, f"{what}: {type(error).__name__}")
 
     async def open(self, url: str, options: dict[str, Any]) -> ClientConnection:

@@ -22,6 +22,7 @@ from websockets.protocol import State
 from .._core.frames import BINARY, PONG, TEXT, client_frame
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
+from ..transports import OutboundInbox
 from .bounded import BoundedConnection
 from .websockets_transport import WebsocketsTransport
 
@@ -77,7 +78,7 @@ class DecodingConnection(BoundedConnection):
         """The next message, of ``messages``."""
         message = self.messages.popleft()
         if self.is_paused and len(self.messages) <= self.fewest:
-            self._resume()
+            self.resume()
         return message
 
     def arrival(self) -> asyncio.Future[None]:
@@ -89,7 +90,7 @@ class DecodingConnection(BoundedConnection):
         """Drop what was received and what is still to come: the peer's close frame comes behind it."""
         self._is_discarding = True
         self.messages.clear()
-        self._resume()
+        self.resume()
 
     def send_now(self, payload: Payload) -> bool:
         """Send a message if there is room for it, and the connection is open."""
@@ -194,7 +195,8 @@ class DecodingConnection(BoundedConnection):
         self._is_held = False
         self._set_reading()
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Read again, for few messages wait."""
         if self.is_paused:
             self.is_paused = False
             self._set_reading()
@@ -224,12 +226,19 @@ class DecodingTransport(WebsocketsTransport):
             return None
         return self.status()
 
+    @property
+    def inbox(self) -> OutboundInbox:
+        return self.connection if self._guard is None else super().inbox
+
     def try_receive(self) -> str | bytes | None:
         connection = self.connection
         messages = connection.messages
         if not messages or (self._guard is not None and not self._is_allowed()):
             return None
-        return connection.take() if connection.is_paused else messages.popleft()
+        message = messages.popleft()
+        if connection.is_paused and len(messages) <= connection.fewest:
+            connection.resume()
+        return message
 
     async def receive_data(self) -> str | bytes:
         connection = self.connection

@@ -12,6 +12,7 @@ import logging
 import uuid
 from typing import Any
 
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import AskError, ClusterDownError, ClusterError, MovedError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -30,13 +31,15 @@ _OF_A_CLUSTER = (AskError, ClusterDownError, ClusterError, MovedError)
 _RENEWAL_SECONDS = 1.0  # between two renewals, at most
 
 
-def _cause(error: Exception) -> str:
-    """The cause, for the log, of a Redis that does not do what a lease needs."""
+def _cause(error: Exception, *, is_cluster: bool) -> str:
+    """The cause, for the log, of a Redis, or a cluster, that does not do what a lease needs."""
     said = str(error) or type(error).__name__
+    if isinstance(error, _OF_A_CLUSTER) and is_cluster:
+        return f"the cluster does not serve its key: {said}"
     if isinstance(error, _OF_A_CLUSTER):
         return (
             f"the Redis is a node of a Redis Cluster and does not have its key ({type(error).__name__}: {said}); "
-            "name one that is no cluster first in the hosts of CHANNEL_LAYERS"
+            "name it in cluster of CHANNEL_LAYERS, not in hosts, or first in hosts one that is no cluster"
         )
     if isinstance(error, ResponseError) and not isinstance(error, RedisConnectionError):
         return f"Redis refuses: {said}"
@@ -119,7 +122,7 @@ class Lease:
                 return
             if answer is not None and not is_told:
                 is_told = True
-                logger.info("Waiting for the lease of %s", self._key)
+                logger.info("Waiting for the lease of %s", self._key, extra={"route": self._key})
             pause = self._LONGEST_PAUSE if answer is None else min(self._LONGEST_PAUSE, -answer / 1000 + 0.005)
             await asyncio.sleep(pause)
 
@@ -167,7 +170,9 @@ class Lease:
         except Exception as error:
             if not self._troubled:
                 self._troubled = True
-                logger.warning("A lease cannot be kept, for %s", _cause(error))
+                is_cluster = isinstance(self._redis, RedisCluster)
+                cause = _cause(error, is_cluster=is_cluster)
+                logger.warning("A lease cannot be kept, for %s", cause, extra={"route": self._key})
         else:
             self._troubled = False
         if task is not None and task.cancelling() > cancellations:

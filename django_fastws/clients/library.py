@@ -8,6 +8,7 @@ from typing import Any
 
 from .._core.outbound_urls import mask_secrets
 from ..conf import conf
+from ..log_fields import outbound_fields
 from ..routing import OutboundRoute
 from .outcomes import PicowsUnsupported
 
@@ -65,4 +66,5 @@ class LibraryChoice:
                 "Route %s is connected by websockets, not picows: %s",
                 self._route.key,
                 mask_secrets(why, url) or "no reason",
+                extra=outbound_fields(self._route.key, url),
             )

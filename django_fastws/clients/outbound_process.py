@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from ..conf import conf
 from ..layer import announce_layer
+from ..processes import current_responder
 from ..routing import OutboundRoute
+from ..slow_callbacks import watch_loop
 from ..stopping import OrderlyStop
 from ..tasks import cancel_and_wait
 from . import reloader
@@ -22,6 +25,7 @@ __all__ = ["run_routes"]
 logger = logging.getLogger("django_fastws.clients")
 
 _WATCHDOG_SECONDS = 2.0  # after the drain time
+_SETTLE_SECONDS = 0.5  # of that, for the last answers to questions
 
 
 def run_routes(
@@ -72,6 +76,7 @@ async def _run(
         changed.append(file_path)
         stop.begin()
 
+    watch_loop()
     stop.install()
     selector.check = supervisor.enforce_leases
     # Not through the loop: it might serve a socket before SIGCONT.
@@ -80,9 +85,15 @@ async def _run(
     if reload:
         reloader.watch(on_change)
     announcing = asyncio.create_task(announce_layer())
+    responder = current_responder()
+    responder.start("clients", lambda: stop.has_begun, stop.begin)
     try:
         await supervisor.run()
     finally:
+        responder.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                await responder.settled()
         await cancel_and_wait(announcing)
         signal.signal(signal.SIGCONT, resumed)
         if not keeps_signals:

@@ -9,7 +9,7 @@ __all__ = ["AttemptResult", "Outcome", "PicowsUnsupported"]
 
 
 class Outcome(Enum):
-    """Outcome of an attempt. The values are those of a label of ``metrics.outbound_attempts``."""
+    """Outcome of an attempt. The values are those of a label of ``metrics.outbound_outcomes``."""
 
     RETURNED = "returned"  # the handler returned while the connection was open
     CLOSED_HERE = "closed_here"  # the handler closed it, or raised WebSocketException

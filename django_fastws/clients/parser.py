@@ -10,9 +10,10 @@ from websockets.protocol import State
 
 from .decoding import DecodingConnection
 
-__all__ = ["ParsingConnection"]
+__all__ = ["ParsingConnection", "frame_size"]
 
 _BUFFER_BYTES = 256 * 1024  # as much as asyncio reads at a time
+_MANY_BYTES = 512  # from which on the texts of a read are cut from one string
 _LONGEST_KEPT = 4096  # bytes of an incomplete frame that wait here for the rest: each read copies them
 _END_OF_HEADERS = b"\r\n\r\n"
 _PLAIN = _TEXT, _BINARY = 0x81, 0x82  # how whole messages begin: final, and without an extension's bits
@@ -69,7 +70,7 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
                 break
             if not self._library_bytes:
                 start = self._parse(data, start, end)
-                size = _frame_size(data, start, end)
+                size = frame_size(data, start, end)
                 if size is None or (data[start] in _PLAIN and end - start < size <= min(_LONGEST_KEPT, self.longest)):
                     break  # it is whole next time, or so
                 self._library_bytes = size
@@ -110,9 +111,21 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
         if self.is_fragmented:
             return self._parse_pings(data, start, end)
         append, longest = self.messages.append, self.longest
+        short, last = min(125, longest), end - 1
+        # A character for each byte: what is ASCII of it is UTF-8, too, and a slice is cheaper than to decode bytes.
+        characters = str(memoryview(data)[:end], "latin-1") if end - start > _MANY_BYTES else ""
         try:
-            while end - start > 1:
+            while start < last:
                 first, size = data[start], data[start + 1]
+                if first == _TEXT and size <= short and characters:
+                    begin = start + 2
+                    stop = begin + size
+                    if stop > end:
+                        break
+                    text = characters[begin:stop]
+                    append(text if text.isascii() else data[begin:stop].decode())
+                    start = stop
+                    continue
                 if size < 126:
                     begin = start + 2
                 elif size == 126 and end - start > 3:
@@ -147,8 +160,8 @@ class ParsingConnection(DecodingConnection, asyncio.BufferedProtocol):
         return start
 
 
-def _frame_size(data: bytes | bytearray, start: int, end: int) -> int | None:
-    """Of the frame that begins there, header and all; None if there is not enough of it to tell."""
+def frame_size(data: bytes | bytearray, start: int, end: int) -> int | None:
+    """Size of the frame that begins there, header and all; None if there is not enough of it to tell."""
     if end - start < 2:
         return None
     size = data[start + 1] & 0x7F

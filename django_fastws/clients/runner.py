@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from .. import metrics
+from .. import metrics, tracing
 from .._core.backoff import delays
 from .._core.close_codes import GOING_AWAY
+from .._core.connection_state import ConnectionState
 from ..conf import conf
+from ..log_fields import outbound_fields
 from ..routing import OutboundRoute
 from ..tasks import cancel_and_wait, wait_unless
 from ..threads import Threads
+from ..traced_sockets import SocketTrace
+from ..tracing import CONNECT, Work
 from ..websocket import WebSocket
 from .connecting import Connector
 from .handling import run_handler
@@ -81,22 +85,22 @@ class Runner:
 
     async def run(self) -> None:
         """Run to the end; raises nothing but what cancels it."""
-        metrics.add_route(self.traffic, WebsocketsTransport.name)
+        metrics.add_traffic(self.traffic)
         try:
             with self._threads.assigned(self.route.scope):
                 await self._run()
         except Stopped:
             self.state = "stopped"
-            logger.info("Route %s was stopped", self.route.key)
+            logger.info("Route %s was stopped", self.route.key, extra=self._fields())
         except asyncio.CancelledError:
             self.state = "stopped"
-            logger.info("Route %s was stopped, and its handler cancelled", self.route.key)
+            logger.info("Route %s was stopped, and its handler cancelled", self.route.key, extra=self._fields())
             raise
         except Exception:
-            logger.exception("Route %s failed", self.route.key)
+            logger.exception("Route %s failed", self.route.key, extra=self._fields())
             self._fail("internal error")
         finally:
-            metrics.end_route(self.traffic)
+            metrics.end_traffic(self.traffic)
             if self._lease is not None:
                 await self._lease.release()
 
@@ -115,7 +119,7 @@ class Runner:
         waits = self._delays()
         while True:
             result = await self._attempt()
-            metrics.outbound_attempts.add(1, "lease_lost" if result is None else result.outcome.value)
+            metrics.outbound_outcomes.add(1, "lease_lost" if result is None else result.outcome.value)
             if self._stopping.is_set():
                 raise Stopped
             if result is None:  # the lease was lost
@@ -143,9 +147,25 @@ class Runner:
             self.state = "waiting for the lease"
             await self._wait_unless_stopped(lease.acquire())
         self.state = "connecting"
+        metrics.outbound_attempts.add(1, self.route.key)
+        trace = self._trace() if tracing.observers else None
+        try:
+            return await self._connect(lease, trace)
+        finally:
+            if trace is not None:
+                trace.end()
+
+    def _trace(self) -> SocketTrace:
+        attributes: dict[str, tracing.Value] = {"fastws.attempt": self.attempt}
+        return SocketTrace(self.route.key, tracing.begin(Work(CONNECT, self.route.key, attributes=attributes)))
+
+    async def _connect(self, lease: Lease | None, trace: SocketTrace | None) -> AttemptResult | None:
+        """Connect, and run the handler."""
         connected = await self._wait_unless_stopped(self._connector.connect(self._connecting), _HANDSHAKE_SECONDS)
         if isinstance(connected, AttemptResult):
-            logger.warning("WebSocket not connected: %s (%s)", self.url, connected.reason)
+            logger.warning("WebSocket not connected: %s (%s)", self.url, connected.reason, extra=self._fields())
+            if trace is not None:
+                trace.next(code=connected.outcome.value)
             return connected
         transport = connected.transport_class(
             connected.connection,
@@ -161,7 +181,7 @@ class Runner:
             if self._stopping.is_set():  # too late for the handler
                 await transport.close(*GOING_AWAY)
                 raise Stopped
-            result = await run_handler(self.route, transport, self._sockets)
+            result = await run_handler(self.route, transport, self._sockets, trace)
         finally:
             lost_lease = self._closed(transport, result.reason if result is not None else "")
         return None if lost_lease else result
@@ -170,7 +190,7 @@ class Runner:
         """The connection is open."""
         self.state, self.connected_at = "connected", time.time()
         metrics.outbound_connections.add(1)
-        logger.info("✔ WebSocket connected: %s", self.url)
+        logger.info("✔ WebSocket connected: %s", self.url, extra=self._fields(transport.state))
         if self._lease is not None:
             self._lease.guard(transport)
 
@@ -181,14 +201,15 @@ class Runner:
         lost_lease = self._lease is not None and not self._lease.is_valid() and not self._stopping.is_set()
         if lost_lease:
             reason = "1006: the lease was lost; waiting for it again"
-        logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending())
+        fields = self._fields(transport.state, code=transport.state.close_code)
+        logger.info("WebSocket closed: %s (%s)", self.url, reason or transport.ending(), extra=fields)
         if self._lease is not None:
             self._lease.guard(None)
         return lost_lease
 
     def _connecting(self, url: str) -> None:
         self.url = url
-        logger.info("WebSocket connecting: %s", url)
+        logger.info("WebSocket connecting: %s", url, extra=self._fields())
 
     def _should_reconnect(self, result: AttemptResult) -> bool:
         """Whether the route reconnects after such a result; if not, it is done or has failed."""
@@ -228,15 +249,17 @@ class Runner:
             if result.outcome is Outcome.CLOSED_HERE
             else "its handler has returned",
             result.reason,
+            extra=self._fields(),
         )
 
     def _fail(self, reason: str) -> None:
         self.state, self.failed, self.last_error = "failed", True, reason
-        logger.error("Route %s has failed: %s", self.route.key, reason)
+        logger.error("Route %s has failed: %s", self.route.key, reason, extra=self._fields())
 
     async def _pause(self, seconds: float) -> None:
         self.state = "waiting"
-        logger.info("WebSocket connecting again in %.1f seconds: %s (attempt %d)", seconds, self.url, self.attempt)
+        line = "WebSocket connecting again in %.1f seconds: %s (attempt %d)"
+        logger.info(line, seconds, self.url, self.attempt, extra=self._fields())
         await self._wait_unless_stopped(self._sleep(seconds))
 
     async def _wait_unless_stopped(self, work: Coroutine[Any, Any, T], grace: float = 0.0) -> T:
@@ -255,6 +278,9 @@ class Runner:
         finally:
             if not doing.done():
                 await cancel_and_wait(doing)
+
+    def _fields(self, state: ConnectionState | None = None, **more: Any) -> dict[str, Any]:
+        return outbound_fields(self.route.key, self.url, state, attempt=self.attempt, **more)
 
     @staticmethod
     def _delays() -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from weakref import WeakSet
 
+from .. import metrics
 from ..conf import conf
+from ..console import RouteRow, outbound_routes
 from ..layer import redis_client, redis_prefix
 from ..routing import OutboundRoute
 from ..tasks import wait_unless
@@ -37,9 +40,13 @@ class Supervisor:
         self._sockets = [route for route in routes if route.method is None]
         self._drain_seconds = conf.drain_seconds if drain_seconds is None else drain_seconds
         self._runners: list[Runner] = []
+        #: What runs each of the runners, and those that were restarted before.
+        self._running: list[asyncio.Future[None]] = []
+        self._make_runner: Callable[[OutboundRoute], Runner] | None = None
         self._request_failed = False
         self._sending: list[asyncio.Future[None]] = []
         self._stop = asyncio.Event()
+        _supervisors.add(self)
 
     async def run(self) -> bool:
         """Run every route to its end, or until ``stop()``.
@@ -59,6 +66,8 @@ class Supervisor:
                 await self._run_sockets(threads)
                 await self._wait_unless_stopped(self._sending)
         finally:
+            if self._stop.is_set():
+                metrics.draining.add(-1)
             await _cancel(self._sending, _LAST_SECONDS)
             await threads.close(_LAST_SECONDS if self._stop.is_set() else None)
         logger.info("Done in %.2fs", time.monotonic() - started)
@@ -71,7 +80,57 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop in order: no new connections, every socket is closed with 1001, handlers end or are cancelled."""
+        if not self._stop.is_set():
+            metrics.draining.add(1)
         self._stop.set()
+
+    @property
+    def states(self) -> list[str]:
+        """The states of the routes of sockets, each in one word."""
+        return [runner.state.replace(" ", "_") for runner in self._runners]
+
+    # For the console
+
+    def rows(self) -> list[RouteRow]:
+        """The routes of sockets; their process is not filled in."""
+        return [_row(runner) for runner in self._runners]
+
+    def restart(self, route: str) -> bool:
+        """Begin to restart a route, by its key: it is stopped, and runs anew, with its counters at zero.
+
+        Its handler has the drain time to end, and is cancelled then.
+
+        Returns:
+            Whether there is such a route, and it was not restarted already a moment ago.
+        """
+        if self._make_runner is None or self._stop.is_set():
+            return False
+        for number, runner in enumerate(self._runners):
+            if runner.route.key == route:
+                former = self._running[number]
+                self._runners[number] = new = self._make_runner(runner.route)
+                self._running[number] = asyncio.ensure_future(self._run_anew(runner, former, new))
+                self._running.append(former)
+                logger.info("Restarting route %s", route)
+                return True
+        return False
+
+    async def _run_anew(self, former: Runner, running: asyncio.Future[None], new: Runner) -> None:
+        closing = asyncio.ensure_future(former.stop())  # a peer may take its time
+        try:
+            _, late = await asyncio.wait([running], timeout=self._drain_seconds)
+            await _cancel([*late, closing], _LAST_SECONDS)
+        except asyncio.CancelledError:
+            running.cancel()
+            closing.cancel()
+            raise
+        self._running.remove(running)
+        await new.run()
+
+    async def _wait_until_all_ended(self) -> None:
+        """Wait until every route has ended, also those that are restarted meanwhile, or ``stop()`` was called."""
+        while not self._stop.is_set() and not all(running.done() for running in self._running):
+            await self._wait_unless_stopped(self._running)
 
     def enforce_leases(self) -> None:
         """Cut off every socket whose lease is over. It may be called from a signal handler of the loop's thread."""
@@ -111,16 +170,18 @@ class Supervisor:
     async def _run_sockets(self, threads: Threads) -> None:
         logger.info("WebSocket connections: %d", len(self._sockets))
         redis = redis_client() if any(route.lease for route in self._sockets) else None
-        self._runners = [Runner(route, threads, _lease(route, redis)) for route in self._sockets]
-        running = [asyncio.ensure_future(runner.run()) for runner in self._runners]
+        self._make_runner = lambda route: Runner(route, threads, _lease(route, redis))
+        self._runners = [self._make_runner(route) for route in self._sockets]
+        self._running = [asyncio.ensure_future(runner.run()) for runner in self._runners]
         try:
-            await self._wait_unless_stopped(running)
-            if self._stop.is_set() and running:
-                await self._drain(running)
+            await self._wait_until_all_ended()
+            if self._stop.is_set() and self._running:
+                await self._drain(self._running)
         except asyncio.CancelledError:
-            await _cancel(running, _LAST_SECONDS)
+            await _cancel(self._running, _LAST_SECONDS)
             raise
         finally:
+            self._make_runner = None
             if redis is not None:
                 await redis.aclose(close_connection_pool=True)
 
@@ -141,6 +202,19 @@ class Supervisor:
         await _cancel(closing, _LAST_SECONDS)
 
 
+def _routes_by_state() -> dict[metrics.Labels, float]:
+    found: dict[metrics.Labels, float] = {}
+    for supervisor in list(_supervisors):
+        for state in supervisor.states:
+            found[state,] = found.get((state,), 0) + 1
+    return found
+
+
+_supervisors: WeakSet[Supervisor] = WeakSet()
+metrics.outbound_routes.read_from(_routes_by_state)
+outbound_routes.append(lambda: list(_supervisors))
+
+
 async def _cancel(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> None:
     """Cancel what has not ended, and wait for its end, but not longer than so many seconds."""
     late = [task for task in tasks if not task.done()]
@@ -154,6 +228,23 @@ async def _cancel(tasks: Iterable[asyncio.Future[Any]], seconds: float) -> None:
 
 def _lease(route: OutboundRoute, redis: Any) -> Lease | None:
     return Lease(redis, route.key, conf.client_lease_seconds, redis_prefix()) if route.lease else None
+
+
+def _row(runner: Runner) -> RouteRow:
+    traffic = runner.traffic
+    return RouteRow(
+        process="",
+        route=runner.route.key,
+        url=runner.url,
+        state=runner.state,
+        since=runner.connected_at,
+        attempts=runner.attempt,
+        last_error=runner.last_error,
+        received_messages=traffic.messages_received,
+        received_bytes=traffic.bytes_received,
+        sent_messages=traffic.messages_sent,
+        sent_bytes=traffic.bytes_sent,
+    )
 
 
 def _status_row(runner: Runner) -> tuple[str, ...]:

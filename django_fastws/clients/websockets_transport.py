@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from websockets.asyncio.client import ClientConnection
@@ -18,12 +19,27 @@ from .._core.headers import HeaderMap
 from .._core.messages import Payload
 from ..exceptions import WebSocketDisconnect
 from ..metrics import Traffic
-from ..transports import address_of
+from ..transports import OutboundInbox, address_of
 from ..types import Address
 
-__all__ = ["WebsocketsTransport"]
+__all__ = ["EmptyInbox", "WebsocketsTransport"]
 
 _IN_A_ROW = 256  # messages that a handler may send before others have their turn
+
+
+class EmptyInbox:
+    """Inbox of a transport that must be asked for each message."""
+
+    def __init__(self) -> None:
+        self.messages: deque[str | bytes] = deque()
+        self.is_paused = False
+        self.fewest = 0.0
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+
+_ALWAYS_EMPTY = EmptyInbox()
 
 
 class WebsocketsTransport:
@@ -56,7 +72,7 @@ class WebsocketsTransport:
         self.url = url
         self.attempt = attempt
         self.token = token
-        self.traffic = metrics.traffic(self.name) if traffic is None else traffic
+        self.traffic = metrics.traffic() if traffic is None else traffic
         self._guard = guard
 
     @property
@@ -109,6 +125,10 @@ class WebsocketsTransport:
         A handler that only sends never waits as long as its peer takes it all.
         """
         return self.traffic.messages_sent % _IN_A_ROW == _IN_A_ROW - 1
+
+    @property
+    def inbox(self) -> OutboundInbox:
+        return _ALWAYS_EMPTY
 
     def try_receive(self) -> str | bytes | None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import kinds
 from .descriptor import Setting
-from .kinds import ValueKind
+from .kinds import InDebug, ValueKind
 from .settings import SETTINGS, Conf, check_settings, conf
 
-__all__ = ["SETTINGS", "Conf", "ValueKind", "Setting", "check_settings", "conf", "kinds"]
+__all__ = ["SETTINGS", "Conf", "InDebug", "ValueKind", "Setting", "check_settings", "conf", "kinds"]

@@ -65,7 +65,7 @@ class Setting(Generic[Value]):
         try:
             return self.kind.read(value)
         except (TypeError, ValueError):
-            raise ImproperlyConfigured(f"{self.name} = {value!r} is not {self.kind.wanted}") from None
+            raise ImproperlyConfigured(self.kind.wrong(self.name, value)) from None
 
     @property
     def current(self) -> Value:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from .._core.origins import parse_pattern
+from .._core.publish_keys import PublishKey, read_publish_keys
 from .._core.rates import Rate, parse_rate
 
 __all__ = [
@@ -16,20 +17,28 @@ __all__ = [
     "CONNECTIONS_OR_NONE",
     "DB_RESET",
     "DURATION",
+    "FINITE_DURATION",
+    "FINITE_SECONDS",
+    "FLAG",
     "FRACTION",
     "FUNCTION",
     "FUNCTION_OF_TOKENS",
     "MODULE",
     "NUMBER",
+    "OBJECTS_OR_NONE",
     "ORIGINS",
+    "PUBLISH_KEYS",
     "RATE_OR_NONE",
     "SECONDS",
+    "SECONDS_IN_DEBUG",
     "TIMEOUT_OR_NONE",
     "URL_PATH",
     "WORDS",
+    "InDebug",
     "ValueKind",
     "choice",
     "count_of",
+    "whole_number",
 ]
 
 Value = TypeVar("Value")
@@ -44,11 +53,23 @@ class ValueKind(Generic[Value]):
         is_right: whether a value is one of them, for the system check.
         read: makes what the package uses of a value; TypeError or ValueError for one that means nothing. It may be
             more lenient than ``is_right``.
+        is_secret: whether a value must not be shown; then what ``read`` says of it is.
     """
 
     wanted: str
     is_right: Callable[[Any], bool]
     read: Callable[[Any], Value]
+    is_secret: bool = False
+
+    def wrong(self, name: str, value: Any) -> str:
+        """What is said of a setting whose value is none of these."""
+        if not self.is_secret:
+            return f"{name} = {value!r} is not {self.wanted}"
+        try:
+            self.read(value)
+        except (TypeError, ValueError) as error:
+            return f"{name} is not {self.wanted}: {error}"
+        return f"{name} is not {self.wanted}"
 
 
 # Numbers
@@ -70,6 +91,10 @@ def _is_timeout(value: Any) -> bool:
     return _is_seconds(value) and bool(value < math.inf)
 
 
+def _is_finite_duration(value: Any) -> bool:
+    return _is_duration(value) and bool(value < math.inf)
+
+
 def _is_fraction(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
@@ -77,6 +102,15 @@ def _is_fraction(value: Any) -> bool:
 def count_of(things: str) -> ValueKind[int]:
     """Kind of a positive number of things."""
     return ValueKind(f"a positive number of {things}", _is_count, int)
+
+
+def whole_number(least: int, most: int) -> ValueKind[int]:
+    """Kind of a whole number in a range. One beyond it is read as the nearest; the system check tells of it."""
+    return ValueKind(
+        f"a whole number from {least} to {most}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
+        lambda value: min(max(int(value), least), most),
+    )
 
 
 def _or_none(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -96,11 +130,30 @@ def _strict(wanted: str, is_right: Callable[[Any], bool]) -> ValueKind[Any]:
 
 BYTES_OR_NONE: ValueKind[int | None] = _strict("None or a positive number of bytes", _or_none(_is_count))
 CONNECTIONS_OR_NONE: ValueKind[int | None] = _strict("None or a positive number of connections", _or_none(_is_count))
+OBJECTS_OR_NONE: ValueKind[int | None] = _strict("None or a positive number of objects", _or_none(_is_count))
 TIMEOUT_OR_NONE: ValueKind[float | None] = _strict("None or a positive number of seconds", _or_none(_is_timeout))
 NUMBER: ValueKind[float] = ValueKind("a positive number", _is_seconds, float)
 SECONDS: ValueKind[float] = ValueKind("a positive number of seconds", _is_seconds, float)
 DURATION: ValueKind[float] = ValueKind("a number of seconds, or 0", _is_duration, float)
+#: Of what ends some time, such as a timer or a key of Redis.
+FINITE_SECONDS: ValueKind[float] = _strict("a positive number of seconds", _is_timeout)
+FINITE_DURATION: ValueKind[float] = _strict("a number of seconds, or 0", _is_finite_duration)
 FRACTION: ValueKind[float] = ValueKind("a number from 0 to 1", _is_fraction, float)
+
+
+class InDebug(NamedTuple):
+    """Default that is a number while ``DEBUG`` is on, and else None; who reads the setting looks at that."""
+
+    value: float
+
+    def __repr__(self) -> str:
+        return f"{self.value} if DEBUG else None"
+
+
+SECONDS_IN_DEBUG: ValueKind[float | InDebug | None] = _strict(
+    "None or a positive number of seconds",
+    lambda value: isinstance(value, InDebug) or value is None or _is_timeout(value),
+)
 
 
 def _read_rate(value: Any) -> Rate | None:
@@ -175,6 +228,30 @@ ORIGINS: ValueKind[list[str] | None] = ValueKind(
     _is_origins,
     lambda value: None if value is None else list(value),
 )
+
+
+# Keys of HTTP publish
+
+
+def _is_publish_keys(value: Any) -> bool:
+    try:
+        read_publish_keys(value)
+    except ValueError:
+        return False
+    return True
+
+
+PUBLISH_KEYS: ValueKind[Mapping[str, PublishKey]] = ValueKind(
+    "a dict of keys such as {'shop': {'secret': '...', 'rooms': ['orders/*']}}",
+    _is_publish_keys,
+    read_publish_keys,
+    is_secret=True,
+)
+
+
+# Flags
+
+FLAG: ValueKind[bool] = ValueKind("True or False", lambda value: isinstance(value, bool), bool)
 
 
 # Flags with more than two values

@@ -165,6 +165,40 @@ class Conf:
         "without cookies, which send the token in their `hello`.",
     )
 
+    presence_grace_seconds = Setting(
+        kinds.FINITE_DURATION,
+        10,
+        "How long somebody whose last connection to a room ended stays present there, in seconds: a reload, or a "
+        "short loss of the network, is not seen.",
+    )
+    presence_lease_seconds = Setting(
+        kinds.FINITE_SECONDS,
+        30,
+        "After how many seconds a process that has died without a word is noticed, and who was present there by it "
+        "alone is not any more. Each process says three times in this time that it lives.",
+    )
+    presence_return_seconds = Setting(
+        kinds.FINITE_DURATION,
+        60,
+        "How long those who were connected to a process that stops in order stay present, in seconds: so a deploy is "
+        "not seen.",
+    )
+    presence_diff_seconds = Setting(
+        kinds.FINITE_DURATION,
+        0.25,
+        "How long changes of who is present are collected before they are sent to the members of a room, in seconds. "
+        "With 0 each is sent at once.",
+    )
+
+    # HTTP publish
+
+    publish_keys = Setting(
+        kinds.PUBLISH_KEYS,
+        {},
+        "The keys of [HTTP publish](http-publish.md), by their ids: with which secrets a request may be signed, and "
+        "to which rooms it may publish then.",
+    )
+
     # The server
 
     drain_seconds = Setting(
@@ -182,12 +216,41 @@ class Conf:
     receive_buffer_messages = Setting(
         kinds.count_of("messages"),
         64,
-        "How many messages of one client may wait for its handler, on `manage.py runws_server` and `runserver`.",
+        "How many messages of one client may wait for its handler, on `manage.py runws_server` and `runserver`; on "
+        "uvicorn, what came in one read besides.",
     )
     receive_buffer_bytes = Setting(
         kinds.count_of("bytes"),
         _MIB,
-        "How many bytes of one client may wait for its handler, on `manage.py runws_server` and `runserver`.",
+        "How many bytes of one client may wait for its handler, on `manage.py runws_server` and `runserver`; on "
+        "uvicorn, what came in one read besides.",
+    )
+    deflate_least_bytes = Setting(
+        kinds.count_of("bytes"),
+        256,
+        "The shortest message that is compressed for clients with which compression was agreed on: on `manage.py "
+        "runws_server --ws-per-message-deflate`, and on uvicorn.",
+    )
+    deflate_level = Setting(
+        kinds.whole_number(1, 9), 6, "How hard messages are compressed: from 1, which is fast, to 9, which is small."
+    )
+    deflate_window_bits = Setting(
+        kinds.whole_number(9, 15),
+        12,
+        "How far back a compressed message may refer: 2 to the power of this bytes. So many are held for each socket "
+        "that has sent something compressed.",
+    )
+    deflate_memory_level = Setting(
+        kinds.whole_number(1, 9),
+        8,
+        "How much memory there is for finding repetitions: 2 to the power of this and 9 bytes, once for all sockets "
+        "of a process.",
+    )
+    deflate_client_context = Setting(
+        kinds.FLAG,
+        True,
+        "Whether the compressed messages of a client may refer to those before: they are smaller then, and each "
+        "socket takes some 12 kB more. On `manage.py runws_server`.",
     )
     request_timeout = Setting(
         kinds.TIMEOUT_OR_NONE,
@@ -225,11 +288,43 @@ class Conf:
         "The path at which `manage.py runws_server` and `runserver` say, before Django, whether they should be given "
         "connections. `None` leaves it to the project.",
     )
+    metrics_path = Setting(
+        kinds.URL_PATH,
+        None,
+        "The path at which `manage.py runws_server` and `runserver` answer Prometheus with the metrics of the "
+        'process, before Django: `"/metrics"`. `None` answers nothing.',
+    )
+    log_format = Setting(
+        kinds.choice("text", "json"),
+        "text",
+        "How the commands write their log, on a project without LOGGING of its own: a line of text with a time, or "
+        "one object of JSON in each line.",
+    )
     log_masked_parameters = Setting(
         kinds.WORDS,
         MASKED_PARAMETERS,
         "Which parameters of a query the access log does not show the values of, for requests and sockets alike: a "
         "list of words in their names.",
+    )
+
+    slow_callback_seconds = Setting(
+        kinds.SECONDS_IN_DEBUG,
+        kinds.InDebug(0.1),
+        "How long a handler may block the event loop, in seconds, before the log says where in the code that is. "
+        "`None` does not look.",
+    )
+
+    gc_freeze_objects = Setting(
+        kinds.OBJECTS_OR_NONE,
+        25_000,
+        "How many objects a full run of Python's garbage collector may leave, in a process that serves, before they "
+        "are frozen, so that no later one looks at them again and stops the event loop meanwhile. `None` leaves the "
+        "collector alone.",
+    )
+    gc_thaw_objects = Setting(
+        kinds.count_of("objects"),
+        250_000,
+        "How many of the objects that are frozen may be garbage, before the garbage collector looks at all of them.",
     )
 
     # Sync code of handlers

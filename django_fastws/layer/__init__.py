@@ -11,20 +11,35 @@ What is published is an ``Envelope``.
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerClient, Deliver
-from .default import check_layer, evicting_policy, get_broker, has_redis, layer_status, redis_client, redis_prefix
+from .announcements import announce
+from .broker import Broker, BrokerClient, Deliver, publishing_seconds
+from .default import (
+    check_layer,
+    evicting_policy,
+    get_broker,
+    has_redis,
+    is_local,
+    layer_status,
+    redis_client,
+    redis_prefix,
+)
 from .local import local_broker
 from .outages import LayerStatus
+from .presence_store import TRIAL, PresenceStore
 from .probe import announce_layer, first_problem, layer_problem
-from .redis import RedisChannelLayer, decode_hosts
+from .redis import RedisChannelLayer, check_cluster, decode_hosts
 
 __all__ = [
+    "TRIAL",
     "Broker",
     "BrokerClient",
     "Deliver",
     "LayerStatus",
+    "PresenceStore",
     "RedisChannelLayer",
+    "announce",
     "announce_layer",
+    "check_cluster",
     "check_layer",
     "decode_hosts",
     "evicting_policy",
@@ -33,8 +48,10 @@ __all__ = [
     "forget_histories",
     "get_broker",
     "has_redis",
+    "is_local",
     "layer_problem",
     "layer_status",
+    "publishing_seconds",
     "redis_client",
     "redis_prefix",
 ]

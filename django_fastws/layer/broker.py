@@ -6,8 +6,9 @@ A new broker is one file with two classes, a ``Broker`` and its ``BrokerClient``
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from .._core.envelope import Envelope
@@ -16,14 +17,27 @@ from .._core.history_page import HistoryPage, PageQuery
 from .._core.latest import Latest
 from .._core.latest_values import LatestValues
 from .._core.positions import Position
+from ..conf import conf
+from ..exceptions import WebSocketConnectionError
+from .errors import unreachable
 from .outages import LayerStatus
+from .presence_store import PresenceStore
 from .values import ProcessValues
 
-__all__ = ["Broker", "BrokerClient", "Deliver"]
+__all__ = ["Broker", "BrokerClient", "Deliver", "Published", "publishing_seconds"]
 
 _NO_HISTORY = "this channel layer keeps no history"
 
 Deliver = Callable[[Envelope], None]
+
+#: What became of an envelope among several: its position, if it was stored; or the error.
+Published = Position | None | WebSocketConnectionError
+
+
+def publishing_seconds() -> float:
+    """How long publishing may take, of one envelope or of several together."""
+    return max(conf.publish_timeout_seconds, conf.publish_retry_seconds)
+
 
 _values = ProcessValues()
 
@@ -80,6 +94,24 @@ class Broker(ABC):
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
 
+    def publish_all(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        """Publish several from a thread that runs no event loop, those for one group in this order.
+
+        One that fails keeps no other from it. They have one deadline together, behind which nothing more is begun.
+
+        Returns:
+            What became of each.
+        """
+        ends, found = time.monotonic() + publishing_seconds(), list[Published]()
+        for envelope in envelopes:
+            try:
+                if found and time.monotonic() >= ends:
+                    raise unreachable("broadcast", "those before it have taken too long")
+                found.append(self.publish(envelope))
+            except WebSocketConnectionError as error:
+                found.append(error)
+        return found
+
     async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
         """Read a part of a room's history, at one moment: what is kept within these bounds.
 
@@ -119,6 +151,29 @@ class Broker(ABC):
             WebSocketConnectionError: the layer cannot be reached in time, or refuses.
         """
         raise NotImplementedError(_NO_HISTORY)
+
+    async def aforget_history(self, group: str) -> None:
+        """Forget that a room has ever had a history, positions and all; for one that was made for a trial.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+        raise NotImplementedError(_NO_HISTORY)
+
+    async def acount_subscribers(self, group: str) -> int | None:
+        """How many broker clients of all processes are subscribed to a group; None where the layer does not tell.
+
+        One that was cut off without a word counts until the layer has noticed that.
+
+        Raises:
+            WebSocketConnectionError: the layer cannot be reached in time, or refuses.
+        """
+        return None
+
+    @property
+    def presence(self) -> PresenceStore | None:
+        """Who is present in the rooms of the layer; None where it keeps nothing of that."""
+        return None
 
     async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
         """Keep a value under a key, unless there is one. It must be atomic for all processes of the layer.

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import threading
+import time
 import uuid
 from collections.abc import Coroutine
 from typing import Any
@@ -39,6 +40,7 @@ class ChannelsBroker(Broker):
         self._confirms_subscriptions = confirms_subscriptions
 
     async def apublish(self, envelope: Envelope) -> None:
+        envelope.published = time.time()
         async with translated("broadcast"):
             await self._layer.group_send(envelope.room, envelope.encode())
 
@@ -129,7 +131,7 @@ class ChannelsBrokerClient(BrokerClient):
         receiver, self._receiver, self._channel = self._receiver, None, None
         if receiver is not None:
             await cancel_and_wait(receiver)
-        self._server.report_restored(self)
+        self._server.give_up(self)
 
     async def _confirm(self, group: str) -> None:
         """Wait for a message of our own, which shows that the subscription stands."""

@@ -12,14 +12,14 @@ from .broker import Broker
 from .channels import ChannelsBroker, ChannelsRedisBroker
 from .local import local_broker
 from .outages import LayerStatus
-from .redis import RedisBroker, RedisChannelLayer, create_client
-from .redis import evicting_policy as evicting_policy_of
+from .redis import RedisBroker, RedisChannelLayer, client_of, evicting_policy_of
 
 __all__ = [
     "check_layer",
     "evicting_policy",
     "get_broker",
     "has_redis",
+    "is_local",
     "layer_status",
     "make_broker",
     "redis_client",
@@ -60,6 +60,11 @@ def make_broker(layer: Any) -> Broker:
     return ChannelsBroker(layer)
 
 
+def is_local() -> bool:
+    """Whether the default layer ends at this process."""
+    return get_broker() is local_broker
+
+
 def layer_status() -> LayerStatus:
     """State of the layer, as far as this process knows it, without asking. It never blocks, in any thread.
 
@@ -94,7 +99,7 @@ def redis_client() -> Any:
         A client, whose pool is the caller's to close; None if the layer has no Redis.
     """
     hosts = get_broker().redis_hosts
-    return create_client(hosts[0]) if hosts else None
+    return client_of(hosts[0]) if hosts else None
 
 
 def redis_prefix() -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from ..conf import conf
 from ..exceptions import WebSocketConnectionError, WebSocketError
 
 __all__ = [
     "OutputBufferLimitError",
+    "cluster_down",
     "connection_closed",
+    "doing",
+    "done_instead",
     "loading",
     "not_redis",
     "output_buffer_limit",
+    "is_replica",
     "is_timeout",
     "unreachable",
     "not_answering",
@@ -48,6 +52,16 @@ def loading(name: str) -> ConnectionError:
     return ConnectionError(f"Redis at {name} is loading its data")
 
 
+def is_replica(name: str) -> ConnectionError:
+    """Error of a connection to a Redis that follows another one: the other may have taken over."""
+    return ConnectionError(f"Redis at {name} is a replica, and takes nothing; connect to its master")
+
+
+def cluster_down(name: str, what: str) -> ConnectionError:
+    """Error of a connection to a node whose cluster serves nothing just now."""
+    return ConnectionError(f"Redis at {name} says that its cluster is down: {what}")
+
+
 class OutputBufferLimitError(ConnectionResetError):
     """Redis has closed a connection that was not read as fast as messages came, by its output buffer limit."""
 
@@ -63,6 +77,20 @@ def output_buffer_limit(name: str) -> OutputBufferLimitError:
 def not_redis(name: str, what: object) -> ConnectionError:
     """Error of a connection to what does not speak Redis' protocol."""
     return ConnectionError(f"what answers at {name} is no Redis: {what}")
+
+
+def done_instead(error: WebSocketConnectionError, what: str) -> WebSocketConnectionError:
+    """Error of a caller who has not broadcast, of one that says so: all commands go the way of broadcasts."""
+    return WebSocketConnectionError(str(error).replace("cannot broadcast:", f"cannot {what}:", 1))
+
+
+@contextlib.contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Say what could not be done within, which is no broadcast."""
+    try:
+        yield
+    except WebSocketConnectionError as error:
+        raise done_instead(error, what) from (error.__cause__ or error)
 
 
 @contextlib.asynccontextmanager

@@ -9,21 +9,25 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Collection, Sequence
 
 from django.core import mail
 
-from .._core.envelope import Envelope
+from .._core.envelope import CONTROL, Envelope
 from .._core.forks import reset_in_child
+from .._core.groups import group_name
 from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery
 from .._core.latest import Latest
 from .._core.latest_values import LatestValues
 from .._core.positions import Position
+from .._core.presence_reports import PresenceDiff
 from ..conf import conf
 from ..loops import running_loop
-from .broker import Broker, BrokerClient, Deliver
+from .broker import Broker, BrokerClient, Deliver, Published
 from .memory_history import MemoryHistories
 from .memory_latest import MemoryLatest
+from .memory_presence import MemoryPresence
 from .outages import LayerStatus
 
 __all__ = ["LocalBroker", "LocalBrokerClient", "local_broker"]
@@ -41,6 +45,7 @@ class LocalBroker(Broker):
         self._expects_members = False
         self._histories = MemoryHistories()
         self._latest = MemoryLatest()
+        self._presence = MemoryPresence(self._tell_presence)
         self.reset()
         reset_in_child(self)
 
@@ -59,10 +64,18 @@ class LocalBroker(Broker):
 
     def publish(self, envelope: Envelope) -> Position | None:
         position, held = self._store_and_deliver(envelope)
+        self._wait_for(held)
+        return position
+
+    def publish_all(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        done = [self._store_and_deliver(envelope) for envelope in envelopes]
+        self._wait_for({client for _, held in done for client in held})
+        return [position for position, _ in done]
+
+    def _wait_for(self, held: Collection[LocalBrokerClient]) -> None:
         ends = time.monotonic() + conf.publish_timeout_seconds
         while any(client.is_held for client in held) and time.monotonic() < ends:
             time.sleep(_POLL_SECONDS)
-        return position
 
     def _store_and_deliver(self, envelope: Envelope) -> tuple[Position | None, list[LocalBrokerClient]]:
         keyed = envelope.keyed
@@ -93,10 +106,25 @@ class LocalBroker(Broker):
         self._histories.clear(envelope.room, history)
         self._deliver(envelope)
 
+    async def aforget_history(self, group: str) -> None:
+        self._histories.forget_room(group)
+
+    async def acount_subscribers(self, group: str) -> int:
+        with self._lock:
+            return len(self._clients.get(group, ()))
+
+    @property
+    def presence(self) -> MemoryPresence:
+        return self._presence
+
+    def _tell_presence(self, room: str, diff: PresenceDiff) -> None:
+        self._deliver(Envelope(CONTROL, group_name(room), presence=diff))
+
     def forget_histories(self) -> None:
-        """Forget the history and the values of every room, for tests, which share the process."""
+        """Forget history, values and presence of every room, for tests, which share the process."""
         self._histories.forget()
         self._latest.reset()
+        self._presence.forget()
 
     async def check(self, seconds: float = 2.0) -> None:
         pass  # it is always there
@@ -119,6 +147,7 @@ class LocalBroker(Broker):
             The clients that a publisher should wait for before it publishes more, until none of them ``is_held``.
         """
         here, group = running_loop(), envelope.room
+        envelope.published = time.time()
         with self._lock:
             clients = list(self._clients.get(group, {}).items())
         if not self._expects_members:

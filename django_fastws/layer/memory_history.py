@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from .._core.forks import reset_in_child
 from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery, StoredEnvelope
 from .._core.positions import Position
+from ..clock import process_clock
 
 __all__ = ["MemoryHistories"]
 
@@ -61,7 +61,7 @@ class MemoryHistories:
         clock: the seconds since 1970.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = process_clock.time) -> None:
         self._clock = clock
         self.reset()
         reset_in_child(self)
@@ -75,6 +75,11 @@ class MemoryHistories:
         """Forget all rooms."""
         with self._lock:
             self._rooms.clear()
+
+    def forget_room(self, group: str) -> None:
+        """Forget one room, as if it had never been."""
+        with self._lock:
+            self._rooms.pop(group, None)
 
     def store(self, envelope: Envelope, history: History) -> tuple[Position, bool]:
         """Store an envelope, which gets its position.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from .._core.forks import reset_in_child
 from .._core.latest import Keyed, Latest
 from .._core.latest_values import LatestValues
 from .._core.positions import Position
+from ..clock import process_clock
 
 __all__ = ["MemoryLatest"]
 
@@ -43,7 +43,7 @@ class MemoryLatest:
         clock: seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = process_clock.monotonic) -> None:
         self._clock = clock
         self.reset()
         reset_in_child(self)

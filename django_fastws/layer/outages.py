@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
@@ -11,13 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.dispatch import Signal
-
 from .. import metrics
 from .._core.forks import reset_in_child
-from ..loops import running_loop
 from ..signals import layer_lost, layer_restored
-from ..tasks import BackgroundTasks
+from .announcements import announce
 from .errors import OutputBufferLimitError
 
 __all__ = ["LayerStatus", "Outage", "LayerServer", "outage_of"]
@@ -81,7 +77,7 @@ class Outage:
             if begins:
                 self._error, self._began = error, time.monotonic()
                 self._count += 1
-                metrics.outages.add()
+                metrics.layer_outages.add()
                 what = (
                     "Fell behind the channel layer"
                     if isinstance(error, OutputBufferLimitError)
@@ -89,18 +85,21 @@ class Outage:
                 )
                 logger.warning("%s, and keep trying: %s", what, error)
         if begins:
-            _announce(layer_lost, self._sender, error=error)
+            announce(layer_lost, self._sender, error=error)
 
-    def _report_restored(self, name: str, *users: Hashable) -> None:
+    def _end_for(self, name: str, users: tuple[Hashable, ...], *, is_back: bool) -> None:
         with self._lock:
             for user in users:
                 self._lost.pop((name, user), None)
             if self._lost or self._error is None:
                 return
             seconds, error, self._error = time.monotonic() - self._began, self._error, None
-            metrics.outage_seconds.add(seconds)
-            logger.warning("The channel layer is back after %.1f seconds", seconds)
-        _announce(layer_restored, self._sender, error=error, seconds=seconds)
+            metrics.layer_outage_seconds.add(seconds)
+            if is_back:
+                logger.warning("The channel layer is back after %.1f seconds", seconds)
+            else:
+                logger.debug("Nobody here needs the channel layer any more, which was lost for %.1f seconds", seconds)
+        announce(layer_restored, self._sender, error=error, seconds=seconds)
 
     def _errors(self, name: str) -> list[BaseException]:
         with self._lock:
@@ -145,30 +144,14 @@ class LayerServer:
         self._outage._report_lost(self.name, user, error)
 
     def report_restored(self, *users: Hashable) -> None:
-        """These users can reach it, or do not need it any more."""
+        """These users can reach it."""
         if self._outage._lost:
-            self._outage._report_restored(self.name, *users)
+            self._outage._end_for(self.name, users, is_back=True)
 
-
-_announcements = BackgroundTasks(logger)
-
-
-def _announce(signal: Signal, sender: type, **arguments: Any) -> None:
-    """Call the receivers of a signal: soon if this thread runs an event loop, which must not be blocked; else now."""
-    if not signal.has_listeners(sender):
-        return
-    loop = running_loop()
-    if loop is None:
-        signal.send_robust(sender, **arguments)  # Django logs the errors of receivers
-        return
-    earlier = [task for task in _announcements if task.get_loop() is loop]
-
-    async def tell() -> None:
-        if earlier:
-            await asyncio.wait(earlier)
-        await signal.asend_robust(sender, **arguments)
-
-    _announcements.start(tell())
+    def give_up(self, *users: Hashable) -> None:
+        """These users do not need it any more, whether it is back or not."""
+        if self._outage._lost:
+            self._outage._end_for(self.name, users, is_back=False)
 
 
 class _Outages:
@@ -191,8 +174,16 @@ class _Outages:
                 found = self._of_layers[layer] = Outage(type(layer))
             return found
 
+    @property
+    def seconds(self) -> float:
+        """How long the layers are lost that are lost now, all together."""
+        with self._lock:
+            every = list(self._of_layers.values())
+        return sum(outage.status.seconds for outage in every)
+
 
 _outages = _Outages()
+metrics.layer_outage_seconds.read_also(lambda: [((), _outages.seconds)])
 
 
 def outage_of(layer: Any) -> Outage:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from time import monotonic
+from collections.abc import Callable
 
 from .._core.forks import reset_in_child
+from ..clock import process_clock
 
 __all__ = ["ProcessValues"]
 
@@ -14,9 +15,14 @@ _MOST = 10_000  # values; the oldest goes first
 
 
 class ProcessValues:
-    """Bounded store of values with an expiry, in the memory of this process; any thread may use it."""
+    """Bounded store of values with an expiry, in the memory of this process; any thread may use it.
 
-    def __init__(self) -> None:
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = process_clock.monotonic) -> None:
+        self._clock = clock
         self._values: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self.reset()
         reset_in_child(self)
@@ -28,7 +34,7 @@ class ProcessValues:
 
     def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
         """Keep a value under a key unless there is one but ``over``: that one, or None if it is kept now."""
-        now = monotonic()
+        now = self._clock()
         with self._lock:
             found, expires_at = self._values.get(key, (b"", 0.0))
             if expires_at > now and found != over:
@@ -39,7 +45,7 @@ class ProcessValues:
     def store(self, key: str, value: bytes, seconds: float) -> None:
         """Keep a value under a key, in place of the one that is there."""
         with self._lock:
-            self._put(key, value, monotonic() + seconds)
+            self._put(key, value, self._clock() + seconds)
 
     def _put(self, key: str, value: bytes, expires_at: float) -> None:
         self._values[key] = value, expires_at

@@ -9,7 +9,7 @@ from .allowed_origins import OriginCheck
 from .denials import Denial, deny_handshake
 from .limited_connection import LimitedConnection
 from .process import Statistics, counted_address, process_limits, statistics
-from .recording import record_denial
+from .recording import record_denial, record_own_denial
 from .table import (
     CONNECTION_LIMITS,
     FROM_SETTINGS,
@@ -46,5 +46,6 @@ __all__ = [
     "host_problem",
     "process_limits",
     "record_denial",
+    "record_own_denial",
     "statistics",
 ]

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from ..exceptions import WebSocketException
+from ..log_fields import connection_fields
 from ..masking import mask_path
 from ..threads import threads
 from ..types import Scope
@@ -88,6 +89,7 @@ class Access:
                 "INSTALLED_APPS and use django_fastws.asgi.get_asgi_application(), or put the middleware around "
                 "the route that sets it",
                 mask_path(ws.scope.get("path")),
+                extra=connection_fields(ws.scope),
             )
             return Denial("login_required", 401, "log in first")
         if self.login_required and not user.is_authenticated:
@@ -144,11 +146,18 @@ async def _ask(
         return Denial("permission", 404, str(error), f"{name}() found nothing")
     except Exception:
         logger.exception(
-            "%s(), which decides who may connect to %.200r, failed", name, mask_path(ws.scope.get("path"))
+            "%s(), which decides who may connect to %.200r, failed",
+            name,
+            mask_path(ws.scope.get("path")),
+            extra=connection_fields(ws.scope, code=500),
         )
         return Denial("permission", 500, "Internal Server Error", f"{name}() failed")
     if answer:
         return None
     if answer is None:
-        logger.error("%s(), which decides who may connect, returned None: return True or False", name)
+        logger.error(
+            "%s(), which decides who may connect, returned None: return True or False",
+            name,
+            extra=connection_fields(ws.scope, code=403),
+        )
     return Denial("permission", 403, "permission denied", f"{name}() denied")

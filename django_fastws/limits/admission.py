@@ -10,6 +10,7 @@ from typing import Any
 from .._core.counts import Counts
 from .._core.rates import Bucket
 from ..threads import threads
+from ..traced_sockets import HANDSHAKE_TIME
 from ..transports import ASGITransport
 from ..users import Identity, current_users, is_loaded, load_session
 from ..websocket import ClientState, InboundWebSocket, WebSocket
@@ -34,9 +35,6 @@ from .table import (
 )
 
 __all__ = ["HANDSHAKE_TIME", "Admission", "ConnectionDenied"]
-
-#: Key of the scope under which the time of the handshake is, in the loop's time.
-HANDSHAKE_TIME = "django_fastws.began"
 
 
 class ConnectionDenied(Exception):
@@ -97,6 +95,8 @@ class Admission:
                 await transport.deny(denial.status, denial.text, denial.headers)
             else:  # a rule has accepted it
                 await ws.close(1008, "denied")
+        elif transport.state.is_denied and not connection.is_ended:
+            record_denial(Denial("permission", 403, "Forbidden", "a rule has closed it"), scope)
         raise ConnectionDenied
 
     async def admit_user(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +19,7 @@ _NAMES = {
     b"x-forwarded-host": "HTTP_X_FORWARDED_HOST",
     b"x-forwarded-port": "HTTP_X_FORWARDED_PORT",
 }
+_LONGEST_KEPT = 255  # bytes of a Host header whose decision is kept
 _TEST_HOST = "testserver"  # of our test client, as of Django's
 
 
@@ -27,6 +29,10 @@ def host_problem(scope: Scope) -> str | None:
     It is Django's own ``get_host()`` that decides, by ``ALLOWED_HOSTS``, ``DEBUG``, ``USE_X_FORWARDED_HOST`` and
     ``USE_X_FORWARDED_PORT``. A scope that has neither a Host nor a server came over no network, but from a test.
     """
+    if not settings.USE_X_FORWARDED_HOST and TESTING not in (scope.get("extensions") or ()):
+        hosts = [value for name, value in scope.get("headers") or () if name == b"host"]
+        if len(hosts) == 1 and len(hosts[0]) <= _LONGEST_KEPT:
+            return _kept_problem(hosts[0], tuple(settings.ALLOWED_HOSTS), settings.DEBUG)
     request = _HostRequest(scope)
     host = request.META.get("HTTP_HOST")
     if host == _TEST_HOST and TESTING in (scope.get("extensions") or {}):
@@ -36,6 +42,16 @@ def host_problem(scope: Scope) -> str | None:
         return "there is no Host header" if "server" in scope else None
     try:
         request.get_host()
+    except DisallowedHost as error:
+        return str(error)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _kept_problem(host: bytes, allowed: tuple[str, ...], debug: object) -> str | None:
+    """The problem of a Host header alone, which is the same as long as the settings are; it is Django that looks."""
+    try:
+        _HostRequest({"headers": [(b"host", host)]}).get_host()
     except DisallowedHost as error:
         return str(error)
     return None

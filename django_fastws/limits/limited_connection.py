@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from .._core.counts import Counts
+from ..log_fields import connection_fields
 from ..tasks import BackgroundTasks
 from ..transports import ASGITransport
 from ..types import Message, Scope
@@ -207,7 +208,9 @@ class LimitedConnection:
                 await self.receive_limiter.interrupt()
             await self._close(code, reason)
         except Exception:
-            logger.exception("A WebSocket could not be closed")
+            logger.exception(
+                "A WebSocket could not be closed", extra=connection_fields(self._transport.scope, code=code)
+            )
 
     def disconnect_event(self) -> Message | None:
         """The event that tells of the end; None before it was closed from outside."""

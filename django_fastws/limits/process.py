@@ -72,7 +72,6 @@ def counted_address(scope: Scope) -> str | None:
 
 
 process_limits = ProcessLimits()
-metrics.connections.read_from(lambda: process_limits.connections)
 metrics.users.read_from(count_users)
 
 
@@ -104,6 +103,6 @@ def statistics() -> Statistics:
         users=count_users(),
         denied=denials_by_rule(),
         closed=metrics.forced_closes.by("reason"),
-        dropped=int(metrics.broadcast_drops.total),
+        dropped=int(metrics.dropped_broadcasts.total),
         cut_off=int(metrics.subscription_cut_offs.total),
     )

@@ -7,16 +7,22 @@ import logging
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import metrics
 from .._core.log_throttle import LogThrottle
+from ..log_fields import connection_fields
 from ..masking import mask_path
+from ..traced_sockets import DENIED
 from ..types import Scope
 from .denials import Denial
 from .table import LIMITS
 
-__all__ = ["denials_by_rule", "record_close", "record_denial"]
+if TYPE_CHECKING:
+    from ..transports import ASGITransport
+    from .limited_connection import LimitedConnection
+
+__all__ = ["denials_by_rule", "record_close", "record_denial", "record_own_denial"]
 
 _access_logger = logging.getLogger("django_fastws.access")
 _handshake_logger = logging.getLogger("django_fastws.handshake")
@@ -38,6 +44,7 @@ class _Reason(NamedTuple):
 
 _REASONS = {
     **{limit.name: _Reason(_limits_logger, limit.level) for limit in LIMITS},
+    "console": _Reason(_users_logger, logging.INFO),
     "disconnect": _Reason(_users_logger, logging.INFO),
     "error": _Reason(_handshake_logger, logging.ERROR, is_rule=False),
     "handler": _Reason(_handshake_logger, logging.INFO, is_rule=False),
@@ -46,6 +53,7 @@ _REASONS = {
     "login_required": _Reason(_access_logger, logging.WARNING),
     "malformed": _Reason(_handshake_logger, logging.INFO, is_rule=False),
     "not_accepted": _Reason(_handshake_logger, logging.WARNING, is_rule=False),
+    "not_found": _Reason(_handshake_logger, logging.INFO, is_rule=False),
     "not_answered": _Reason(_handshake_logger, logging.WARNING, is_rule=False),
     "origin": _Reason(_handshake_logger, logging.WARNING, is_rule=False),
     "permission": _Reason(_access_logger, logging.WARNING),
@@ -56,23 +64,38 @@ _REASONS = {
 def record_denial(denial: Denial, scope: Scope) -> None:
     """Count a denied handshake, and log it: a reason at most once a second, with how many there were."""
     metrics.denials.add(1, denial.reason)
+    scope[DENIED] = denial.reason, denial.status
     why = denial.detail or denial.text
     if not _REASONS[denial.reason].is_rule:
         why = repr(why)  # it may repeat what the client has sent
     line = "Denied a WebSocket on %.200r from %.100r with %s: %.500s"
-    _log_throttled(_denials, denial.reason, line, (mask_path(scope.get("path")), _client(scope), denial.status, why))
+    values = mask_path(scope.get("path")), _client(scope), denial.status, why
+    fields = connection_fields(scope, code=denial.status, reason=denial.reason)
+    _log_throttled(_denials, denial.reason, line, values, fields)
+
+
+def record_own_denial(transport: ASGITransport, connection: LimitedConnection | None, label: str) -> None:
+    """Count and log that a handler has denied its handshake by itself, if it has; once it has ended.
+
+    Args:
+        connection: of the handler; what has closed it from outside is counted by ``record_close()``.
+        label: of the handler.
+    """
+    if transport.state.is_denied and not (connection is not None and connection.is_ended):
+        record_denial(Denial("handler", 403, "Forbidden", f"{label} closed it before accept()"), transport.scope)
 
 
 def record_close(reason: str, scope: Scope, code: int, text: str) -> None:
     """Count a socket that was closed from outside its handler, and log it likewise.
 
     Args:
-        reason: the name of the limit; "disconnect", "kick" or "session".
+        reason: the name of the limit; "console", "disconnect", "kick" or "session".
         code, text: of the close frame.
     """
     metrics.forced_closes.add(1, reason)
     line = "Closed a WebSocket on %.200r from %.100r with %s: %s"
-    _log_throttled(_closes, reason, line, (mask_path(scope.get("path")), _client(scope), code, text))
+    fields = connection_fields(scope, code=code, reason=reason)
+    _log_throttled(_closes, reason, line, (mask_path(scope.get("path")), _client(scope), code, text), fields)
 
 
 def denials_by_rule() -> Mapping[str, int]:
@@ -86,33 +109,37 @@ _denials, _closes = LogThrottle(), LogThrottle()
 _timers: dict[tuple[LogThrottle, str], asyncio.AbstractEventLoop] = {}
 
 
-def _log_throttled(throttle: LogThrottle, reason: str, line: str, values: tuple[Any, ...]) -> None:
+def _log_throttled(
+    throttle: LogThrottle, reason: str, line: str, values: tuple[Any, ...], fields: dict[str, Any]
+) -> None:
     throttle.add(reason)
     now = time.monotonic()
     count = throttle.take(reason, now)
     if count:
-        _log(reason, line, values, count)
+        _log(reason, line, values, fields, count)
     elif _timers.get((throttle, reason)) is not (loop := asyncio.get_running_loop()):
         _timers[throttle, reason] = loop
-        loop.call_later(throttle.wait(reason, now), _log_remaining, throttle, reason, line, values)
+        loop.call_later(throttle.wait(reason, now), _log_remaining, throttle, reason, line, values, fields)
 
 
-def _log_remaining(throttle: LogThrottle, reason: str, line: str, values: tuple[Any, ...]) -> None:
+def _log_remaining(
+    throttle: LogThrottle, reason: str, line: str, values: tuple[Any, ...], fields: dict[str, Any]
+) -> None:
     """Log what came within the second: no other may come for a long time."""
     now = time.monotonic()
     if wait := throttle.wait(reason, now):  # others were logged meanwhile, or the timer was a moment early
-        asyncio.get_running_loop().call_later(wait, _log_remaining, throttle, reason, line, values)
+        asyncio.get_running_loop().call_later(wait, _log_remaining, throttle, reason, line, values, fields)
         return
     _timers.pop((throttle, reason), None)
     if count := throttle.take(reason, now):
-        _log(reason, line, values, count)
+        _log(reason, line, values, fields, count)
 
 
-def _log(reason: str, line: str, values: tuple[Any, ...], count: int) -> None:
+def _log(reason: str, line: str, values: tuple[Any, ...], fields: dict[str, Any], count: int) -> None:
     if count > 1:
         line, values = line + " (%s of this kind since it was last said)", (*values, count)
     logger, level, _ = _REASONS[reason]
-    logger.log(level, line, *values)
+    logger.log(level, line, *values, extra={**fields, "count": count})
 
 
 def _client(scope: Scope) -> Any:

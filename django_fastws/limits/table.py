@@ -239,10 +239,11 @@ class Limits:
 
     def get(self, limit: Limit[Value]) -> Value:
         """A limit as it is now; None where there is none."""
-        value: Any = self._values.get(limit.name, limit.default)
-        if value is FROM_SETTINGS and limit.setting is not None:
-            return limit.setting.current
-        return value  # type: ignore[no-any-return]
+        value: Any = self._values.get(limit.name, FROM_SETTINGS)
+        if value is not FROM_SETTINGS:
+            return value  # type: ignore[no-any-return]
+        setting = limit.setting
+        return None if setting is None else setting.__get__(limit)  # type: ignore[return-value]
 
     def is_own(self, limit: Limit[Any]) -> bool:
         """Whether the route names this limit itself, and so counts by itself."""

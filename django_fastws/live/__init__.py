@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .conflicts import Conflict, conflicts
-from .declaration import RoomPermission, check_not_yet, declare_room
+from .declaration import RoomPermission, declare_room
 from .event import RESERVED, Event
 from .event_handler import RELAYED, EventHandler
 from .hooks import Hook, StateHook
 from .live_room import LiveRoom
 from .live_route import LIVE_ROUTE, live_routes
 from .once import once_calls_ended
+from .published_events import published_event
 from .room_registry import find, live_rooms
 from .socket import LiveSocket
 
@@ -25,11 +26,11 @@ __all__ = [
     "LiveSocket",
     "RoomPermission",
     "StateHook",
-    "check_not_yet",
     "conflicts",
     "declare_room",
     "find",
     "live_rooms",
     "live_routes",
     "once_calls_ended",
+    "published_event",
 ]

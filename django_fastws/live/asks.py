@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from .. import tracing
 from .._core import live_frames
 from .._core.live_frames import AnswerFrame
 from ..exceptions import LiveError, WebSocketDisconnect
 from .live_errors import NotAnswered
+from .live_traces import begin_ask
 
 if TYPE_CHECKING:
     from .session import LiveSession
@@ -38,13 +40,26 @@ class Asks:
             raise WebSocketDisconnect(self._session.ws.close_code or 1006, self._session.ws.close_reason, call="ask")
         self._number = number = self._number + 1
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        observed = begin_ask(self._session, event) if tracing.observers else None
+        code = "cancelled"
         try:
             async with asyncio.timeout(timeout):
                 await self._session.send(live_frames.ask(number, event, data))
-                return await future
+                answer = await future
+            code = ""
+            return answer
         except TimeoutError:
+            code = "timeout"
             raise NotAnswered(f"the client did not answer {event!r} in {timeout} seconds") from None
+        except LiveError as error:
+            code = error.code
+            raise
+        except WebSocketDisconnect:
+            code = "disconnected"
+            raise
         finally:
+            if observed is not None:
+                observed.end(code=code)
             self._waiting.pop(number, None)
             future.cancel()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .. import metrics, tracing
 from .._core import live_frames
 from .._core.live_frames import Id
 from ..exceptions import LiveError, WebSocketDisconnect, WebSocketException
+from ..slow_callbacks import describe_frames
 from .event_handler import RELAYED, EventHandler
-from .live_errors import FAILED, as_live_error, error_frame, logger, significant_error
+from .live_errors import FAILED, as_live_error, error_frame, logger, room_fields, significant_error
+from .live_traces import begin_work
 
 if TYPE_CHECKING:
     from .membership import Membership
@@ -22,6 +26,7 @@ __all__ = ["Call", "CallQueue", "EventCall", "JoinCall", "LeaveCall"]
 
 _ITEMS_IN_A_ROW = 32
 _CANCELLED = LiveError("cancelled", "the call was cancelled")
+_UNHEARD = LiveError(FAILED.code, "the connection is closed")
 
 
 class Call:
@@ -39,6 +44,8 @@ class Call:
     is_concurrent: ClassVar[bool] = False
     #: Whether the client may cancel it.
     is_cancellable: ClassVar[bool] = True
+    #: What observers take it for.
+    kind: ClassVar[tracing.WorkKind]
 
     def __init__(self, id_: Id | None, membership: Membership) -> None:
         self.id = id_
@@ -77,6 +84,19 @@ class Call:
     def answered(self) -> None:
         """The answer was sent. What follows is done in the same step."""
 
+    def count(self, seconds: float, code: str | None) -> None:
+        """Count it in the metrics, where calls of its kind are.
+
+        Args:
+            seconds: that it took, since its turn came.
+            code: of the error that it ends with; None is none.
+        """
+
+    @property
+    def event(self) -> str:
+        """The event that it is for; "" for none."""
+        return ""
+
     @property
     def label(self) -> str:
         """Name of the call, for the log."""
@@ -90,7 +110,10 @@ class Call:
         """
         # The cancel frame of a client cancels the task in which it runs, which may have others to run after it.
         self.task = task or asyncio.current_task()
+        began = time.perf_counter()
+        observed = begin_work(self.kind, self.membership, self.event) if tracing.observers else None
         error: LiveError | None = None
+        failure: BaseException | None = None
         value = b""
         try:
             if self.is_cancelled:  # between its turn and the beginning of its task
@@ -98,14 +121,22 @@ class Call:
             value = self.value(session, await self.begin(session))
         except asyncio.CancelledError as problem:
             if self._uncancelled():
+                self.count(time.perf_counter() - began, "cancelled")
+                if observed is not None:
+                    observed.end(code="cancelled")
                 raise  # the socket is over
             error = _CANCELLED if self.is_cancelled else self._failed(problem)
+            failure = problem
         except Exception as problem:
             error = await self._error(session, problem)
+            failure = problem
         if self.is_cancelled and error is None:  # it has taken no notice of that, or returned because of it
             self._uncancelled()
             error = _CANCELLED
         session.ends(self)
+        self.count(time.perf_counter() - began, None if error is None else error.code)
+        if observed is not None:
+            observed.end(failure if error is FAILED else None, "" if error is None else error.code)
         try:
             if self.id is None:
                 return
@@ -134,7 +165,7 @@ class Call:
             self._uncancelled()
         found = significant_error(problem)
         if isinstance(found, WebSocketDisconnect) and session.is_over:
-            return FAILED  # which nobody hears
+            return _UNHEARD
         if isinstance(found, WebSocketException):
             with contextlib.suppress(WebSocketDisconnect):
                 await session.close(found.code, found.reason)
@@ -142,14 +173,20 @@ class Call:
         return as_live_error(found) or self._failed(found)
 
     def _failed(self, problem: BaseException) -> LiveError:
-        logger.error("%s failed in room %.200r", self.label, self.membership.name, exc_info=problem)
+        fields = room_fields(self.membership, event=self.event, code=FAILED.code)
+        logger.error("%s failed in room %.200r", self.label, self.membership.name, exc_info=problem, extra=fields)
         return FAILED
+
+
+describe_frames(Call.run, lambda found: room_fields(found["self"].membership, event=found["self"].event))
 
 
 class EventCall(Call):
     """An event of the client for its handler, or to be passed to the other members."""
 
     __slots__ = ("data", "handler", "is_concurrent")
+
+    kind = tracing.CALL
 
     #: Whether it is handled though the client, who was in the room when it was taken up, is not any more.
     outlives_connection: ClassVar[bool] = False
@@ -214,6 +251,13 @@ class EventCall(Call):
                     await session.send(live_frames.item(self.id, self._encoded(session, one)))
         return b"null"
 
+    def count(self, seconds: float, code: str | None) -> None:
+        metrics.count_call(self.membership.live_room.pattern, self.handler.event, seconds, code)
+
+    @property
+    def event(self) -> str:
+        return self.handler.event
+
     @property
     def label(self) -> str:
         return f"event {self.handler.event!r}"
@@ -222,16 +266,18 @@ class EventCall(Call):
 class JoinCall(Call):
     """A join: its answer has the state, or says that the client goes on; behind it the membership is live."""
 
-    __slots__ = ("since",)
+    __slots__ = ("since", "v")
 
+    kind = tracing.JOIN
     ends_with_answer = False
 
-    def __init__(self, id_: Id, membership: Membership, since: str | None) -> None:
+    def __init__(self, id_: Id, membership: Membership, since: str | None, v: int | None) -> None:
         super().__init__(id_, membership)
         self.since = since
+        self.v = v
 
     async def perform(self, session: LiveSession) -> bytes:
-        value = await self.membership.join(self.since)
+        value = await self.membership.join(self.since, self.v)
         if self.is_cancelled:  # and on_join or the state have taken no notice of that
             self.membership.leave()
         return value
@@ -249,6 +295,7 @@ class LeaveCall(Call):
 
     __slots__ = ()
 
+    kind = tracing.LEAVE
     is_cancellable = False
 
     async def perform(self, session: LiveSession) -> bytes:

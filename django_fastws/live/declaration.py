@@ -9,17 +9,14 @@ from typing import Any
 from .._core.rates import parse_rate
 from ..exceptions import LiveError, RouteError
 from ..limits import Access, Limits
-from ..rooms import History, Latest
+from ..rooms import History, Latest, Presence
 from ..routing import check_name, label_of, signature_of
 from .live_room import LiveRoom
 
-__all__ = ["RoomPermission", "check_not_yet", "declare_room"]
+__all__ = ["RoomPermission", "declare_room"]
 
 #: ``app_label.codename``; or a callable, sync or async, that gets the LiveSocket and the parameters of the pattern.
 RoomPermission = str | Callable[..., bool | Awaitable[bool]]
-
-#: Options whose place is kept, and the one value that each can have.
-_NOT_YET: dict[str, Any] = {"presence": False}
 
 
 def declare_room(
@@ -28,6 +25,7 @@ def declare_room(
     name: str | None,
     history: History | None,
     latest: Latest | None,
+    presence: Presence | bool,
     sends: Iterable[Any],
     tags: tuple[str, ...],
     login_required: bool,
@@ -46,6 +44,8 @@ def declare_room(
         raise RouteError(f"{label}: history={history!r} is none: write history=History(messages=500), or None")
     if latest is not None and not isinstance(latest, Latest):
         raise RouteError(f'{label}: latest={latest!r} is none: write latest=Latest(rate="5/s"), or None')
+    if not isinstance(presence, (bool, Presence)):
+        raise RouteError(f"{label}: presence={presence!r} is neither True nor False, nor Presence(counts_only=True)")
     if latest is not None and history is not None:
         raise RouteError(
             f"{label}: a keyed room keeps the newest value of each key, and has no history; leave one out"
@@ -56,6 +56,7 @@ def declare_room(
             name=name,
             history=history,
             latest=latest,
+            presence=Presence() if presence is True else presence or None,
             tags=tags,
             access=Access(login_required=login_required, permission=permission, passes=(LiveError,)),
             limits=Limits(**limits),
@@ -71,18 +72,6 @@ def declare_room(
         if not isinstance(check, str):
             _check_permission(room, check)
     return room
-
-
-def check_not_yet(pattern: Any, **options: Any) -> None:
-    """Options that no room can have yet, checked: each is what it is by default.
-
-    Raises:
-        RouteError: one is anything else.
-    """
-    for option, value in options.items():
-        if value is not (default := _NOT_YET[option]):
-            remedy = f"leave it out, or write {option}={default}"
-            raise RouteError(f"room({pattern!r}): {option}={value!r}: no room has that yet; {remedy}")
 
 
 def _check_permission(room: LiveRoom, check: Any) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,9 +10,11 @@ from django.core.exceptions import PermissionDenied
 from django.utils.module_loading import import_string
 
 from .._core.live_frames import HelloFrame
+from .._core.version import __version__
 from ..conf import conf
 from ..exceptions import LiveError, WebSocketDisconnect
 from ..limits import Admission, ConnectionDenied, LimitedConnection
+from ..log_fields import connection_fields
 from ..user_keys import may_be_a_user, user_key
 from ..users import current_users, session_hash
 from .client_ids import client_ids
@@ -144,18 +144,11 @@ async def _user_of(token: str, scope: Any) -> Any:
     except Exception as error:
         known = as_live_error(error)
         if known is None:
-            logger.error("FASTWS_LIVE_AUTHENTICATE failed", exc_info=error)
+            fields = connection_fields(scope, code=FAILED.code)
+            logger.error("FASTWS_LIVE_AUTHENTICATE failed", exc_info=error, extra=fields)
         raise known or LiveError(FAILED.code, FAILED.message) from None  # FAILED would keep every traceback
 
 
 def _greeting() -> bytes:
     seconds = conf.live_ping_seconds
-    return orjson.dumps({"ping": int(seconds) if seconds == int(seconds) else seconds, "version": _version()})
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    try:
-        return version("django-fastws")
-    except PackageNotFoundError:  # a checkout on the path
-        return ""
+    return orjson.dumps({"ping": int(seconds) if seconds == int(seconds) else seconds, "version": __version__})

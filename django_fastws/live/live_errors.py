@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
@@ -12,14 +13,28 @@ from .._core import live_frames
 from .._core.exception_groups import significant
 from .._core.live_frames import Id
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
+from ..log_fields import connection_fields
 from ..validation import error_texts
 
-__all__ = ["FAILED", "NotAnswered", "as_live_error", "error_frame", "logger", "significant_error"]
+if TYPE_CHECKING:
+    from .room_feed import RoomFeed
+
+__all__ = [
+    "FAILED",
+    "UNAVAILABLE",
+    "NotAnswered",
+    "as_live_error",
+    "error_frame",
+    "logger",
+    "room_fields",
+    "significant_error",
+]
 
 logger = logging.getLogger("django_fastws.live")
 
 FAILED = LiveError("failed", "the server failed")
-_UNAVAILABLE = "the server cannot reach what it needs; try again later"
+#: What a client is told of a layer that cannot be reached: the error itself has the addresses of servers.
+UNAVAILABLE = "the server cannot reach what it needs; try again later"
 
 
 class NotAnswered(TimeoutError):
@@ -47,7 +62,7 @@ def _known(error: BaseException) -> LiveError | None:
         summary, fields = error_texts(error)
         return LiveError("invalid", summary, fields=fields)
     if isinstance(error, WebSocketConnectionError):
-        return LiveError("unavailable", _UNAVAILABLE)
+        return LiveError("unavailable", UNAVAILABLE)
     if isinstance(error, NotAnswered):
         return LiveError("timeout", str(error))
     return None
@@ -74,3 +89,8 @@ def _is_asked_for(error: BaseException) -> bool:
 def error_frame(id_: Id | None, error: LiveError) -> bytes:
     """The frame that answers with an error."""
     return live_frames.error(id_, error.code, error.message, error.fields, error.retry_after)
+
+
+def room_fields(member: RoomFeed, **more: Any) -> dict[str, Any]:
+    """Fields of a log record about a live socket in a room, for ``extra=``."""
+    return connection_fields(member.session.ws.scope, room=member.live_room.pattern, **more)

@@ -14,7 +14,7 @@ from .._core.rates import Rate, parse_rate
 from .._core.room_events import DEFAULT_EVENT
 from ..exceptions import RouteError
 from ..limits import Access, Limits
-from ..rooms import History, Latest, Room
+from ..rooms import History, Latest, Presence, Room
 from ..routing import label_of
 from .event import RESERVED, Event, check_event_name, is_event
 from .event_handler import EventHandler
@@ -38,6 +38,10 @@ _OF_ONE_ROOM = frozenset(
         "aposition",
         "clear",
         "remove",
+        "present",
+        "apresent",
+        "count",
+        "acount",
         "aremove",
         "aclear",
     }
@@ -58,13 +62,14 @@ class LiveRoom:
         is_named: the name was given, and must be unique.
         history: what each room keeps of its broadcasts; None is nothing.
         latest: how each room is keyed; None where it is not.
+        presence: how each room knows who is in it; None where it does not.
         tags: those of the FastWS and its own.
         access: the rules of joins; a callable among its permissions gets ``(ws, **params)``.
         limits: of the memberships of all rooms of this kind at a time, in this process.
         rate: of the events of one socket in one room; None without one.
         sends: the events that it broadcasts; empty where nothing is said about them.
         events: the handlers and relays, by event.
-        join_hook, leave_hook, state_hook: None where there is none.
+        join_hook, leave_hook, state_hook, card_hook: None where there is none.
         place: where it was declared.
     """
 
@@ -77,6 +82,7 @@ class LiveRoom:
         name: str | None,
         history: History | None,
         latest: Latest | None,
+        presence: Presence | None,
         tags: tuple[str, ...],
         access: Access,
         limits: Limits,
@@ -90,6 +96,7 @@ class LiveRoom:
         self.name = name or _name_of(self.names)
         self.history = history
         self.latest = latest
+        self.presence = presence
         self.tags = tags
         self.access = access
         self.limits = limits
@@ -101,6 +108,7 @@ class LiveRoom:
         self.leave_hook: Hook | None = None
         self._told: set[str] = set()
         self.state_hook: StateHook | None = None
+        self.card_hook: StateHook | None = None
 
     def __call__(self, *unnamed: Never, **params: Any) -> Room:
         """The room with these parameters, by their names.
@@ -161,7 +169,7 @@ class LiveRoom:
             raise TypeError(mistake)
         if event not in self._told:
             self._told.add(event)
-            logger.warning("%s; it is sent", mistake)
+            logger.warning("%s; it is sent", mistake, extra={"room": self.pattern, "event": event})
 
     def on(
         self, event: str, *, rate: str | None = None, concurrent: bool = False, timeout: float | None = None
@@ -264,6 +272,21 @@ class LiveRoom:
             return function
 
         return decorate
+
+    def card(self, function: Function) -> Function:
+        """Make the card that others see of a member, by the decorated function: ``async (ws, **params)``.
+
+        It is asked at every join. What it returns is encoded by the annotation of its result, and is the ``meta`` of
+        presence; ``LiveSocket.set_presence`` shows another one later.
+
+        Raises:
+            RouteError: it cannot be such a function, there is one already, or the room has no presence.
+        """
+        self._check_first(self.card_hook, "card")
+        if self.presence is None:
+            raise RouteError(f"{self!r}.card: the room has no presence; declare it with presence=True")
+        self.card_hook = StateHook(function, self.names, _caller(), shared=False)
+        return function
 
     def _options(self, event: Any, rate: str | None, timeout: float | None) -> dict[str, Any]:
         label = f"{self!r}, event {event!r}"

@@ -12,13 +12,15 @@ from .._core import live_frames
 from .._core.messages import Batch, Payload
 from .._core.positions import Position
 from ..conf import conf
-from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
+from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect
 from ..rooms import HeldBroadcasts, Room, behind, current_hub, resume
 from ..tasks import BackgroundTasks, is_being_cancelled
 from ..user_keys import is_user
+from ..websocket import InboundWebSocket
 from .calls import CallQueue
-from .live_errors import as_live_error, logger, significant_error
+from .live_errors import UNAVAILABLE, logger, significant_error
 from .live_room import LiveRoom
+from .live_traces import restoring, state_failed
 from .room_states import keyed_state, shared_state
 
 if TYPE_CHECKING:
@@ -100,6 +102,11 @@ class RoomFeed(CallQueue):
         return self.session.ws.id
 
     @property
+    def socket(self) -> InboundWebSocket[Any]:
+        """The socket."""
+        return self.session.ws
+
+    @property
     def client_id(self) -> str:
         """The id of the client."""
         return self.session.client_id
@@ -163,19 +170,19 @@ class RoomFeed(CallQueue):
             await hub.join(self, self.name)
         self._hold_from_now()
 
-    async def answer(self, since: str | None) -> bytes:
-        """The value of a join's answer: that the client goes on from a position, or the state.
+    async def answer(self, since: str | None) -> tuple[bytes, bool]:
+        """The value of a join's answer, that the client goes on from a position, or the state; and if it goes on.
 
         Raises:
             LiveError: the layer cannot be reached, or more is broadcast than can be held.
             Exception: that of the function for the state.
         """
         answer = await self._resumed(since) if since is not None else None
-        if answer is None:
-            state = await self._state()
-            self._sent_from = self._begins_at()
-            answer = self.session.checked(live_frames.joined(self.name, state, self._sent_from))
-        return answer
+        if answer is not None:
+            return answer, True
+        state = await self._state()
+        self._sent_from = self._begins_at()
+        return self.session.checked(live_frames.joined(self.name, state, self._sent_from)), False
 
     def answered(self) -> None:
         """The answer is about to be sent: what is held comes behind it."""
@@ -219,7 +226,7 @@ class RoomFeed(CallQueue):
         try:
             missed = await self._missed(position, held)
         except WebSocketConnectionError as error:
-            raise LiveError("unavailable", str(error)) from error
+            raise LiveError("unavailable", UNAVAILABLE) from error
         if missed is None:
             return None
         held.missed, self._sent_from = missed, position
@@ -231,7 +238,7 @@ class RoomFeed(CallQueue):
         Raises:
             WebSocketConnectionError: the layer cannot be reached.
         """
-        hub, client_ids = current_hub(), (self.id, self.client_id)
+        hub, excluded_as = current_hub(), (self.id, self.client_id, self.session.excluded_as)
         events = await resume(hub, self, self.name, since, held)
         if events is None or self._held is not held:
             return None
@@ -242,7 +249,7 @@ class RoomFeed(CallQueue):
             payload: Payload | None = event.payload
             if payload is None:
                 payload = hub.event_payload(self.name, event)
-            if payload is not None and event.envelope.exclude in client_ids:
+            if payload is not None and event.envelope.exclude in excluded_as:
                 payload = payload.substitute()
             if payload is None:
                 return None  # the room was left
@@ -278,6 +285,9 @@ class RoomFeed(CallQueue):
             self._behind = None
             self._start_restoring(position)
 
+    def restored(self) -> None:
+        """What was missed was sent, or the state: but for what is kept nowhere."""
+
     def _drop_from_now(self) -> None:
         """What comes is not even held: it is read from the history later."""
         self._hold_anew(is_behind=True).is_over = True
@@ -299,15 +309,18 @@ class RoomFeed(CallQueue):
                 await self._send_state()
         except Exception as problem:
             found = significant_error(problem)
-            if as_live_error(found) is None and not isinstance(found, (WebSocketException, WebSocketConnectionError)):
-                logger.error("the state failed in room %.200r", self.name, exc_info=found)
-            # It cannot go on over this connection; over the next one, its join is answered.
+            state_failed(self, found)
+            # It cannot go on over this connection; over the next one, its join is answered. One over this does not
+            # stop that, though nothing is said before the client has read what waits.
+            if self._restoring is asyncio.current_task():
+                self._restoring = None
             with contextlib.suppress(WebSocketDisconnect):
                 await self.session.close(*_NO_STATE)
         else:
             if self._restoring is asyncio.current_task():  # else it has begun anew, or is over
                 self._restoring = None
                 self.go_live()
+                self.restored()
         finally:
             if self._restoring is asyncio.current_task():
                 self._restoring = None
@@ -324,7 +337,8 @@ class RoomFeed(CallQueue):
 
     def _start_restoring(self, since: Position | None = None) -> None:
         self._stop_restoring()
-        self._restoring = _restoring.start(self._restore(since), context=self.session.copy_context())
+        work = restoring(self, self._restore(since))
+        self._restoring = _restoring.start(work, context=self.session.copy_context())
 
     def _stop_restoring(self) -> None:
         """The client leaves, or gets an answer of its own."""

@@ -38,7 +38,8 @@ class _Table:
     def _build(self) -> None:
         version, rooms = registry.version, live_rooms()
         self._plain = {room.pattern: room for room in reversed(rooms) if not room.names.names}
-        self._others = [room for room in rooms if room.names.names]
+        hidden = [make() for make in registry.hidden_rooms]
+        self._others = [room for room in (*hidden, *rooms) if room.names.names]
         self._version = version
 
 

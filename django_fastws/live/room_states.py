@@ -13,9 +13,9 @@ from .._core.positions import Position
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketException
 from ..layer import get_broker
 from ..loops import PerLoop
-from ..rooms import Latest, Room, current_hub, encode_values
+from ..rooms import Latest, Room, current_hub, encode_values, pattern_of
 from .hooks import StateHook
-from .live_errors import FAILED, as_live_error, logger, significant_error
+from .live_errors import FAILED, UNAVAILABLE, as_live_error, logger, significant_error
 from .shared_states import SharedStates, current_states
 
 __all__ = ["KeyedState", "keyed_state", "shared_state"]
@@ -40,7 +40,8 @@ async def shared_state(hook: StateHook, room: Room, params: Mapping[str, Any], c
             found = significant_error(problem)
             if isinstance(found, WebSocketException) or as_live_error(found) is not None:
                 raise
-            logger.error("the shared state failed in room %.200r", room.name, exc_info=found)
+            fields = {"room": pattern_of(room.name), "code": FAILED.code}
+            logger.error("the shared state failed in room %.200r", room.name, exc_info=found, extra=fields)
             raise LiveError(FAILED.code, FAILED.message) from None
 
     return await current_states().get(room.name, make)
@@ -75,7 +76,7 @@ async def keyed_state(room: str, latest: Latest, checked: Checked) -> KeyedState
         try:
             values = await broker.aread_latest(group_name(room), latest)
         except WebSocketConnectionError as error:
-            raise LiveError("unavailable", str(error)) from error
+            raise LiveError("unavailable", UNAVAILABLE) from error
         current_hub().seen(room, values)
         return KeyedState(checked(encode_values(values)), values.position)
 

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
+from .. import metrics
 from .._core import live_frames
+from .._core.exclusions import exclusion
 from .._core.json import loads
 from .._core.live_frames import (
     AnswerFrame,
@@ -28,13 +30,13 @@ from .._core.rates import Buckets
 from ..conf import conf
 from ..exceptions import LiveError
 from ..tasks import BackgroundTasks
-from ..user_keys import has_key, user_key
+from ..user_keys import presence_key, user_key
 from ..websocket import InboundWebSocket
 from .asks import Asks
 from .calls import Call, EventCall, JoinCall, LeaveCall
 from .frame_reader import FrameReader, Taken
 from .heartbeat import current_heartbeat
-from .introduction import Introduction
+from .introduction import Introduction, owner_of
 from .live_errors import error_frame, logger
 from .membership import Membership
 from .once import OnceCall
@@ -106,10 +108,32 @@ class LiveSession(FrameReader):
         return self.introduction.client_id or self.ws.id
 
     @property
+    def owner(self) -> str:
+        """Owner of what the client id stands for: the user, else the session, else ""."""
+        return owner_of(self)
+
+    @property
+    def excluded_as(self) -> str:
+        """Id under which broadcasts exclude the client; its own id counts together with its owner."""
+        client_id = self.introduction.client_id
+        return exclusion(client_id, self.owner) if client_id else self.ws.id
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the client has an id of its own, by which it is known when it comes back."""
+        return bool(self.introduction.client_id)
+
+    @property
     def key(self) -> str:
         """Key of the client in presence and in relayed events: the user's primary key, else the client id."""
-        user: Any = self.ws.scope.get("user")
-        return str(user.pk) if has_key(user) else self.client_id
+        return presence_key(self.ws.scope.get("user")) or self.client_id
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """The names of the rooms that it is in; once it is closed, of those that it was in."""
+        if self.is_over:
+            return self.was_in
+        return frozenset(name for name, one in self._memberships.items() if one.is_member)
 
     def copy_context(self) -> contextvars.Context:
         """A copy of the context in which the socket is served, for what others have it do: kicks, and losses."""
@@ -120,6 +144,7 @@ class LiveSession(FrameReader):
     async def run(self) -> None:
         """Serve the client until the connection is closed, by either end and however; then all rooms are left."""
         current_heartbeat().add(self)
+        self.ws.live = self
         try:
             await self.read_all()
         finally:
@@ -131,17 +156,22 @@ class LiveSession(FrameReader):
             take: Callable[[Any], Taken] = self._TAKERS[type(frame)].__get__(self)
             return take(frame)
         id_, room, event, data, once = frame
+        if id_ is not None and self._calls is not None and id_ in self._calls:
+            return _in_use(id_)
         membership = self._memberships.get(room)
         if membership is None:
-            if find(room) is None:
+            found = find(room)
+            if found is None:
+                metrics.calls.add(1, "", "", "unknown_room")
                 return _unknown_room(id_, room)
+            metrics.calls.add(1, found[0].pattern, event if event in found[0].events else "", "not_joined")
             return _refused(id_, "not_joined", "join the room first")
         handler = membership.live_room.events.get(event)
         if handler is None:
+            metrics.calls.add(1, membership.live_room.pattern, "", "unknown_event")
             return _refused(id_, "unknown_event", f"the room has no event {event[:100]!r}")
-        if id_ is not None and self._calls is not None and id_ in self._calls:
-            return _in_use(id_)
         if wait := membership.over_rate(handler):
+            metrics.calls.add(1, membership.live_room.pattern, event, "rate_limited")
             return _refused(id_, "rate_limited", "too many events", retry_after=wait)
         # An id that clients of a kind would make alike, such as a number, says nothing after a reconnect.
         call = OnceCall if once and type(id_) is str else EventCall
@@ -158,7 +188,7 @@ class LiveSession(FrameReader):
             if len(self._memberships) >= (most := conf.live_max_rooms):
                 return _refused(frame.id, "forbidden", f"a socket is in at most {most} rooms: leave one")
             membership = self._memberships[frame.room] = Membership(self, frame.room, *found)
-        return self._start(JoinCall(frame.id, membership, frame.since))
+        return self._start(JoinCall(frame.id, membership, frame.since, frame.v))
 
     def _leave(self, frame: LeaveFrame) -> Taken:
         membership = self._memberships.get(frame.room)
@@ -177,6 +207,7 @@ class LiveSession(FrameReader):
         if call.membership.withdraw(call):
             self.ends(call)
             self.count_ended()
+            call.count(0.0, "cancelled")
             return _refused(frame.id, "cancelled", "the call was cancelled")
         if call.task is not None:
             call.task.cancel()
@@ -259,6 +290,8 @@ class LiveSession(FrameReader):
         for payload in payloads:
             if payload.position is not None:
                 first.setdefault(payload.room, payload.position)
+            elif (one := self._memberships.get(loads(payload.room))) is not None and one.presence is not None:
+                one.presence.is_behind = True
         for room, position in first.items():
             membership = self._memberships.get(loads(room))
             if membership is not None:

@@ -9,6 +9,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from .._core import live_frames
 from .._core.room_events import check_event
 from ..encoding import json_bytes
+from ..exceptions import WebSocketStateError
 from ..rooms import Room
 from ..types import Address, Scope, UserT
 from .event import RESERVED, Event
@@ -78,6 +79,11 @@ class LiveSocket(Generic[UserT]):
         return self._session.client_id
 
     @property
+    def _excluded_as(self) -> str:
+        """For ``exclude=``."""
+        return self._session.excluded_as
+
+    @property
     def remote_address(self) -> Address | None:
         """The address of the client; None where the server has none to tell."""
         return self._session.ws.remote_address
@@ -87,18 +93,17 @@ class LiveSocket(Generic[UserT]):
     @property
     def rooms(self) -> frozenset[str]:
         """The names of the rooms that the socket is in; once it is closed, of those that it was in."""
-        session = self._session
-        if session.is_over:
-            return session.was_in
-        return frozenset(name for name, one in session.memberships.items() if one.is_member)
+        return self._session.rooms
 
     async def leave(self, room: str | Room) -> None:
         """Take the socket out of a room; the client is told, with 1000. Returns when on_leave has run.
 
         Nothing happens if it is not in the room. An on_leave that calls this does not wait for another, nor itself.
+
+        Raises:
+            TypeError: that is no room, but a kind of room.
         """
-        name = room.name if isinstance(room, Room) else room
-        membership = self._session.memberships.get(name)
+        membership = self._session.memberships.get(_name_of(room))
         if membership is not None:
             membership.kick(1000, "")
             await membership.left()
@@ -141,6 +146,27 @@ class LiveSocket(Generic[UserT]):
         name, encoded = _encoded(event, data)
         return await self._session.asks.ask(name, self._session.checked(encoded), timeout)
 
+    async def set_presence(self, room: str | Room, meta: Any) -> None:
+        """Show another card in a room that the client is in; others are told of it.
+
+        Of several connections of one user, the card counts that was shown last.
+
+        Args:
+            meta: the card: anything that has JSON.
+        Raises:
+            WebSocketStateError: the client is not in the room, or the room has no presence.
+            TypeError, ValueError: the card has no JSON form, or that is no room.
+            MessageTooBig: it is over ``FASTWS_MAX_MESSAGE_BYTES``.
+            LiveError: the channel layer cannot be reached; others see the card as soon as it can.
+        """
+        name = _name_of(room)
+        membership = self._session.memberships.get(name)
+        if membership is None or not membership.is_joined:
+            raise WebSocketStateError(f"set_presence({name!r}): the client is not in that room")
+        if membership.presence is None:
+            raise WebSocketStateError(f"set_presence({name!r}): declare the room with presence=True")
+        await membership.presence.show(json_bytes(meta))
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, with all its rooms. As ``WebSocket.close``."""
         await self._session.close(code, reason)
@@ -154,6 +180,11 @@ class LiveSocket(Generic[UserT]):
 
     def __repr__(self) -> str:
         return f"<LiveSocket {self._session.ws.scope.get('path')!r} {'closed' if self._session.is_over else 'open'}>"
+
+
+def _name_of(room: Any) -> str:
+    """The name of a room; a ``TypeError`` for what is none, such as a kind of room."""
+    return (room if isinstance(room, Room) else Room(room)).name
 
 
 def _encoded(event: Any, data: Any) -> tuple[str, bytes]:

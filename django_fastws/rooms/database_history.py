@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from . import history_rows
 from .on_commit import log_unpublished, open_transaction, publish_committed
 from .room_history import RoomHistory
 
-__all__ = ["DatabaseHistory", "database_of_histories"]
+__all__ = ["DatabaseHistory", "database_of_histories", "too_late"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
@@ -68,6 +69,41 @@ class DatabaseHistory(RoomHistory):
         if not on_commit:
             publish_committed(envelope, what, logger)
         return position
+
+    def store_apart(self, envelopes: Sequence[Envelope], ends: float) -> list[Position | Exception]:
+        """Store envelopes in one transaction of their own, which keeps others from the room so long.
+
+        Who publishes them is the caller: those that have a position then. One that cannot be stored keeps no other
+        from it.
+
+        Args:
+            ends: by ``time.monotonic()``; behind it, none but the first is begun.
+        Returns:
+            The position of each, or why it is not stored.
+        Raises:
+            WebSocketStateError: this thread has a transaction open, of which they would be part.
+            django.db.DatabaseError: none of them can be stored.
+        """
+        alias = history_rows.alias_of_histories()
+        if _has_transaction(alias):
+            raise WebSocketStateError(
+                f"cannot broadcast to {self.name!r} apart here: the history is kept in the database {alias!r}, which "
+                "has an open transaction; end that before, or do not begin it"
+            )
+        found: list[Position | Exception] = []
+        with transaction.atomic(using=alias, savepoint=False):
+            for envelope in envelopes:
+                if found and time.monotonic() >= ends:
+                    found.append(too_late())
+                    continue
+                try:
+                    with transaction.atomic(using=alias):
+                        found.append(self._store(alias, envelope))
+                except Exception as error:
+                    if connections[alias].needs_rollback:  # what was stored before it is lost, too
+                        raise
+                    found.append(error)
+        return found
 
     def _publish_late(self, alias: str, envelope: Envelope, what: str) -> None:
         try:
@@ -148,6 +184,13 @@ class DatabaseHistory(RoomHistory):
     async def aclear(self) -> None:
         await _publishing.shielded(_in_thread(self.clear))
 
+    async def aforget(self) -> None:
+        def forget() -> None:
+            with _translated("forget a room"):
+                history_rows.forget(history_rows.alias_of_histories(), self.group)
+
+        await _in_thread(forget)
+
 
 def _has_transaction(alias: str) -> bool:
     """Whether this thread has a transaction open that may be committed: that of a Django test case never is."""
@@ -166,6 +209,11 @@ async def _in_thread(function: Callable[[], T], *, is_apart: bool = False) -> T:
     owner = None if is_apart else current_owner()
     with threads.assigned(), owned_by(owner), threads.unblocked() if is_apart else contextlib.nullcontext():
         return await sync_to_async(function)()
+
+
+def too_late() -> WebSocketConnectionError:
+    """The error of a broadcast that is one of several, and whose turn has come behind their deadline."""
+    return WebSocketConnectionError("cannot broadcast: those before it have taken too long")
 
 
 def database_of_histories() -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .._core.fanout import Post
 from .._core.messages import Batch, Payload
 from .._core.positions import Position
+from .._core.recipients import Post
 from ..conf import conf
 
 __all__ = ["HeldBroadcasts", "behind"]

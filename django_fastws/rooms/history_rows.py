@@ -11,7 +11,7 @@ there is one: it is made of a seed, one row of the table, which is another one a
 from __future__ import annotations
 
 import hashlib
-import time
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +25,7 @@ from .._core.envelope import Envelope, decode
 from .._core.history import History
 from .._core.history_page import HistoryPage, PageQuery, StoredEnvelope
 from .._core.positions import Position
+from ..clock import process_clock
 
 if TYPE_CHECKING:
     from ..models import HistoryEvent, HistoryKey, HistoryRoom
@@ -34,6 +35,7 @@ __all__ = [
     "alias_of_histories",
     "begin_anew",
     "clear",
+    "forget",
     "missing_tables",
     "prune",
     "read",
@@ -47,6 +49,7 @@ _AT_ONCE = 64  # rows that a writer removes at most, which is done under the loc
 _PRUNED_AT_ONCE = 1000
 _SEED = "seed"  # the group of its row; those of rooms begin with another word
 _MOST_GROUPS = 10_000  # that one query asks for
+_ESCAPED = "json:"  # before the name of a room that no column takes as it is
 
 
 def _models() -> tuple[type[HistoryRoom], type[HistoryEvent], type[HistoryKey]]:
@@ -74,7 +77,7 @@ def alias_of_histories() -> str:
 
 
 def _now_ms() -> int:
-    return round(time.time() * 1000)
+    return round(process_clock.time() * 1000)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -152,8 +155,19 @@ def _counted(alias: str, group: str, name: str, count: int, size: int, now: int)
         _insert(alias, group, name, _first_epoch(_seed(alias), group), now)
 
 
+def _name_text(name: str) -> str:
+    """A room's name as a column takes it: databases refuse NUL, and half of a surrogate pair."""
+    is_plain = name.isprintable() and not name.startswith(_ESCAPED)
+    return name if is_plain else _ESCAPED + json.dumps(name)
+
+
+def _name_of(text: str) -> str:
+    """The name that ``_name_text`` has made a text of."""
+    return str(json.loads(text.removeprefix(_ESCAPED))) if text.startswith(_ESCAPED) else text
+
+
 def _insert(alias: str, group: str, name: str, epoch: str, now: int) -> None:
-    about = {"name": name, "epoch": epoch, "offset": 0, "size": 0, "changed_ms": now}
+    about = {"name": _name_text(name), "epoch": epoch, "offset": 0, "size": 0, "changed_ms": now}
     # Who comes second waits for the first, and then does nothing.
     if connections[alias].features.supports_ignore_conflicts:
         _rooms(alias).bulk_create([_models()[0](group=group, **about)], ignore_conflicts=True)
@@ -280,15 +294,16 @@ def missing_tables(alias: str) -> list[str]:
 
 def rooms_with_rows(alias: str) -> list[tuple[int, str]]:
     """The row and the name of every room that has one."""
-    return list(_rooms(alias).exclude(group=_SEED).order_by("id").values_list("id", "name"))
+    rows = _rooms(alias).exclude(group=_SEED).order_by("id").values_list("id", "name")
+    return [(room_id, _name_of(text)) for room_id, text in rows]
 
 
 def begin_anew(alias: str) -> int:
     """Give each room another epoch, where it goes on; returns how many there are."""
-    ids = list(_rooms(alias).order_by("id").values_list("id", flat=True))
-    for room_id in ids:
+    found = list(_rooms(alias).order_by("id").values_list("id", "group"))
+    for room_id, _ in found:
         _rooms(alias).filter(id=room_id).update(epoch=_new_epoch())
-    return len(ids) - 1  # without the seed
+    return sum(group != _SEED for _, group in found)
 
 
 class Pruned(NamedTuple):
@@ -324,6 +339,13 @@ def prune(alias: str, room_id: int, history: History | None, *, removes: bool = 
             pruned, is_over = _prune_some(alias, _Row(*found[:4]), found[4], history, total, removes=removes)
         total += pruned
     return total
+
+
+def forget(alias: str, group: str) -> None:
+    """Remove all of one room, as if it had never been."""
+    room = _row(alias, group)
+    if room is not None:
+        prune(alias, room.id, None)
 
 
 def _prune_some(

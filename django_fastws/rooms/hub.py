@@ -21,6 +21,7 @@ from .._core.kicks import decode_kick
 from .._core.latest_values import LatestValues
 from .._core.messages import Payload, StoredPayload, VolatilePayload
 from .._core.positions import Position
+from .._core.presence_payloads import PresencePayload
 from .._core.room_events import EventPayload, KeyedPayload
 from ..exceptions import WebSocketConnectionError, check_close
 from ..loops import PerLoop
@@ -28,7 +29,10 @@ from .held_broadcasts import HeldBroadcasts
 from .histories import Histories
 from .latest_rooms import LatestRooms
 from .local_room import LocalEventRoom, LocalRoom, Member
+from .presence_reporter import current_presence
+from .presence_rooms import PresenceRoom, PresenceRooms
 from .recent_events import RecentEvent
+from .room_traces import note_arrival
 from .scheduler import FanOutScheduler
 from .subscriptions import Subscriptions
 
@@ -51,9 +55,11 @@ class Hub:
         self._event_rooms: dict[str, LocalEventRoom] = {}
         self._histories = Histories(self._deliver, self._lost, lambda group: self._subscriptions.is_subscribed(group))
         self._latest = LatestRooms(self._deliver)
+        self._presence = PresenceRooms(self._deliver_presence)
         self._subscriptions = Subscriptions(self.deliver, what="a room", logger=logger, on_restored=self._restored)
         self._scheduler = FanOutScheduler(self._subscriptions)
         self._has_failed = self._has_failed_binary = False
+        self._lag = metrics.layer_lag_seconds.cell()
 
     async def join(self, member: Member, name: str, held: HeldBroadcasts | None = None) -> None:
         """Add a member; returns when it cannot miss a broadcast any more. Joining twice is joining once.
@@ -66,10 +72,10 @@ class Hub:
         group = group_name(name)
         room = self._room_for(member, group, name)
         if self._subscriptions.is_ready(group) and self._histories.is_open(group):
-            is_new = room.add(member, held=held)
+            room.add(member, held=held)
         else:
             join = object()
-            is_new = room.add(member, join, held)
+            room.add(member, join, held)
             try:
                 await self._subscriptions.subscribe(group)
                 await self._histories.open(group)
@@ -79,8 +85,6 @@ class Hub:
                     self._subscriptions.release(group)
                 raise
             room.has_joined(member, join)
-        if is_new:
-            metrics.joins.add()
 
     def position(self, member: Member, name: str) -> Position | None:
         """Position of the last broadcast that a member would not get if it joined now; None without a history."""
@@ -127,6 +131,15 @@ class Hub:
         """A live member of a keyed room begins with these values."""
         self._latest.seen(group_name(name), values)
 
+    def presence(self, name: str) -> PresenceRoom | None:
+        """Who is present in a room that has members here; None if it is declared without presence."""
+        return self._presence.find(name)
+
+    def _deliver_presence(self, group: str, payload: PresencePayload) -> None:
+        room = self._event_rooms.get(group)
+        if room is not None:
+            self._scheduler.add(room, payload, None)
+
     def _lost(self, group: str) -> None:
         """Stored broadcasts of a room were lost: its live members get the state, which has them."""
         if (event_room := self._event_rooms.get(group)) is not None:
@@ -143,10 +156,11 @@ class Hub:
         if group not in self._rooms and group not in self._event_rooms:
             self._histories.begin(group, name)
             self._latest.begin(group, name)
+            self._presence.begin(group, name)
         if member.takes_events:
             room = self._event_rooms[group] = LocalEventRoom(group, name)
         else:
-            room = self._rooms[group] = LocalRoom(group)
+            room = self._rooms[group] = LocalRoom(group, name)
         return room
 
     def _find(self, member: Member, group: str) -> LocalRoom | None:
@@ -156,6 +170,20 @@ class Hub:
         """Whether it is in a room, or about to be."""
         room = self._find(member, group_name(name))
         return room is not None and member in room.members
+
+    def local_rooms(self) -> list[LocalRoom]:
+        """The rooms that have members here: those who get events are in one of their own, of the same name."""
+        return [*self._rooms.values(), *self._event_rooms.values()]
+
+    def local_rooms_of(self, name: str) -> list[LocalRoom]:
+        """Those of one name: up to two, with members of either kind, those among them whose join goes on."""
+        group = group_name(name)
+        rooms = (self._rooms.get(group), self._event_rooms.get(group))
+        return [room for room in rooms if room is not None]
+
+    def newest_position(self, name: str) -> Position | None:
+        """Position of the last stored broadcast that has arrived here; None without members, or a history."""
+        return self._histories.position(group_name(name))
 
     def repost(self, member: Member, name: str, *, is_behind: bool = False) -> None:
         """Ask a member for its ``post`` again: what is sent from now on goes there; see ``LocalRoom.repost``."""
@@ -202,6 +230,7 @@ class Hub:
             return False
         self._histories.end(group)
         self._latest.end(group)
+        self._presence.end(group)
         return True
 
     async def settled(self) -> None:
@@ -210,7 +239,11 @@ class Hub:
 
     def deliver(self, envelope: Envelope) -> None:
         """Queue a broadcast for the members here. Never raises: this is called by the broker."""
-        if envelope.keyed is not None:
+        if envelope.published:
+            self._lag.observe(max(0.0, time.time() - envelope.published))
+        if envelope.presence is not None:
+            self._presence.receive(envelope.room, envelope.presence)
+        elif envelope.keyed is not None:
             if not self._latest.receive(envelope):
                 self._deliver(envelope)
         elif envelope.position is None or not self._histories.receive(envelope):
@@ -220,6 +253,8 @@ class Hub:
         """Broadcasts may have been missed."""
         self._histories.check_all()
         self._latest.check_all()
+        current_presence().restored()
+        self._presence.restored()
 
     def _deliver(self, envelope: Envelope) -> None:
         group = envelope.room
@@ -229,7 +264,10 @@ class Hub:
                 self._take_control(envelope)
                 return
             if room is not None:
-                self._scheduler.add(room, _payload(envelope), envelope.exclude)
+                payload = _payload(envelope)
+                self._scheduler.add(room, payload, envelope.exclude)
+                if envelope.trace is not None:
+                    note_arrival(room, payload, envelope.trace)
             if self._event_rooms and (event_room := self._event_rooms.get(group)) is not None:
                 self._deliver_event(event_room, envelope)
         except Exception as error:
@@ -255,6 +293,8 @@ class Hub:
         payload = room.payload(envelope)
         if payload is not None:
             self._scheduler.add(room, payload, envelope.exclude)
+            if envelope.trace is not None:
+                note_arrival(room, payload, envelope.trace)
         elif not self._has_failed_binary:
             self._has_failed_binary = True
             logger.warning("Live members do not get broadcasts of bytes, which have no JSON; sockets that joined do")

@@ -133,7 +133,7 @@ class RoomListener:
             count += 1
         if count:
             self.dropped += count
-            metrics.message_drops.add(count, "listener")
+            metrics.policy_drops.add(count, "listener")
         self._wake_up()
 
     def matches(self, user: str, client: str) -> bool:

@@ -12,12 +12,15 @@ from typing import Protocol
 
 from .. import metrics
 from .._core.envelope import Envelope
-from .._core.fanout import Broadcast, FanOut, Find, Post
+from .._core.exclusions import split_exclusion
+from .._core.fanout import Broadcast, FanOut, Find
 from .._core.json import dumps
 from .._core.pacing import Pacing
 from .._core.positions import Position
+from .._core.recipients import Post, Recipients
 from .._core.room_events import DEFAULT_EVENT, EventPayload, KeyedPayload, VolatileEventPayload
 from .held_broadcasts import HeldBroadcasts
+from .room_traces import TracedArrival, end_fan_out
 
 __all__ = ["LocalEventRoom", "LocalRoom", "Member"]
 
@@ -52,9 +55,14 @@ class Member(Protocol):
 
 
 class LocalRoom:
-    """Members of one room in one event loop, and their queue of broadcasts. There is one while there are members."""
+    """Members of one room in one event loop, and their queue of broadcasts. There is one while there are members.
+
+    Args:
+        name: of the room.
+    """
 
     __slots__ = (
+        "_recipients",
         "arrived",
         "bytes",
         "fan_out",
@@ -63,14 +71,19 @@ class LocalRoom:
         "is_due",
         "joining",
         "members",
+        "name",
         "pacing",
         "took",
+        "traced",
     )
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, name: str) -> None:
         self.group = group
+        self.name = name
         #: And how to send to each.
         self.members: dict[Member, Post] = {}
+        #: The members as a fan-out takes them; None since one has come or gone.
+        self._recipients: Recipients | None = None
         #: The joins of each that have not returned yet, where none has returned before.
         self.joining: dict[Member, set[object]] = {}
         #: Finds sockets by their id, where all members can be found.
@@ -85,6 +98,8 @@ class LocalRoom:
         self.pacing = Pacing()
         #: Whether the scheduler has it.
         self.is_due = False
+        #: Broadcasts that are traced and wait for the end of their fan-out; None for none.
+        self.traced: list[TracedArrival] | None = None
 
     def add(self, member: Member, join: object | None = None, held: HeldBroadcasts | None = None) -> bool:
         """Add a member, under a name for this join, or for good; returns whether it is new.
@@ -97,6 +112,7 @@ class LocalRoom:
             find = getattr(member, "_find", None)
             self.find = find if not members or find == self.find else None
             members[member] = member.post if held is None else held.add
+            self._recipients = None
             if join is not None:
                 self.joining[member] = {join}
             return True
@@ -114,6 +130,7 @@ class LocalRoom:
         """
         if member in self.members:
             post = self.members[member] = member.post
+            self._recipients = None
             if is_behind and self.fan_out is not None:
                 self.fan_out.repost(member, post)
 
@@ -133,6 +150,7 @@ class LocalRoom:
         """Remove a member, whatever of its joins goes on."""
         self.members.pop(member, None)
         self.joining.pop(member, None)
+        self._recipients = None
 
     def position(self, newest: Position) -> Position:
         """Of the last stored broadcast that who joins now does not get any more.
@@ -154,7 +172,10 @@ class LocalRoom:
         began = time.perf_counter()
         fan_out = self.fan_out
         if fan_out is None:
-            fan_out = self.fan_out = FanOut.start(self.arrived, self.members, self.find, is_over)
+            members, recipients = self.members, self._recipients
+            if recipients is None:
+                recipients = self._recipients = Recipients.of(members)
+            fan_out = self.fan_out = FanOut.start(self.arrived, members, self.find, is_over, recipients)
             self.bytes -= fan_out.size
         else:
             fan_out.run(self.members, is_over)
@@ -165,6 +186,8 @@ class LocalRoom:
             metrics.count_fan_out(self.took, fan_out.deliveries, fan_out.delivered_bytes)
             self.fan_out, self.took = None, 0.0
             self._was_sent(fan_out, ends)
+            if self.traced is not None:
+                end_fan_out(self, fan_out)
         return fan_out.started
 
     def _was_sent(self, fan_out: FanOut, now: float) -> None:
@@ -172,22 +195,18 @@ class LocalRoom:
 
     def give_up(self) -> None:
         """Forget a fan-out that has failed: what it had taken up is lost, what has arrived since is not."""
-        self.fan_out, self.took = None, 0.0
+        self.fan_out, self.took, self.traced = None, 0.0, None
         self.bytes = sum([len(payload) for payload, _ in self.arrived])
 
 
 class LocalEventRoom(LocalRoom):
-    """Members of one room in one event loop that get its broadcasts as events.
+    """Members of one room in one event loop that get its broadcasts as events."""
 
-    Args:
-        name: of the room.
-    """
-
-    __slots__ = ("_before", "_by_id", "_name", "_passed_over", "_told")
+    __slots__ = ("_before", "_by_id", "_json_name", "_passed_over", "_told")
 
     def __init__(self, group: str, name: str) -> None:
-        super().__init__(group)
-        self._name = dumps(name)
+        super().__init__(group, name)
+        self._json_name = dumps(name)
         #: When the last fan-out ended; which members got nothing of it, and when these had got something, at least.
         self._told = self._before = -math.inf
         self._passed_over: set[Member] = set()
@@ -197,7 +216,12 @@ class LocalEventRoom(LocalRoom):
         self.find = self._find
 
     def _find(self, member_id: str) -> tuple[Member, ...]:
-        return self._by_id.get(member_id, ())
+        found = self._by_id.get(member_id, ())
+        client_id, owner = split_exclusion(member_id)
+        if owner is None:
+            return found
+        # Another owner may have the id here than in the process that has excluded it.
+        return (*found, *[one for one in self._by_id.get(client_id, ()) if _owner(one) == owner])
 
     def add(self, member: Member, join: object | None = None, held: HeldBroadcasts | None = None) -> bool:
         is_new = super().add(member, join, held)
@@ -233,9 +257,14 @@ class LocalEventRoom(LocalRoom):
             return None
         encoded = data.encode() if envelope.is_json else dumps(data)
         if envelope.keyed is not None:
-            return KeyedPayload(self._name, envelope.keyed, encoded, envelope.position)
+            return KeyedPayload(self._json_name, envelope.keyed, encoded, envelope.position)
         kind = VolatileEventPayload if envelope.is_volatile else EventPayload
-        return kind(self._name, envelope.event or DEFAULT_EVENT, encoded, envelope.author, envelope.position)
+        return kind(self._json_name, envelope.event or DEFAULT_EVENT, encoded, envelope.author, envelope.position)
+
+
+def _owner(member: Member) -> str | None:
+    """The owner of a member's client id; None of one that has no such id."""
+    return getattr(member, "owner", None)
 
 
 def _ids(member: Member) -> tuple[str, ...]:

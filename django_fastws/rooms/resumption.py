@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .. import metrics
 from .._core.messages import Payload
 from .._core.positions import Position
 from ..conf import conf
+from .declared import pattern_of
 from .held_broadcasts import HeldBroadcasts
 from .hub import Hub, current_hub
 from .local_room import Member
 from .recent_events import RecentEvent
 
-__all__ = ["Joined", "join_since", "resume"]
+__all__ = ["Joined", "count_joined", "join_since", "resume"]
 
 
 class Joined(NamedTuple):
@@ -61,8 +63,22 @@ async def join_since(member: Member, name: str, since: Position | str | None) ->
     Raises:
         WebSocketConnectionError: the layer cannot be reached; the member is not in the room.
     """
+    is_new = not current_hub().has(member, name)
+    if not isinstance(since, Position):  # clients say it: what is none is one that nobody knows
+        since = Position.parse(since) if isinstance(since, str) else None
+    joined = await _joined_since(member, name, since)
+    if is_new:
+        count_joined(pattern_of(name), recovered=joined.recovered)
+    return joined
+
+
+def count_joined(pattern: str, *, recovered: bool) -> None:
+    """Count the join of a socket that was not in the room before."""
+    metrics.joins.add(1, pattern, "true" if recovered else "false")
+
+
+async def _joined_since(member: Member, name: str, position: Position | None) -> Joined:
     hub = current_hub()
-    position = Position.parse(since) if isinstance(since, str) else since
     if position is None or hub.has(member, name):
         await hub.join(member, name)
         return Joined(hub.position(member, name), recovered=False)

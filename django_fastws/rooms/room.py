@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
-from .. import metrics
+from .. import metrics, tracing
 from .._core.envelope import Envelope
 from .._core.groups import group_name
 from .._core.history import History
@@ -20,20 +21,23 @@ from ..exceptions import HistoryUnavailable, check_close
 from ..layer import get_broker
 from ..types import Data, HasId
 from ..user_keys import key_of
-from .declared import declarations, latest_of
+from .declared import declarations, latest_of, pattern_of
 from .histories_by_name import room_history
 from .listener import LISTENER_EVENTS, RoomListener
 from .on_commit import check_no_loop, publish_sync
+from .room_presence import RoomPresence
+from .room_traces import begin_broadcast
 from .stored import HISTORY_EVENTS, HistoryReader, Stored
 
 __all__ = ["Room"]
 
 logger = logging.getLogger("django_fastws.rooms")
 
+_UNOBSERVED = nullcontext()
 _make_envelope = Envelope.broadcast  # bound once, not for each broadcast
 
 
-class Room:
+class Room(RoomPresence):
     """A handle on a room, by its name. It costs nothing and holds nothing: the members are those who joined.
 
     Two handles of one name are equal.
@@ -44,7 +48,7 @@ class Room:
         TypeError: the name is not a str.
     """
 
-    __slots__ = ("_group", "name")
+    __slots__ = ("_group",)
 
     def __init__(self, name: str) -> None:
         self._group = group_name(name)
@@ -88,11 +92,12 @@ class Room:
         check_no_loop("Room.broadcast()", "room.abroadcast(...)")
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
         what = f"A broadcast to room {self.name!r}"
-        if envelope.history is None:
-            position = publish_sync(envelope, what, logger, on_commit=on_commit)
-        else:
-            position = room_history(self.name, envelope.history).publish(envelope, what, on_commit=on_commit)
-        metrics.broadcasts.add()
+        with begin_broadcast(self.name, envelope) if tracing.observers else _UNOBSERVED:
+            if envelope.history is None:
+                position = publish_sync(envelope, what, logger, on_commit=on_commit)
+            else:
+                position = room_history(self.name, envelope.history).publish(envelope, what, on_commit=on_commit)
+        metrics.broadcasts.add(1, pattern_of(self.name))
         return position
 
     async def abroadcast(
@@ -129,12 +134,20 @@ class Room:
             WebSocketConnectionError: the channel layer cannot be reached.
         """
         envelope = self._envelope(data, event, exclude, idempotency_key, key, is_volatile=volatile)
-        if envelope.history is None:
+        if tracing.observers:
+            position = await self._apublish_observed(envelope)
+        elif envelope.history is None:
             position = await get_broker().apublish(envelope)
         else:
             position = await room_history(self.name, envelope.history).apublish(envelope)
-        metrics.broadcasts.add()
+        metrics.broadcasts.add(1, pattern_of(self.name))
         return position
+
+    async def _apublish_observed(self, envelope: Envelope) -> Position | None:
+        with begin_broadcast(self.name, envelope):
+            if envelope.history is None:
+                return await get_broker().apublish(envelope)
+            return await room_history(self.name, envelope.history).apublish(envelope)
 
     # Keyed rooms
 
@@ -378,8 +391,8 @@ def _check_key(key: Any, room: str, history: History | None) -> None:
 def _member_id(exclude: Any) -> str | None:
     if exclude is None or isinstance(exclude, str):
         return exclude
-    # The page of a live socket, which may have reconnected meanwhile; else the socket.
-    member_id = getattr(exclude, "client_id", None) or getattr(exclude, "id", None)
+    # The page of a live socket, which may have reconnected meanwhile, and its owner; else the socket.
+    member_id = getattr(exclude, "_excluded_as", None) or getattr(exclude, "id", None)
     if not isinstance(member_id, str):
         raise TypeError(f"exclude takes a WebSocket or its id, not {type(exclude).__name__}")
     return member_id

@@ -87,6 +87,10 @@ class RoomHistory(ABC):
     async def aclear(self) -> None:
         """Forget the events; see ``clear()``."""
 
+    @abstractmethod
+    async def aforget(self) -> None:
+        """Forget that there was one, which was made for a trial; nobody is told of it."""
+
     @classmethod
     @abstractmethod
     async def atops(cls, histories: Sequence[Any]) -> Sequence[HistoryPage | None]:
@@ -119,6 +123,9 @@ class LayerHistory(RoomHistory):
 
     async def aclear(self) -> None:
         await get_broker().aclear_history(encode_history_check(self.group), self.history)
+
+    async def aforget(self) -> None:
+        await get_broker().aforget_history(self.group)
 
     @classmethod
     async def atops(cls, histories: Sequence[LayerHistory]) -> Sequence[HistoryPage | None]:

@@ -63,17 +63,17 @@ class HistoryReader:
             raise ValueError(f"history(limit={limit}): the limit is at least 1")
         least, most = self._position("after", after), self._position("before", before)
         return PageQuery(
-            after=None if least is None else least.offset,
-            before=None if most is None else most.offset,
-            limit=limit,
+            after=None if least is None else max(least.offset, 0),  # before the first is before the first
+            before=None if most is None else max(most.offset, 0),
+            limit=min(limit, self.history.history.messages),
             most_bytes=self.history.history.bytes,
         )
 
     def _position(self, option: str, value: Any) -> Position | None:
-        if value is None or isinstance(value, Position):
-            return value
-        position = Position.parse(value) if isinstance(value, str) else None
-        if position is None:
+        if value is None:
+            return None
+        position = Position.parse(value) if isinstance(value, str) else value
+        if not isinstance(position, Position) or type(position.offset) is not int:
             raise ValueError(f"history({option}={value!r}): that is no position, such as {Position('e', 171)}")
         return position
 

@@ -65,8 +65,9 @@ class Subscriptions:
     ``keep()`` wants is retried until it is released. Either way, calls for one group may overlap and may be
     cancelled; in the end the layer has a subscription if the last call wanted one.
 
-    An event loop has two: the hub's, for rooms, and that of the registry of users, for ``disconnect()``. With one,
-    users could not be disconnected while the hub is held, which is when a process is behind. So the connection to the
+    An event loop has three: the hub's, for rooms, that of the registry of users, for ``disconnect()``, and that for
+    questions to processes. With one, users could not be disconnected while the hub is held, which is when a process
+    is behind, and it would not say that it is. So the connection to the
     layer, and with it ``hold()``, is this client's own. It is opened for the first group and closed after the last.
 
     Args:
@@ -75,6 +76,7 @@ class Subscriptions:
         on_subscribed: called when a group that is kept has been subscribed to, for what was published before and
             missed; must not raise.
         on_restored: called when what was published may have been missed, which a history has; must not raise.
+        retry_level: level of logging at which it is said that a group that is kept is retried, and that it has come.
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class Subscriptions:
         logger: logging.Logger,
         on_subscribed: Callable[[], None] | None = None,
         on_restored: Callable[[], None] = lambda: None,
+        retry_level: int = logging.WARNING,
     ) -> None:
         self._deliver = deliver
         self._what = what
         self._logger = logger
         self._on_subscribed = on_subscribed
         self._on_restored = on_restored
+        self._retry_level = retry_level
         self._groups: dict[str, _Subscription] = {}
         self._client: BrokerClient | None = None
         self._refresher: asyncio.TimerHandle | None = None
@@ -307,7 +311,7 @@ class Subscriptions:
     def _made(self, subscription: _Subscription) -> None:
         if subscription.delays is not None:
             subscription.delays = None
-            self._logger.warning("Subscribed to %s again", self._what)
+            self._logger.log(self._retry_level, "Subscribed to %s again", self._what)
         if self._on_subscribed is not None:
             self._on_subscribed()
 
@@ -326,7 +330,8 @@ class Subscriptions:
     def _retry_later(self, subscription: _Subscription, error: Exception) -> None:
         if subscription.delays is None:
             subscription.delays = delays(base=1.5)
-            self._logger.warning(
+            self._logger.log(
+                self._retry_level,
                 "Not subscribed to %s, which is retried: %s",
                 self._what,
                 error,

@@ -44,8 +44,10 @@ class Activation:
         scope[_PATH] = scope.get("path")
         if prefix.strip("/") and "path_remaining" not in scope:
             scope["path_remaining"] = path_of(scope)  # a URLRouter would go by the root path alone
-        self._former_prefix = get_script_prefix()
-        set_script_prefix(prefix)
+        former = get_script_prefix()
+        if former != (prefix if prefix.endswith("/") else f"{prefix}/"):
+            self._former_prefix = former
+            set_script_prefix(prefix)
         if _has_locale_middleware(tuple(settings.MIDDLEWARE)):
             self._language = translation.override(_language_of(scope))
 

@@ -14,20 +14,32 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from .. import metrics
+from .. import metrics, tracing
 from .._core.close_codes import GOING_AWAY, INTERNAL_ERROR
 from .._core.connection_state import ClientState
 from .._core.exception_groups import significant
 from .._core.parameters import ParameterError
-from .._core.query import QueryError
+from .._core.query import QueryError, query_fields
 from ..exceptions import WebSocketDisconnect, WebSocketException, mistake_in
-from ..limits import Access, Admission, ConnectionDenied, Denial, LimitedConnection, Limits, record_denial
+from ..limits import (
+    Access,
+    Admission,
+    ConnectionDenied,
+    Denial,
+    LimitedConnection,
+    Limits,
+    record_denial,
+    record_own_denial,
+)
+from ..log_fields import connection_fields
 from ..masking import mask_path
+from ..slow_callbacks import describe_frames
 from ..tasks import is_being_cancelled
 from ..threads import threads
+from ..traced_sockets import HandlerWebSocket, SocketTrace, TracedWebSocket, observed
 from ..transports import ASGITransport, find_transport
 from ..types import Receive, Scope, Send
-from ..websocket import InboundWebSocket, WebSocket
+from ..websocket import InboundWebSocket, current_sockets
 from .activation import activated
 from .signatures import Signature, label_of
 
@@ -47,7 +59,14 @@ class Endpoint:
 
     Args:
         admission: to the route; without one, everybody is let in.
+
+    Attributes:
+        route: the path of the route, as metrics have it.
+        traces_messages: whether what the handler does with each message is observed, by whoever traces.
     """
+
+    route = ""
+    traces_messages = True
 
     def __init__(
         self, handler: Any, signature: Signature, tags: Iterable[str] = (), admission: Admission | None = None
@@ -63,24 +82,29 @@ class Endpoint:
         if scope["type"] != "websocket":
             raise ValueError(f"{label_of(self.handler)} serves WebSockets, not {scope['type']!r}")
         transport = find_transport(scope, receive, send)
+        serving = observed(self.route, transport, self._serve) if tracing.observers else self._serve(transport)
         # No frame holds the scope while the connection is open.
-        return activated(transport.scope, self._serve(transport))
+        return activated(transport.scope, serving)
 
-    async def _serve(self, transport: ASGITransport) -> None:
-        begun = await self._begin(transport)
+    async def _serve(self, transport: ASGITransport, trace: SocketTrace | None = None) -> None:
+        begun = await self._begin(transport, trace)
         if begun is None:
             return
         ws, limited, arguments = begun
         del begun
         thread = threads.assigned(transport.scope)
+        metrics.connections.add(1, self.route, transport.name)
+        current_sockets().add(ws, self.route)
         try:
             try:
                 running = self.handler(ws, **arguments)
                 del arguments
                 await running
             except Exception as error:
-                await self._failed(ws, transport, error)
+                record_own_denial(transport, limited, f"{label_of(self.handler)}()")
+                await self._failed(ws, transport, error, trace)
             else:
+                record_own_denial(transport, limited, f"{label_of(self.handler)}()")
                 if ws.client_state is ClientState.CONNECTING and not transport.state.is_over:
                     await self._unanswered(transport)
                 else:
@@ -88,7 +112,7 @@ class Endpoint:
         except asyncio.CancelledError as error:
             if not is_being_cancelled():
                 # Nobody cancelled the handler: it let the end of a task of its own pass.
-                await self._failed(ws, transport, error)
+                await self._failed(ws, transport, error, trace)
                 return
             # The server is stopping, or gave up on a connection that is gone.
             if ws.client_state is ClientState.CONNECTED:
@@ -96,27 +120,35 @@ class Endpoint:
                     await ws.close(*GOING_AWAY)
             raise
         finally:
+            metrics.connections.add(-1, self.route, transport.name)
+            current_sockets().discard(ws)
             ws.release()
             self.admission.leave(limited)
             thread.release()
 
     async def _begin(
-        self, transport: ASGITransport
-    ) -> tuple[WebSocket, LimitedConnection | None, dict[str, Any]] | None:
+        self, transport: ASGITransport, trace: SocketTrace | None
+    ) -> tuple[InboundWebSocket[Any], LimitedConnection | None, dict[str, Any]] | None:
         """The socket, its limits and the arguments of its handler; None if there is nothing to serve."""
         event = await transport.receive()
         if event["type"] != "websocket.connect":
             return None  # gone before it was served
+        transport.state.route = self.route
+        metrics.handshakes.add(1, self.route)
         path_params = dict(transport.scope.get("url_route", {}).get("kwargs", {}))
         try:
-            arguments = self.signature.bind(
-                path_params, bytes(transport.scope.get("query_string") or b""), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
-            )
+            fields = query_fields(transport.scope, settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+            arguments = self.signature.bind(path_params, fields)
         except (ParameterError, QueryError) as error:
             await _deny(transport, Denial("malformed", 400, str(error)))
             return None
         path_params.update((name, arguments[name]) for name in path_params.keys() & arguments.keys())
-        ws = InboundWebSocket(transport, path_params=path_params, tags=self.tags)
+        ws: InboundWebSocket[Any]
+        if trace is None:
+            ws = InboundWebSocket(transport, path_params=path_params, tags=self.tags)
+        else:
+            kind = HandlerWebSocket if self.traces_messages else TracedWebSocket
+            ws = kind(transport, trace, path_params=path_params, tags=self.tags)
         try:
             return ws, await self.admission.admit(ws, transport, ws.close), arguments
         except ConnectionDenied:
@@ -127,7 +159,9 @@ class Endpoint:
         why = f"{label_of(self.handler)}() returned without accept() or close()"
         await _deny(transport, Denial("not_accepted", 403, "Forbidden: it was not accepted", why))
 
-    async def _failed(self, ws: WebSocket, transport: ASGITransport, error: BaseException) -> None:
+    async def _failed(
+        self, ws: InboundWebSocket[Any], transport: ASGITransport, error: BaseException, trace: SocketTrace | None
+    ) -> None:
         error = significant(error, WebSocketDisconnect, _is_asked_for)
         if isinstance(error, WebSocketDisconnect):
             await ws.close()
@@ -143,17 +177,22 @@ class Endpoint:
             else:
                 await ws.close(error.code, error.reason)
         elif mistake := mistake_in(error):
-            logger.info("%s() on %r: %s", label_of(self.handler), mask_path(ws.scope.get("path")), error)
+            fields = connection_fields(transport.scope, code=mistake[0])
+            logger.info("%s() on %r: %s", label_of(self.handler), fields["path"], error, extra=fields)
             await ws.close(*mistake)
         else:
+            if trace is not None:
+                trace.failed(error)
+            is_denied = ws.client_state is ClientState.CONNECTING
             logger.error(
                 "%s() failed on %r",
                 label_of(self.handler),
                 mask_path(ws.scope.get("path")),
                 exc_info=error,
                 stack_info=False,
+                extra=connection_fields(transport.scope, code=500 if is_denied else INTERNAL_ERROR[0]),
             )
-            if ws.client_state is ClientState.CONNECTING:
+            if is_denied:
                 metrics.denials.add(1, "error")
                 await transport.deny(500, "Internal Server Error")
             else:
@@ -161,6 +200,9 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<Endpoint {label_of(self.handler)}>"
+
+
+describe_frames(Endpoint._serve, lambda found: connection_fields(found["transport"].scope))
 
 
 async def _deny(transport: ASGITransport, denial: Denial) -> None:

@@ -15,7 +15,9 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_script_pref
 from django.urls.resolvers import RegexPattern, RoutePattern
 from django.utils.http import escape_leading_slashes
 
+from .. import metrics
 from .._core.paths import Readings, parse
+from ..log_fields import connection_fields
 from ..masking import mask_path
 from ..threads import with_thread
 from ..transports import find_transport
@@ -166,7 +168,9 @@ async def _not_found(scope: CallScope, receive: Receive, send: Send) -> None:
     transport = find_transport(scope, receive, send)
     event = await transport.receive()
     if event["type"] == "websocket.connect":
-        logger.info("No WebSocket route for %r", mask_path(scope.get("path")))
+        fields = connection_fields(scope, code=404, reason="not_found")
+        logger.info("No WebSocket route for %r", mask_path(scope.get("path")), extra=fields)
+        metrics.denials.add(1, "not_found")
         await transport.deny(404, "Not Found")
 
 

@@ -48,6 +48,9 @@ class Route:
     admission: Admission
     direction: str = field(default="in", init=False)
 
+    def __post_init__(self) -> None:
+        self.application.route = self.path
+
     @property
     def converters(self) -> dict[str, str]:
         """The path converters that annotations pick, by parameter."""
@@ -153,6 +156,9 @@ class Registry:
         self.apps: list[Any] = list(apps)
         #: What makes routes of something else that is declared, such as live rooms.
         self.sources: list[Callable[[], list[Route]]] = []
+        #: What makes live rooms of the package's own, where live sockets are served: clients join them by their
+        #: names, before any other, and nothing describes them.
+        self.hidden_rooms: list[Callable[[], Any]] = []
         self.problems: list[Problem] = []
         #: Grows with every change, so that what was made of the routes is made anew.
         self.version = 0

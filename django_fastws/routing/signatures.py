@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import iscoroutinefunction
@@ -11,7 +11,6 @@ from asgiref.sync import iscoroutinefunction
 from .._core.converters import converter_for, path_converter, unwrap
 from .._core.parameters import Parameter, ParameterError, Query
 from .._core.paths import Path
-from .._core.query import parse_query
 from ..exceptions import RouteError
 from ..masking import is_masked
 from .annotations import resolve_annotation, signature_of
@@ -38,20 +37,18 @@ class Signature(NamedTuple):
     parameters: dict[str, Parameter]
     takes_any: bool
 
-    def bind(self, path_params: Mapping[str, Any], query_string: bytes, max_fields: int | None) -> dict[str, Any]:
+    def bind(self, path_params: Mapping[str, Any], fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
         """The arguments of one call.
 
         Args:
             path_params: what the path holds, converted by its converters.
-            query_string: percent-encoded.
-            max_fields: the most fields of a query string that are read; None disables the limit.
+            fields: those of the query string, as ``parse_query()`` gives them.
         Raises:
             ParameterError: something does not fit; the text names every such parameter.
-            QueryError: the query string itself is malformed.
         """
         arguments: dict[str, Any] = dict(path_params) if self.takes_any else {}
         values: dict[str, list[str]] = {}
-        for name, value in parse_query(query_string, max_fields):
+        for name, value in fields:
             values.setdefault(name, []).append(value)
         errors = []
         for name, parameter in self.parameters.items():

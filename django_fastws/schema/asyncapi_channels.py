@@ -12,6 +12,7 @@ from .frame_schemas import (
     CONNECTION,
     answer_frame,
     call_frame,
+    count_frame,
     event_frame,
     item_frame,
     join_frame,
@@ -21,6 +22,8 @@ from .frame_schemas import (
     left_frame,
     lost_frame,
     position_frame,
+    presence_frame,
+    present_frame,
     removed_frame,
 )
 
@@ -140,7 +143,6 @@ class _RoomChannel(_Channel):
             self.send("lost", self.add("lost", lost_frame(room), about))
             about = "An event was stored that is not for this client: only its position is."
             self.send("position", self.add("position", position_frame(room), about))
-
         if room.value is not None:
             about = "The newest value of a key."
             self.send("value", self.add("value", keyed_frame(room, room.value), about))
@@ -148,6 +150,19 @@ class _RoomChannel(_Channel):
             self.send("removed", self.add("removed", removed_frame(room), about))
             about = "The client was too slow: it begins anew from this."
             self.send("lost", self.add("lost", lost_frame(room), about))
+
+        if room.presence is not None:
+            self._presence()
+
+    def _presence(self) -> None:
+        room = self._room
+        if room.meta is None:
+            self.send("count", self.add("count", count_frame(room), "How many are present, whenever that changes."))
+            return
+        about = "Members have come, left or changed. What comes twice changes nothing the second time."
+        self.send("presence", self.add("presence", presence_frame(room, room.meta), about))
+        about = "Changes were lost while the client was connected: these are all who are present now."
+        self.send("present", self.add("present", present_frame(room, room.meta), about))
 
     def _call(self, call: CallSchema) -> None:
         examples = []
@@ -202,7 +217,13 @@ def _about(room: RoomSchema) -> str:
     if (keyed := room.latest) is not None:
         often = f", and sent at most {keyed.rate} by each process" if keyed.rate else ""
         latest = f"Keyed: the newest value of each key is kept for {keyed.seconds:g} seconds{often}."
-    return " ".join(filter(None, (rules, rate, history, latest)))
+    return " ".join(filter(None, (rules, rate, history, latest, _presence_of(room))))
+
+
+def _presence_of(room: RoomSchema) -> str:
+    if room.presence is None:
+        return ""
+    return "Presence: how many are there." if room.meta is None else "Presence: who is there."
 
 
 def _room_example(room: RoomSchema) -> str:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ..limits import CONNECTION_LIMITS
 from ..live import RELAYED, Event, EventHandler, Hook, LiveRoom
-from ..rooms import History, Latest
+from ..rooms import History, Latest, Presence
 from .definitions import Schema, SchemaType, finite, resolved, schemas_of, without_definition
 from .examples import example_of
 
@@ -92,6 +92,8 @@ class RoomSchema:
         latest: how it is keyed; None where it is not. Then its ``events`` are those that are relayed, for what it
             broadcasts are values.
         value: the schema of a value of a keyed room; None in any other.
+        presence: how its members are told of each other; None where they are not.
+        meta: the schema of a card; None where members are not told who is present.
         errors: codes with which a join may be refused.
     """
 
@@ -108,9 +110,12 @@ class RoomSchema:
     history: History | None = None
     latest: Latest | None = None
     value: Schema | None = None
+    presence: Presence | None = None
+    meta: Schema | None = None
     errors: tuple[str, ...] = ()
     join_description: str = ""
     state_description: str = ""
+    card_description: str = ""
 
     @property
     def parameters(self) -> tuple[ParameterSchema, ...]:
@@ -153,7 +158,14 @@ def _types_of(room: LiveRoom) -> dict[Hashable, SchemaType]:
         types[room, sent] = SchemaType(sent, "serialization")
     if room.state_hook is not None:
         types[room, "state"] = SchemaType(room.state_hook.result_type, "serialization")
+    if room.card_hook is not None and _tells_who(room):
+        types[room, "card"] = SchemaType(room.card_hook.result_type, "serialization")
     return types
+
+
+def _tells_who(room: LiveRoom) -> bool:
+    """Whether its members are told who is present."""
+    return room.presence is not None and not room.presence.counts_only
 
 
 def _is_of_parameters(handler: EventHandler) -> bool:
@@ -214,9 +226,12 @@ class _Describer:
             history=room.history,
             latest=room.latest,
             value=self._value(),
+            presence=room.presence,
+            meta=self._meta(),
             errors=tuple(_join_errors(room)),
             join_description=_hook_doc(room.join_hook),
             state_description=_hook_doc(room.state_hook) if room.latest is None else "The newest value of each key.",
+            card_description=_hook_doc(room.card_hook) if _tells_who(room) else "",
         )
 
     def _value(self) -> Schema | None:
@@ -225,6 +240,12 @@ class _Describer:
             return None
         values = [self._schemas[self._room, event] for event in self._room.sends]
         return values[0] if len(values) == 1 else {"anyOf": values} if values else {}
+
+    def _meta(self) -> Schema | None:
+        """What a card may be: anything where no function makes it, for a member may be given one all the same."""
+        if not _tells_who(self._room):
+            return None
+        return {} if self._room.card_hook is None else self._schemas[self._room, "card"]
 
     def _state(self) -> Schema | None:
         value = self._value()

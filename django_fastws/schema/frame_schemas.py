@@ -15,6 +15,7 @@ __all__ = [
     "HISTORY",
     "answer_frame",
     "call_frame",
+    "count_frame",
     "error_frame",
     "event_frame",
     "item_frame",
@@ -25,6 +26,8 @@ __all__ = [
     "left_frame",
     "lost_frame",
     "position_frame",
+    "presence_frame",
+    "present_frame",
     "removed_frame",
     "room_name",
 ]
@@ -79,6 +82,12 @@ def _frame(properties: dict[str, Schema], *optional: str) -> Schema:
 
 
 _KEY: Schema = {"type": "string", "description": "Whose value it is."}
+_PERSON: Schema = {
+    "type": "string",
+    "description": "The key of a member: the user's primary key; of one who is not logged in, the client id.",
+}
+_V: Schema = {"type": "integer", "description": "Number of the newest change that it has."}
+_COUNT: Schema = {"type": "integer", "minimum": 0, "description": "How many are present."}
 _ANYTHING: Schema = {"description": "What the project sends."}
 
 #: Frames of the connection itself, by name.
@@ -141,7 +150,12 @@ def join_frame(room: RoomSchema) -> Schema:
             "description": "The position that the client has. One that the room's history does not go back to, or "
             "that is none, is answered with the state.",
         }
-    return _frame(properties, "since")
+    if room.meta is not None:
+        properties["v"] = {
+            **_V,
+            "description": "That of the presence that the client has, for what has changed since.",
+        }
+    return _frame(properties, "since", "v")
 
 
 def joined_frame(room: RoomSchema) -> Schema:
@@ -150,7 +164,7 @@ def joined_frame(room: RoomSchema) -> Schema:
     if room.state is not None:
         joined["state"] = room.state
     if room.history is None:
-        return _frame({"id": _ID, "ok": _frame(joined)})
+        return _frame({"id": _ID, "ok": _with_presence(room, joined)})
     resumed: dict[str, Schema] = {
         "room": room_name(room),
         "recovered": {"type": "boolean", "const": True, "description": "The events that were missed follow."},
@@ -158,7 +172,26 @@ def joined_frame(room: RoomSchema) -> Schema:
         "to": _described(_POSITION, "Of the last event that was missed; from there it is live."),
     }
     joined["at"] = _described(_POSITION, "Up to here the state has all; it may have more.")
-    return _frame({"id": _ID, "ok": {"oneOf": [_frame(resumed), _frame(joined)]}})
+    return _frame({"id": _ID, "ok": {"oneOf": [_with_presence(room, resumed), _with_presence(room, joined)]}})
+
+
+def _with_presence(room: RoomSchema, joined: dict[str, Schema]) -> Schema:
+    """The answer to a join, with who is present, or what has changed of that, or how many are, as the room has it."""
+    if room.meta is None:
+        return _frame(joined if room.presence is None else {**joined, "count": _COUNT})
+    people = {"present": _people(room.meta), "presence": _changes(room.meta)}
+    answer = _frame({**joined, **people, "v": _V}, *people)
+    return {**answer, "oneOf": [{"required": [name]} for name in people]}
+
+
+def _people(meta: Schema) -> Schema:
+    connections = {"type": "integer", "minimum": 1, "description": "How many it has, in all processes."}
+    return {"type": "object", "additionalProperties": _frame({"meta": meta, "connections": connections})}
+
+
+def _changes(meta: Schema) -> Schema:
+    """What changes those who are present, by key; applied again, it changes nothing."""
+    return _frame({"joined": _people(meta), "left": {"type": "array", "items": _PERSON}, "changed": _people(meta)})
 
 
 def _described(reference: Schema, about: str) -> Schema:
@@ -227,6 +260,21 @@ def keyed_frame(room: RoomSchema, value: Schema) -> Schema:
 def removed_frame(room: RoomSchema) -> Schema:
     """``{"room": "prices/spot", "key": "BTC", "removed": true}``"""
     return _frame({"room": room_name(room), "key": _KEY, "removed": {"const": True}})
+
+
+def presence_frame(room: RoomSchema, meta: Schema) -> Schema:
+    """``{"room": "tickets/5", "presence": {"joined": …, "left": […], "changed": …}, "v": 18}``"""
+    return _frame({"room": room_name(room), "presence": _changes(meta), "v": _V})
+
+
+def present_frame(room: RoomSchema, meta: Schema) -> Schema:
+    """``{"room": "tickets/5", "present": {"7": {"meta": …, "connections": 2}}, "v": 18}``"""
+    return _frame({"room": room_name(room), "present": _people(meta), "v": _V})
+
+
+def count_frame(room: RoomSchema) -> Schema:
+    """``{"room": "hall", "count": 5000}``"""
+    return _frame({"room": room_name(room), "count": _COUNT})
 
 
 def left_frame(room: RoomSchema) -> Schema:

@@ -16,7 +16,8 @@ def json_schema(description: Description) -> dict[str, Any]:
     """The document: ``rooms`` has a schema of the state, of each call's data and answer or item, of each event.
 
     A room with history has the bounds of that as ``history``. A keyed room has ``latest``, how it is keyed, and
-    ``value``, the schema of the value of a key; its state has all of them, by key.
+    ``value``, the schema of the value of a key; its state has all of them, by key. A room with presence has that as
+    ``presence``, and where members are told who is there, ``meta`` is the schema of a card.
 
     ``{"rooms": {"tickets/{pk:int}": {"state": …, "calls": {"say": {"data": …, "answer": …}}, "events": …}}}``
     """
@@ -39,6 +40,10 @@ def _room(room: RoomSchema) -> dict[str, Any]:
     if room.latest is not None:
         found["latest"] = {"rate": room.latest.rate, "seconds": room.latest.seconds}
         found["value"] = room.value
+    if room.presence is not None:
+        found["presence"] = {"counts_only": room.presence.counts_only}
+    if room.meta is not None:
+        found["meta"] = room.meta
     if room.state is not None:
         found["state"] = room.state
     found["calls"] = {call.event: _call(call) for call in room.calls}

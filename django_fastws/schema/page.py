@@ -79,6 +79,7 @@ class Page:
                     "calls": {call.event: _call_data(call) for call in room.calls},
                     "events": [event.event for event in room.events],
                     "keyed": room.latest is not None,
+                    "presence": room.presence is not None,
                 }
                 for room, anchor in zip(self._description.rooms, self._anchors, strict=True)
             },
@@ -91,6 +92,7 @@ class Page:
             "parts": [{"text": part} if isinstance(part, str) else {"parameter": part} for part in room.parts],
             "state": None if room.state is None else self._type(room.state),
             "value": None if room.value is None else self._type(room.value),
+            "meta": None if room.meta is None else self._type(room.meta),
             "errors": _meanings(room.errors),
             "calls": [self._call(call, anchor) for call in room.calls],
             "events": [self._event(event, anchor) for event in room.events],

@@ -93,6 +93,10 @@ class TypeWriter:
         fields = [("name", _template(room.parts), "")]
         if room.history is not None:
             fields.append(("history", "true", ""))
+        if room.meta is not None:
+            fields.append(("meta", self.type(room.meta, deep), room.card_description or "The card of a member."))
+        elif room.presence is not None:
+            fields.append(("count", "true", ""))
         if room.value is not None:
             fields.append(("value", self.type(room.value, deep), "Of each key."))
         if room.state is not None:

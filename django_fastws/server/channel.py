@@ -8,9 +8,11 @@ from typing import Any
 
 from daphne.server import reactor
 from twisted.internet.error import ConnectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, _GenericHTTPChannelProtocol
 
+from .._core.request_head import RequestHead, read_request_head
 from ..transports import tcp_below
 from .pending import MIN_PACE, PendingRequests
 
@@ -42,6 +44,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._pending = pending
         self._counts_address = counts_address
         self._is_arriving = self._is_in_body = self._is_rejected = False
+        self._is_new = True  # nothing has come yet
         self._has_received = False  # anything of the request that comes in
         self._raw_size = 0  # bytes of its body, in whatever form they came
         self._since = 0.0  # when its head, or the present time window of its body, began
@@ -75,11 +78,29 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def dataReceived(self, data: bytes) -> None:
         if self._is_rejected:
             return
+        if self._is_new:
+            self._is_new = False
+            if (head := read_request_head(data)) is not None:
+                self._hand_over(head, data[head.size :])
+                return
         if not self._is_arriving and not self._handlingRequest:
             self._begin()
         if not self._has_received:
             self._has_received, self._since = True, time.monotonic()
         super().dataReceived(data)
+
+    def _hand_over(self, head: RequestHead, early: bytes) -> None:
+        """Hand the connection over to a WebSocket protocol, as daphne's request does, without making one."""
+        self.leave()
+        self.setTimeout(None)
+        transport = self.transport
+        protocol = self.factory.server.ws_factory.buildProtocol(transport.getPeer())
+        if isinstance(transport, ProtocolWrapper):  # as of the PROXY protocol
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        protocol.makeConnection(transport)
+        protocol.begin(head, early)
 
     def lineReceived(self, line: bytes) -> None:
         if self._is_rejected:

@@ -12,12 +12,17 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from twisted.internet.endpoints import quoteStringArgument
 
-from ..logs import LOG_FORMAT
+from ..logs import configure_log
 from ..types import ASGIApp
+from .event_loop import LOOPS, LoopUnavailable, use_loop
 from .lifespan import MODES
 from .server import Server
 
 __all__ = ["CommandLineInterface", "OptionError"]
+
+logger = logging.getLogger("django_fastws.server")
+
+_LEVELS = {0: logging.WARNING, 1: logging.INFO}  # by -v
 
 
 class OptionError(Exception):
@@ -42,7 +47,10 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
                 action.default = None
                 action.help = f"{action.help} Default: FASTWS_MAX_MESSAGE_BYTES."
             elif action.dest == "log_fmt":
-                action.default = LOG_FORMAT
+                action.default = None
+                action.help = "The format of the log, as Python's logging takes it. Default: FASTWS_LOG_FORMAT."
+            elif action.dest == "access_log":
+                action.help = "Where requests are written in NCSA's form; - is standard output. Default: in the log."
             elif action.dest == "proxy_headers":
                 action.help = "Believe the X-Forwarded-* headers of one proxy; the same as --forwarded-hops 1."
         add_options(self.parser)
@@ -81,11 +89,17 @@ class CommandLineInterface(DaphneCommandLineInterface):  # type: ignore[misc]
             per_message_deflate=options.per_message_deflate,
             drain_seconds=options.drain_seconds,
             keeps_signals=application is None,
+            logs_requests=not options.access_log,
         )
         self._application = application
         if options.unix_socket:
             options.unix_socket = _quoted(options.unix_socket)
-        _log_once()
+        configure_log(_LEVELS.get(options.verbosity, logging.DEBUG), fmt=options.log_fmt)
+        try:
+            loop = use_loop(options.loop)
+        except LoopUnavailable as error:
+            raise OptionError(f"--loop uvloop: {error}") from None
+        logger.info("The event loop is that of %s", loop, extra={"loop": loop})
         parser, self.parser = self.parser, _Parsed(options)
         try:
             super().run([])
@@ -118,6 +132,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="Whether the application is told when serving begins and ends; auto: if it can be told.",
     )
     parser.add_argument(
+        "--loop",
+        choices=LOOPS,
+        default="auto",
+        help="The event loop to serve on; auto: uvloop, if it is installed.",
+    )
+    parser.add_argument(
         "--ws-per-message-deflate",
         dest="per_message_deflate",
         action="store_true",
@@ -144,10 +164,3 @@ class _Parsed:
 
     def parse_args(self, args: Any) -> argparse.Namespace:
         return self._options
-
-
-def _log_once() -> None:
-    """Keep records from being logged twice: daphne gives the root logger a handler if it has none."""
-    package = logging.getLogger("django_fastws")
-    if package.handlers and not logging.getLogger().handlers:
-        package.propagate = False

@@ -1,4 +1,4 @@
-"""Compression of messages: permessage-deflate (RFC 7692), of which autobahn has the machinery."""
+"""Agreeing on the compression of messages: permessage-deflate (RFC 7692), whose parameters autobahn reads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 from autobahn.websocket.compress import PERMESSAGE_COMPRESSION_EXTENSION, PerMessageDeflateOfferAccept
 
+from ..conf import conf
+
 __all__ = ["accept_offer", "usable_offers"]
 
 _NAME = "permessage-deflate"
-# 4 KiB each way and a third of the usual tables: some 20 KiB for each connection instead of 300.
-_WINDOW_BITS = 12
-_MEMORY_LEVEL = 5
 
 Extension = tuple[str, dict[str, Any]]
 
@@ -35,20 +34,27 @@ def _is_readable(extension: Extension) -> bool:
 def accept_offer(parameters: dict[str, Any], offers: list[Any]) -> Any:
     """Make the answer to the first of the offers.
 
+    What the server sends never refers to a message before it, which an answer may say unasked (RFC 7692 section
+    7.1.1.1): so a broadcast is compressed once for all.
+
     Args:
         parameters: those of the first, as the client has written them.
         offers: as autobahn has parsed them.
     """
     offer = offers[0]
+    offer.request_no_context_takeover = True
     limit = parameters.get("client_max_window_bits", [None])[0]
     return PerMessageDeflateOfferAccept(
         offer,
-        request_max_window_bits=0 if limit is None else min(_bits(limit), _WINDOW_BITS),
-        window_bits=min(_bits(offer.request_max_window_bits), _WINDOW_BITS),
-        mem_level=_MEMORY_LEVEL,
+        request_no_context_takeover="client_no_context_takeover" in parameters or not conf.deflate_client_context,
+        request_max_window_bits=0 if limit is None else _bits(limit),
+        no_context_takeover=True,
+        window_bits=_bits(offer.request_max_window_bits),
+        mem_level=conf.deflate_memory_level,
     )
 
 
 def _bits(limit: Any) -> int:
-    """A limit for the window; the largest there is for a parameter without a value."""
-    return _WINDOW_BITS if limit is True or not limit else int(limit)
+    """The bits of a window, with a limit of the client's; True is a parameter without a value, 0 is none."""
+    most = conf.deflate_window_bits
+    return most if limit is True or not limit else min(int(limit), most)

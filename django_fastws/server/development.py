@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any
 
+from ..logs import log_to_stderr
 from .access_log import log_denied_handshake, shown
 from .server import Server
 
@@ -29,6 +30,7 @@ class DevelopmentServer(Server):
             if options.get(name) == _DAPHNE_MAX_SIZE:
                 del options[name]
         super().__init__(*args, **{"lifespan": "auto", **options})
+        log_to_stderr()
 
     def run(self) -> None:
         """Serve until told to stop.

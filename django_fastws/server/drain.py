@@ -9,6 +9,7 @@ import time
 
 from .._core.reconnect_window import reconnect_window, restart_status
 from ..conf import conf
+from ..rooms import rest_presence
 from ..types import Receive, Scope, Send
 from .connections import ServerConnections
 from .endpoints import Endpoints
@@ -60,6 +61,7 @@ class Drain:
     async def run(self) -> None:
         """Drain; returns when nothing is left, or was cancelled."""
         started = time.monotonic()
+        await rest_presence(self._seconds)  # before anybody is cut off
         connections, sockets = self._connections, self._connections.sockets()
         early_requests = connections.requests()
         logger.info(

@@ -13,6 +13,7 @@ from daphne.server import reactor
 from twisted.internet import defer
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 
+from .tls_endpoint import TLSEndpoint
 from .unix import UnixSocket, claimed, leave_path
 
 __all__ = ["Endpoints"]
@@ -33,7 +34,14 @@ class Endpoints:
     def __init__(self, descriptions: list[str]) -> None:
         # daphne takes any socket that it is handed for one of IPv4.
         self._descriptors = [int(found[1]) for found in map(_DESCRIPTOR.fullmatch, descriptions) if found]
-        others = [text for text in descriptions if not _DESCRIPTOR.fullmatch(text)]
+        others = []
+        #: Twisted's TLS costs several times as much.
+        self._tls: list[TLSEndpoint] = []
+        for text in descriptions:
+            if (tls := TLSEndpoint.of(text)) is not None:
+                self._tls.append(tls)
+            elif not _DESCRIPTOR.fullmatch(text):
+                others.append(text)
         self._unix_sockets = [unix for text in others if (unix := UnixSocket.of(text))]
         # A lock of Twisted's would outlive a process that is killed.
         self.for_daphne = [f"{text}:lockfile=0" if UnixSocket.of(text) else text for text in others]
@@ -47,8 +55,17 @@ class Endpoints:
         """
         return claimed(self._unix_sockets)
 
-    def listen_on_descriptors(self, factory: Any) -> Iterator[Any]:
-        """Listen on sockets that somebody else has opened, of whatever family; yields Twisted's deferred ports."""
+    def listen(self, factory: Any) -> Iterator[Any]:
+        """Listen where daphne does not: with TLS, and on sockets that somebody else has opened, of whatever family.
+
+        Yields:
+            Twisted's deferred ports.
+        """
+        for endpoint in self._tls:
+            try:
+                yield endpoint.listen(factory)
+            except (OSError, ValueError) as error:
+                yield defer.fail(error)
         for descriptor in self._descriptors:
             try:
                 with socket.socket(fileno=os.dup(descriptor)) as opened:

@@ -6,6 +6,10 @@ It serves any ASGI application. What the transport mends besides is in ``transpo
 from __future__ import annotations
 
 import functools
+import hashlib
+import logging
+import time
+from binascii import b2a_base64
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,7 +19,10 @@ from twisted.internet.interfaces import ISSLTransport
 
 from .._core.answers import DenialResponse, checked_accept
 from .._core.handshake import offered
+from .._core.request_head import RequestHead
+from ..limits import Denial, record_denial
 from ..masking import mask_path
+from ..transports import tcp_below, unsent_bytes
 from ..types import Message, Scope
 from .access_log import denial_details
 from .compression import accept_offer, usable_offers
@@ -23,9 +30,38 @@ from .liveness import LivenessProtocol
 
 __all__ = ["HandshakeProtocol"]
 
+logger = logging.getLogger("django_fastws.server")
+
+_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _TEXT_HEADERS = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
 
 HeaderList = list[tuple[bytes, bytes]]
+
+
+class _Answer:
+    """Where the answer to a handshake goes, in the place of a Deferred of autobahn's."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: HandshakeProtocol) -> None:
+        self._protocol = protocol
+
+    def callback(self, accepted: Any) -> None:
+        """Accept, with a subprotocol and headers, or a subprotocol alone."""
+        self._protocol.succeedHandshake(accepted)
+
+    def errback(self, denied: ConnectionDeny) -> None:
+        """Deny, with a status and a reason."""
+        self._protocol.failHandshake(denied.reason, denied.code)
+
+
+class _AskedFor:
+    """What was asked for, as the log has it."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
 
 
 class HandshakeProtocol(LivenessProtocol):
@@ -37,6 +73,10 @@ class HandshakeProtocol(LivenessProtocol):
     client_addr: list[Any] | None = None
     path = b""
 
+    #: Whether the application is asked about the handshake: then it says, and counts, why it is denied.
+    _is_asked = False
+    #: What ``begin()`` has begun with, until the connection is open.
+    head: RequestHead | None = None
     _denial: DenialResponse | None = None
     _answer: tuple[int, HeaderList, bytes] | None = None
 
@@ -52,7 +92,46 @@ class HandshakeProtocol(LivenessProtocol):
         protocols = request.headers.get("sec-websocket-protocol", "")
         if not protocols.isascii():
             raise ConnectionDeny(400, "Sec-WebSocket-Protocol must be ASCII")
+        self._is_asked = True
         return super().onConnect(request)
+
+    def begin(self, head: RequestHead, early: bytes) -> None:
+        """Begin with a request whose head was read, and is in order, as ``onConnect()`` does with one of autobahn's.
+
+        Args:
+            early: what came with it, of a client that does not wait for the answer.
+        """
+        factory, transport = self.factory, self.transport
+        server = self.server = factory.server_class
+        server.protocol_connected(self)
+        self._is_asked = True
+        self.head, self.data = head, early
+        if head.extensions and server.per_message_deflate:
+            self.websocket_extensions = self._parseExtensionsHeader(head.extensions)
+        self.socket_opened = self.last_ping = time.time()
+        peer, host, server_addr = transport.getPeer(), transport.getHost(), None
+        if hasattr(peer, "port"):
+            self.client_addr, server_addr = [str(peer.host), peer.port], [str(host.host), host.port]
+        self.request = _AskedFor("")
+        self.handshake_deferred = _Answer(self)
+        scope: Scope = {
+            "type": "websocket",
+            "root_path": server.root_path,
+            "query_string": self._raw_query_string,
+            "client": self.client_addr,
+            "server": server_addr,
+        }
+        factory.received_headers = head.headers
+        try:
+            inbox = server.create_application(self, scope)
+        except Exception:
+            logger.exception("The application could not be started")
+            self.failHandshake("Internal server error", 500)
+        else:
+            self.path = scope["raw_path"]
+            self.applicationCreateWorked(inbox)
+        finally:
+            factory.received_headers = ()
 
     def complete_scope(self, scope: Scope) -> None:
         """Add to the scope what ASGI has and daphne leaves out."""
@@ -87,11 +166,47 @@ class HandshakeProtocol(LivenessProtocol):
 
     def succeedHandshake(self, res: Any) -> None:
         offers = usable_offers(self.websocket_extensions) if self.server.per_message_deflate else []
-        self.websocket_extensions = offers
+        if offers or self.websocket_extensions:
+            self.websocket_extensions = offers
         if offers:
             self.perMessageCompressionAccept = functools.partial(accept_offer, offers[0][1])
-        super().succeedHandshake(res)
+        if offers or self.autoPingInterval or self.head is None:
+            super().succeedHandshake(res)
+        else:
+            self._open(*(res if type(res) is tuple else (res, {})))
         self._go_on(self._INBOX)
+
+    def _open(self, subprotocol: str | None, headers: dict[str, list[str]]) -> None:
+        """Accept the handshake, without extensions; as autobahn does it."""
+        key = b2a_base64(hashlib.sha1(self._wskey.encode() + _MAGIC).digest(), newline=False).decode()
+        server = self.factory.server
+        lines = ["HTTP/1.1 101 Switching Protocols", *([f"Server: {server}"] if server else ())]
+        lines += ["Upgrade: WebSocket", "Connection: Upgrade"]
+        for name, values in headers.items():
+            lines += [f"{name}: {value}" for value in values]
+        if subprotocol is not None:
+            lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+        lines.append(f"Sec-WebSocket-Accept: {key}\r\n\r\n")
+        if subprotocol is not None:
+            self.websocket_protocol_in_use = subprotocol
+        self._write_answer("\r\n".join(lines).encode())
+        self.state = self.STATE_OPEN
+        self._onOpen()
+        if self.data:
+            self.consumeData()
+
+    def _write_answer(self, answer: bytes) -> None:
+        """Write to the socket, past Twisted, which would ask the reactor whether that is ready."""
+        tcp = self.transport
+        if tcp_below(tcp) is not tcp or unsent_bytes(tcp):
+            self.sendData(answer)
+            return
+        try:
+            sent = tcp.socket.send(answer)
+        except OSError:  # it is full; or broken, which Twisted finds out
+            sent = 0
+        if sent != len(answer):
+            self.sendData(answer[sent:])
 
     def deny(self, status: int, text: str = "", headers: HeaderList | None = None) -> None:
         """Answer a handshake that waits with an HTTP status and a line of text."""
@@ -116,6 +231,17 @@ class HandshakeProtocol(LivenessProtocol):
         handshake.errback(ConnectionDeny(code=403, reason="Access denied"))
         self.server.protocol_disconnected(self)
         self.server.log_action("websocket", "rejected", {**self._details, **denial_details(self._answer)})
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """Deny a handshake, and drop the connection; the application never hears of one that is malformed."""
+        if not self._is_asked:
+            client = self.transport.getPeer()
+            scope: Scope = {
+                "path": getattr(self, "http_request_uri", ""),
+                "client": [getattr(client, "host", "a Unix socket")],
+            }
+            record_denial(Denial("malformed", code, str(reason)), scope)
+        super().failHandshake(reason, code, responseHeaders)
 
     def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
         """Answer a handshake with an error: of the application, of the server, or what autobahn found."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from autobahn.twisted.util import peer2str
 from daphne.server import reactor
 
 from .._core.close_codes import INTERNAL_ERROR, CloseStatus
-from .._core.frames import BINARY, TEXT, frame
 from ..conf import conf
 from ..exceptions import MessageTooBig, check_close
-from ..transports import tcp_below
+from ..transports import Inbox, tcp_below
 from ..types import Message
-from .inbox import Inbox
+from .compressed_messages import CompressingProtocol
 from .opening_handshake import HandshakeProtocol
 
 __all__ = ["WebSocketProtocol"]
@@ -24,7 +25,7 @@ _UNKNOWN_TO_AUTOBAHN = 1014  # Bad Gateway, registered after autobahn's list was
 _EARLY_BYTES = 64 * 1024  # that a client may send before its handshake is answered
 
 
-class WebSocketProtocol(HandshakeProtocol):
+class WebSocketProtocol(CompressingProtocol):
     """Protocol of one WebSocket connection, between Twisted and an ASGI application.
 
     The application's messages come through ``handle_reply``; its events wait in ``application_queue``.
@@ -48,7 +49,11 @@ class WebSocketProtocol(HandshakeProtocol):
     # The connection
 
     def connectionMade(self) -> None:
-        super().connectionMade()
+        # As autobahn does, which asks besides who the client is by TLS: of Twisted's alone, and for nobody here.
+        self.peer = peer2str(self.transport)
+        with contextlib.suppress(AttributeError, OSError):  # a Unix socket
+            self.transport.setTcpNoDelay(True)
+        self._connectionMade()
         # The HTTP channel, which is over. It would hear of a full transport, and do nothing about it.
         self.transport.unregisterProducer()
 
@@ -57,9 +62,12 @@ class WebSocketProtocol(HandshakeProtocol):
             self._linger.cancel()
             self._linger = None
         super().connectionLost(reason)
+        inbox = getattr(self, "application_queue", None)
+        if inbox is not None:  # with this protocol, a cycle, which reference counts do not free
+            inbox.detach()
 
-    def dataReceived(self, data: bytes) -> None:
-        self._dataReceived(data)  # without autobahn's line for the log, which is made whether it is logged or not
+    def processHandshake(self) -> None:
+        super().processHandshake()
         if len(self.data) > _EARLY_BYTES and self._is_waiting:
             self._pause(self._INBOX)
 
@@ -121,10 +129,7 @@ class WebSocketProtocol(HandshakeProtocol):
             raise MessageTooBig(len(payload), limit)
         if self.state != self.STATE_OPEN:
             return  # daphne drops what is sent to a closed connection, and consumers rely on that
-        if self._perMessageCompress is None:
-            self.sendData(frame(BINARY if is_binary else TEXT, payload))
-        else:
-            self.sendMessage(payload, is_binary)
+        self.write_message(payload, is_binary=is_binary)
 
     def _handle_close(self, message: Message) -> None:
         code, reason = message.get("code"), message.get("reason") or ""
@@ -143,15 +148,6 @@ class WebSocketProtocol(HandshakeProtocol):
         "websocket.http.response.body": HandshakeProtocol.handle_denial_body,
     }
 
-    def sendMessage(self, payload: bytes, isBinary: bool = False, **options: Any) -> None:  # noqa: FBT001, FBT002
-        """Send a message, compressed where that was agreed on."""
-        # autobahn applies the limit for what comes in to what goes out, and drops the connection over it.
-        limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
-        try:
-            super().sendMessage(payload, isBinary, **options)
-        finally:
-            self.maxMessagePayloadSize = limit
-
     def application_ended(self, *, failed: bool) -> None:
         """Close, or deny the handshake: the application has returned, or failed."""
         if self._is_waiting:
@@ -167,12 +163,7 @@ class WebSocketProtocol(HandshakeProtocol):
         inbox = self.application_queue
         if self.state != self.STATE_OPEN and inbox.is_full:
             return  # it is being closed, and what matters now is the client's answer behind this
-        message: dict[str, Any] = {"type": "websocket.receive"}
-        if isBinary:
-            message["bytes"] = payload
-        else:
-            message["text"] = payload.decode()
-        inbox.add(message, len(payload))
+        inbox.add(payload if isBinary else payload.decode(), len(payload))
         if inbox.is_full and self.state == self.STATE_OPEN:
             self._pause(self._INBOX)
 
@@ -266,7 +257,8 @@ class WebSocketProtocol(HandshakeProtocol):
         """Apply the timeouts of the handshake, of the connection and of pings; daphne calls this now and then."""
         server, now = self.server, time.time()
         if self._is_waiting:
-            if 0 <= server.websocket_connect_timeout < self.duration():
+            limits = (server.websocket_connect_timeout, self.openHandshakeTimeout or -1)
+            if any(0 <= limit < self.duration() for limit in limits):
                 self.deny_unanswered()
         elif self.state == self.STATE_OPEN:
             if 0 <= server.websocket_timeout < self.duration():

@@ -1,18 +1,24 @@
-"""Reading side of a WebSocket connection: flow control, and limits of fragments and pongs."""
+"""Reading side of a WebSocket connection: whole messages, flow control, and limits of fragments and pongs.
+
+Nearly every frame is a whole message. Autobahn takes each through some twenty calls, so these are read past it, as
+many as came at once; whatever else a client sends, and whatever is wrong in it, autobahn reads.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 
-from ..transports import Pongs, tcp_below
+from .._core.whole_messages import read_messages
+from ..transports import Inbox, Pongs, apply_mask, largest_message, read_directly, tcp_below
 
 __all__ = ["ReadingProtocol", "most_fragments"]
 
-#: Steps in one turn of the loop: two of autobahn's for a frame, or one where it is read past that. A client can have
-#: thousands of frames in what is read at once; the others have their turn between.
+#: Steps in one turn of the loop: two of autobahn's for a frame, or one for a message that is read past it. A client
+#: can have thousands of frames in what is read at once; the others have their turn between.
 _STEPS_IN_A_TURN = 128
 _PONG = 10  # opcode
 _FEWEST_FRAGMENTS, _BYTES_FOR_A_FRAGMENT = 1024, 16
@@ -38,9 +44,12 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
     _PONGS = 4  # the client does not take the answers to its pings
 
     # Of autobahn's.
+    application_queue: Inbox
     control_frame_data: list[bytes] | None
+    data: bytes
     frame_data: list[Any]
     message_data: list[Any]
+    maxFramePayloadSize: int
     maxMessagePayloadSize: int
 
     _pauses: int = 0
@@ -73,20 +82,66 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
     def _read_unless_paused(self) -> None:
         if not self._pauses and self.state != self.STATE_CLOSED:
             self.transport.resumeProducing()
+            read_directly(self.transport)
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        if not self._pauses:
+            read_directly(self.transport)
 
     # Turns
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what was read; as autobahn does, without its line for the log, which it makes for nobody, too."""
+        if self.state != self.STATE_OPEN:
+            self._dataReceived(data)
+            return
+        self.trafficStats.incomingOctetsWireLevel += len(data)
+        self.data = self.data + data if self.data else data
+        self.consumeData()
 
     def consumeData(self) -> None:
         """Process what was read: so many frames at once, and the rest in the next turn of the loop."""
         if self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             super().consumeData()
             return
-        step = self.processData
-        for _ in range(_STEPS_IN_A_TURN):
-            if self._pauses or not step() or self.state == self.STATE_CLOSED:
+        left = _STEPS_IN_A_TURN
+        while left > 0 and not self._pauses:
+            steps = self._read_messages(left)
+            if steps and not self.data:
                 return
-        self._pause(self._TURN)
-        asyncio.get_running_loop().call_soon(self._go_on, self._TURN)
+            if not steps:
+                if not self.processData() or self.state == self.STATE_CLOSED:
+                    return
+                steps = 1
+            left -= steps
+        if not self._pauses:
+            self._pause(self._TURN)
+            asyncio.get_running_loop().call_soon(self._go_on, self._TURN)
+
+    def _read_messages(self, most: int) -> int:
+        """Read the whole messages with which the data begins, past autobahn; returns how many."""
+        if self.state != self.STATE_OPEN or self.current_frame is not None or self.inside_message or not apply_mask:
+            return 0
+        inbox, data = self.application_queue, self.data
+        before = len(inbox.waiting)
+        messages, size = inbox.room
+        end, taken = read_messages(
+            data, 0, inbox.append, apply_mask, self._largest_message, min(most, messages), size
+        )
+        if not end:
+            return 0
+        self.data = data[end:]
+        count = len(inbox.waiting) - before
+        inbox.added(taken)
+        if inbox.is_full:
+            self._pause(self._INBOX)
+        return count
+
+    @functools.cached_property
+    def _largest_message(self) -> float:
+        """Limit of a message's bytes, if it has one frame."""
+        return largest_message(self)
 
     # Fragments
 
@@ -159,7 +214,7 @@ class ReadingProtocol(DaphneProtocol):  # type: ignore[misc]
         if self._pongs is not None:
             self._pongs.close()
             self._pongs = None
-        super().connectionLost(reason)
+        self._connectionLost(reason)  # without autobahn's lines for a log that nobody reads
 
 
 def _join(pieces: list[Any], piece: bytes) -> None:

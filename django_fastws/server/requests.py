@@ -184,6 +184,7 @@ class Request(WebRequest):  # type: ignore[misc]
         if isinstance(protocol, WebSocketProtocol):
             # The channel would keep what has come together with the handshake for the next request.
             channel.rawDataReceived = protocol.dataReceived
+            channel.requests.clear()  # a cycle, which reference counts do not free
         return done
 
     def complete_scope(self, scope: Scope) -> None:

@@ -16,28 +16,32 @@ from daphne.server import Server as DaphneServer
 from daphne.server import reactor
 from twisted.internet import defer
 
+from .. import console, metrics  # noqa: F401 (what the console asks is answered)
 from .._core.answers import checked_body, checked_response
 from ..conf import conf
+from ..garbage import collector
 from ..layer import announce_layer
 from ..logs import reveal_warnings
 from ..masking import mask_path
+from ..processes import Responder, current_responder
 from ..rooms import current_hub
+from ..slow_callbacks import watch_loop
 from ..stopping import OrderlyStop
 from ..tasks import BackgroundTasks
-from ..transports import request_has_room, transport_has_room
+from ..transports import Inbox, request_has_room, transport_has_room
 from ..types import ASGIApp, Message, Receive, Scope, Send
 from ..users import current_users
-from .access_log import AccessLog, shown
+from .access_log import AccessFile, AccessLog, shown
 from .channel import Channel, NegotiatingChannel
 from .connections import ServerConnections
 from .drain import Drain, deny_while_draining
 from .endpoints import Endpoints
 from .forwarded import Forwarded
 from .health import Health
-from .inbox import Inbox
 from .lifespan import Lifespan
+from .metrics_endpoint import MetricsEndpoint
 from .pending import PendingRequests
-from .protocol import WebSocketProtocol
+from .prepared_protocol import prepared
 from .requests import Request
 from .spool import Spools
 from .timers import Timers
@@ -66,6 +70,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         drain_seconds: how long the graceful shutdown may take; None for ``FASTWS_DRAIN_SECONDS``.
         keeps_signals: whether signals are still handled when it has stopped, for a process that ends behind it;
             False gives them back.
+        logs_requests: whether requests are lines of the log; False writes them where daphne does, if there.
         websocket_max_message_size, websocket_max_frame_size: None for ``FASTWS_MAX_MESSAGE_BYTES``.
     """
 
@@ -86,6 +91,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         per_message_deflate: bool = False,
         drain_seconds: float | None = None,
         keeps_signals: bool = True,
+        logs_requests: bool = False,
         websocket_max_message_size: int | None = None,
         websocket_max_frame_size: int | None = None,
         **options: Any,
@@ -100,7 +106,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             **options,
         )
         if type(self.action_logger) is AccessLogGenerator:
-            self.action_logger = AccessLog(self.action_logger.stream)
+            self.action_logger = AccessLog() if logs_requests else AccessFile(self.action_logger.stream)
         self._endpoints = Endpoints(self.endpoints)
         self.endpoints = self._endpoints.for_daphne
         self.per_message_deflate = per_message_deflate
@@ -110,12 +116,14 @@ class Server(DaphneServer):  # type: ignore[misc]
         self._drain_seconds = drain_seconds
         self._lifespan = Lifespan(application, lifespan)
         self._health = Health(lambda: self.is_draining)
+        self._metrics = MetricsEndpoint()
         self.spools = Spools()
         self.pending = PendingRequests(reactor.callLater)
         self._connections = ServerConnections(self)
         self._claims = contextlib.ExitStack()
         self._tasks = BackgroundTasks(logger)
         self._stop: OrderlyStop | None = None
+        self._responder: Responder | None = None
         self._keeps_signals = keeps_signals
         self._when_ready: Callable[[], None] | None = self.ready_callable
         self.ready_callable = self._ready
@@ -129,6 +137,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         if not loop.run_until_complete(self._lifespan.startup()):
             self.abort_start = True
             return
+        self._handle_signals()
         try:
             with contextlib.ExitStack() as claims:
                 self._claims = claims
@@ -139,14 +148,30 @@ class Server(DaphneServer):  # type: ignore[misc]
             self.abort_start = True
         finally:
             loop.run_until_complete(self._finish())
-            if self._stop is not None and not self._keeps_signals:
+            if self._stop is not None and (self.abort_start or not self._keeps_signals):
                 self._stop.uninstall()
+            if not self._keeps_signals:
+                collector.stop()
+
+    def _handle_signals(self) -> None:
+        """Handle signals before anything listens: whoever has reached the server may stop it in order."""
+        if not self.signal_handlers:
+            return
+        self.signal_handlers = False  # Twisted's cut every connection
+        self._stop = OrderlyStop(
+            reactor._asyncioEventloop,
+            self.drain,
+            seconds=lambda: self.drain_seconds + _FINISH_SECONDS + _GRACE_SECONDS,
+            status=lambda: 0,
+            logger=logger,
+        )
+        self._stop.install()
 
     def _ready(self) -> None:
         """Set up the factories; daphne calls this when it has made them, and before it serves."""
         reveal_warnings()
-        self.ws_factory.protocol = WebSocketProtocol
         self.ws_factory._batched_timer = Timers()
+        self.ws_factory.protocol = prepared(self.ws_factory)
         self.http_factory.protocol = functools.partial(NegotiatingChannel, self._build_channel)
         build = self.http_factory.buildProtocol
 
@@ -158,22 +183,21 @@ class Server(DaphneServer):  # type: ignore[misc]
 
         self.http_factory.buildProtocol = build_and_remember
         self._claims.close()  # every endpoint listens, or has failed
-        for listening in self._endpoints.listen_on_descriptors(self.http_factory):
+        for listening in self._endpoints.listen(self.http_factory):
             listening.addCallback(self.listen_success)
             listening.addErrback(self.listen_error)
-        if self.signal_handlers:
-            self.signal_handlers = False  # Twisted's cut every connection
-            self._stop = OrderlyStop(
-                reactor._asyncioEventloop,
-                self.drain,
-                seconds=lambda: self.drain_seconds + _FINISH_SECONDS + _GRACE_SECONDS,
-                status=lambda: 0,
-                logger=logger,
-            )
-            self._stop.install()
         reactor.callWhenRunning(self._spawn, announce_layer)
+        reactor.callWhenRunning(self._spawn, self._answer_questions)
         if self._when_ready is not None:
             self._when_ready()
+
+    async def _answer_questions(self) -> None:
+        """Answer what is asked of all processes of the layer, until the server has stopped."""
+        self._responder = current_responder()
+        # As SIGTERM does it, where that is handled: then there is somebody who watches the time.
+        self._responder.start("server", lambda: self.is_draining, self._stop.begin if self._stop else self.drain)
+        watch_loop()
+        collector.start()
 
     def _build_channel(self) -> Channel:
         # Behind a proxy, one address stands for everybody.
@@ -194,10 +218,13 @@ class Server(DaphneServer):  # type: ignore[misc]
     async def _finish(self) -> None:
         """Leave the rooms, end the lifespan and whatever still runs, after the last connection."""
         left = max(0.0, self._drained_by - time.monotonic())
+        if self._responder is not None:
+            self._responder.stop()
         try:
             async with asyncio.timeout(min(left, _SETTLE_SECONDS) + _FINISH_SECONDS / 2):
                 await current_hub().settled()
                 await current_users().settled()
+                await current_responder().settled()
         except TimeoutError:
             logger.warning("The channel layer did not take back every subscription in time")
         left = max(0.0, self._drained_by - time.monotonic())
@@ -216,6 +243,7 @@ class Server(DaphneServer):  # type: ignore[misc]
         if self.is_draining:
             return
         self.is_draining = True
+        metrics.draining.add(1)
         self._drained_by = time.monotonic() + self.drain_seconds
         self._spawn(self._drain)
 
@@ -229,6 +257,7 @@ class Server(DaphneServer):  # type: ignore[misc]
             drain = Drain(self._connections, self._endpoints, self.drain_seconds, spread=self.spreads_drain)
             await drain.run()
         finally:
+            metrics.draining.add(-1)
             self.stop()
 
     def kill_all_applications(self) -> Any:
@@ -241,6 +270,15 @@ class Server(DaphneServer):  # type: ignore[misc]
         return defer.Deferred.fromFuture(asyncio.ensure_future(asyncio.wait(tasks, timeout=_GRACE_SECONDS)))
 
     # Connections
+
+    def protocol_disconnected(self, protocol: Any) -> None:
+        """Note when a connection has ended: it was denied, or is lost.
+
+        One that was denied may be lost when its application is long over and the connection forgotten; daphne's own
+        fails then.
+        """
+        if protocol in self.connections:
+            super().protocol_disconnected(protocol)
 
     def create_application(self, protocol: Any, scope: Scope) -> Any:
         """Start the application for one connection; returns the queue for the events of a socket."""
@@ -260,7 +298,8 @@ class Server(DaphneServer):  # type: ignore[misc]
     def _application_for(self, scope: Scope) -> ASGIApp:
         if scope["type"] == "websocket" and self.is_draining:
             return deny_while_draining
-        application: ASGIApp = self._health.application(scope) or self.application
+        answer = self._health.application(scope) or self._metrics.application(scope)
+        application: ASGIApp = answer or self.application
         return application
 
     def _resolve_client(self, protocol: Any, scope: Scope) -> None:
@@ -276,12 +315,14 @@ class Server(DaphneServer):  # type: ignore[misc]
             scope["scheme"] = protocol.client_scheme = f"{scheme}s" if is_secure else scheme
 
     async def _serve(self, protocol: Any, application: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        failed = True
+        failed, path = True, scope["path"]
         try:
-            await application(scope, receive, send)
+            running = application(scope, receive, send)
+            del application, scope, receive, send  # or they would be kept as long as the connection is open
+            await running
             failed = False
         except Exception as error:
-            logger.error("The application failed on %.200r", mask_path(scope["path"]), exc_info=error)
+            logger.error("The application failed on %.200r", mask_path(path), exc_info=error)
         finally:
             details = self.connections.get(protocol, {"disconnected": 0})
             details.pop("application_instance", None)
@@ -309,7 +350,10 @@ class Server(DaphneServer):  # type: ignore[misc]
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Pass what has happened to the access log, but for the requests of monitors."""
-        if protocol != "http" or details["path"].partition("?")[0] not in (conf.health_path, conf.ready_path):
+        if not getattr(self.action_logger, "is_read", self.action_logger):
+            return
+        quiet = (conf.health_path, conf.ready_path, conf.metrics_path)
+        if protocol != "http" or details["path"].partition("?")[0] not in quiet:
             super().log_action(protocol, action, shown(details))
 
     # Looking after them

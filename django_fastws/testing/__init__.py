@@ -8,6 +8,8 @@ from .live_client import LiveClient, live
 from .memory import clear_histories
 from .peer import Peer, peer
 from .received_event import Left, ReceivedEvent
+from .seen_presence import PresentOne, ReceivedPresence
+from .virtual_time import VirtualTime, virtual_time
 from .websocket import TestWebSocket, connect
 
 __all__ = [
@@ -16,10 +18,14 @@ __all__ = [
     "Left",
     "LiveClient",
     "Peer",
+    "PresentOne",
     "ReceivedEvent",
+    "ReceivedPresence",
     "TestWebSocket",
+    "VirtualTime",
     "clear_histories",
     "connect",
     "live",
     "peer",
+    "virtual_time",
 ]

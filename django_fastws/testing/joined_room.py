@@ -10,6 +10,7 @@ from .live_connection import LiveConnection, RoomEnd
 from .mailbox import Mailbox
 from .matching import Where
 from .received_event import Left, ReceivedEvent
+from .seen_presence import PresentOne, ReceivedPresence, SeenPresence
 
 __all__ = ["JoinedRoom"]
 
@@ -38,14 +39,25 @@ class JoinedRoom:
         self.left: Left | None = None
         self._connection = connection
         self._events: Mailbox[ReceivedEvent] = Mailbox()
+        self._presence = SeenPresence()
         self._is_joined = False
         self._is_wanted = False
-        connection.rooms[name] = RoomEnd(self._receive, self._lost, self._events)
+        connection.rooms[name] = RoomEnd(self._receive, self._lost, self._events, self._presence.changes)
 
     @property
     def joined(self) -> bool:
         """Whether the client is in the room, as far as it knows."""
         return self._is_joined
+
+    @property
+    def present(self) -> dict[str, PresentOne]:
+        """Who is present, by key; kept up to date, and a dict of its own each time. Empty where nobody is told."""
+        return dict(self._presence.people)
+
+    @property
+    def count(self) -> int | None:
+        """How many are present, also in a room that only counts; None in one without presence."""
+        return self._presence.count
 
     # Ask
 
@@ -113,6 +125,44 @@ class JoinedRoom:
         """Whether no event waits to be taken, and none comes for so many seconds. It is kept for ``next()``."""
         return await self._events.is_silent(timeout)
 
+    async def next_presence(
+        self,
+        *,
+        joined: Any = None,
+        left: Any = None,
+        changed: Any = None,
+        count: int | None = None,
+        timeout: float | None = None,
+    ) -> ReceivedPresence:
+        """Wait for a change of who is present that was not taken yet, and take it. Others stay.
+
+        Without arguments it is the next change, else the next that has all of what is asked for. The answer to a join
+        is no change: it is in ``present``.
+
+        Args:
+            joined, left, changed: who has come, gone, or has another card or number of connections: a key or a user.
+            count: how many are present then.
+            timeout: seconds; None is the client's.
+        Raises:
+            TimeoutError: it did not come in time. The text has what came and was not taken.
+            LiveError: ``not_joined``: the client is not in the room any more.
+            WebSocketDisconnect: the connection is closed.
+        """
+        wanted = {"joined": joined, "left": left, "changed": changed}
+        keys = {name: _key_of(one) for name, one in wanted.items() if one is not None}
+        seconds = self._connection.timeout if timeout is None else timeout
+
+        def is_wanted(change: ReceivedPresence) -> bool:
+            return count in (None, change.count) and all(key in getattr(change, name) for name, key in keys.items())
+
+        try:
+            return await self._presence.changes.take(is_wanted, seconds)
+        except TimeoutError:
+            what = [f"{name}={key!r}" for name, key in keys.items()]
+            if count is not None:
+                what.append(f"count={count}")
+            self._connection.late(f"{self.name}: no change of presence {' '.join(what)}".rstrip(), seconds)
+
     # Leave
 
     async def leave(self) -> None:
@@ -141,21 +191,30 @@ class JoinedRoom:
 
     # For the client
 
-    async def _join(self, since: str | None) -> None:
-        """Join, or join again; for ``LiveClient``."""
-        frame = {"join": self.name} if since is None else {"join": self.name, "since": since}
+    async def _join(self, since: str | None, *, comes_back: bool = False) -> None:
+        """Join, or join again; for ``LiveClient``.
+
+        Args:
+            comes_back: with the version of its presence, as a page does.
+        """
+        frame: dict[str, Any] = {"join": self.name}
+        if since is not None:
+            frame["since"] = since
+        if comes_back and self._presence.version is not None:
+            frame["v"] = self._presence.version
         self._is_wanted = False
         try:
             await self._connection.request(frame, f"{self.name}: the join", self._answered)
         except LiveError as error:
-            self._events.reopen()
+            self._reopen()
             self._out(f"the join was refused: {error}")
             raise
 
     def _answered(self, ok: dict[str, Any]) -> None:
         self._is_joined = self._is_wanted = True
         self.left = None
-        self._events.reopen()
+        self._reopen()
+        self._presence.joined(ok)
         self.at, self.recovered = ok.get("at"), ok["recovered"]
         if not self.recovered:
             self._begin(ok.get("state"))
@@ -179,7 +238,7 @@ class JoinedRoom:
             self._change(frame["key"], frame.get("data"), is_removed=frame.get("removed") is True)
         elif "event" in frame:
             self._events.put(ReceivedEvent(frame["event"], frame.get("data"), at, frame.get("from")))
-        else:
+        elif not self._presence.receive(frame):
             return at is not None  # only the position: of an event that was not for this client
         return True
 
@@ -192,7 +251,17 @@ class JoinedRoom:
 
     def _out(self, why: str) -> None:
         self._is_joined = False
-        self._events.end(lambda: LiveError("not_joined", f"{self.name}: {why}"))
+        for mailbox in (self._events, self._presence.changes):
+            mailbox.end(lambda: LiveError("not_joined", f"{self.name}: {why}"))
+
+    def _reopen(self) -> None:
+        self._events.reopen()
+        self._presence.changes.reopen()
 
     def _lost(self) -> None:
         self._is_joined = False
+
+
+def _key_of(who: Any) -> str:
+    """The key of one who is present, who may be given as the user."""
+    return str(getattr(who, "pk", who))

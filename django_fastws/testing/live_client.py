@@ -258,8 +258,8 @@ class LiveClient:
         """Lose the connection, open another with the same handshake, and join the rooms again, as a page does.
 
         A room with history is joined with its position: what was missed comes as events, behind those that were not
-        taken yet; ``room.recovered`` says whether, for else there is the state. Calls that are under way raise
-        ``WebSocketDisconnect``.
+        taken yet; ``room.recovered`` says whether, for else there is the state. ``room.present`` is what it is now.
+        Calls that are under way raise ``WebSocketDisconnect``.
 
         Args:
             code: how the present connection ends, if it is open.
@@ -273,7 +273,7 @@ class LiveClient:
         refused: LiveError | None = None
         for room in wanted:
             try:
-                await room._join(room.at)
+                await room._join(room.at, comes_back=True)
             except LiveError as error:
                 refused = refused or error
         if refused is not None:

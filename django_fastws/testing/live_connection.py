@@ -17,6 +17,7 @@ from ..tasks import cancel_and_wait
 from .mailbox import Mailbox
 from .matching import Where, listed, matches, phrase
 from .received_event import ReceivedEvent
+from .seen_presence import ReceivedPresence
 from .websocket import TestWebSocket
 
 __all__ = ["LiveConnection", "Replies", "RoomEnd"]
@@ -32,11 +33,13 @@ class RoomEnd(NamedTuple):
         receive: takes a frame; returns whether it knew what that is.
         lost: the connection is over.
         events: those that nobody has taken yet, for the text of errors.
+        changes: the same of changes of who is present.
     """
 
     receive: Callable[[Frame], bool]
     lost: Callable[[], None]
     events: Mailbox[ReceivedEvent]
+    changes: Mailbox[ReceivedPresence]
 
 
 class Replies(Mailbox[Frame]):
@@ -144,6 +147,7 @@ class LiveConnection:
         self.events.end(error)
         for room in self.rooms.values():
             room.events.end(error)
+            room.changes.end(error)
             room.lost()
 
     # Ask and wait
@@ -253,7 +257,7 @@ class LiveConnection:
 
     def untaken(self) -> str:
         """Description of what was received and nobody has taken, for the text of an error."""
-        lines = [f"{name}: {event!r}" for name, room in self.rooms.items() for event in room.events]
+        lines = [f"{name}: {event!r}" for name, room in self.rooms.items() for event in (*room.events, *room.changes)]
         lines += [f"to this client: {event!r}" for event in self.events]
         lines += [f"frame: {frame!r}" for frame in self._others]
         return listed("received, and not taken:", lines, "nothing else was received")

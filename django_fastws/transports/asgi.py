@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from .._core.answers import DenialResponse, checked_accept
 from .._core.connection_state import ConnectionState
@@ -13,11 +12,13 @@ from .._core.handshake import offered
 from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..exceptions import WebSocketConnectionError, WebSocketDisconnect, check_close
-from ..masking import mask_path
+from ..log_fields import connection_fields, keep_state
 from ..types import Address, Message, Receive, Scope, Send
 from .addresses import address_of, url_of
-from .events import DENIAL, as_message, denial_events, disconnect_status
+from .events import DENIAL, as_message, denial_events
+from .inbox import Inbox
 from .outbox import Outbox, StoredListener
+from .receiving import ReceivingTransport
 from .refused_close_codes import is_close, is_loss, send_close
 
 __all__ = ["ASGITransport"]
@@ -27,7 +28,7 @@ logger = logging.getLogger("django_fastws.transports")
 _CLOSE_SECONDS = 20.0  # for a client to take what was sent before the close
 
 
-class ASGITransport:
+class ASGITransport(ReceivingTransport):
     """Transport of a socket that came in, between its ASGI server and its WebSocket.
 
     ``receive`` and ``send`` are ASGI callables that may be handed on to middleware and consumers; a transport that
@@ -48,43 +49,23 @@ class ASGITransport:
         "_base",
         "_denial",
         "_outbox",
-        "_receive",
         "_send",
-        "_task",
         "is_sending",
         "scope",
-        "state",
         "stored_listener",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, base: ASGITransport | None = None) -> None:
         self.scope = scope
-        #: The transport of the server, where middleware stands between it and this one.
-        self._base = base
-        self._receive = receive
+        super().__init__(receive)
+        self._base = base  # the server's, where middleware stands between it and this one
         self._send = send
         self.state: ConnectionState = ConnectionState(is_answered=base is not None and base.state.is_answered)
+        keep_state(scope, self.state, None if base is None else base.state)
         self.is_sending = False
         self.stored_listener: StoredListener | None = None
         self._outbox: Outbox | None = None
-        self._task: asyncio.Task[Any] | None = None
-        #: A denial response of which the application has not sent all yet.
-        self._denial: DenialResponse | None = None
-
-    async def receive(self) -> Message:
-        """The next ASGI event."""
-        event = await self._receive()
-        if event["type"] == "websocket.disconnect":
-            code, reason = self._status_of(event)
-            self.state.end(code, reason)
-            return {"type": "websocket.disconnect", "code": code, "reason": reason}
-        if event["type"] == "websocket.connect":
-            self._task = asyncio.current_task()
-        return event
-
-    def _status_of(self, event: Message) -> tuple[int, str]:
-        """Close code and reason of the server's disconnect event; what a transport mends of them, it mends here."""
-        return disconnect_status(event)
+        self._denial: DenialResponse | None = None  # of which the application has not sent all yet
 
     async def send(self, message: Message) -> None:
         """Send an ASGI event, if all of it can be sent.
@@ -97,8 +78,7 @@ class ASGITransport:
             await self._answer(message)
             return
         if message["type"] == "websocket.close" and not self.state.is_over:
-            code = message.get("code")
-            check_close(1000 if code is None else code, message.get("reason") or "")
+            check_close(1000 if (code := message.get("code")) is None else code, message.get("reason") or "")
         await self._pass(message)
 
     async def _answer(self, message: Message) -> None:
@@ -111,12 +91,12 @@ class ASGITransport:
             if not self._denial.add(message):
                 return
             start, message = self._denial.events
-            self.state.is_answered = True
+            self.state.is_answered = self.state.is_denied = True
             await self._pass(start)
         elif kind == "websocket.accept":
             message = checked_accept(message, offered(self.scope.get("subprotocols")))
             self.state.is_accepted = True
-        self.state.is_answered = True
+        self.state.is_answered, self.state.is_denied = True, not self.state.is_accepted
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
@@ -129,7 +109,7 @@ class ASGITransport:
             raise
         kind = message["type"]
         if kind == "websocket.close":
-            self.state.end(message.get("code") or 1000, message.get("reason") or "")
+            self.state.end_here(message.get("code") or 1000, message.get("reason") or "")
         elif kind == f"{DENIAL}.body" and not message.get("more_body"):
             self.state.end(1006, "")
 
@@ -151,16 +131,8 @@ class ASGITransport:
         return not self.state.is_over and (self._base is None or self._base.is_open)
 
     @property
-    def inbox(self) -> asyncio.Queue[Message] | None:
-        """The server's queue of events for the application, where it can be seen."""
-        if self._base is not None:
-            return self._base.inbox
-        queue = getattr(self._receive, "__self__", None)
-        return queue if isinstance(queue, asyncio.Queue) else None
-
-    def wrap_receive(self, around: Callable[[Receive], Receive]) -> None:
-        """Put something around the server's ``receive``, for this connection."""
-        self._receive = around(self._receive)
+    def inbox(self) -> Inbox | asyncio.Queue[Message] | None:
+        return super().inbox if self._base is None else self._base.inbox
 
     def ended(self) -> tuple[int, str] | None:
         """Close code and reason, once the peer is gone and all that it sent was received; None before or if unknown.
@@ -220,19 +192,6 @@ class ASGITransport:
 
     # An open connection
 
-    async def receive_data(self) -> str | bytes:
-        """The next message.
-
-        Raises:
-            WebSocketDisconnect: the connection is closed.
-        """
-        event = await self._receive()
-        if event["type"] == "websocket.receive":
-            text: str | None = event.get("text")
-            return bytes(event.get("bytes") or b"") if text is None else text
-        self.state.end(*self._status_of(event))
-        raise self.state.disconnect()
-
     def try_send(self, payload: Payload | Batch) -> bool:
         """Send messages if that can be done at once, without waiting; False if it cannot."""
         return False
@@ -262,8 +221,13 @@ class ASGITransport:
         return outbox.post(batch)
 
     def unsent(self) -> int:
-        """Number of bytes that the server holds for a client that does not take them; 0 where that cannot be told."""
+        """Number of bytes that the server holds for a client that does not take them; 0 where nobody tells."""
         return 0
+
+    @property
+    def buffered(self) -> int:
+        """Number of bytes that wait in this process for the client to take them, as far as that can be told."""
+        return self.unsent() + (0 if self._outbox is None else self._outbox.size)
 
     @property
     def dropped(self) -> int:
@@ -298,7 +262,9 @@ class ASGITransport:
         self.state.end(code, reason)
         if self.state.close_error is not None:
             # The server takes no close: it ends the connection with the application.
-            logger.error("The server took no close with %d on %.200r: its application ends", code, self.shown_path)
+            fields = connection_fields(self.scope, code=code)
+            line = "The server took no close with %d on %.200r: its application ends"
+            logger.error(line, code, fields["path"], extra=fields)
             if self._task is not None and self._task is not asyncio.current_task():
                 self._task.cancel()
 
@@ -327,7 +293,7 @@ class ASGITransport:
 
     def terminate(self, code: int, reason: str) -> None:
         """Cut the connection off, with this code and reason as its close status."""
-        self.state.end(code, reason)
+        self.state.end_here(code, reason)
         self.abort()
 
     # The outbox, and what it needs
@@ -351,7 +317,7 @@ class ASGITransport:
             raise self.closed_error(call) from error
         finally:
             self.is_sending = False
-            if self._outbox:
+            if self._outbox is not None and self._outbox.has_work:
                 self._outbox.start()
 
     async def wait_for_room(self) -> None:
@@ -369,7 +335,8 @@ class ASGITransport:
     def send_failed(self, problem: BaseException) -> WebSocketDisconnect:
         """Error for callers who wait, after one of the server's ``send``; one that nobody expects is logged."""
         if not self._is_lost(problem) and isinstance(problem, Exception):
-            logger.error("A server's send failed on %r", self.shown_path, exc_info=problem)
+            fields = connection_fields(self.scope)
+            logger.error("A server's send failed on %r", fields["path"], exc_info=problem, extra=fields)
         return self.closed_error("send")
 
     # How the connection was lost
@@ -391,10 +358,4 @@ class ASGITransport:
 
     def closed_error(self, call: str) -> WebSocketDisconnect:
         """The error for a call on a closed connection."""
-        code, reason = self.state.status or self.lost_status()
-        return WebSocketDisconnect(code, reason, call=call)
-
-    @property
-    def shown_path(self) -> str:
-        """The path, for the log."""
-        return mask_path(self.scope.get("path"))
+        return WebSocketDisconnect(*(self.state.status or self.lost_status()), call=call)

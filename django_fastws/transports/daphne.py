@@ -11,11 +11,16 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from .._core.attributes import has_all
+from .._core.deflate import Deflater
 from .._core.messages import Batch, Payload
+from .._core.recipients import not_direct
+from ..conf import conf
 from ..exceptions import WebSocketDisconnect
 from ..types import Message, Receive, Scope, Send
 from .daphne_handshake import (
     accept_with_headers,
+    break_cycles,
     deny,
     feed_early_data,
     forget_handshake,
@@ -23,11 +28,11 @@ from .daphne_handshake import (
     mended_scope,
     take_early_data,
 )
-from .daphne_reading import read_past_autobahn, read_through_autobahn
+from .daphne_reading import open_inbox, read_past_autobahn, read_through_autobahn
 from .events import disconnect_status
 from .framing import FramingTransport, high_water_bytes
 from .pings import Pings, Pongs
-from .twisted import tcp_below, unsent_bytes, until_drained
+from .twisted import push, read_directly, tcp_below, unsent_bytes, until_drained
 
 __all__ = ["DaphneTransport"]
 
@@ -54,6 +59,7 @@ NEEDED = (
     "serverReject",
     "state",
     "transport",
+    "triggered",
     "wasClean",
 )
 # Likewise on Twisted's transport; without one of these, frames go through autobahn, and without a bound.
@@ -63,6 +69,8 @@ NEEDED_BELOW = (
     "_tempDataLen",
     "abortConnection",
     "dataBuffer",
+    "disconnecting",
+    "doWrite",
     "offset",
     "pauseProducing",
     "producer",
@@ -79,7 +87,7 @@ _CLOSE_SECONDS = 10  # for a client to take what was sent before the close, and 
 
 def _is_known(tcp: Any) -> bool:
     """Whether a transport of Twisted's has inside what is relied on here."""
-    if tcp is None or not all(hasattr(tcp, name) for name in NEEDED_BELOW) or tcp.TLS:
+    if tcp is None or not has_all(tcp, NEEDED_BELOW) or tcp.TLS:
         return False
     return isinstance(tcp.dataBuffer, bytes) and callable(getattr(getattr(tcp, "socket", None), "send", None))
 
@@ -89,7 +97,17 @@ class DaphneTransport(FramingTransport):
 
     name = "daphne"
 
-    __slots__ = ("_denial_start", "_early", "_pings", "_pongs", "_protocol", "_socket_send", "_tcp")
+    __slots__ = (
+        "_denial_start",
+        "_early",
+        "_pings",
+        "_pongs",
+        "_protocol",
+        "_reads_itself",
+        "_socket_send",
+        "_tcp",
+        "direct",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, protocol: Any) -> None:
         tcp = tcp_below(protocol.transport)
@@ -99,11 +117,17 @@ class DaphneTransport(FramingTransport):
         super().__init__(mended_scope(protocol, scope, is_tls=is_tls), receive, send)
         self._protocol = protocol
         self._tcp = tcp
-        #: Where nothing stands between the frames and the socket.
-        self._socket_send: Callable[[bytes], int] | None = None if is_tls or tcp is None else tcp.socket.send
+        #: Where nothing stands between the frames and the socket, or TLS that sends at once.
+        self._socket_send: Callable[[bytes], int] | None = None
+        if tcp is not None:
+            self._socket_send = getattr(protocol.transport, "send_at_once", None) if is_tls else tcp.socket.send
+        #: ``_socket_send`` as long as Twisted holds nothing and the connection is open: whatever may change that
+        #: is written by ``tcp.write()``, a close frame, too, which is watched meanwhile.
+        self.direct: Callable[[bytes], int] = not_direct
         self._early = b""
         if tcp is not None:
             self._early = take_early_data(tcp.producer)
+            break_cycles(protocol, tcp.producer)
             # The HTTP channel, which is over; it would stop the reading when the client does not take what is sent.
             protocol.transport.unregisterProducer()
         # Or a client that closes would be answered with 1000, whatever its code (RFC 6455 section 5.5.1).
@@ -111,8 +135,14 @@ class DaphneTransport(FramingTransport):
         # Or a slow client would be cut off after one second, before it has what was sent before the close.
         protocol.closeHandshakeTimeout = _CLOSE_SECONDS
         self._pongs: Pongs | None = None
-        if tcp is not None and not hasattr(protocol, "is_paused"):  # that of runws_server sees to it itself
-            protocol.onPing = self._ping_came
+        #: Whether it is the protocol of runws_server, which reads messages and answers pings as it should by itself.
+        self._reads_itself = hasattr(protocol, "is_paused")
+        if not self._reads_itself:
+            self._inbox = self._bare_inbox = open_inbox(protocol, receive)
+            if self._inbox is not None:
+                self._receive = self._inbox.get
+            if tcp is not None:
+                protocol.onPing = self._ping_came
         self._denial_start: Message | None = None
         self._pings: Pings | None = None
 
@@ -122,7 +152,7 @@ class DaphneTransport(FramingTransport):
         if not is_daphnes(send):
             return None
         protocol = send.args[0]  # type: ignore[attr-defined]
-        if not all(hasattr(protocol, name) for name in NEEDED) or protocol.STATE_OPEN != _OPEN:
+        if not has_all(protocol, NEEDED) or protocol.STATE_OPEN != _OPEN:
             return None
         return cls(scope, receive, send, protocol)
 
@@ -133,10 +163,18 @@ class DaphneTransport(FramingTransport):
     def ended(self) -> tuple[int, str] | None:
         protocol = self._protocol
         # The disconnect event is daphne's last word: once it is the next one, all else was received.
-        waiting = getattr(getattr(protocol, "application_queue", None), "_queue", None)
-        if protocol.state != protocol.STATE_CLOSED or not waiting or waiting[0]["type"] != "websocket.disconnect":
+        if protocol.state != protocol.STATE_CLOSED or self._next_type() != "websocket.disconnect":
             return None
         return self.state.status or self.lost_status()
+
+    def _next_type(self) -> str:
+        """Type of the event that daphne holds for the application next; "" for a message."""
+        if self._inbox is not None:
+            event = self._inbox.next_event()
+        else:
+            waiting = getattr(getattr(self._protocol, "application_queue", None), "_queue", None)
+            event = waiting[0] if waiting else None
+        return "" if event is None else str(event.get("type"))
 
     def _status_of(self, event: Message) -> tuple[int, str]:
         code, _ = disconnect_status(event)
@@ -179,7 +217,10 @@ class DaphneTransport(FramingTransport):
         if not is_accept or not accept_with_headers(protocol, message):
             await self._send(message)
         if protocol.state == _OPEN:
-            read_past_autobahn(protocol)
+            self._settle_compression()
+            if self._inbox is not None and not self._reads_itself:
+                read_past_autobahn(protocol, self._inbox)
+                read_directly(protocol.transport)
             forget_handshake(protocol)
 
     # Writing
@@ -189,8 +230,8 @@ class DaphneTransport(FramingTransport):
         return True
 
     def post(self, batch: Payload | Batch) -> bool | None:
-        # The same as that of FramingTransport, for the case that nearly always is. This is called for every member of
-        # a room, and what it costs is to reach for so many objects, so it reaches for no more than it must.
+        # The same as that of FramingTransport, for the case that often is. What it costs is to reach for so many
+        # objects, so it does that once, and then the members of a room are written to directly.
         tcp, protocol = self._tcp, self._protocol
         if (
             not self.is_sending
@@ -199,10 +240,37 @@ class DaphneTransport(FramingTransport):
             and not tcp._tempDataBuffer
             and not tcp.dataBuffer
             and not protocol.send_queue
+            and self._is_compressed is False
         ):
             self._write_to_socket(batch.frame)
+            if not tcp._tempDataBuffer and not protocol.triggered:  # nor is anything about to be queued
+                self.direct = self._socket_send
+                tcp.write = self._write_indirectly
             return False
+        if (
+            self._socket_send is None
+            and tcp is not None
+            and self.unsent() + len(batch.frame) > conf.send_buffer_bytes
+        ):
+            push(tcp)  # or who reads all the time would be called slow
         return super().post(batch)
+
+    def write_rest(self, rest: bytes) -> None:
+        self._protocol.transport.write(rest)
+
+    async def _send_now(self, item: Payload | Message, call: str) -> None:
+        self._end_direct()  # what is posted meanwhile has to wait
+        await super()._send_now(item, call)
+
+    def _write_indirectly(self, data: bytes) -> None:
+        """What is written by Twisted, by whomever, is sent before anything else is."""
+        self._end_direct()
+        self._tcp.write(data)
+
+    def _end_direct(self) -> None:
+        if self.direct is not not_direct:
+            self.direct = not_direct
+            del self._tcp.write
 
     def _write_now(self, frames: bytes) -> bool:
         protocol, tcp = self._protocol, self._tcp
@@ -215,7 +283,7 @@ class DaphneTransport(FramingTransport):
             if unsent and unsent + len(frames) > high_water_bytes():
                 return False
             protocol.sendData(frames)
-        elif self._socket_send is None:  # TLS
+        elif self._socket_send is None:  # TLS of Twisted's
             protocol.sendData(frames)
         else:
             self._write_to_socket(frames)
@@ -228,13 +296,11 @@ class DaphneTransport(FramingTransport):
         except OSError:  # it is full; or broken, which Twisted finds out
             sent = 0
         if sent != len(frames):
-            self._tcp.write(frames[sent:])
+            self._protocol.transport.write(frames[sent:])
 
-    def _has_compression(self) -> bool:
-        return self._protocol._perMessageCompress is not None
-
-    async def _send_compressed(self, payload: Payload) -> None:
-        self._protocol.sendMessage(payload.raw, payload.binary)
+    def _find_deflater(self) -> Deflater | None:
+        compression = self._protocol._perMessageCompress  # on runws_server alone, whose own it is
+        return None if compression is None else getattr(compression, "deflater", None)
 
     def _write_close(self, frame: bytes) -> None:
         self._protocol.sendCloseFrame(code=int.from_bytes(frame[2:4], "big"), reasonUtf8=frame[4:] or None)
@@ -254,6 +320,7 @@ class DaphneTransport(FramingTransport):
         await until_drained(tcp)  # for ever, if autobahn ends the connection: it takes every producer off that
 
     def abort(self) -> None:
+        self._end_direct()
         if self._tcp is not None:
             self._tcp.abortConnection()
         else:
@@ -263,7 +330,8 @@ class DaphneTransport(FramingTransport):
         if not self.is_open:
             raise self.closed_error("ping")
         if self._pings is None:
-            self._pings = Pings(self._protocol)
+            protocol = self._protocol
+            self._pings = Pings(protocol, "onPong", protocol.sendPing, lambda: bool(protocol.state == _OPEN))
         return await self._pings.ping(functools.partial(self.closed_error, "ping"))
 
     async def pong(self) -> None:
@@ -273,6 +341,7 @@ class DaphneTransport(FramingTransport):
 
     def release(self) -> None:
         super().release()
+        self._end_direct()
         if self._pings is not None:
             self._pings.close(self.closed_error("ping"))
             self._pings = None

@@ -15,6 +15,7 @@ from ..types import Message, Scope, Send
 
 __all__ = [
     "accept_with_headers",
+    "break_cycles",
     "deny",
     "feed_early_data",
     "forget_handshake",
@@ -102,7 +103,8 @@ def mended_scope(protocol: Any, scope: Scope, *, is_tls: bool) -> Scope:
     scope.setdefault("scheme", "wss" if is_secure else "ws")
     scope["root_path"] = _root_path(protocol, scope)
     # daphne decodes a percent sign there, and autobahn then finds that no such subprotocol was offered.
-    scope["subprotocols"] = offered(vars(protocol).get("websocket_protocols", scope.get("subprotocols")))
+    if getattr(protocol, "head", None) is None:
+        scope["subprotocols"] = offered(vars(protocol).get("websocket_protocols", scope.get("subprotocols")))
     if (path := _cut_path(protocol, scope)) is not None:
         scope.update(path=unquote(path), raw_path=path.encode("latin-1"))
     scope.setdefault("extensions", {"websocket.http.response": {}})
@@ -127,6 +129,29 @@ def take_early_data(producer: Any) -> bytes:
         return b""
     channel._dataBuffer = []
     return b"".join(held)
+
+
+def break_cycles(protocol: Any, producer: Any) -> None:
+    """Cut the cycles that a handshake makes, so that reference counts free what it has left, and the connection.
+
+    Args:
+        producer: of the transport: the channel of the handshake, which is over; with TLS in a wrapper.
+    """
+    channel = getattr(producer, "_producer", producer)
+    if hasattr(channel, "_dataBuffer"):
+        channel.requests = []  # which refer to it
+    # autobahn's is a Deferred that nobody waits for, with the protocol for its result.
+    protocol.is_closed = _UNAWAITED
+
+
+class _Unawaited:
+    """In the place of a Deferred, whose result nobody asks for."""
+
+    def callback(self, result: object) -> None:
+        """It is there."""
+
+
+_UNAWAITED = _Unawaited()
 
 
 def feed_early_data(protocol: Any, early: bytes) -> None:
@@ -156,6 +181,9 @@ def accept_with_headers(protocol: Any, message: Message) -> bool:
 
 def forget_handshake(protocol: Any) -> None:
     """Let go of what daphne and autobahn keep of the handshake: 5 kB for as long as the connection is open."""
+    if getattr(protocol, "head", None) is not None:  # of runws_server, which keeps nothing else of it
+        del protocol.head
+        return
     kept = {name: value for name, value in vars(protocol).items() if name not in HANDSHAKE}
     if hasattr(protocol.request, "path"):
         kept["request"] = _HandshakeRequest(protocol.request.path)

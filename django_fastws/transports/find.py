@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from ..log_fields import keep_state
 from ..types import CallScope, Receive, Scope, Send
 from .asgi import ASGITransport
 from .daphne import DaphneTransport
@@ -25,6 +26,7 @@ def find_transport(called: CallScope, receive: Receive, send: Send) -> ASGITrans
     sender, receiver = getattr(bare, "__self__", None), getattr(receive, "__self__", None)
     is_whole = receiver is sender
     if isinstance(sender, ASGITransport) and is_whole:
+        keep_state(scope, sender.state)  # middleware may have made a scope of its own
         sender.scope = scope
         return sender
     base = sender if isinstance(sender, ASGITransport) else receiver

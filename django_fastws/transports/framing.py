@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from .._core.deflate import Deflater
 from .._core.frames import close_frame
 from .._core.messages import Batch, Payload
+from .._core.recipients import not_direct
 from ..conf import conf
 from ..types import Message, Receive, Scope, Send
 from .asgi import ASGITransport
@@ -29,12 +32,13 @@ class FramingTransport(ASGITransport):
     close frame), for both go through one TCP transport.
     """
 
-    __slots__ = ("_in_a_row", "_is_compressed")
+    __slots__ = ("_deflater", "_in_a_row", "_is_compressed")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
-        #: Whether compression was agreed on; None before that is known.
+        #: Whether compression was agreed on; None before that is known. And who does it.
         self._is_compressed: bool | None = None
+        self._deflater: Deflater | None = None
         #: Messages that were sent since others had their turn for sure.
         self._in_a_row = 0
 
@@ -60,25 +64,29 @@ class FramingTransport(ASGITransport):
         """Wait until a full TCP transport holds little or nothing. Whether it hears of the end is not sure."""
         raise NotImplementedError
 
-    def _has_compression(self) -> bool:
-        """Whether the handshake, which is over, has agreed on compression (RFC 7692)."""
+    def _find_deflater(self) -> Deflater | None:
+        """Who compresses messages, as the handshake, which is over, has agreed on (RFC 7692); None for nobody.
+
+        Of the server's own compressor, if it is used besides, no message may refer to one before it from now on.
+        """
         raise NotImplementedError
 
-    async def _send_compressed(self, payload: Payload) -> None:
-        """Send a message through the server, which compresses it."""
-        raise NotImplementedError
+    def _settle_compression(self) -> None:
+        """The handshake is over: what it has agreed on holds from now on."""
+        self._deflater = self._find_deflater()
+        self._is_compressed = self._deflater is not None
 
-    @property
-    def _compresses(self) -> bool:
-        """Whether messages to this one client are to be compressed. Those to a room are not: they are framed once."""
+    def _frames_of(self, batch: Payload | Batch) -> bytes:
+        """The frames of messages, compressed where that was agreed on."""
         if self._is_compressed is None and self._is_writable:
-            self._is_compressed = self._has_compression()
-        return bool(self._is_compressed)
+            self._settle_compression()
+        return batch.frame if self._deflater is None else batch.frame_by(self._deflater)
 
     def try_send(self, payload: Payload | Batch) -> bool:
-        if self._is_compressed is not False and self._compresses:
+        if self.is_sending or self._in_a_row >= _IN_A_ROW:
             return False
-        if not self.is_sending and self._in_a_row < _IN_A_ROW and self._write_now(payload.frame):
+        frames = payload.frame if self._is_compressed is False else self._frames_of(payload)
+        if self._write_now(frames):
             self._in_a_row += 1
             return True
         return False
@@ -89,7 +97,7 @@ class FramingTransport(ASGITransport):
         is_turn_over = self._in_a_row >= _IN_A_ROW
         if is_turn_over:
             self._in_a_row = 0
-        if not self.is_open or (not self.is_sending and (self._compresses or not self._is_writable)):
+        if not self.is_open or (not self.is_sending and not self._is_writable):
             await super().send_payload(payload, call)
             self._in_a_row += 1
         elif not self.try_send(payload):
@@ -99,9 +107,16 @@ class FramingTransport(ASGITransport):
             await asyncio.sleep(0)
 
     def post(self, batch: Payload | Batch) -> bool | None:
-        if self.is_sending or not self._write_now(batch.frame):
+        if self.is_sending:
             return super().post(batch)
-        return False
+        frames = batch.frame if self._is_compressed is False else self._frames_of(batch)
+        return False if self._write_now(frames) else super().post(batch)
+
+    #: Writes frames of a room past all that ``post()`` asks first, where that may be; see ``Sink``.
+    direct: Callable[[bytes], int] = staticmethod(not_direct)
+
+    def write_rest(self, rest: bytes) -> None:
+        """Send the rest of frames of which ``direct()`` has taken less, before anything else."""
 
     async def _drained(self) -> None:
         """Wait until a full TCP transport holds little or nothing, or the connection is closed."""
@@ -112,14 +127,9 @@ class FramingTransport(ASGITransport):
             await self._drained()
 
     async def hand_over(self, item: Payload | Message) -> None:
-        if isinstance(item, Payload) and self._compresses:
-            await self.wait_for_room()
-            if self.is_open:
-                await self._send_compressed(item)
-                return
-        elif isinstance(item, Payload):
+        if isinstance(item, Payload):
             while self.is_open and self._is_writable:
-                if self._write_now(item.frame):
+                if self._write_now(self._frames_of(item)):
                     return
                 await self._drained()
         if isinstance(item, Payload) and not self.is_open:

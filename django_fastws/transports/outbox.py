@@ -13,7 +13,9 @@ from .._core.close_codes import TOO_SLOW
 from .._core.messages import Batch, Payload
 from ..conf import conf
 from ..exceptions import WebSocketDisconnect
-from ..types import Message
+from ..log_fields import connection_fields
+from ..types import Message, Scope
+from .shared_writers import shared_writers
 
 __all__ = ["Outbox", "Outlet", "StoredListener"]
 
@@ -43,15 +45,13 @@ class Outlet(Protocol):
 
     Attributes:
         is_sending: whether a message is being sent, or waits for it; what is sent meanwhile has to wait as well.
+        scope: of the connection.
         stored_listener: who can send stored messages later; None where they are dropped like any others.
     """
 
     is_sending: bool
+    scope: Scope
     stored_listener: StoredListener | None
-
-    @property
-    def shown_path(self) -> str:
-        """The path, for the log."""
 
     def unsent(self) -> int:
         """Number of bytes that the server holds for a client that does not take them."""
@@ -88,15 +88,22 @@ class Outbox(Backlog[Entry]):
         is_slow: whether the client is being disconnected for that.
     """
 
-    __slots__ = ("_has_warned", "_is_behind", "_outlet", "_writer", "is_slow")
+    __slots__ = ("_has_warned", "_is_behind", "_is_due", "_outlet", "_writer", "is_slow")
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__()
         self._outlet = outlet
         self._writer: asyncio.Task[None] | None = None
+        #: Whether a task of all sockets is to write it, and has not begun.
+        self._is_due = False
         self.is_slow = self._has_warned = False
         #: Stored messages were not sent, and their listener waits for the client to take the others.
         self._is_behind = False
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something waits, or somebody who is told when nothing does any more."""
+        return bool(self) or self._is_behind
 
     # In
 
@@ -118,8 +125,8 @@ class Outbox(Backlog[Entry]):
             raise
 
     def post(self, batch: Payload | Batch) -> bool:
-        """Queue the messages of a broadcast, as far as there is room; True if a task was started for that."""
-        was_idle, dropped, volatile = self._writer is None, self.dropped, 0
+        """Queue the messages of a broadcast, as far as there is room; True if that was given to a task just now."""
+        was_due, dropped, volatile = self._is_due, self.dropped, 0
         limit, waiting = conf.send_buffer_bytes, batch.payloads
         for place, payload in enumerate(waiting):
             size = len(payload)
@@ -129,18 +136,18 @@ class Outbox(Backlog[Entry]):
                 fits = self._has_room(size, limit)
             if not fits and self._fell_behind(waiting[place:]):
                 # What is left of the batch is as it was, without what is stored.
-                rest = [one for one in waiting[place:] if one.position is None]
+                rest = [one for one in waiting[place:] if not one.comes_again]
                 self._count_volatile(volatile)
-                return (self.post(Batch(rest)) if rest else False) or (was_idle and self._writer is not None)
+                return (self.post(Batch(rest)) if rest else False) or (self._is_due and not was_due)
             if not fits and payload.is_volatile:
                 self.dropped += 1
                 volatile += 1
             elif fits or self._make_room(size, limit):
                 self.push((payload, None), size, droppable=True, volatile=payload.is_volatile)
-                self.start()
+                self._start_shared()
         if self.dropped != dropped:
             self._count_drops(volatile, self.dropped - dropped - volatile)
-        return was_idle and self._writer is not None
+        return self._is_due and not was_due
 
     def _fell_behind(self, coming: Sequence[Payload]) -> bool:
         """Give stored messages back to who can send them later; False where there are none, or nobody can."""
@@ -148,11 +155,11 @@ class Outbox(Backlog[Entry]):
         if listener is None or conf.slow_consumer == "disconnect":
             return False
         stored = [item for item, _ in self.take_out(_is_stored) if isinstance(item, Payload)]
-        stored += [payload for payload in coming if payload.position is not None]
+        stored += [payload for payload in coming if payload.comes_again]
         if not stored:
             return False
         self._is_behind = True
-        self.start()
+        self._start_shared()
         listener.fell_behind(stored)
         return True
 
@@ -188,27 +195,40 @@ class Outbox(Backlog[Entry]):
         if volatile:
             if volatile == self.dropped:
                 self._warn("the volatile messages are dropped")
-            metrics.message_drops.add(volatile, "volatile")
+            metrics.policy_drops.add(volatile, "volatile")
         if others:
-            metrics.message_drops.add(others, conf.slow_consumer)
+            metrics.policy_drops.add(others, conf.slow_consumer)
 
     def _warn(self, consequence: str) -> None:
-        path, limit = self._outlet.shown_path, conf.send_buffer_bytes
-        logger.warning("A slow client on %r has over %d bytes unsent: %s", path, limit, consequence)
+        fields, limit = connection_fields(self._outlet.scope), conf.send_buffer_bytes
+        line = "A slow client on %r has over %d bytes unsent: %s"
+        logger.warning(line, fields["path"], limit, consequence, extra=fields)
 
     # Out
 
     def start(self) -> None:
         """Start the writer, unless it runs or a message is being sent; the task that sends that starts it then."""
-        if self._writer is None and not self._outlet.is_sending:
+        if not self._outlet.is_sending:
             self._outlet.is_sending = True
             self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    def _start_shared(self) -> None:
+        """Likewise, by a task that writes for other sockets, too."""
+        if not self._outlet.is_sending:
+            self._outlet.is_sending = self._is_due = True
+            shared_writers().start(self._write_shared)
+
+    async def _write_shared(self) -> None:
+        if self._is_due:  # or the socket has ended
+            self._is_due = False
+            self._writer = asyncio.current_task()
+            await self._write()
 
     async def _write(self) -> None:
         """Write what waits until nothing does, or the connection is closed."""
         outlet = self._outlet
         try:
-            while self or self._is_behind:
+            while self.has_work:
                 await outlet.wait_for_room()
                 if not self:
                     break
@@ -245,15 +265,17 @@ class Outbox(Backlog[Entry]):
 
     def release(self, error: WebSocketDisconnect) -> None:
         """The socket has ended: stop writing, and let go of what waits."""
+        self._is_due = False
         if self._writer is not None:
-            self._writer.cancel()
+            if self._writer is not asyncio.current_task():  # which may go on to other sockets
+                self._writer.cancel()
             self._writer = None
         self.fail(error)
         self._outlet = cast("Outlet", None)  # or the two would keep each other in memory
 
 
 def _is_stored(entry: Entry) -> bool:
-    return isinstance(entry[0], Payload) and entry[0].position is not None
+    return isinstance(entry[0], Payload) and entry[0].comes_again
 
 
 def _fail(sent: asyncio.Future[None] | None, error: WebSocketDisconnect) -> None:

@@ -1,4 +1,4 @@
-"""Pings and pongs on one connection of daphne's: round trips, and bounded answers to a client's pings."""
+"""Pings and pongs on one connection: round trips, and on daphne's bounded answers to a client's pings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,23 @@ class Pings:
     """Pings to one client, of which each waits for its own pong.
 
     Args:
-        protocol: autobahn's.
+        protocol: the server's protocol object.
+        hears: the name of its method that is called with each pong; it is listened to until ``close()``.
+        send: sends a ping with a payload.
+        is_open: whether the connection is open.
     """
 
-    __slots__ = ("_protocol", "_waiting")
+    __slots__ = ("_hears", "_is_open", "_protocol", "_send", "_waiting")
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(
+        self, protocol: Any, hears: str, send: Callable[[bytes], object], is_open: Callable[[], bool]
+    ) -> None:
         self._protocol = protocol
+        self._hears = hears
+        self._send = send
+        self._is_open = is_open
         self._waiting: dict[bytes, asyncio.Future[float]] = {}
-        protocol.onPong = functools.partial(self._pong_came, type(protocol).onPong)
+        setattr(protocol, hears, functools.partial(self._pong_came, getattr(type(protocol), hears)))
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -40,32 +48,39 @@ class Pings:
         Args:
             closed_error: makes the error for a connection that is closed meanwhile.
         """
-        protocol, payload = self._protocol, secrets.token_bytes(8)
+        payload = secrets.token_bytes(8)
         pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[payload] = pong
         sent = time.perf_counter()
-        protocol.sendPing(payload)
+        self._send(payload)
         try:
-            await wait_while(lambda: bool(protocol.state == protocol.STATE_OPEN), lambda: asyncio.wait([pong]))
+            await wait_while(self._is_open, lambda: asyncio.wait([pong]))
             if not pong.done():
                 raise closed_error()
             return pong.result() - sent
         finally:
             self._waiting.pop(payload, None)
 
-    def _pong_came(self, original: Callable[[Any, bytes], None], payload: bytes) -> None:
-        pong = self._waiting.get(bytes(payload))
-        if pong is not None and not pong.done():
-            pong.set_result(time.perf_counter())
-        original(self._protocol, payload)
+    def _pong_came(self, original: Callable[[Any, Any], None], pong: Any) -> None:
+        waiting = self._waiting.get(_payload_of(pong))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(time.perf_counter())
+        original(self._protocol, pong)
 
     def close(self, error: WebSocketDisconnect) -> None:
         """Stop waiting for pongs, with an error: the connection or its handler has ended."""
-        self._protocol.__dict__.pop("onPong", None)
+        vars(self._protocol).pop(self._hears, None)
         for pong in self._waiting.values():
             if not pong.done():
                 pong.set_exception(error)
         self._waiting.clear()
+
+
+def _payload_of(pong: Any) -> bytes:
+    """The payload of a pong: autobahn's is that itself, those of websockets and wsproto have it."""
+    for name in ("data", "payload"):
+        pong = getattr(pong, name, pong)
+    return bytes(pong)
 
 
 class Pongs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Protocol
 
 from .._core.connection_state import ConnectionState
@@ -10,9 +11,10 @@ from .._core.headers import HeaderMap
 from .._core.messages import Batch, Payload
 from ..metrics import Traffic
 from ..types import Address, Message, Scope
+from .inbox import Inbox
 from .outbox import StoredListener
 
-__all__ = ["InboundTransport", "OutboundTransport", "Transport"]
+__all__ = ["InboundTransport", "OutboundInbox", "OutboundTransport", "Transport"]
 
 
 class Transport(Protocol):
@@ -126,7 +128,7 @@ class InboundTransport(Transport, Protocol):
     stored_listener: StoredListener | None
 
     @property
-    def inbox(self) -> asyncio.Queue[Message] | None:
+    def inbox(self) -> Inbox | asyncio.Queue[Message] | None:
         """The server's queue of events for the application, where it can be seen."""
 
     def try_send(self, payload: Payload | Batch) -> bool:
@@ -139,8 +141,29 @@ class InboundTransport(Transport, Protocol):
         """
 
     @property
+    def buffered(self) -> int:
+        """Number of bytes that wait in this process for the client to take them, as far as that can be told."""
+
+    @property
     def dropped(self) -> int:
         """Number of messages of broadcasts that were dropped because the client was slow."""
+
+
+class OutboundInbox(Protocol):
+    """Messages of a connection that have come and were not taken yet.
+
+    Attributes:
+        messages: always the same deque.
+        is_paused: whether the connection is not read from until ``fewest`` are left: who takes one calls ``resume()``
+            then.
+    """
+
+    messages: deque[str | bytes]
+    is_paused: bool
+    fewest: float
+
+    def resume(self) -> None:
+        """Read again."""
 
 
 class OutboundTransport(Transport, Protocol):
@@ -155,6 +178,10 @@ class OutboundTransport(Transport, Protocol):
     attempt: int
     token: int | None
     traffic: Traffic
+
+    @property
+    def inbox(self) -> OutboundInbox:
+        """Where messages wait that may be taken without asking; always empty if each must be asked for."""
 
     def try_receive(self) -> str | bytes | None:
         """A message that has come already, or None. It costs no coroutine."""

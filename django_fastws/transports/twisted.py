@@ -11,6 +11,8 @@ from typing import Any
 
 __all__ = [
     "SharedProducer",
+    "read_directly",
+    "push",
     "release_senders",
     "request_has_room",
     "tcp_below",
@@ -32,6 +34,29 @@ def tcp_below(transport: Any) -> Any:
 def unsent_bytes(tcp: Any) -> int:
     """Number of bytes that a Twisted transport holds and the client has not taken."""
     return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)
+
+
+def read_directly(transport: Any) -> None:
+    """Have the loop call the reactor for what comes, of a transport that is being read from, until that is paused.
+
+    Twisted calls it in a context for its log, which takes longer than reading a message.
+    """
+    tcp = tcp_below(transport)
+    reactor = getattr(tcp, "reactor", None)
+    read, loop = getattr(reactor, "_readOrWrite", None), getattr(reactor, "_asyncioEventloop", None)
+    if read is not None and loop is not None and tcp in getattr(reactor, "_readers", ()):
+        loop.add_reader(tcp.fileno(), read, tcp, True)
+
+
+def push(tcp: Any) -> None:
+    """Let the socket take what a Twisted transport holds, as far as it does.
+
+    Twisted's TLS leaves that to the next turn of the reactor. Until then, what the client would take at once looks
+    as if it did not.
+    """
+    while not tcp.disconnecting and (unsent := unsent_bytes(tcp)):
+        if tcp.doWrite() is not None or unsent_bytes(tcp) >= unsent:
+            return  # the socket is full; or broken, which the reactor finds out
 
 
 class SharedProducer:

@@ -11,15 +11,18 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.file import SessionStore as FileStore
+from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseFailure
 from django.db import router
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
 from ..types import CallScope
+from .stored_rows import read_session, read_user
 
-__all__ = ["cache_of", "is_loaded", "load_session", "load_user", "names_a_user", "unload"]
+__all__ = ["cache_of", "is_loaded", "load_at_once", "load_session", "load_user", "names_a_user", "unload"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -39,11 +42,25 @@ def cache_of(session: Any) -> Any:
     return caches[settings.SESSION_CACHE_ALIAS] if cache is None else cache
 
 
+def load_at_once(session: Any) -> None:
+    """Load a session that is stored nowhere, for it is in a signed cookie: that blocks nothing."""
+    if isinstance(session, CookieStore) and type(session).load is CookieStore.load:
+        session.keys()
+
+
 async def load_session(scope: CallScope) -> None:
     """Load the session of a scope, if there is one and it was not loaded yet, so that async code can read it."""
     session = scope.get("session")
     if not is_loaded(session):
-        await sync_to_async(session.keys)()  # type: ignore[union-attr]
+        await _load(session)
+
+
+def _load_now(session: Any) -> None:
+    if not read_session(session):
+        session.keys()
+
+
+_load = sync_to_async(_load_now)
 
 
 def unload(session: Any) -> None:
@@ -67,6 +84,8 @@ def load_user(session: Any) -> Any:
 
     if not names_a_user(session):
         return AnonymousUser()
+    if (user := _verified_user(session)) is not None:
+        return user
     request = HttpRequest()
     request.session = noted = _Session(session)  # type: ignore[assignment]
     user = get_user(request)
@@ -75,6 +94,24 @@ def load_user(session: Any) -> Any:
     for key, value in noted.changes.items():
         _change(session, key, value)
     return user
+
+
+def _verified_user(session: Any) -> Any:
+    """The user of a session of ``ModelBackend`` that is in order; None leaves it to Django what it is."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+    from django.contrib.auth.backends import ModelBackend
+
+    path, auth_hash = session.get(BACKEND_SESSION_KEY), session.get(HASH_SESSION_KEY)
+    if not auth_hash or path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    backend: Any = load_backend(path)
+    if type(backend).get_user is not ModelBackend.get_user:
+        return None
+    model = get_user_model()
+    user = read_user(model, model._meta.pk.to_python(session[SESSION_KEY]))
+    if user is None or not backend.user_can_authenticate(user) or not hasattr(user, "get_session_auth_hash"):
+        return None
+    return user if constant_time_compare(auth_hash, user.get_session_auth_hash()) else None
 
 
 class _Session:
@@ -105,9 +142,11 @@ class _Session:
 
 
 def names_a_user(session: Any) -> bool:
-    """Whether a session is of somebody who has logged in; blocks."""
+    """Whether a session is of somebody who has logged in; blocks, unless it is loaded."""
     from django.contrib.auth import SESSION_KEY, get_user_model
 
+    if not is_loaded(session):
+        read_session(session)
     value = session.get(SESSION_KEY)
     if value is None:
         return False

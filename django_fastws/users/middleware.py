@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import parse_cookie
 
 from ..threads import threads
 from ..types import ASGIApp, CallScope, Receive, Send
-from .authentication import is_loaded, load_session, load_user, names_a_user, unload
+from .authentication import is_loaded, load_at_once, load_session, load_user, names_a_user, unload
 from .registry import current_users
 from .sessions import watched
 
@@ -56,6 +58,7 @@ class SessionLoadingMiddleware:
 
     @markcoroutinefunction
     def __call__(self, scope: CallScope, receive: Receive, send: Send) -> Awaitable[None]:
+        load_at_once(scope.get("session"))
         if is_loaded(scope.get("session")):
             return self._inner(scope, receive, send)
         return self._with_session(scope, receive, send)
@@ -86,7 +89,9 @@ class AuthMiddleware:
             return self._loading(scope, receive, send)
         if "session" not in scope:
             raise ValueError("AuthMiddleware finds no session in the scope: put SessionMiddleware around it")
-        if getattr(scope["session"], "session_key", None) is None:
+        session = scope["session"]
+        load_at_once(session)
+        if getattr(session, "session_key", None) is None or (_is_in_memory(session) and not names_a_user(session)):
             from django.contrib.auth.models import AnonymousUser
 
             return self._inner({**scope, "user": AnonymousUser()}, receive, send)
@@ -99,7 +104,7 @@ class AuthMiddleware:
         try:
             with threads.assigned(scope):
                 user: Any = None
-                if users.is_subscribed or await _unblocked(names_a_user, session):
+                if users.is_subscribed or _is_in_memory(session) or await _unblocked(names_a_user, session):
                     # Somebody may be logged in: first listen for the end of that, then look who it is.
                     is_expected = True
                     users.expect()
@@ -118,7 +123,18 @@ class AuthMiddleware:
                 users.unexpect()
 
 
+def _is_in_memory(session: Any) -> bool:
+    """Whether a session is one of Django's, and reading it blocks nothing."""
+    return isinstance(session, SessionBase) and is_loaded(session)
+
+
 async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
     """Call a function in a thread, but not behind what handlers and rules do there."""
     with threads.unblocked():
-        return await sync_to_async(function)(session)
+        return await _in_a_thread(function)(session)
+
+
+@lru_cache(maxsize=8)
+def _in_a_thread(function: Callable[[Any], Any]) -> Callable[[Any], Awaitable[Any]]:
+    """What calls a function in a thread; kept, for asgiref looks at a function whenever it wraps it."""
+    return sync_to_async(function)

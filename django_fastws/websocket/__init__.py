@@ -16,6 +16,7 @@ from ..exceptions import (
 )
 from .base import WebSocket
 from .inbound import InboundWebSocket
+from .open_sockets import current_sockets as current_sockets  # for this package
 from .outbound import OutboundWebSocket
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from .._core.connection_state import ClientState, Closing
 from .._core.headers import HeaderMap
 from .._core.json import loads
-from .._core.messages import Payload, WebSocketMessage
+from .._core.messages import Payload, WebSocketMessage, size_of
 from ..encoding import encode_bytes, encode_json, encode_text
 from ..exceptions import WebSocketDisconnect, check_close, peers_mistake
 from ..metrics import Traffic
@@ -214,7 +214,7 @@ class WebSocket(OneEndMembers[UserT]):
             data = await self._transport.receive_data()
             traffic = self._traffic
             traffic.messages_received += 1
-            traffic.bytes_received += len(data)
+            traffic.bytes_received += size_of(data) if isinstance(data, str) and not data.isascii() else len(data)
             return WebSocketMessage(data)
         except WebSocketDisconnect as end:
             self._ended(end)
@@ -236,7 +236,7 @@ class WebSocket(OneEndMembers[UserT]):
             data = await self._transport.receive_data()
             traffic = self._traffic
             traffic.messages_received += 1
-            traffic.bytes_received += len(data)
+            traffic.bytes_received += size_of(data) if isinstance(data, str) and not data.isascii() else len(data)
             return data
         except WebSocketDisconnect as end:
             self._ended(end)
@@ -344,7 +344,7 @@ class WebSocket(OneEndMembers[UserT]):
     def id(self) -> str:
         """A str of its own for this connection, unique in the whole cluster."""
         if self._id is None:
-            self._id = ids.make(self)
+            self._id = self._state.id = ids.make(self, self._state.id)
         return self._id
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import QueryDict, parse_cookie
@@ -11,16 +11,42 @@ from django.http import QueryDict, parse_cookie
 from .. import metrics
 from .._core.headers import HANDSHAKE_HEADERS, encode_headers
 from .._core.messages import Batch, Payload
-from .._core.query import parse_query
+from .._core.query import query_fields
+from ..encoding import encode_json
 from ..exceptions import WebSocketDisconnect, WebSocketStateError
 from ..masking import mask_path
-from ..rooms import Joined, Position, Room, current_hub, ids, join_since
+from ..rooms import (
+    Attendance,
+    Joined,
+    Position,
+    Room,
+    current_hub,
+    current_presence,
+    ids,
+    join_since,
+    presence_store,
+)
 from ..transports import InboundTransport
 from ..types import Address, Data, Headers, Scope, UserT
-from ..user_keys import is_user
+from ..user_keys import is_user, presence_key
 from .base import WebSocket
 
 __all__ = ["InboundWebSocket"]
+
+
+class LiveMember(Protocol):
+    """Session of live rooms on a socket: what others may know of it.
+
+    Attributes:
+        client_id: of the client.
+        rooms: the names of those that it is in.
+    """
+
+    @property
+    def client_id(self) -> str: ...
+
+    @property
+    def rooms(self) -> frozenset[str]: ...
 
 
 class InboundWebSocket(WebSocket[UserT]):
@@ -31,7 +57,7 @@ class InboundWebSocket(WebSocket[UserT]):
         tags: of the route.
     """
 
-    __slots__ = ("_params", "_query", "_rooms", "close_from_outside")
+    __slots__ = ("_attendances", "_params", "_query", "_rooms", "close_from_outside", "live", "route")
 
     takes_events = False  # as a member of rooms
 
@@ -40,12 +66,18 @@ class InboundWebSocket(WebSocket[UserT]):
     def __init__(
         self, transport: InboundTransport, *, path_params: Mapping[str, Any] | None = None, tags: Iterable[str] = ()
     ) -> None:
-        super().__init__(transport, metrics.traffic(transport.name), tags=tags)
+        super().__init__(transport, metrics.traffic(), tags=tags)
         self._params = path_params if isinstance(path_params, dict) else dict(path_params or {})
         self._query: QueryDict | None = None
         self._rooms: set[str] | tuple[()] = ()
+        #: Its presence, by room; made when it is needed.
+        self._attendances: dict[str, Attendance] | None = None
         #: Closes it while its handler does something else, and counts why; the admission sets it.
         self.close_from_outside: Callable[[str, int, str], None] | None = None
+        #: The path of the route, once it is open.
+        self.route = ""
+        #: The session of live rooms, while there is one.
+        self.live: LiveMember | None = None
 
     # The handshake
 
@@ -71,9 +103,11 @@ class InboundWebSocket(WebSocket[UserT]):
 
     # Rooms
 
-    async def join(self, room: str | Room, *, since: Position | str | None = None) -> Joined:
+    async def join(self, room: str | Room, *, since: Position | str | None = None, present: Any = None) -> Joined:
         name = room if isinstance(room, str) else _room(room).name
         self._state.send("join")
+        if present is not None:
+            return await self._join_present(name, since, encode_json(present).raw)
         rooms = self._rooms = self._rooms or set()
         rooms.add(name)
         try:
@@ -83,8 +117,30 @@ class InboundWebSocket(WebSocket[UserT]):
                 rooms.discard(name)
             raise
 
+    async def _join_present(self, name: str, since: Position | str | None, card: bytes) -> Joined:
+        presence_store()  # or it raises what says so
+        joined = await self.join(name, since=since)
+        if not current_hub().has(self, name):
+            return joined  # another task has left the room meanwhile, or the connection has ended
+        if self._attendances is None:
+            self._attendances = {}
+        attendance = self._attendances.get(name)
+        if attendance is None:
+            key = presence_key(self.scope.get("user"))
+            attendance = self._attendances[name] = Attendance(
+                name, key or self.id, self.id, is_user=key is not None, is_named=False
+            )
+        await current_presence().enter(attendance, card)
+        return joined
+
+    def _not_present(self, name: str) -> None:
+        """Be present no more, where it was."""
+        if self._attendances and (attendance := self._attendances.pop(name, None)) is not None:
+            current_presence().leave(attendance)
+
     async def leave(self, room: str | Room) -> None:
         name = room if isinstance(room, str) else _room(room).name
+        self._not_present(name)
         if self._rooms and name in self._rooms:
             self._rooms.discard(name)
             await current_hub().leave(self, name)
@@ -92,6 +148,11 @@ class InboundWebSocket(WebSocket[UserT]):
     @property
     def rooms(self) -> frozenset[str]:
         return frozenset(self._rooms)
+
+    @property
+    def every_room(self) -> frozenset[str]:
+        """The names of its rooms, those of its live session; for those who look from outside."""
+        return frozenset(self._rooms) if self.live is None else self.live.rooms
 
     async def broadcast(self, room: str | Room, data: Data, exclude_self: bool = False) -> None:  # noqa: FBT001, FBT002 (the contract)
         await _room(room).abroadcast(data, exclude=self if exclude_self else None)
@@ -118,6 +179,30 @@ class InboundWebSocket(WebSocket[UserT]):
         """The transport; for live sessions."""
         return self._transport
 
+    @property
+    def traffic(self) -> metrics.Traffic:
+        """What it counts its messages in: its own while it is open, else that of its thread; for this package."""
+        return self._traffic
+
+    @traffic.setter
+    def traffic(self, traffic: metrics.Traffic) -> None:
+        self._traffic = traffic
+
+    @property
+    def known_id(self) -> str:
+        """The id, if it was ever asked for; else ""."""
+        return self._id or ""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is closed, or somebody has decided to close it; for those who look from outside."""
+        return self._state.is_over or self._state.close_code is not None
+
+    @property
+    def socket(self) -> InboundWebSocket[UserT]:
+        """Itself, as the socket of a member of rooms."""
+        return self
+
     @staticmethod
     def _find(socket_id: str) -> tuple[Any, ...]:
         """The socket that has an id, if there is one; for the hub."""
@@ -143,10 +228,14 @@ class InboundWebSocket(WebSocket[UserT]):
     def _leave_rooms(self) -> None:
         if self._rooms:
             current_hub().drop(self, self._rooms)
+        for name in tuple(self._attendances or ()):
+            self._not_present(name)
 
     def release(self) -> None:
         super().release()
         self._rooms = ()
+        self.live = None
+        self.close_from_outside = None  # with what it is bound to, a cycle
 
     # About
 
@@ -162,7 +251,7 @@ class InboundWebSocket(WebSocket[UserT]):
     def query_params(self) -> QueryDict:
         if self._query is None:
             query = QueryDict(mutable=True)
-            for name, value in parse_query(bytes(self.scope.get("query_string") or b""), None):
+            for name, value in query_fields(self.scope, None):
                 query.appendlist(name, value)
             query._mutable = False
             self._query = query

@@ -70,7 +70,7 @@ class OneEndMembers(Generic[UserT]):
         """
 
     @came_in
-    async def join(self, room: str | Room, *, since: Position | str | None = None) -> Joined:
+    async def join(self, room: str | Room, *, since: Position | str | None = None, present: Any = None) -> Joined:
         """Join a room: from now on its broadcasts arrive here. Joining twice is joining once.
 
         The socket leaves by itself when its handler ends, however it ends.
@@ -78,11 +78,18 @@ class OneEndMembers(Generic[UserT]):
         Args:
             since: a position in the history of a room that has one, which the client had. What was broadcast since
                 then is sent first, each message once and in order, if the history has all of it; else nothing of it.
+                What a client gives may be anything: what is no position is one that the history does not have.
+            present: a card, anything that has JSON: the socket's user, or the socket if nobody is logged in, is
+                present in the room with it, as live members are; joining again shows another one. None does not
+                change that.
         Returns:
             The position, from which a client can go on another time, and whether it was recovered.
 
         Raises:
             WebSocketConnectionError: the channel layer cannot be reached.
+            PresenceUnavailable: a card is given, and the channel layer keeps nothing of who is present.
+            TypeError, ValueError: the card has no JSON form.
+            MessageTooBig: the card is over ``FASTWS_MAX_MESSAGE_BYTES``.
         """
 
     @came_in

@@ -27,8 +27,8 @@ class LiveClient:
     """One connection, made again whenever it is lost, and the rooms that are joined over it.
 
     Args:
-        heard: a function that gets every event of a room, each state as {"room", "state"}, and what a join was
-            refused with as {"room", "error"}.
+        heard: a function that gets every event of a room, each state as {"room", "state"}, who is present, whenever
+            that changes, as {"room", "people"}, and what a join was refused with as {"room", "error"}.
         make_token: a function that returns a token; None for a client that sends cookies, or is nobody.
     """
 
@@ -39,6 +39,7 @@ class LiveClient:
         self.silence = 35.0  # seconds without a frame after which the connection is dead
         self.rooms, self.joins, self.answers = set(), {}, {}  # by id: names, and futures
         self.positions = {}  # by room, where there is history: of the last event
+        self.people, self.numbers = {}, {}  # by room, where there is presence: all by key, and the number of that
         self.ids = itertools.count(1)
 
     async def run(self):
@@ -128,6 +129,7 @@ class LiveClient:
             self.positions[room] = message["ok"].get("at")
             if not message["ok"]["recovered"]:
                 self.heard({"room": room, "state": message["ok"].get("state")})
+            self._take_presence(room, message["ok"])
         elif (answer := self.answers.get(id_)) is not None and not answer.done():
             if "error" in message:
                 answer.set_exception(LiveError(**message["error"]))
@@ -144,6 +146,8 @@ class LiveClient:
 
     async def _take_of_room(self, room, message):
         at, last = message.get("at"), self.positions.get(room)
+        if self._take_presence(room, message):
+            return
         if "state" in message or "recovered" in message:  # events were lost: it begins anew
             self.positions[room] = at
             self.heard({"room": room, "state": message.get("state")})
@@ -160,14 +164,29 @@ class LiveClient:
                 if "event" in message:  # else it is for others
                     self.heard(message)
 
+    def _take_presence(self, room, message):
+        """Keep up to date who is present; whether the message tells of that."""
+        people, changes = message.get("present"), message.get("presence")
+        if "count" in message:
+            self.heard({"room": room, "count": message["count"]})
+        elif changes is not None and message["v"] > self.numbers.get(room, 0):
+            before = self.people.get(room, {})
+            people = {key: one for key, one in before.items() if key not in changes["left"]}
+            people |= changes["joined"] | changes["changed"]
+        if people is not None:
+            self.people[room], self.numbers[room] = people, message["v"]
+            self.heard({"room": room, "people": people})
+        return not {"present", "presence", "count"}.isdisjoint(message)
+
     def _left(self, room):
         self.rooms.discard(room)
-        self.positions.pop(room, None)
+        for kept in (self.positions, self.people, self.numbers):
+            kept.pop(room, None)
 
     async def _join(self, room):
         id_ = next(self.ids)
         self.joins[id_] = room
-        await self._send({"join": room, "id": id_, "since": self.positions.get(room)})
+        await self._send({"join": room, "id": id_, "since": self.positions.get(room), "v": self.numbers.get(room)})
 
     async def _send(self, frame):
         with contextlib.suppress(ConnectionClosed):  # _read() finds out, and tells those who wait

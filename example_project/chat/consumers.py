@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from django_fastws import Event, FastWS, LiveSocket, Room
 
-from ..people import person_of
+from ..people import Person, person_of
 from .forms import RoomForm
 from .models import Message
 
@@ -43,7 +43,13 @@ class Went(Came):
 
 
 app = FastWS(tags=["chat"])
-chat = app.room("chat/{name:path}", sends=[Said, Came, Went])
+chat = app.room("chat/{name:path}", presence=True, sends=[Said, Came, Went])
+
+
+@chat.card
+async def card(ws: LiveSocket) -> Person:
+    """How the others see who is here."""
+    return person_of(ws)
 
 
 @chat.on_join
@@ -72,6 +78,6 @@ async def newest(ws: LiveSocket, name: str) -> list[Said]:
 async def say(ws: LiveSocket, here: Room, name: str, text: Text) -> int:
     """Save a message and tell everyone, its author too; the answer is its number."""
     author = person_of(ws)
-    message = await Message.objects.acreate(room=name, text=text, **author.model_dump())
+    message = await Message.objects.acreate(room=name, text=text, **author.model_dump(exclude={"is_agent"}))
     await here.abroadcast(Said.model_validate(message))
     return message.pk

@@ -7,5 +7,5 @@ from . import views
 app_name = "chat"
 urlpatterns = [
     path("", views.lobby, name="lobby"),
-    path("chat/<path:room>/", views.room, name="room"),
+    path("<path:room>/", views.room, name="room"),
 ]

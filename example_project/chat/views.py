@@ -39,6 +39,7 @@ def room(request: HttpRequest, room: str) -> HttpResponse:
         "is_named": request.user.is_authenticated or "name" in request.session[GUEST],
         "max_name": MAX_NAME,
         "max_text": MAX_TEXT,
+        "can_rename": not request.user.is_authenticated,
     }
     return render(request, "chat/room.html", context)
 

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from pydantic import ConfigDict
 
-from django_fastws import Event, FastWS
+from django_fastws import Event, FastWS, LiveSocket
 
+from ..people import Person, person_of
 from .models import Announcement
 
 LATEST = 20
@@ -24,7 +25,13 @@ class Announced(Event):
 
 
 app = FastWS(tags=["news"])
-news = app.room("news", sends=[Announced])  # nobody is asked anything here: it has no events of its members
+news = app.room("news", presence=True, sends=[Announced])  # of its members, it takes no events
+
+
+@news.card
+async def card(ws: LiveSocket) -> Person:
+    """How the others see who is here."""
+    return person_of(ws)
 
 
 @news.state(shared=True)

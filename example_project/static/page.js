@@ -1,51 +1,7 @@
-/** What the live pages share: the state of the connection, times, the count in the title, storage. */
+/** What the pages share: elements, times, colours of people, the count in the title, storage. */
 
-const LABELS = {
-  connecting: "Connecting",
-  open: "Connected",
-  waiting: "Connection lost",
-  offline: "Offline",
-  closed: "Not connected",
-};
-
-const isHere = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-
-/** Whether the device has no network. A server on the device itself needs none. */
-const isOffline = () => !navigator.onLine && !isHere;
-
-/** Show the status of a connection in the page's banner. */
-export function showStatus(live) {
-  const root = document.getElementById("status");
-  const [label, detail] = [root.querySelector(".status-label"), root.querySelector(".status-detail")];
-  const retry = root.querySelector(".status-retry");
-  let retryAt = 0;
-  let clock = 0;
-
-  const show = () => {
-    const { state } = live.status;
-    const shown = isOffline() ? "offline" : state;
-    root.dataset.state = shown;
-    // Only the label is read out: a countdown would not stop talking.
-    if (label.textContent !== LABELS[shown]) label.textContent = LABELS[shown];
-    const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
-    detail.textContent = shown === "waiting" ? `next try in ${seconds} s` : "";
-    retry.hidden = shown !== "waiting" && shown !== "closed";
-    retry.textContent = shown === "closed" ? "Reload" : "Retry now";
-    clearTimeout(clock);
-    if (shown === "waiting" && Number.isFinite(retryAt)) clock = setTimeout(show, 1000);
-  };
-
-  live.on("status", ({ retryIn = 0 }) => {
-    retryAt = performance.now() + retryIn;
-    show();
-  });
-  for (const type of ["online", "offline"]) addEventListener(type, show);
-  // What the browser says when the network is back: the client does not wait any longer.
-  retry.addEventListener("click", () =>
-    live.status.state === "closed" ? location.reload() : dispatchEvent(new Event("online")),
-  );
-  show();
-}
+/** An element of the template, by its id. @type {(id: string) => any} */
+export const byId = (id) => document.getElementById(id);
 
 /** Count in the title what comes while nobody looks. Returns the function that counts. */
 export function countUnseen() {
@@ -93,6 +49,13 @@ export function make(tag, className = "", text = "") {
   if (className) element.className = className;
   if (text) element.textContent = text;
   return element;
+}
+
+/** One hue for each name, the same on every page. */
+export function hueOf(name) {
+  let hash = 0;
+  for (const character of name) hash = (hash * 31 + character.codePointAt(0)) % 360;
+  return (hash * 211) % 360; // names that are alike have colours that are not
 }
 
 /** JSON in localStorage or sessionStorage; where the browser allows none, nothing is kept. */

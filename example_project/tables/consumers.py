@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from django_fastws import Event, FastWS, LiveSocket, Room
 
-from ..people import person_of
+from ..people import Person, person_of
 from .models import SEATS, Booking
 
 
@@ -40,7 +40,13 @@ class Cancelled(Event):
 
 
 app = FastWS(tags=["tables"])
-tables = app.room("tables", sends=[Booked, Cancelled])
+tables = app.room("tables", presence=True, sends=[Booked, Cancelled])
+
+
+@tables.card
+async def card(ws: LiveSocket) -> Person:
+    """How the others see who is here."""
+    return person_of(ws)
 
 
 @tables.state(shared=True)

@@ -51,7 +51,8 @@ def served(*servers: RunwsServer) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def servers(redis_server: RedisServer) -> Iterator[tuple[RunwsServer, RunwsServer]]:
     """Two servers that nobody stops."""
-    one, two = RunwsServer(redis_server, *PINGS), RunwsServer(redis_server, *PINGS)
+    settings = {"FASTWS_METRICS_PATH": "/metrics"}
+    one, two = (RunwsServer(redis_server, *PINGS, settings=settings) for _ in range(2))
     with served(one, two):
         yield one, two
 

@@ -94,7 +94,10 @@ def test_the_container_file_has_the_instructions_it_should():
 
 def test_what_is_copied_is_enough_to_install_the_package(copied):
     project = tomllib.loads((copied / "pyproject.toml").read_text("utf-8"))
-    needed = [project["project"]["readme"], *project["project"]["license-files"]]
+    fragments = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["fragments"]
+    needed = [fragment["path"] for fragment in fragments if "path" in fragment]
+    assert needed
+    needed += project["project"]["license-files"]
     needed += project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert [name for name in needed if not (copied / name).exists()] == []
     assert [run.rest for run in those("RUN") if run.words[0] == "pip"] == ["pip install --no-cache-dir ."]
@@ -108,6 +111,8 @@ def test_what_is_copied_is_enough_to_serve(copied, environment):
             assert run.words[2] in get_commands()
             subprocess.run([sys.executable, *run.words[1:]], cwd=copied, env=environment, check=True)
     assert (copied / "build" / "static" / "page.js").is_file()
+    migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]  # of the volume, before the first start
+    subprocess.run(migrate, cwd=copied, env=environment, check=True)
 
     [command], [check], [exposed] = those("CMD"), those("HEALTHCHECK"), those("EXPOSE")
     port = free_port()
@@ -118,7 +123,7 @@ def test_what_is_copied_is_enough_to_serve(copied, environment):
     server.cwd = copied
     with server:
         answer = httpx2.get(f"http://{HOST}:{port}/", headers={"Host": "localhost"}, trust_env=False, timeout=60)
-        assert "Lobby" in answer.text
+        assert "Live rooms" in answer.text
         healthy = [here.get(word, word).replace(f":{exposed.rest}/", f":{port}/") for word in check.words]
         assert conf.health_path in healthy[-1]
         assert subprocess.run(healthy, check=False).returncode == 0

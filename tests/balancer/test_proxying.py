@@ -106,6 +106,15 @@ async def test_uploads_come_through_up_to_ten_mebibytes(proxy, kind):
             assert answer.status_code == 413
 
 
+async def test_metrics_are_for_who_asks_a_server_itself(proxy, servers):
+    async with browser() as client:
+        for server in servers:
+            answer = await client.get(f"http://{server.address}/metrics")
+            assert answer.status_code == 200
+            assert "fastws_connections" in answer.text
+        assert (await client.get(proxy.url("/metrics", scheme="http"))).status_code == 404
+
+
 async def test_headers_come_through_up_to_fifteen_kibibytes(proxy):
     """Less than 16, which is the limit of the servers; the proxies add some."""
     async with browser() as client:

@@ -8,6 +8,11 @@ from tests.checks.messages import REDIS, core, found
 
 pytestmark = pytest.mark.usefixtures("routes")
 
+
+def ours(**config):
+    return {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config}}
+
+
 # (id, settings that provoke it, words of its message or hint)
 PROVOKED = [
     (
@@ -17,6 +22,10 @@ PROVOKED = [
     ),
     ("fastws.W006", {"CHANNEL_LAYERS": {}}, "no default layer"),
     ("fastws.W006", {"CHANNEL_LAYERS": None}, "no default layer"),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster="redis://a", hosts=["redis://b"])}, "either hosts, "),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster="unix:///run/redis.sock")}, "redis://10.0.0.1:6379"),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster="redis://a/3")}, "no database but 0"),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(hosts="redis://a")}, "is a list"),
 ]
 
 
@@ -36,6 +45,9 @@ ABSENT = [
         {"DEBUG": True, "CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}},
     ),
     ("fastws.W006", {"DEBUG": True, "CHANNEL_LAYERS": {}}),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster=["rediss://user:secret@a:7000/0", "redis://b"])}),
+    ("fastws.E035", {"CHANNEL_LAYERS": ours(hosts=["redis://a"])}),
+    ("fastws.E035", {"CHANNEL_LAYERS": {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer"}}}),
 ]
 
 

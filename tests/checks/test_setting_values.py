@@ -7,6 +7,14 @@ from tests.checks.messages import found
 
 pytestmark = pytest.mark.usefixtures("routes")
 
+LONG = "x" * 32
+
+
+def keys(**about):
+    """The setting with one key of HTTP publish, that is right but for this."""
+    return {"FASTWS_PUBLISH_KEYS": {"shop": {"secret": LONG, "rooms": ["orders/*"], **about}}}
+
+
 # (id, settings that provoke it, words of its message or hint)
 PROVOKED = [
     ("fastws.W008", {"ALLOWED_HOSTS": ["*"]}, "ALLOWED_HOSTS contains '*'"),
@@ -55,6 +63,20 @@ PROVOKED = [
         for value in ("", "fast", "0/s", 20, True, [])
     ],
     *[("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": value}, "True, False or 'session'") for value in (None, 1, "yes")],
+    ("fastws.E020", {"FASTWS_PUBLISH_KEYS": []}, "FASTWS_PUBLISH_KEYS is not a dict of keys such as {'shop': "),
+    ("fastws.E020", keys(secret=""), "['shop']['secret'] is empty"),
+    ("fastws.E020", keys(rooms="orders/*"), "['shop']['rooms'] is no list of names of rooms"),
+    ("fastws.E020", keys(room=["orders/*"]), "['shop'] has 'room'"),
+    ("fastws.E020", {"FASTWS_PUBLISH_KEYS": {"my shop": {"secret": LONG}}}, "'my shop' is no id"),
+    ("fastws.W070", keys(secret="x" * 31), "can be guessed: it has 31 bytes."),
+    ("fastws.W070", keys(secret=[LONG, "old", b"x" * 16]), "can be guessed: it has 3 bytes."),
+    ("fastws.W071", keys(rooms=[]), "The key 'shop' in FASTWS_PUBLISH_KEYS may publish to no room."),
+    ("fastws.W071", keys(rooms=[""]), "may publish to no room."),
+    *[
+        ("fastws.W072", keys(rooms=["news", room]), f"may publish to {room!r}, the room of this very name.")
+        for room in ("orders/{pk}", "orders/?", "orders/[0-9]*")
+    ],
+    ("fastws.W071", {"FASTWS_PUBLISH_KEYS": {"shop": {"secret": LONG}}}, "may publish to no room."),
     *[
         ("fastws.W021", {name: 1}, f"There is no setting {name}. Did you mean {meant}?")
         for name, meant in [
@@ -94,6 +116,9 @@ ABSENT = [
     ("fastws.E020", {"FASTWS_CLOSE_ON_LOGOUT": "session", "FASTWS_DRAIN_SECONDS": 0}),
     ("fastws.E020", {"FASTWS_HANDSHAKE_RATE": "5/10s", "FASTWS_MESSAGE_RATE": "100/m burst 20"}),
     ("fastws.E020", {"FASTWS_MAX_LIFETIME": None, "FASTWS_MESSAGE_RATE": None, "FASTWS_MAX_CONNECTIONS": None}),
+    ("fastws.W070", keys(secret=[LONG, b"x" * 40])),
+    ("fastws.W071", keys(rooms=("*",))),
+    ("fastws.W072", keys(rooms=["orders/*/items", "größe (1)", "a.b", "*"])),
     *[
         ("fastws.W021", {name: 1})
         for name in ("WS_URL", "NEWS_PER_PAGE", "FAST_CACHE", "AWS_REGION", "VIEWS_IDLE_TIMEOUT")
@@ -111,6 +136,13 @@ def test_what_is_right_is_not_found_fault_with(id_, settings):
 @pytest.mark.parametrize("name", ["FASTWS_DRAIN_SECONDS", "FASTWS_DB_THREADS"])
 def test_every_setting_of_the_contract_is_known(name):
     assert found(**{name: 5}) == {}
+
+
+def test_a_secret_is_in_no_message():
+    for about in ({"secret": "hush"}, {"secret": "hush", "rooms": 5}, {"secret": {"hush": 1}}):
+        messages = found(**keys(**about)).values()
+        assert messages
+        assert not [message for message in messages if "hush" in f"{message.msg} {message.hint}"]
 
 
 def test_the_default_of_every_setting_is_of_its_kind():

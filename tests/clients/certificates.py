@@ -37,7 +37,8 @@ class Certificates:
         #: The file that a client has to trust.
         self.authority = directory / "authority.pem"
         self.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-        self._good = self._sign("good", self._now + DAY)
+        #: The file of a server, with its key and its certificate.
+        self.good = self._sign("good", self._now + DAY)
         self._expired = self._sign("expired", self._now - DAY)
 
     def client(self) -> ssl.SSLContext:
@@ -47,7 +48,7 @@ class Certificates:
     def server(self, *, expired: bool = False) -> ssl.SSLContext:
         """The context of a server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._expired if expired else self._good)
+        context.load_cert_chain(self._expired if expired else self.good)
         return context
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, until: datetime) -> x509.CertificateBuilder:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
 
-from django_fastws import WebSocketDisconnect
+from django_fastws import Reconnect, WebSocketDisconnect
 from django_fastws.clients import connecting as opening
 from django_fastws.clients import decoding
 from django_fastws.clients.decoding import DecodingConnection, is_possible
@@ -151,6 +151,40 @@ async def test_a_peer_that_breaks_the_protocol_is_told_why_after_its_good_messag
     assert await received(app, server, max_size=MAX_SIZE) == (["good", b"\x00"], (1006, ""))
     assert told == [code]
     assert log.endings[0].startswith(f"1006 ({code}")
+
+
+async def test_wherever_the_stream_is_cut_behind_the_handshake_each_message_comes_once(app, raw_peer):
+    """Of what comes with the answer to the handshake, picows has read some, and must be left at a frame's end."""
+    parts = [frame(b"one"), frame(b"x" * 130, 2), frame(b"", 9), frame("größe".encode()), frame(b"y" * 5000, 2)]
+    parts += [frame(b"tw", fin=False), frame(b"o", 0), frame(b"z" * 70_000, 2), frame(b"end")]
+    stream = b"".join(parts)
+    ends = [sum(map(len, parts[:count])) for count in range(len(parts))]
+    cuts = sorted({min(max(end + near, 0), len(stream)) for end in ends for near in (-1, 0, 1, 2, 3, 9)})
+
+    async def behave(reader, writer, number):
+        written = []
+        write, writer.write = writer.write, written.append  # to send it with one call
+        await shake_hands(reader, writer)
+        cut = cuts[number]
+        write(b"".join(written) + stream[:cut])
+        await asyncio.sleep(0.001)
+        write(stream[cut : cut + 1])
+        await asyncio.sleep(0.001)
+        write(stream[cut + 1 :] + CLOSE)
+        await read_close(reader)
+
+    server = await raw_peer(behave)
+    got: list[list[Any]] = []
+
+    @app.ws(server.url)
+    async def read(ws):
+        got.append([message.data async for message in ws])
+        if len(got) < len(cuts):
+            raise Reconnect(delay=0)
+
+    assert await run(app)
+    whole = ["one", b"x" * 130, "größe", b"y" * 5000, "two", b"z" * 70_000, "end"]
+    assert [cut for cut, messages in zip(cuts, got, strict=True) if messages != whole] == []
 
 
 @pytest.mark.parametrize(("payload", "seen"), [(b"", (1005, "")), (b"\x0f\xa0bye", (4000, "bye"))])

@@ -27,10 +27,13 @@ async def test_attempts_are_counted_by_outcome(app, peer):
             pass
 
     app.ws(server.url, reconnect=True, max_retries=1)(handler)
-    app.ws("ws://127.0.0.1:9/")(handler)
+    app.ws("ws://127.0.0.1:9/", name="refused")(handler)
     await run(app)
-    assert metrics.outbound_attempts.by("outcome") == {"reconnect": 1, "closed_by_peer": 2, "transient_failure": 1}
+    assert metrics.outbound_outcomes.by("outcome") == {"reconnect": 1, "closed_by_peer": 2, "transient_failure": 1}
     assert metrics.outbound_connections.value == 0
+    attempts = dict(metrics.outbound_attempts.by("route"))
+    assert attempts.pop("refused") == 1
+    assert [(key.rpartition(".")[2], count) for key, count in attempts.items()] == [("handler", 3)]
 
 
 async def test_messages_and_closes_are_counted(app, peer):
@@ -47,10 +50,10 @@ async def test_messages_and_closes_are_counted(app, peer):
         await ws.close(4000)
 
     await run(app)
-    sent, received = metrics.bytes_sent.by("transport"), metrics.messages_received.by("transport")
-    assert (metrics.messages_sent.by("transport"), sent) == ({"outbound": 2}, {"outbound": 9})
-    assert received == {"outbound": 2}
-    assert metrics.closes.values == {("outbound", "4000"): 1}
+    assert (metrics.sent_messages.total, metrics.sent_bytes.total) == (2, 9)
+    assert metrics.received_messages.total == 2
+    assert metrics.outbound_closes.values == {("4000", "client"): 1}
+    assert metrics.closes.values == {}
 
 
 async def test_open_connections_are_counted_while_they_are_open(app, peer):
@@ -63,6 +66,10 @@ async def test_open_connections_are_counted_while_they_are_open(app, peer):
         app.ws(server.url)(handler)
     async with running(app) as it:
         await soon(lambda: metrics.outbound_connections.value == 2)
+        assert metrics.outbound_routes.values[("connected",)] == 2
+        assert metrics.draining.value == 0
         it.stop()
+        assert metrics.draining.value == 1
         await it.ended()
+    assert metrics.draining.value == 0
     assert metrics.outbound_connections.value == 0

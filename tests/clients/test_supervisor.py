@@ -300,3 +300,56 @@ async def test_nothing_is_left_running_after_a_run(app, peer):
     gc.collect()
     left = [task for task in asyncio.all_tasks() - before if "django_fastws" in repr(task)]
     assert left == []
+
+
+async def test_a_route_is_restarted_while_others_go_on(app, peer):
+    server = await peer(closing(*[None] * 100))
+    for name in ("feed", "other"):
+        app.ws(f"{server.url}/{name}", name=name)(by_async_for)
+    async with running(app) as it:
+        await soon(lambda: {row.state for row in it.supervisor.rows()} == {"connected"})
+        before = {row.route: row for row in it.supervisor.rows()}
+        assert it.supervisor.restart("feed")
+        assert not it.supervisor.restart("nothing")
+        await soon(lambda: len(server.visits) == 3 and len(server.open_visits) == 2)
+        first, _ = [visit for visit in server.visits if visit.path == "/feed"]
+        assert (await first.ended()).close_code == 1001
+        await soon(lambda: {row.state for row in it.supervisor.rows()} == {"connected"})
+        after = {row.route: row for row in it.supervisor.rows()}
+        assert after["other"].since == before["other"].since
+        it.stop()
+        assert await it.ended()
+    assert not it.supervisor.restart("feed")
+
+
+async def test_a_route_that_has_failed_runs_again_when_it_is_restarted(app, peer):
+    server = await peer(closing(*[None] * 100), refuse=[(404, {})])
+    app.ws(f"{server.url}/feed", name="feed")(by_async_for)
+    app.ws((await peer(closing(*[None] * 10))).url, name="other")(by_async_for)
+    async with running(app) as it:
+        await soon(lambda: [row.state for row in it.supervisor.rows() if row.route == "feed"] == ["failed"])
+        (failed,) = [row for row in it.supervisor.rows() if row.route == "feed"]
+        assert "404" in failed.last_error
+        assert it.supervisor.restart("feed")
+        await soon(lambda: [row.state for row in it.supervisor.rows() if row.route == "feed"] == ["connected"])
+        it.stop()
+        assert await it.ended()
+
+
+async def test_a_handler_that_ignores_its_restart_is_cancelled_after_the_drain_time(app, peer):
+    server = await peer(closing(*[None] * 100))
+    began, cancelled = asyncio.Event(), asyncio.Event()
+
+    @app.ws(server.url, name="feed")
+    async def feed(ws):
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with running(app, drain_seconds=0.2) as it:
+        await asyncio.wait_for(began.wait(), PATIENCE)
+        assert it.supervisor.restart("feed")
+        await asyncio.wait_for(cancelled.wait(), PATIENCE)
+        await soon(lambda: len(server.visits) == 2)

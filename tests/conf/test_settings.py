@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
+from django_fastws._core.publish_keys import PublishKey
 from django_fastws._core.rates import parse_rate
 from django_fastws.conf import SETTINGS, check_settings, conf
 
@@ -20,6 +21,7 @@ READ = [
     ("FASTWS_CLIENT_LIBRARY", None, "websockets"),
     ("FASTWS_MAX_CONNECTIONS", 5, 5),
     ("FASTWS_IDLE_TIMEOUT", 0.5, 0.5),
+    ("FASTWS_PUBLISH_KEYS", {"a": {"secret": "b"}}, {"a": PublishKey("a", (b"b",), ())}),
     ("FASTWS_REQUEST_TIMEOUT", None, None),
     ("FASTWS_MESSAGE_RATE", "5/s", parse_rate("5/s")),
     ("FASTWS_LOG_MASKED_PARAMETERS", ["Token"], ("token",)),
@@ -27,6 +29,8 @@ READ = [
     ("FASTWS_LIVE_PATH", None, None),
     ("FASTWS_LIVE_PING_SECONDS", 25, 25.0),
     ("FASTWS_LIVE_AUTHENTICATE", "accounts.tokens.user_of", "accounts.tokens.user_of"),
+    ("FASTWS_PRESENCE_GRACE_SECONDS", 0, 0),
+    ("FASTWS_PRESENCE_LEASE_SECONDS", 2.5, 2.5),
     ("FASTWS_DB_RESET", True, "close"),
     ("FASTWS_DB_RESET", False, None),
     ("FASTWS_DB_RESET", "discard", "discard"),
@@ -51,6 +55,8 @@ WRONG = [
     ("FASTWS_MAX_MESSAGE_BYTES", "1M"),
     ("FASTWS_DRAIN_SECONDS", None),
     ("FASTWS_IDLE_TIMEOUT", float("inf")),
+    ("FASTWS_PRESENCE_GRACE_SECONDS", float("inf")),
+    ("FASTWS_PRESENCE_LEASE_SECONDS", 0),
     ("FASTWS_MESSAGE_RATE", "fast"),
     ("FASTWS_LOG_MASKED_PARAMETERS", "token"),
     ("FASTWS_DB_RESET", "drop"),
@@ -66,6 +72,18 @@ def test_a_setting_that_means_nothing_is_an_error_that_names_it(name, value):
             with pytest.raises(ImproperlyConfigured) as raised:
                 read()
             assert str(raised.value) == said
+
+
+def test_a_setting_with_secrets_is_an_error_without_them():
+    name = "FASTWS_PUBLISH_KEYS"
+    with override_settings(**{name: {"shop": {"secret": "hush", "room": []}}}):
+        for read in (lambda: conf.publish_keys, check_settings):
+            with pytest.raises(
+                ImproperlyConfigured, match=f"^{name} is not a dict of keys such as .*: .*'room'"
+            ) as raised:
+                read()
+            assert "hush" not in str(raised.value)
+            assert raised.value.__suppress_context__
 
 
 def test_settings_are_not_written_through_conf():

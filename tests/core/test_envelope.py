@@ -1,10 +1,14 @@
 """Envelopes: what is encoded is decoded, by any release that has the version, and nothing else is."""
 
 import dataclasses
+import json
 
 import pytest
 
+from django_fastws._core import control, questions
 from django_fastws._core.envelope import BROADCAST, CONTROL, VERSION, Envelope, UnknownVersion, decode
+from django_fastws._core.history_checks import encode_history_check, is_history_check
+from django_fastws._core.kicks import Kick, decode_kick, encode_kick
 from django_fastws._core.messages import Payload
 from django_fastws._core.positions import Position
 from django_fastws._core.sequences import Sender
@@ -71,6 +75,55 @@ def test_keys_that_are_not_known_are_ignored():
     assert decode({**GOOD, "offset": "5", "epoch": b"x"}) == decode(GOOD)
 
 
+CLOSING = [
+    control.CloseRequest("auth.user:1", 4401, "logged out", "hash"),
+    control.CloseRequest("auth.user:2", 4401, ""),
+]
+QUESTION = questions.Question("0" * 32, "process", {"a": 1}, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "read"),
+    [
+        (encode_kick("fastws.n.lobby", Kick("auth.user:1", "", 4403, "")), decode_kick),
+        (encode_kick("fastws.n.lobby", Kick("", "c-1", 4403, "out")), decode_kick),
+        (control.encode(CLOSING[:1])[0][0], lambda envelope: list(control.decode(envelope))),
+        (control.encode(CLOSING[1:])[0][0], lambda envelope: list(control.decode(envelope))),
+        (questions.encode_question(QUESTION), questions.decode_question),
+        (questions.encode_reply(QUESTION.id, questions.Reply("one:1", [1])), questions.decode_reply),
+        (encode_history_check("fastws.n.lobby"), is_history_check),
+    ],
+    ids=["kick of a user", "kick of a client", "end of a session", "end of a user", "question", "reply", "check"],
+)
+def test_what_another_release_says_besides_is_ignored_in_control_messages(envelope, read):
+    encoded = envelope.encode(Sender("sender", last=4))
+    understood = read(decode(encoded))
+    assert understood
+    assert read(decode({**encoded, "said_by_others": "x", "and": b"y"})) == understood
+
+
+def test_so_it_is_of_each_user_of_several():
+    requests = [dataclasses.replace(CLOSING[0], user=f"auth.user:{pk}") for pk in range(3)]
+    ((envelope, _),) = control.encode(requests)
+    users = [[*user, "said by others"] for user in json.loads(envelope.fields["users"])]
+    assert (
+        list(control.decode(Envelope.control(envelope.room, {**envelope.fields, "users": json.dumps(users)})))
+        == requests
+    )
+
+
+def test_a_control_message_that_is_not_known_is_nothing_to_any_reader():
+    envelope = decode({"type": CONTROL, "v": VERSION, "do": "said by others", "room": "fastws.n.lobby"})
+    readers = (
+        decode_kick,
+        questions.decode_question,
+        questions.decode_reply,
+        is_history_check,
+        control.is_close_request,
+    )
+    assert not any(read(envelope) for read in readers)
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -129,6 +182,12 @@ def test_a_position_is_encoded_and_gives_way_to_one_beside_the_envelope():
 def test_a_position_that_is_none_is_refused(at):
     with pytest.raises((TypeError, ValueError)):
         decode({**GOOD, "at": at})
+
+
+@pytest.mark.parametrize("published", ["inf", "-inf", "nan", "1e999", "soon", "", b"x", ["1"]], ids=str)
+def test_a_time_that_is_none_is_refused(published):
+    with pytest.raises((TypeError, ValueError)):
+        decode({**GOOD, "t": published})
 
 
 def test_a_broadcast_without_a_message_is_refused():

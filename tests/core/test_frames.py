@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode, apply_mask
 from websockets.streams import StreamReader
 
-from django_fastws._core.frames import BINARY, TEXT, client_frame, close_frame, frame, whole_text
+from django_fastws._core.frames import BINARY, TEXT, client_frame, close_frame, frame
 from django_fastws._core.messages import Payload
 
 HEADS = [
@@ -95,51 +95,3 @@ def test_a_close_frame_is_its_code_and_reason(code, reason, written):
 def test_a_payload_is_made_a_frame_once(payload, written):
     assert payload.frame == written
     assert payload.frame is payload.frame
-
-
-TEXTS = st.one_of(st.text(max_size=300).map(str.encode), st.integers(0, 65_535).map(lambda size: b"x" * size))
-
-
-@given(TEXTS, st.binary(min_size=4, max_size=4), st.binary(max_size=10))
-def test_a_whole_text_is_found_with_what_a_client_writes_behind_it(text, key, rest):
-    written = client_frame(TEXT, text, key, apply_mask)
-    assert whole_text(written + rest, apply_mask) == (text, len(written))
-    assert whole_text(written[:-1], apply_mask) is None
-    assert whole_text(written[: len(written) // 2], apply_mask) is None
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        client_frame(BINARY, b"x", b"\0\0\0\0", apply_mask),
-        client_frame(TEXT, b"x" * 65_536, b"\0\0\0\0", apply_mask),
-        client_frame(TEXT, b"\xff", b"\0\0\0\0", apply_mask),
-        client_frame(TEXT, "é".encode()[:1], b"\0\0\0\0", apply_mask),
-        frame(TEXT, b"not masked"),
-        frame(TEXT, b"x" * 126),
-        b"\x01\x81\0\0\0\0x",
-        b"\x80\x81\0\0\0\0x",
-        b"\xc1\x81\0\0\0\0x",
-        b"\x89\x81\0\0\0\0x",
-        b"\x81\xfe\x00\x01\0\0\0\0x",
-        b"\x81\xff" + (1).to_bytes(8, "big") + b"\0\0\0\0x",
-    ],
-    ids=[
-        "nothing",
-        "binary",
-        "over 64 kB",
-        "no UTF-8",
-        "half a character",
-        "not masked",
-        "long and not masked",
-        "a first fragment",
-        "a last fragment",
-        "compressed",
-        "a ping",
-        "16 bits for 1",
-        "64 bits for 1",
-    ],
-)
-def test_what_is_no_whole_text_is_left_to_others(data):
-    assert whole_text(data, apply_mask) is None

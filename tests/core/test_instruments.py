@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from django_fastws._core.instruments import Counter, Gauge, Histogram
+from django_fastws._core.instruments import MOST_SERIES, OTHER, Counter, Gauge, Histogram
 
 
 def test_a_counter_keeps_labels_apart():
@@ -49,6 +49,74 @@ def test_a_gauge_goes_up_and_down_or_is_read():
     assert (gauge.value, gauge.values) == (2, {(): 2})
     gauge.read_from(lambda: 7)
     assert gauge.value == 7
+
+
+def test_a_gauge_without_labels_has_a_value_from_the_beginning():
+    assert Gauge("open", "connections", (), "Open.").values == {(): 0}
+    assert Gauge("open", "connections", ("route",), "Open.").values == {}
+
+
+def test_a_gauge_keeps_labels_apart_or_reads_several():
+    gauge = Gauge("open", "connections", ("route",), "Open.")
+    gauge.add(2, "/a")
+    gauge.add(1, "/b")
+    gauge.add(-2, "/a")
+    assert (gauge.values, gauge.value) == ({("/a",): 0, ("/b",): 1}, 1)
+    gauge.read_from(lambda: {("/c",): 4})
+    assert gauge.values == {("/c",): 4}
+
+
+def test_a_counter_reads_what_is_counted_elsewhere():
+    counter = Counter("a", "1", ("b",), "A.")
+    counter.add(1, "x")
+    counter.read_also(lambda: [(("x",), 2), (("y",), 3), (("z",), 0)])
+    assert counter.values == {("x",): 3, ("y",): 3}
+
+
+def test_counting_under_other_labels_than_the_table_has_is_a_mistake():
+    with pytest.raises(TypeError, match="closes"):
+        Counter("closes", "1", ("code", "by"), "A.").add(1, "1000")
+    with pytest.raises(TypeError, match="took"):
+        Histogram("took", "1", (), "A.", bounds=(1,)).observe(1, "x")
+
+
+def test_there_is_a_limit_to_what_labels_keep_apart():
+    counter, histogram = Counter("a", "1", ("b",), "A."), Histogram("c", "1", ("b",), "C.", bounds=(1,))
+    for number in range(MOST_SERIES + 20):
+        counter.add(1, str(number))
+        histogram.observe(1, str(number))
+    counter.add(1, "0")
+    assert len(counter.values) == len(histogram.values) == MOST_SERIES + 1
+    assert counter.values[(OTHER,)] == histogram.values[(OTHER,)].count == 20
+    assert counter.values[("0",)] == 2
+
+
+def test_a_cell_of_a_histogram_is_its_own_and_begins_anew_with_it():
+    histogram = Histogram("c", "seconds", ("b",), "C.", bounds=(1, 2))
+    cell = histogram.cell("x")
+    assert histogram.cell("x") is cell
+    cell.observe(1.5)
+    histogram.observe(1.5, "x")
+    assert histogram.values[("x",)].counts == [0, 2, 0]
+    histogram.reset()
+    assert histogram.values == {}
+    cell.observe(3)
+    assert histogram.values[("x",)].counts == [0, 0, 1]
+
+
+def test_histograms_of_several_threads_are_one():
+    histogram = Histogram("c", "seconds", (), "C.", bounds=(1,))
+    other = threading.Thread(target=histogram.observe, args=(0.5,))
+    histogram.observe(3)
+    other.start()
+    other.join()
+    found = histogram.values[()]
+    assert (found.counts, found.sum) == ([1, 1], 3.5)
+
+
+def test_prometheus_names_have_a_prefix_and_counters_an_ending():
+    names = [kind("a", "1", (), "A.").exposed for kind in (Counter, Gauge)]
+    assert names == ["fastws_a_total", "fastws_a"]
 
 
 def test_threads_lose_no_count():

@@ -34,8 +34,9 @@ def test_a_room_pauses_as_long_as_it_pays():
     assert waits(Pacing(), [1, 9, 9, 9, 9, 9]) == [False, True, True, True, True, True]
 
 
-def test_what_comes_one_by_one_is_delayed_less_and_less_often():
-    seen = waits(Pacing(), [1] * 200)
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_there_is_time_for_one_by_one_is_delayed_less_and_less_often(count):
+    seen = waits(Pacing(), [count] * 200)
     pauses = [number for number, waited in enumerate(seen) if waited]
     assert pauses == [1, 3, 6, 11, 20, 37, 54, 71, 88, 105, 122, 139, 156, 173, 190]
 
@@ -51,7 +52,50 @@ def test_a_burst_after_that_is_joined_again():
 def test_several_that_came_in_one_turn_are_a_burst():
     pacing = Pacing()
     waits(pacing, [1] * 30)
-    assert waits(pacing, [2, 9, 9])[-2:] == [True, True]
+    assert waits(pacing, [3, 9, 9])[-2:] == [True, True]
+
+
+def test_a_pause_that_is_short_beside_the_fan_outs_pays_with_two():
+    assert waits(Pacing(), [2] * 5, took=0.05) == [False, True, True, True, True]
+    assert waits(Pacing(), [1] * 5, took=0.05) == [False, True, False, True, False]
+
+
+def arrivals(every, took, seconds=5.0, hop=0.0002):
+    """Broadcasts that come in a rhythm, to a room whose fan-outs take so long: how long each takes until all have it.
+
+    Args:
+        hop: until what came during a fan-out has gone through the layer.
+    Returns:
+        The median, the share of the time in which the loop was busy, and how many were batched on the average.
+    """
+    pacing, latencies, batches = Pacing(), [], []
+    due = [number * every for number in range(round(seconds / every))]
+    now, place = 0.0, 0
+    while place < len(due):
+        now = max(now, due[place]) + hop
+        now += pacing.remaining(now)
+        end = place
+        while end < len(due) and due[end] + hop <= now:
+            end += 1
+        pacing.after(now + took, took, end - place)
+        now += took
+        latencies += [now - moment for moment in due[place:end]]
+        batches.append(end - place)
+        place = end
+    return sorted(latencies)[len(latencies) // 2], len(batches) * took / now, len(due) / len(batches)
+
+
+def test_a_room_with_time_for_each_broadcast_takes_it():
+    median, busy, _ = arrivals(every=0.005, took=0.0042)
+    assert median < 0.007
+    assert busy < 0.9
+
+
+def test_a_room_that_has_no_time_for_each_leaves_half_of_it_to_others():
+    for every in (0.0015, 0.0005, 0.0001):
+        _, busy, batched = arrivals(every, took=0.0042)
+        assert busy < 0.55
+        assert batched >= 0.0084 / every * 0.9
 
 
 @pytest.mark.parametrize(("took", "paused"), [(0.0001, 0.0), (0.0002, 0.0002), (0.004, 0.004), (0.5, 0.01)])

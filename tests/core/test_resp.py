@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_fastws._core.resp import ErrorReply, ReplyReader, command, publish_command
+from django_fastws._core.resp import ErrorReply, ReplyReader, command, publish_command, spublish_command
 
 #: What Redis sends, and what is read.
 REPLIES = [
@@ -32,6 +32,8 @@ REPLIES = [
     (b">3\r\n$9\r\nsubscribe\r\n$1\r\nr\r\n:1\r\n", (b"subscribe", b"r", 1)),
     (b"*3\r\n$9\r\nsubscribe\r\n$1\r\nr\r\n:1\r\n", [b"subscribe", b"r", 1]),
     (b">3\r\n$7\r\nmessage\r\n$1\r\nr\r\n$5\r\na\r\n:1\r\n", (b"message", b"r", b"a\r\n:1")),
+    (b">3\r\n$8\r\nsmessage\r\n$1\r\nr\r\n$1\r\na\r\n", (b"message", b"r", b"a")),
+    (b"*3\r\n$8\r\nsmessage\r\n$10\r\n0123456789\r\n$0\r\n\r\n", (b"message", b"0123456789", b"")),
     (b"*3\r\n$7\r\nmessage\r\n$0\r\n\r\n$0\r\n\r\n", (b"message", b"", b"")),
     (b">3\r\n$7\r\nmessage\r\n$1\r\nr\r\n$3000\r\n" + b"\r\n$" * 1000 + b"\r\n", (b"message", b"r", b"\r\n$" * 1000)),
 ]
@@ -79,3 +81,4 @@ def test_commands_are_arrays_of_strings(parts):
 
 def test_publishing_is_a_command():
     assert publish_command(b"r", b"data\r\n") == command(b"PUBLISH", b"r", b"data\r\n")
+    assert spublish_command(b"r", b"data\r\n") == command(b"SPUBLISH", b"r", b"data\r\n")

@@ -16,9 +16,9 @@ __all__ = ["LIMIT", "chatting", "heard", "join", "until"]
 LIMIT = 40  # seconds that any one thing may take
 
 
-def join(server: Server, path: str) -> Any:
-    """Connect to a server."""
-    return ws_connect(server.url(path), open_timeout=LIMIT, proxy=None)
+def join(server: Server, path: str, **options: Any) -> Any:
+    """Connect to a server. Options are those of websockets."""
+    return ws_connect(server.url(path), open_timeout=LIMIT, proxy=None, **options)
 
 
 async def heard(ws: Any, expected: Any) -> None:

@@ -20,7 +20,9 @@ __all__ = ["Reader", "Server"]
 
 #: What a reader installs is installed already: the tests run with it.
 _INSTALLATION = re.compile(
-    r"python -m venv \S+|\. \.venv/bin/activate|python -m pip install path/to/django_fastws|redis-server"
+    r"python -m venv \S+|\. \.venv/bin/activate|redis-server"
+    r"|python -m pip install (path/to/django_fastws|django-fastws)"
+    r"|pip install \"django-fastws\[\w+\]\"[\w -]*"
 )
 _PROGRAMS: dict[str, list[str]] = {
     "python": [],
@@ -76,16 +78,27 @@ class Reader:
         redis_url: the Redis of this machine, instead of the one that pages name.
         serves: start the servers that pages start.
         forks: run commands in processes that are forked, not each in a new Python.
+        python: the Python of an environment of the reader's own, in which the package is installed; None is that of
+            the tests, with the package as it lies here.
     """
 
-    def __init__(self, directory: Path, redis_url: str = _REDIS, *, serves: bool = True, forks: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        redis_url: str = _REDIS,
+        *,
+        serves: bool = True,
+        forks: bool = True,
+        python: Path | None = None,
+    ) -> None:
         self.directory = directory
         self.redis_url = redis_url
         self.serves = serves
-        self.forks = forks
+        self.forks = forks and python is None
+        self.python = python or Path(sys.executable)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "TEST_"))},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": "" if python else str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "COLUMNS": "200",
@@ -151,7 +164,7 @@ class Reader:
         if self.forks:
             return interpreter.start(arguments, self.environment, output, directory=self.directory)
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            [self.python, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,

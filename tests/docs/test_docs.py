@@ -9,7 +9,9 @@ pages that a reader follows; ``test_reference.py`` for tables that say what happ
 from __future__ import annotations
 
 import ast
+import datetime
 import inspect
+import logging
 import pkgutil
 import re
 import subprocess
@@ -17,6 +19,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -25,27 +28,35 @@ import pytest
 from channels.layers import channel_layers
 from django.core.checks import run_checks
 from django.test import override_settings
+from rich.console import Console
 
 import django_fastws
-from django_fastws import asgi, checks, exceptions, layer, live, testing, websocket
+from django_fastws import admin, asgi, checks, exceptions, layer, live, presence, signals, testing, websocket
 from django_fastws.conf import SETTINGS
+from django_fastws.console import ProcessRow, RowPage, Snapshot
+from django_fastws.logs import TextFormatter
+from django_fastws.metrics import all_metrics
 from django_fastws.routing import router as routing
 from django_fastws.routing import websocket_urlpatterns
+from django_fastws.top_screen import top_screen
 from docs import reference_pages
 from tests import test_bench, test_browser_client
 from tests.balancer import test_container, test_proxying, test_systemd
 from tests.balancer.proxies import DEPLOY
 from tests.docs import (
     test_browser,
+    test_debug,
     test_deploy,
     test_examples,
     test_followed,
     test_integrations,
+    test_monitor,
     test_outbound,
     test_schema,
     test_servers_table,
 )
 from tests.docs.blocks import DOCS, EXAMPLES, Block, blocks_of, pages
+from tests.e2e import test_prometheus
 from tests.support.processes import ROOT
 
 REFERENCE = DOCS / "reference"
@@ -72,11 +83,15 @@ FOLLOWED = {
 CONSOLE = FOLLOWED | {
     "docs/howto/broadcast.md": "test_a_broadcast_from_a_script_and_the_shell",
     "docs/howto/one-file.md": "test_the_browser_client_is_copied_beside_a_page",
+    "docs/howto/publish-over-http.md": "test_an_order_is_published_with_curl",
     "docs/howto/servers.md": "test_a_command_of_a_page_works",
     "docs/howto/deploy.md": "test_every_command_is_checked",
+    "docs/howto/monitor.md": "test_a_command_of_the_page_is_understood",
+    "docs/howto/debug.md": "test_a_command_for_debugging_is_understood",
     "docs/reference/commands.md": "test_a_command_of_a_page_works",
     "docs/howto/live-schema.md": "test_a_command_of_a_page_works",
     "docs/explanation/benchmarks.md": "test_the_commands_of_the_benchmarks_are_understood",
+    "docs/explanation/scale.md": "test_the_commands_of_the_benchmarks_are_understood",
 }
 JAVASCRIPT = {
     "README.md": "test_readme_in_a_browser",
@@ -91,12 +106,15 @@ HTML = FOLLOWED | {
     "README.md": "test_the_client_passes",
     "docs/reference/javascript-client.md": "test_the_client_passes",
     "docs/howto/keyed-rooms.md": "test_the_client_passes",
+    "docs/howto/presence.md": "test_the_client_passes",
     "docs/howto/history.md": "test_a_page_goes_on_from_where_it_was_rendered",
 }
 TEXT = {
     "docs/reference/exceptions.md": "test_the_tree_of_exceptions_is_the_one_of_the_module",
     "docs/howto/query-parameters.md": "test_parameters_that_do_not_fit_are_denied",
     "docs/explanation/life-of-a-broadcast.md": "test_the_drawing_names_what_there_is",
+    "docs/reference/commands.md": "test_what_ws_stats_shows_are_metrics_that_there_are",
+    "docs/reference/logging.md": "test_the_line_of_a_log_is_one",
 }
 RUNNERS: dict[str, Any] = {
     "console": CONSOLE,
@@ -120,6 +138,8 @@ SHIPPED = {
     "fastws@.service": "test_systemd_finds_nothing_to_say_of_the_units",
     "Containerfile": "test_what_is_copied_is_enough_to_serve",
     "kubernetes.yaml": "test_kinds_and_versions_belong_together",
+    "prometheus.yaml": "test_promtool_takes_the_files",
+    "alerts.yaml": "test_promtool_takes_the_files",
 }
 
 
@@ -143,7 +163,7 @@ def runner(block: Block) -> str | None:
 def test_every_block_is_run_by_a_test():
     tests = (test_bench, test_browser, test_servers_table, test_examples, test_followed, test_deploy, test_outbound)
     tests += (test_container, test_proxying, test_systemd, test_integrations, test_browser_client)
-    tests += (test_schema,)
+    tests += (test_schema, test_prometheus, test_monitor, test_debug)
     there = {*globals(), *(name for module in tests for name in vars(module))}
     lost = [f"{block.id}: {block.language or 'no language'}" for block in BLOCKS if runner(block) not in there]
     assert not lost
@@ -179,9 +199,10 @@ def check_settings(settings: dict[str, Any]) -> None:
 # Text
 
 
-def _text_of(page: str) -> str:
-    (block,) = [block for block in BLOCKS if block.page == page and block.language == "text"]
-    return block.text
+def _text_of(page: str, begin: str = "") -> str:
+    texts = [block.text for block in BLOCKS if block.page == page and block.language == "text"]
+    (text,) = [text for text in texts if begin in text]
+    return text
 
 
 def test_the_tree_of_exceptions_is_the_one_of_the_module():
@@ -195,6 +216,36 @@ def test_the_drawing_names_what_there_is():
     words = set(re.findall(r"[\w.]+", _text_of("docs/explanation/life-of-a-broadcast.md")))
     assert {"WebSocket", "Room"} <= words
     assert {name for name in words if name[0].isupper()} <= {"WebSocket", "Room", "Ada", "Bob"}
+
+
+def test_what_ws_stats_shows_are_metrics_that_there_are():
+    _command, _processes, *lines = _text_of("docs/reference/commands.md", "manage.py ws_stats").splitlines()
+    labels = {metric.name: metric.labels for metric in all_metrics()}
+    for line in lines:
+        name, given = re.match(r"(\w+)(?:\{(.*)\}  )?", line).groups()  # type: ignore[union-attr]
+        assert tuple(re.findall(r"(\w+)=", given or "")) == labels[name]
+
+
+def test_what_ws_top_shows_is_on_its_screen():
+    console = Console(width=80, record=True, file=StringIO())
+    process = ProcessRow(
+        "a:1:b", "server", "a", 1, 0.0, False, True, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0, 0.0, {}, {}, {}
+    )
+    looks = [Snapshot(at, 0.0, RowPage([process]), RowPage([]), RowPage([])) for at in (1.0, 2.0)]
+    console.print(top_screen(looks[1], looks[0], 80, 24))
+    words = set(console.export_text().split())
+    shown = _text_of("docs/reference/commands.md", "manage.py ws_top")
+    assert set(re.findall(r"\b[A-Z]{2,}\b", shown)) - {"MB"} <= words
+    rates = {"received", "sent", "delivered", "broadcasts", "calls", "opened", "closed", "denied", "dropped"}
+    assert rates <= words & set(shown.split())
+
+
+def test_the_line_of_a_log_is_one():
+    line = next(block for block in BLOCKS if block.page == "docs/reference/logging.md" and block.language == "text")
+    time, *rest = line.text.strip().split(" | ")
+    assert datetime.datetime.fromisoformat(time).utcoffset() is not None
+    record = logging.LogRecord(rest[1], logging.getLevelName(rest[0].strip()), "", 0, rest[2], None, None)
+    assert TextFormatter().format(record).split(" | ")[1:] == rest
 
 
 # The reference is whole
@@ -213,13 +264,14 @@ def _cells(page: Path) -> list[list[str]]:
 INTERNAL = {
     "websocket": {"post", "receive_data", "release", "send_payload", "try_send"},
     "fastws": {"prefix", "routes", "tags"},
+    "presence": {"count", "index"},  # of every tuple
     "live-rooms": {"check_broadcast", "match", "do_not_call_in_templates"},  # the last is for Django's templates
 }
 REFERENCE_TEXT = "\n".join(page.read_text("utf-8") for page in REFERENCE.glob("*.md"))
 
 
 @pytest.mark.parametrize(
-    "module", [django_fastws, asgi, routing, testing, websocket], ids=lambda module: module.__name__
+    "module", [django_fastws, admin, asgi, presence, routing, testing, websocket], ids=lambda module: module.__name__
 )
 def test_every_public_name_is_in_the_reference(module):
     missing = [name for name in module.__all__ if f"`{name}" not in REFERENCE_TEXT]
@@ -234,6 +286,7 @@ def test_every_public_name_is_in_the_reference(module):
         (django_fastws.WebSocketMessage, "message"),
         (django_fastws.Room, "room"),
         (django_fastws.Stored, "history"),
+        (django_fastws.Present, "presence"),
         (django_fastws.LiveSocket, "live-socket"),
         (live.LiveRoom, "live-rooms"),
         (django_fastws.FastWS, "fastws"),
@@ -241,6 +294,7 @@ def test_every_public_name_is_in_the_reference(module):
         (testing.LiveClient, "testing"),
         (testing.JoinedRoom, "testing"),
         (testing.Peer, "testing"),
+        (testing.VirtualTime, "testing"),
     ],
 )
 def test_every_public_attribute_is_in_the_reference(cls, page):
@@ -267,6 +321,11 @@ UNNAMED = {"self", "function"}
         (live.LiveRoom.on, "live-rooms"),
         (live.LiveRoom.relay, "live-rooms"),
         (live.LiveRoom.state, "live-rooms"),
+        (django_fastws.Presence, "presence"),
+        (django_fastws.LiveSocket.set_presence, "presence"),
+        (django_fastws.WebSocket.join, "websocket"),
+        (testing.JoinedRoom.next_presence, "testing"),
+        (presence.online, "presence"),
         (django_fastws.LiveSocket.emit, "live-socket"),
         (django_fastws.LiveSocket.ask, "live-socket"),
         (django_fastws.LiveError, "exceptions"),
@@ -313,6 +372,12 @@ def test_every_check_is_in_the_reference():
     assert set(rows) == raised
 
 
+def test_every_signal_is_in_the_reference():
+    index = (REFERENCE / "index.md").read_text("utf-8")
+    assert [name for name in signals.__all__ if f"`{name}`" not in index] == []
+    assert all(f"`{name}`" in REFERENCE_TEXT for name in signals.__all__)
+
+
 def test_every_logger_is_in_the_reference():
     package = Path(django_fastws.__file__).parent
     used = {
@@ -320,7 +385,7 @@ def test_every_logger_is_in_the_reference():
         for path in package.rglob("*.py")
         for name in re.findall(r"getLogger\(\"(django_fastws[\w.]*)\"\)", path.read_text("utf-8"))
     }
-    rows = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md") if "`django_fastws" in cells[0]}
+    rows = {cells[0].strip("`") for cells in _cells(REFERENCE / "logging.md") if "`django_fastws" in cells[0]}
     assert rows == used
 
 
@@ -497,7 +562,7 @@ def test_the_files_and_modules_that_a_page_names_are_there(page):
     text = page.read_text("utf-8")
     paths = set(re.findall(r"(?<![\w/.-])(?:django_fastws|tests|docs|bench)/[\w./-]*\w", text)) - BUILT
     assert [path for path in sorted(paths) if not (ROOT / path).exists() and not (STATIC / path).is_file()] == []
-    loggers = {cells[0].strip("`") for cells in _cells(REFERENCE / "settings.md")}
+    loggers = {cells[0].strip("`") for cells in _cells(REFERENCE / "logging.md")}
     names = set(re.findall(r"\bdjango_fastws(?:\.\w+)+", text)) - loggers
     assert [name for name in sorted(names) if not _exists(name)] == []
 
@@ -521,7 +586,7 @@ def test_pages_on_the_inside_name_files():
 
 
 def test_what_contributors_are_told_of_is_there():
-    paths = set(re.findall(r"`([\w/]+/(?:\w+\.py)?)`", CONTRIBUTING))
+    paths = set(re.findall(r"`([\w/]+/(?:\w+\.py)?)`", CONTRIBUTING)) - {"dist/"}  # which is made by make
     assert len(paths) > 40
     assert [path for path in sorted(paths) if not (ROOT / path).exists() and not (PACKAGE / path).exists()] == []
     there = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))

@@ -7,8 +7,12 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
+import urllib.error
 import uuid
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,13 +31,17 @@ from django.test import RequestFactory
 from django_fastws import LiveError, Room, WebSocketConnectionError, WebSocketStateError
 from django_fastws.asgi import get_asgi_application
 from django_fastws.live import find
-from django_fastws.signals import layer_lost, layer_restored
+from django_fastws.models import OutboundRoute, Process, Socket
+from django_fastws.models import Room as RoomModel
+from django_fastws.signals import layer_lost, layer_restored, presence_joined, presence_left
 from django_fastws.templatetags import fastws as fastws_tags
-from django_fastws.testing import HandshakeDenied, ReceivedEvent, clear_histories, connect, live
+from django_fastws.testing import HandshakeDenied, ReceivedEvent, clear_histories, connect, live, virtual_time
 from tests.docs import examples
 from tests.docs.blocks import DOCS, blocks_of, pages
+from tests.site.client import until
 from tests.support.clock import Clock
 from tests.support.processes import ASGIServer
+from tests.support.signing import SECRET
 
 HERE = Path(__file__)
 
@@ -41,10 +49,12 @@ HERE = Path(__file__)
 @pytest.fixture
 def example(routes):
     """Load an example; its signal receivers go when the test ends."""
-    receivers = list(post_save.receivers)
+    signals = (post_save, presence_joined, presence_left)
+    receivers = [list(signal.receivers) for signal in signals]
     yield examples.load
-    post_save.receivers = receivers
-    post_save.sender_receivers_cache.clear()
+    for signal, before in zip(signals, receivers, strict=True):
+        signal.receivers = before
+        signal.sender_receivers_cache.clear()
 
 
 async def _denial(path, **options):
@@ -52,6 +62,11 @@ async def _denial(path, **options):
         async with connect(path, **options):
             pass
     return caught.value.status, caught.value.text
+
+
+def test_the_console_is_on_a_site_of_ones_own(example):
+    operations = example("console_site").operations
+    assert all(operations.is_registered(model) for model in (Process, Socket, RoomModel, OutboundRoute))
 
 
 # Whether all are here
@@ -74,8 +89,6 @@ RUN_ELSEWHERE = {
     "one_file_client": "test_one_file",
     "live_tests": "test_live_tests",
     "live_client": "test_a_client_joins_calls_hears_and_comes_back",
-    "sentry": "test_sentry",
-    "tracing": "test_opentelemetry",
 }
 
 
@@ -372,6 +385,59 @@ async def test_prices_and_cursors_are_those_of_now(example):
         await ada.reconnect()
         assert (await there.next()) == ReceivedEvent("latest", key=moved.key, removed=True)
         assert there.latest == here.latest == {}
+
+
+async def test_who_is_here_is_shown_in_the_page_on_the_server_and_in_a_list_of_users(example):
+    module = example("presence")
+    clear_histories()
+    module.LOG.clear()
+    ada, bob = (User(pk=pk, username=name) for pk, name in ((5, "ada"), (6, "bob")))
+    await module.test_who_closes_the_page_is_gone_after_the_grace()
+    signals = [(kind, "tickets/7", key) for kind, key in (("joined", "5"), ("joined", "6"), ("left", "6"))]
+
+    async def are_sent():
+        return module.LOG[:3] == signals
+
+    await until(are_sent, "the signals")
+    async with virtual_time() as time, live(user=ada) as one, live(user=bob) as other:
+        here = await one.join("tickets/5")
+        await other.join("tickets/5")
+        await here.next_presence(joined=bob)
+        await other.rooms["tickets/5"].call("away", is_away=True)
+        await time.advance(1)
+        assert (await here.next_presence(changed=bob)).changed["6"].meta == {"name": "bob", "is_away": True}
+        await here.send("typing", is_typing=True)
+        typing = await other.rooms["tickets/5"].next("typing")
+        assert (typing.data, typing.sender) == ({"is_typing": True}, "5")
+        assert await sync_to_async(module.readers)(5) == ["ada", "bob"]
+        async with connect("/ws/tickets/5", user=ada) as screen:
+            await screen.send("who?")
+            assert {"name": "a screen on the wall"} in await screen.receive_json()
+        show = await one.join("shows/opera")
+        await other.join("shows/opera")
+        await time.advance(1)
+        assert (show.count, show.present) == (2, {})
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_users_have_a_dot(example):
+    module = example("presence")
+    clear_histories()
+    ada = await User.objects.acreate(username="ada")
+    await User.objects.acreate(username="bob")
+
+    async def shown(view, *args):
+        return json.loads((await sync_to_async(view)(None, *args)).content)
+
+    async with virtual_time() as time, live(user=ada) as client:
+        assert await shown(module.user, ada.pk) == {"last_seen": None}
+        await client.join("tickets/5")
+        users = [{"name": "ada", "is_online": True}, {"name": "bob", "is_online": False}]
+        assert await shown(module.users) == {"users": users}
+        await client.close()
+        await time.advance(60)
+        assert not (await shown(module.users))["users"][0]["is_online"]
+        assert (await shown(module.user, ada.pk))["last_seen"]
 
 
 HTML = {"chat/line.html": '<ul id="lines" hx-swap-oob="beforeend"><li>{{ text }}</li></ul>'}
@@ -906,15 +972,49 @@ async def _first(server, path):
 
 
 @pytest.mark.server
-async def test_a_round_trip_is_measured_on_daphne(server_of):
-    told = await _first(server_of("heartbeats"), "/ws/measured")
+@pytest.mark.parametrize("options", [(), ("uvicorn",)], ids=["daphne", "uvicorn"])
+async def test_a_round_trip_is_measured(server_of, options):
+    told = await _first(server_of("heartbeats", *options), "/ws/measured")
     assert told["type"] == "round_trip"
     assert 0 < told["seconds"] < 20
 
 
+PUBLISH = "/realtime/publish"
+
+
+@pytest.fixture
+def publishing(serve):
+    """A server with HTTP publish."""
+    return serve("uvicorn", settings={"FASTWS_PUBLISH_KEYS": {"shop": {"secret": SECRET, "rooms": ["log/*", "raw"]}}})
+
+
 @pytest.mark.server
-async def test_no_round_trip_is_measured_on_uvicorn(server_of):
-    assert await _first(server_of("heartbeats", "uvicorn"), "/ws/measured") == {"type": "unknown"}
+def test_another_program_publishes_once_though_it_sends_twice(example, publishing):
+    publish, url = example("publish_over_http").publish, publishing.http_url(PUBLISH)
+    items = [
+        {"room": "log/1", "event": "noted", "data": {"text": "größe ✓"}, "idempotency_key": "one"},
+        {"room": "orders/5", "data": 1},
+        {"room": "raw", "data": "text"},
+    ]
+    for _ in range(2):
+        noted, other, raw = publish(url, "shop", SECRET, items)
+        assert noted["at"].endswith(":1")
+        assert other["error"]["code"] == "forbidden"
+        assert raw == {"at": None}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        publish(url, "shop", "another", items)
+    with refused.value as error:
+        assert error.code == 401
+
+
+@pytest.mark.server
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl")
+def test_an_order_is_published_with_curl(publishing):
+    (block,) = [one for one in blocks_of(DOCS / "howto" / "publish-over-http.md") if one.language == "console"]
+    script = "set -eu\n" + block.text.replace("$ ", "", 1).replace("\n$ ", "\n").replace("orders/5", "raw")
+    environment = {"PATH": os.environ["PATH"], "SECRET": SECRET, "URL": publishing.http_url(PUBLISH), "NO_PROXY": "*"}
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ('{"results":[{"at":null}]}', "", 0)
 
 
 # The database

@@ -89,7 +89,8 @@ class Printing(Transport):
                 "type": item.type,
                 "error": error and [error["type"], error["value"]],
                 "variables": "vars" in json.dumps(error),
-                "tags": event.get("tags"),
+                "transaction": event.get("transaction"),
+                "route": event.get("tags", {}).get("fastws.route"),
                 "user": event.get("user"),
                 "crumbs": [crumb["message"] for crumb in event.get("breadcrumbs", {}).get("values", [])],
             }))
@@ -102,18 +103,12 @@ async def fail(pk, text):
     async with connect(f"/ws/fail?token=secret", application=application, user=User(pk=pk)) as ws:
         await ws.send("note")
         await ws.receive()
-        await other.wait()
         await ws.send(text)
         await ws.wait_closed()
 
 
 async def main():
-    global other
-    other = asyncio.Event()
-    failing = [asyncio.create_task(fail(pk, f"error {pk}")) for pk in (1, 2)]
-    await asyncio.sleep(0)
-    other.set()
-    await asyncio.gather(*failing)
+    await asyncio.gather(*[fail(pk, f"error {pk}") for pk in (1, 2)])
     async with connect("/ws/fail", application=application) as ws:  # nobody is logged in, and nothing fails
         await ws.send("note")
         await ws.receive()
@@ -133,9 +128,9 @@ app = FastWS(prefix="/ws")
 async def fail(ws: WebSocket):
     await ws.accept()
     async for message in ws:
+        logging.getLogger("mine").warning("%s of %s", message.text, ws.user.pk)
         if message.text != "note":
             raise RuntimeError(message.text)
-        logging.getLogger("mine").warning("note of %s", ws.user.pk)
         await ws.send("noted")
 """
 
@@ -149,14 +144,15 @@ def test_sentry(project):
     printed = project.run("python try.py").splitlines()
     # There is an event for each failure, and no transaction as long as a socket.
     events = [json.loads(line) for line in printed if line.startswith("{")]
-    assert sorted(events, key=lambda event: event["user"]["id"]) == [
+    assert sorted(events, key=lambda event: event["error"]) == [
         {
             "type": "event",
             "error": ["RuntimeError", f"error {pk}"],
             "variables": False,
-            "tags": {"websocket": "/ws/fail"},
-            "user": {"id": pk},
-            "crumbs": [f"note of {pk}"],
+            "transaction": "message /ws/fail",
+            "route": "/ws/fail",
+            "user": None,
+            "crumbs": [f"error {pk} of {pk}"],
         }
         for pk in ("1", "2")
     ]
@@ -172,21 +168,17 @@ import os
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-exporter = InMemorySpanExporter()
-provider = TracerProvider()
-provider.add_span_processor(SimpleSpanProcessor(exporter))
-trace.set_tracer_provider(provider)
-
 from asgiref.testing import ApplicationCommunicator
 from django_fastws.asgi import get_asgi_application
 from django_fastws.testing import connect
 from mysite.asgi import application
+from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter = InMemorySpanExporter()
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
 
 
 def spans():
@@ -215,15 +207,29 @@ async def main():
     await use(OpenTelemetryMiddleware(get_asgi_application()))
     whole = spans()
     print(json.dumps({
-        "messages": [[span.name, dict(span.attributes), span.parent is None] for span in messages],
+        "sockets": sorted({span.name for span in messages}),
+        "traces": len({span.context.trace_id for span in messages if span.name == "message /ws/traced/{room}"}),
+        "told": any("secret" in str(dict(span.attributes)) for span in messages),
         "requests": any("/nowhere" in str(dict(span.attributes)) for span in requests),
-        "traces": len({span.context.trace_id for span in whole}),
-        "spans of the middleware": len(whole) - 2,
+        "spans of the middleware": len(whole) - len(messages),
         "secret": any("secret" in str(dict(span.attributes)) for span in whole),
     }))
 
 
 asyncio.run(main())
+"""
+TRACED = """\
+from django_fastws import FastWS, WebSocket
+
+app = FastWS(prefix="/ws")
+
+
+@app.websocket("/traced/{room}")
+async def traced(ws: WebSocket, room: str):
+    await ws.accept()
+    await ws.join(room)
+    async for message in ws:
+        await ws.broadcast(room, message.text)
 """
 
 
@@ -231,13 +237,17 @@ asyncio.run(main())
 def test_opentelemetry(project):
     pytest.importorskip("opentelemetry.sdk")
     pytest.importorskip("opentelemetry.instrumentation.asgi")
-    project.follow(page(HOWTO / "opentelemetry.md"))
+    blocks = page(HOWTO / "opentelemetry.md")
+    project.follow([block for block in blocks if block.file or block.language == "console"])
+    (project.directory / "chat" / "consumers.py").write_text(TRACED)
     (project.directory / "try.py").write_text(TRY_TRACING)
-    (found,) = [json.loads(line) for line in project.run("python try.py").splitlines() if line.startswith("{")]
-    assert found["messages"] == [["chat message", {"chat.room": "tea"}, True]] * 2
+    (found,) = [json.loads(line) for line in project.run("python try.py").splitlines() if line.startswith('{"')]
+    route = "/ws/traced/{room}"
+    names = {"broadcast", "fan-out", f"WS {route}", f"disconnect {route}", f"handler {route}", f"message {route}"}
+    assert set(found["sockets"]) == names
+    assert (found["traces"], found["told"]) == (2, False)
     assert found["requests"]
-    # Around everything, it makes one trace of a socket, with two spans for a message, and the token is in it.
-    assert found["traces"] == 1
+    # Around everything, it makes a span of a socket and two for a message, and the token is in it.
     assert found["spans of the middleware"] > 4
     assert found["secret"]
 

@@ -104,7 +104,62 @@ async def test_positions_are_taken_one_after_the_other():
         await client._take(message)
         assert heard == ([] if is_heard is None else [is_heard]), message
         heard.clear()
-    assert sent == [{"join": "r", "id": number, "since": None} for number in (1, 2, 3)]
+    assert sent == [{"join": "r", "id": number, "since": None, "v": None} for number in (1, 2, 3)]
+
+
+ADA, BOB = ({"meta": name, "connections": 1} for name in ("ada", "bob"))
+
+
+def changed(v, **changes):
+    return {"presence": {"joined": {}, "left": [], "changed": {}, **changes}, "v": v}
+
+
+async def test_presence_is_kept_up_to_date():
+    heard, sent = [], []
+    client = examples.load("live_client").LiveClient("ws://nowhere", heard.append)
+    client._send = AsyncMock(side_effect=sent.append)
+    client.rooms.add("r")
+    await client._join("r")
+    joined = {"room": "r", "recovered": False}
+    for message, people in [
+        ({"id": 1, "ok": {**joined, "present": {"5": ADA}, "v": 7}}, {"5": ADA}),
+        ({"room": "r", **changed(7, left=["5"])}, None),  # it has that
+        ({"room": "r", **changed(9, joined={"5": ADA, "6": BOB})}, {"5": ADA, "6": BOB}),
+        ({"room": "r", **changed(10, left=["5"], changed={"6": ADA})}, {"6": ADA}),
+        ({"room": "r", "present": {"7": BOB}, "v": 12}, {"7": BOB}),
+    ]:
+        await client._take(message)
+        assert [one["people"] for one in heard if "people" in one] == ([] if people is None else [people]), message
+        heard.clear()
+    await client._join("r")
+    await client._take({"id": 2, "ok": {**joined, **changed(13, joined={"5": ADA})}})
+    await client._take({"room": "r", "count": 3})
+    assert heard == [
+        {"room": "r", "state": None},
+        {"room": "r", "people": {"7": BOB, "5": ADA}},
+        {"room": "r", "count": 3},
+    ]
+    assert [frame["v"] for frame in sent] == [None, 12]
+
+
+@pytest.fixture
+def server_with_presence(serve):
+    settings = {"FASTWS_LIVE_AUTHENTICATE": "tests.docs.site.user_named"}
+    environment = {"DOCS_EXAMPLE": "presence", "TEST_FASTWS": json.dumps(settings)}
+    return serve("daphne", app="tests.docs.site:application", environment=environment)
+
+
+async def test_a_client_knows_who_is_here(server_with_presence):
+    room, card = "tickets/5", {"name": "ada", "is_away": False}
+    async with client_of(server_with_presence) as (client, heard, _):
+        await client.join(room)
+        assert await heard.get() == {"room": room, "state": None}
+        assert await heard.get() == {"room": room, "people": {"5": {"meta": card, "connections": 1}}}
+        await client.call(room, "away", {"is_away": True})
+        assert (await heard.get())["people"]["5"]["meta"] == {"name": "ada", "is_away": True}
+        client.socket.transport.abort()
+        assert await heard.get() == {"room": room, "state": None}
+        assert (await heard.get())["people"]["5"] == {"meta": card, "connections": 1}
 
 
 async def test_a_call_during_which_the_connection_is_lost_is_done_once(server):

@@ -16,7 +16,7 @@ from tests.support.processes import ROOT
 PAGE = ROOT / "docs" / "explanation" / "dependencies.md"
 PACKAGE = ROOT / "django_fastws"
 #: Private names of Python's own that are documented.
-PYTHONS = {"_exit", "_replace", "_value2member_map_"}
+PYTHONS = {"_current_frames", "_exit", "_getframe", "_replace", "_value2member_map_"}
 #: A part of a longer name.
 NO_REACH = {"_header", "_is_wanted", "_join"}  # the last two between the files of testing/
 #: How names of our own begin that are set on objects of others.

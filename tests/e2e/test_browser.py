@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Locator, Page, expect
 
-from tests.support.chromium import PATIENCE
-from tests.support.example import ELSEWHERE, PASSWORD, USER, daphne, make_database, runws_server
-from tests.support.processes import HOST, ASGIServer, RedisServer, stopped
+from tests.e2e.pages import EVIL, PHONE, expect_state, said, say, state, width_of_content
+from tests.support.example import ELSEWHERE, PASSWORD, USER
+from tests.support.processes import ASGIServer, stopped
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),  # one browser for all, with a profile for each tab
@@ -23,66 +19,10 @@ pytestmark = [
     pytest.mark.server,
 ]
 
-PHONE: dict[str, Any] = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
-EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
-
-Open = Callable[..., Awaitable[Page]]
-
-
-class Site(NamedTuple):
-    """The example in two processes with one Redis and one database."""
-
-    database: Path
-    redis_url: str
-    one: ASGIServer
-    two: ASGIServer
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, redis_server: RedisServer) -> Iterator[Site]:
-    database = make_database(tmp_path_factory)
-    with daphne(database, redis_server.url) as one, daphne(database, redis_server.url) as two:
-        yield Site(database, redis_server.url, one, two)
-        for server in (one, two):
-            assert "Traceback" not in server.log()
-
-
-@pytest.fixture
-def passing(example: Site) -> Iterator[ASGIServer]:
-    """A third process, for the test to stop and start."""
-    with runws_server(example.database, example.redis_url) as server:
-        yield server
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def visit(browser: Browser) -> AsyncIterator[Open]:
-    """Open a page as someone new: ``await visit(server, "/news/")``. No page may fail, or ask another server."""
-    errors: list[Any] = []
-
-    async def open_page(server: ASGIServer, path: str = "/", host: str = HOST, **context: Any) -> Page:
-        page = await (await browser.new_context(**context)).new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: errors.append(error))
-        origin = f"http://{host}:{server.port}"
-        page.on("request", lambda request: request.url.startswith(f"{origin}/") or errors.append(request.url))
-        await page.goto(origin + path)
-        return page
-
-    yield open_page
-    assert not errors
-
 
 @pytest.fixture
 def room(request: pytest.FixtureRequest) -> str:
     return f"/chat/{quote(request.node.name.removeprefix('test_')[:50] + ' über')}/"
-
-
-def state(page: Page) -> Locator:
-    return page.locator("#status")
-
-
-async def expect_state(page: Page, name: str) -> None:
-    await expect(state(page)).to_have_attribute("data-state", name)
 
 
 async def go_in(page: Page, name: str) -> Page:
@@ -94,16 +34,6 @@ async def go_in(page: Page, name: str) -> Page:
     return page
 
 
-async def say(page: Page, text: str) -> None:
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.keyboard.press("Enter")
-
-
-def said(page: Page, text: str) -> Locator:
-    """The bubbles with a text."""
-    return page.locator("#log .said", has=page.locator(".text", has_text=re.compile(f"^{re.escape(text)}$")))
-
-
 async def log_in(page: Page, server: ASGIServer) -> None:
     await page.goto(server.http_url("/login/"))
     await page.get_by_label("Username").fill(USER)
@@ -112,16 +42,12 @@ async def log_in(page: Page, server: ASGIServer) -> None:
     await expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
 
-async def width_of_content(page: Page) -> int:
-    return int(await page.evaluate("document.documentElement.scrollWidth"))
-
-
 # ── The chat ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_two_tabs_on_two_processes_see_each_other(example, visit, room):
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_two_tabs_on_two_processes_see_each_other(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     await expect(ada.locator("#log .event")).to_contain_text("Bob came in")
 
     await say(ada, "Hello, Bob")
@@ -140,9 +66,9 @@ async def test_two_tabs_on_two_processes_see_each_other(example, visit, room):
     await expect(ada.locator("#log .said")).to_have_count(2)
 
 
-async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, room):
+async def test_a_tab_survives_a_restart_of_its_server(example_site, visit, passing, room):
     ada = await go_in(await visit(passing, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     await say(ada, "before")
     await expect(said(bob, "before")).to_have_count(1)
     await expect(said(ada, "before")).to_have_count(1)
@@ -173,7 +99,7 @@ async def test_a_tab_survives_a_restart_of_its_server(example, visit, passing, r
     await expect(said(ada, "welcome back")).to_have_count(1)
 
 
-async def test_the_wait_can_be_cut_short(example, visit, passing, room):
+async def test_the_wait_can_be_cut_short(example_site, visit, passing, room):
     page = await go_in(await visit(passing, room), "Ada")
     await page.clock.install()
     for action in (
@@ -192,16 +118,16 @@ async def test_the_wait_can_be_cut_short(example, visit, passing, room):
         await page.clock.resume()
 
 
-async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(example, visit, passing, room):
+async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(example_site, visit, passing, room):
     ada = await visit(passing, room)
     await ada.clock.install()  # before the client of the page sets its timers
     await go_in(ada, "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     with stopped(passing):
         await say(ada, "once")
         await expect(ada.locator("#outbox .pending")).to_contain_text("once")
         await ada.clock.fast_forward(60_000)  # without a word of the server
-        await expect_state(ada, "waiting")
+        await expect(state(ada)).not_to_have_attribute("data-state", "open")  # waiting, or trying already
     await expect_state(ada, "open")  # by now the server has got it on both connections
     await expect(ada.locator("#outbox li")).to_have_count(0)
     await say(ada, "after")
@@ -210,9 +136,9 @@ async def test_a_message_on_a_dead_connection_is_sent_again_and_shown_once(examp
         await expect(said(page, "once")).to_have_count(1)
 
 
-async def test_a_reload_keeps_conversation_draft_and_name(example, visit, room):
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_a_reload_keeps_conversation_draft_and_name(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     await say(ada, "mine")
     await expect(said(bob, "mine")).to_have_count(1)
     await say(bob, "theirs")
@@ -229,16 +155,16 @@ async def test_a_reload_keeps_conversation_draft_and_name(example, visit, room):
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("a draft")
 
     # The conversation is the room's own, and the name is for every room.
-    await ada.goto(example.one.http_url(f"{room}other/"))
+    await ada.goto(example_site.one.http_url(f"{room}other/"))
     await expect_state(ada, "open")
     await expect(ada.locator("#name")).to_have_text("Ada")
     await expect(ada.locator("#log .said")).to_have_count(0)
     await expect(ada.get_by_label("Message", exact=True)).to_have_value("")
 
 
-async def test_a_new_name_is_told_to_the_room(example, visit, room):
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_a_new_name_is_told_to_the_room(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     await bob.get_by_role("button", name="Change").click()
     await go_in(bob, "Robert")
     await expect(ada.locator("#log .event").last).to_contain_text("Robert came in")
@@ -247,19 +173,19 @@ async def test_a_new_name_is_told_to_the_room(example, visit, room):
     await expect(ada.locator("#log .event")).to_contain_text(["Bob came in", "Bob left", "Robert came in"])
 
 
-async def test_who_gives_no_name_is_a_guest(example, visit, room):
-    page = await visit(example.one, room)
+async def test_who_gives_no_name_is_a_guest(example_site, visit, room):
+    page = await visit(example_site.one, room)
     await expect(page.get_by_label("Name", exact=True)).to_be_focused()
     await page.keyboard.press("Escape")
     await expect_state(page, "open")
     await expect(page.locator("#name")).to_have_text(re.compile(r"^Guest-\w{4}$"))
 
 
-async def test_who_is_logged_in_has_the_name_of_the_account(example, visit, room):
-    bob = await go_in(await visit(example.two, room), "Bob")
-    ada = await visit(example.one)
-    await log_in(ada, example.one)
-    await ada.goto(example.one.http_url(room))
+async def test_who_is_logged_in_has_the_name_of_the_account(example_site, visit, room):
+    bob = await go_in(await visit(example_site.two, room), "Bob")
+    ada = await visit(example_site.one)
+    await log_in(ada, example_site.one)
+    await ada.goto(example_site.one.http_url(room))
     await expect_state(ada, "open")
     await expect(ada.locator("#name")).to_have_text(USER)
     await say(ada, "signed")
@@ -267,10 +193,10 @@ async def test_who_is_logged_in_has_the_name_of_the_account(example, visit, room
     await expect(said(bob, "signed").get_by_label("signed in")).to_be_visible()
 
 
-async def test_markup_is_shown_as_text(example, visit):
+async def test_markup_is_shown_as_text(example_site, visit):
     room = f"/chat/{quote(EVIL[:44], safe='')}/"
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), EVIL[:40])
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), EVIL[:40])
     await say(bob, EVIL)
     await expect(said(ada, EVIL)).to_contain_text(EVIL[:40])
     await ada.reload()
@@ -281,9 +207,9 @@ async def test_markup_is_shown_as_text(example, visit):
         assert await page.evaluate("window.hacked") is None
 
 
-async def test_a_refused_message_is_explained_and_can_be_edited(example, visit, room):
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_a_refused_message_is_explained_and_can_be_edited(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     await ada.evaluate("document.getElementById('text').removeAttribute('maxlength')")
     await say(ada, "x" * 2001)
     refused = ada.locator("#outbox .failed")
@@ -296,9 +222,9 @@ async def test_a_refused_message_is_explained_and_can_be_edited(example, visit, 
     await expect(bob.locator("#log .said")).to_have_count(1)
 
 
-async def test_unread_messages_are_counted_in_the_title(example, visit, room):
-    ada = await go_in(await visit(example.one, room), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_unread_messages_are_counted_in_the_title(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     title = await ada.title()
     hide = """(hidden) => {
         Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
@@ -312,9 +238,9 @@ async def test_unread_messages_are_counted_in_the_title(example, visit, room):
     await expect(ada).to_have_title(title)
 
 
-async def test_who_reads_further_up_is_told_of_new_messages(example, visit, room):
-    ada = await go_in(await visit(example.one, room, viewport={"width": 600, "height": 400}), "Ada")
-    bob = await go_in(await visit(example.two, room), "Bob")
+async def test_who_reads_further_up_is_told_of_new_messages(example_site, visit, room):
+    ada = await go_in(await visit(example_site.one, room, viewport={"width": 600, "height": 400}), "Ada")
+    bob = await go_in(await visit(example_site.two, room), "Bob")
     for number in range(16):
         await say(ada, f"line {number}")
     await expect(said(ada, "line 15")).to_be_in_viewport()
@@ -326,9 +252,9 @@ async def test_who_reads_further_up_is_told_of_new_messages(example, visit, room
     await expect(ada.locator("#latest")).not_to_be_visible()
 
 
-async def test_losing_the_network_is_shown_and_its_return_reconnects(example, visit, room):
+async def test_losing_the_network_is_shown_and_its_return_reconnects(example_site, visit, room):
     # For 127.0.0.1 no network is needed, so the page must take its server to be elsewhere.
-    page = await visit(example.one, room, host=ELSEWHERE)
+    page = await visit(example_site.one, room, host=ELSEWHERE)
     devtools = await page.context.new_cdp_session(page)
 
     async def set_network(*, offline: bool) -> None:
@@ -347,8 +273,8 @@ async def test_losing_the_network_is_shown_and_its_return_reconnects(example, vi
 
 
 @pytest.mark.parametrize("name", ["größe 日本語", "a/b//c", "100 % ?#&+=", "'\"<i>\\;%25"])
-async def test_the_lobby_leads_to_any_room_by_keyboard(example, visit, name):
-    page = await visit(example.one)
+async def test_the_lobby_leads_to_any_room_by_keyboard(example_site, visit, name):
+    page = await visit(example_site.one, "/chat/")
     await page.get_by_label("Name of a room").focus()
     await page.keyboard.insert_text(name)
     await page.keyboard.press("Enter")
@@ -362,10 +288,10 @@ async def test_the_lobby_leads_to_any_room_by_keyboard(example, visit, name):
     await expect(said(page, "hello")).to_have_count(1)
 
     # The other process finds the same room under the same address, and so does the list of rooms one was in.
-    other = await go_in(await visit(example.two, urlsplit(page.url).path), "Bob")
+    other = await go_in(await visit(example_site.two, urlsplit(page.url).path), "Bob")
     await say(other, "same room")
     await expect(said(page, "same room")).to_have_count(1)
-    await page.goto(example.one.http_url("/"))
+    await page.goto(example_site.one.http_url("/chat/"))
     await page.locator("#recent").get_by_role("link", name=name, exact=True).click()
     await expect(page.locator("h1")).to_have_text(name)
     await expect(said(page, "hello")).to_have_count(1)
@@ -386,8 +312,8 @@ def place(page: Page, table: str, time: str) -> Locator:
     return page.locator(f'.place[data-table="{table}"][data-time="{time}"]')
 
 
-async def test_problems_stand_beside_their_fields_until_the_table_is_booked(example, visit):
-    ada, bob = await visit(example.one, "/tables/"), await visit(example.two, "/tables/")
+async def test_problems_stand_beside_their_fields_until_the_table_is_booked(example_site, visit):
+    ada, bob = await visit(example_site.one, "/tables/"), await visit(example_site.two, "/tables/")
     for page in (ada, bob):
         await expect_state(page, "open")
         await expect(place(page, "2", "18:00")).to_have_text("free")
@@ -422,23 +348,26 @@ async def test_problems_stand_beside_their_fields_until_the_table_is_booked(exam
     await expect(place(bob, "2", "18:00")).to_have_text("free")
 
 
-async def test_the_plan_is_right_after_a_restart(example, visit, passing):
+async def test_the_plan_is_right_after_a_restart(example_site, visit, passing):
     ada = await visit(passing, "/tables/")
     await expect_state(ada, "open")
     passing.stop()
     await expect_state(ada, "waiting")
-    bob = await visit(example.two, "/tables/")
+    bob = await visit(example_site.two, "/tables/")
     await fill_in(bob, time="21:00", table="Table 6", guests="8", name="Bob")
     await expect(place(bob, "6", "21:00")).to_have_text("yours")
     passing.start()
     await expect(place(ada, "6", "21:00")).to_have_text("taken")
 
 
-async def test_every_page_leads_to_the_others(example, visit):
-    page = await visit(example.one)
-    for name, path in (("Tables", "/tables/"), ("News", "/news/"), ("Market", "/market/"), ("Chat", "/")):
+async def test_every_page_leads_to_the_others(example_site, visit):
+    page = await visit(example_site.one)
+    for name in ("Desk", "Market", "Board", "Tables", "News", "Chat"):
         await page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
-        await expect(page).to_have_url(example.one.http_url(path))
+        path = "/people/?next=/desk/" if name == "Desk" else f"/{name.lower()}/"
+        await expect(page).to_have_url(example_site.one.http_url(path))
+        if name == "Desk":  # which wants to know who one is
+            await page.get_by_role("button", name="Maya").click()
         current = page.get_by_role("navigation").locator("[aria-current=page]")
         await expect(current).to_have_text(name)
 
@@ -446,9 +375,9 @@ async def test_every_page_leads_to_the_others(example, visit):
 # ── The news ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_news_page_shows_what_another_tab_announces(example, visit):
-    reader = await visit(example.one, "/news/")
-    writer = await visit(example.two, "/news/")
+async def test_the_news_page_shows_what_another_tab_announces(example_site, visit):
+    reader = await visit(example_site.one, "/news/")
+    writer = await visit(example_site.two, "/news/")
     for page in (reader, writer):
         await expect_state(page, "open")
         await page.evaluate("window.notReloaded = true")
@@ -459,16 +388,16 @@ async def test_the_news_page_shows_what_another_tab_announces(example, visit):
         assert await page.evaluate("window.hacked") is None
         assert await page.evaluate("window.notReloaded") is True
     await expect(writer.get_by_label("New announcement")).to_have_value("")
-    late = await visit(example.one, "/news/")
+    late = await visit(example_site.one, "/news/")
     await expect(late.locator("#feed li").first.locator(".news-text")).to_have_text(EVIL)
 
 
-async def test_the_news_page_catches_up_after_a_restart(example, visit, passing):
+async def test_the_news_page_catches_up_after_a_restart(example_site, visit, passing):
     reader = await visit(passing, "/news/")
     await expect_state(reader, "open")
     passing.stop()
     await expect_state(reader, "waiting")
-    writer = await visit(example.two, "/news/")
+    writer = await visit(example_site.two, "/news/")
     await writer.get_by_label("New announcement").fill("during the restart")
     await writer.get_by_role("button", name="Announce").click()
     await expect(writer.locator("#feed li").first).to_contain_text("during the restart")
@@ -477,10 +406,10 @@ async def test_the_news_page_catches_up_after_a_restart(example, visit, passing)
     await expect(reader.locator("#feed li").first).to_contain_text("during the restart")
 
 
-async def test_the_form_works_without_javascript(example, visit):
-    reader = await visit(example.one, "/news/")
+async def test_the_form_works_without_javascript(example_site, visit):
+    reader = await visit(example_site.one, "/news/")
     await expect_state(reader, "open")
-    writer = await visit(example.two, "/news/", java_script_enabled=False)
+    writer = await visit(example_site.two, "/news/", java_script_enabled=False)
     await writer.get_by_label("New announcement").fill("by hand")
     await writer.get_by_role("button", name="Announce").click()
     await expect(writer.locator("#feed li").first).to_contain_text("by hand")
@@ -490,10 +419,10 @@ async def test_the_form_works_without_javascript(example, visit):
 # ── What it looks like ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_nothing_is_wider_than_a_phone(example, visit, passing):
-    writer = await visit(example.one, **PHONE)
-    for path in ("/", "/login/", "/market/", "/tables/", "/news/"):
-        await writer.goto(example.one.http_url(path))
+async def test_nothing_is_wider_than_a_phone(example_site, visit, passing):
+    writer = await visit(example_site.one, **PHONE)
+    for path in ("/", "/people/", "/login/", "/code/desk/", "/market/", "/board/", "/chat/", "/tables/", "/news/"):
+        await writer.goto(example_site.one.http_url(path))
         assert await width_of_content(writer) <= 320, path
 
     await expect_state(writer, "open")
@@ -503,7 +432,7 @@ async def test_nothing_is_wider_than_a_phone(example, visit, passing):
     assert await width_of_content(writer) <= 320
 
     chat = await go_in(await visit(passing, f"/chat/{'m' * 60}/", **PHONE), "w" * 40)
-    other = await go_in(await visit(example.two, f"/chat/{'m' * 60}/"), "W" * 40)
+    other = await go_in(await visit(example_site.two, f"/chat/{'m' * 60}/"), "W" * 40)
     await say(other, "w" * 500)
     await expect(said(chat, "w" * 500)).to_have_count(1)
     await say(chat, "w" * 500)
@@ -517,7 +446,7 @@ async def test_nothing_is_wider_than_a_phone(example, visit, passing):
     assert await width_of_content(chat) <= 320
 
 
-async def test_the_pages_follow_the_colour_scheme(example, visit):
+async def test_the_pages_follow_the_colour_scheme(example_site, visit):
     is_shown = """(isDark) => {
         const { backgroundColor, color } = getComputedStyle(document.body);
         const [ground, text] = [backgroundColor, color].map((one) => {
@@ -526,15 +455,15 @@ async def test_the_pages_follow_the_colour_scheme(example, visit):
         });
         return ground < text === isDark;
     }"""
-    page = await visit(example.one)
-    for path in ("/", "/news/", "/tables/", "/login/"):
-        await page.goto(example.one.http_url(path))
+    page = await visit(example_site.one)
+    for path in ("/", "/people/", "/news/", "/tables/", "/board/", "/market/", "/code/desk/", "/login/"):
+        await page.goto(example_site.one.http_url(path))
         for scheme in ("dark", "light"):
             await page.emulate_media(color_scheme=scheme)
             await page.wait_for_function(is_shown, arg=scheme == "dark")
 
 
-async def test_the_conversation_is_a_live_log(example, visit, room):
-    page = await go_in(await visit(example.one, room), "Ada")
+async def test_the_conversation_is_a_live_log(example_site, visit, room):
+    page = await go_in(await visit(example_site.one, room), "Ada")
     await expect(page.get_by_role("log", name="Conversation")).to_have_attribute("aria-live", "polite")
     await expect(page.get_by_role("status").filter(has_text="Connected")).to_have_count(1)

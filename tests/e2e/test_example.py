@@ -164,6 +164,11 @@ def test_commands_run_in_a_new_python(tmp_path, command, says):
     assert says in done.stdout
 
 
+def test_the_tests_of_the_example_pass(tmp_path):
+    output = manage("test", "example_project", variables=environment(tmp_path / "db.sqlite3"))
+    assert re.search(r"Ran 1\d tests in .*\n\nOK$", output, re.MULTILINE), output
+
+
 def read_settings(**variables: str) -> dict[str, Any]:
     names = ["DATABASE_PATH", "DJANGO_ALLOWED_HOSTS", "DJANGO_DEBUG", "DJANGO_SECRET_KEY", "REDIS_URL"]
     inherited = {name: value for name, value in os.environ.items() if name not in names}
@@ -223,12 +228,18 @@ def test_the_pages_load_nothing_from_elsewhere():
 @pytest.mark.parametrize(
     ("path", "title"),
     [
-        ("/", "Rooms"),
+        ("/", "Live rooms"),
+        ("/people/", "Who are you?"),
+        ("/desk/", "Who are you?"),
+        ("/board/", "Board"),
+        ("/chat/", "Chat"),
         ("/chat/Lobby/", "Lobby"),
         ("/tables/", "Tables"),
         ("/news/", "News"),
         ("/market/", "Market"),
         ("/login/", "Log in"),
+        ("/code/desk/", "example_project/desk/consumers.py"),
+        ("/live/", "Live rooms · example_project"),
     ],
 )
 def test_pages_render(example, path, title):
@@ -241,24 +252,82 @@ def test_pages_render(example, path, title):
 
 
 @pytest.mark.server
-def test_the_lobby_links_to_rooms_news_and_login(example):
+def test_the_index_links_to_the_pages_and_the_lobby_to_rooms(example):
     with visitor(example) as client:
-        lobby = client.get("/").text
-        links = re.findall(r'<a class="card room" href="([^"]+)"', lobby)
-        assert len(links) > 4
-        for link in links:
-            assert client.get(html.unescape(link)).status_code == 200
-        assert "/news/" in links
-        assert 'href="/login/"' in lobby
+        for page, kind, some in (("/", "showcase", {"/desk/", "/market/", "/board/"}), ("/chat/", "room", set())):
+            text = client.get(page).text
+            links = re.findall(rf'<a class="card {kind}" href="([^"]+)"', text)
+            assert len(links) > 4
+            assert some <= set(links)
+            for link in links:
+                assert client.get(html.unescape(link)).status_code == 200
+            assert 'href="/people/?next=' in text
         log_in(client)
         assert "Log out" in client.get("/").text
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("app", ["desk", "market", "board", "chat", "tables", "news"])
+def test_a_page_links_to_its_code_its_rooms_and_its_documentation(example, app):
+    with visitor(example) as client:
+        log_in(client)
+        text = client.get(f"/{app}/").text
+        code = re.findall(rf'href="(/code/{app}/[^"]*)"', text)
+        assert "docs/" in code[1]
+        for link in code:
+            page = client.get(link)
+            assert page.status_code == 200
+            assert "<pre" in page.text
+        assert html.escape((ROOT / "example_project" / app / "consumers.py").read_text()) in client.get(code[0]).text
+        rooms = re.findall(r'href="/live/#([^"]+)"', text)
+        assert rooms
+        docs = client.get("/live/").text
+        for room in rooms:
+            assert f'id="{room}"' in docs
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "path", ["desk/example_project/settings.py", "desk/manage.py", "desk/../../../etc/passwd", "desk/x", "nothing/"]
+)
+def test_no_other_file_is_shown(example, path):
+    with visitor(example) as client:
+        assert client.get(f"/code/{quote(path)}").status_code == 404
+
+
+@pytest.mark.server
+def test_one_click_makes_somebody_of_a_visitor(example):
+    with visitor(example) as client:
+        page = client.get("/desk/")
+        assert str(page.url).endswith("/people/?next=/desk/")
+        token = csrf_token(page.text)
+        page = client.post("/people/Iris/", data={"csrfmiddlewaretoken": token, "next": "/desk/"})
+        assert page.url.path == "/desk/"
+        assert "<bdi>Iris</bdi>" in page.text
+        token = csrf_token(page.text)
+        assert client.post("/people/root/", data={"csrfmiddlewaretoken": token}).status_code == 404
+        data = {"csrfmiddlewaretoken": token, "next": "https://elsewhere.example/"}
+        assert client.post("/people/Maya/", data=data).url.path == "/"
+        assert client.get("/people/Maya/").status_code == 405
+
+
+@pytest.mark.server
+def test_without_debug_nobody_is_logged_in_by_a_click(database):
+    server = daphne(database)
+    server.environment["DJANGO_DEBUG"] = "0"
+    with server, visitor(server) as client:
+        page = client.get("/desk/")
+        assert page.url.path == "/login/"
+        assert 'name="next" value="/desk/"' in page.text
+        token = csrf_token(page.text)
+        assert client.post("/people/Iris/", data={"csrfmiddlewaretoken": token}).status_code == 404
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("name", ROOMS)
 async def test_a_room_may_have_any_name(example, name):
     with visitor(example) as client:
-        page = client.get("/", params={"room": name})  # as the form does
+        page = client.get("/chat/", params={"room": name})  # as the form does
         assert page.status_code == 200
         assert page.url.path == f"/chat/{name}/"
     assert f">{html.escape(name)}</h1>" in page.text
@@ -274,8 +343,8 @@ async def test_a_room_may_have_any_name(example, name):
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "a/../b", "x" * 61, "a\tb", "a\u2028b"])
 def test_an_impossible_room_is_explained(example, name):
     with visitor(example) as client:
-        page = client.get("/", params={"room": name})
-    assert page.url.path == "/"
+        page = client.get("/chat/", params={"room": name})
+    assert page.url.path == "/chat/"
     assert 'id="room-problem"' in page.text
 
 
@@ -546,7 +615,7 @@ async def test_runserver_serves_pages_static_files_and_websockets(database):
     command = [sys.executable, "manage.py", "runserver", "--noreload", f"{HOST}:{port}"]
     with Process(command, port, environment(database)) as server:
         with httpx2.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=60) as client:
-            assert "<title>Rooms</title>" in client.get("/").text
+            assert "<title>Live rooms</title>" in client.get("/").text
             script = client.get("/static/chat/room.js")
             assert script.status_code == 200
             assert "javascript" in script.headers["content-type"]

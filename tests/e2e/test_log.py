@@ -97,6 +97,16 @@ async def test_an_answer_that_comes_too_late_or_never_is_told_of(serve: Serve, k
         await says(server, f'"WSREJECT {path}" 503 - "Service Unavailable: the application did not answer')
 
 
+@pytest.mark.parametrize("kind", ["runws_server", "uvicorn", "daphne"])
+async def test_a_handler_that_blocks_the_loop_is_said(serve: Serve, kind: str):
+    server = serve(kind, settings={"FASTWS_SLOW_CALLBACK_SECONDS": 0.2})
+    async with connect(server, "/ws/mistakes/blocking") as ws:
+        await ws.send("block")
+        assert await ws.recv() == "done"
+    line, *_ = await says(server, "The event loop ", " blocked")
+    assert re.search(r"by tests/site/mistakes\.py:\d+ in blocking\(\): .*, for '/ws/mistakes/blocking'$", line)
+
+
 async def first_line(pipe: Any, text: str) -> str:
     async with asyncio.timeout(LIMIT):
         while text not in (line := (await asyncio.to_thread(pipe.readline)).decode()):
@@ -104,14 +114,14 @@ async def first_line(pipe: Any, text: str) -> str:
         return line
 
 
-@pytest.mark.parametrize("kind", ["daphne", "runws_server"])
-async def test_lines_of_the_access_log_reach_a_pipe_at_once(tmp_path: Path, kind: str):
+@pytest.mark.parametrize(("kind", "options"), [("daphne", []), ("runws_server", ["--access-log", "-"])])
+async def test_lines_of_the_access_log_reach_a_pipe_at_once(tmp_path: Path, kind: str, options: list[str]):
     template = ASGIServer(kind)
     environment = {key: value for key, value in template.environment.items() if key != "PYTHONUNBUFFERED"}
     log = tmp_path / "log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            template.command,
+            [*template.command, *options],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -162,8 +172,8 @@ async def test_a_client_on_a_unix_socket_has_a_name_in_the_log(tmp_path: Path):
         process.wait(LIMIT)
         template.directory.cleanup()
     text = log.read_text()
-    assert re.search(r'^- - - \[.*\] "WSCONNECT /ws/echo"', text, re.MULTILINE)
-    assert re.search(r'^- - - \[.*\] "WSREJECT /ws/mistakes/unaccepted" 403', text, re.MULTILINE)
+    assert re.search(r'^- "WSCONNECT /ws/echo"$', text, re.MULTILINE)
+    assert re.search(r'^- "WSREJECT /ws/mistakes/unaccepted" 403 - "Forbidden', text, re.MULTILINE)
     assert "None" not in text
 
 

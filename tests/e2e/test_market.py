@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support import interpreter
@@ -53,24 +54,33 @@ def own_demo(database: Path) -> Iterator[Process]:
         yield process
 
 
-async def first_tick(ws: ClientConnection) -> Any:
+SYMBOLS = {"ANVL", "BRGE", "CLDR", "DUNE"}
+
+
+async def quotes(ws: ClientConnection) -> dict[str, Any]:
+    """Join, and wait until there is a quote of each symbol."""
     await ws.send(json.dumps({"join": "market", "id": 1}))
-    assert "ok" in json.loads(await ws.recv())
-    frame = json.loads(await ws.recv())
-    assert (frame["room"], frame["event"]) == ("market", "tick")
-    return frame["data"]
+    found = json.loads(await ws.recv())["ok"]["state"]
+    while set(found) != SYMBOLS:
+        frame = json.loads(await ws.recv())
+        if "key" in frame:
+            found[frame["key"]] = frame["data"]
+    return found
 
 
 async def test_the_pages_see_what_the_feed_says(demo):
     url = f"ws://{HOST}:{demo.port}/ws/live"
     async with asyncio.timeout(60), connect(url) as one, connect(url) as two:
-        for ws in (one, two):
-            assert len((await first_tick(ws))["prices"]) == 4
+        before = await quotes(one)
+        after = await quotes(two)
+        for symbol in SYMBOLS:
+            assert before[symbol]["price"] == before[symbol]["recent"][-1] > 0
+            assert after[symbol]["ticks"] >= before[symbol]["ticks"]
 
 
 async def test_the_feed_is_there_before_it_is_asked_for(demo):
     async with asyncio.timeout(60), connect(f"ws://{HOST}:{demo.port}/ws/live") as ws:
-        await first_tick(ws)
+        await quotes(ws)
     assert "WARNING" not in demo.log()
 
 
@@ -93,10 +103,11 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path_factory, taken):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_one_signal_stops_all_of_it(own_demo, signum):
     async with asyncio.timeout(60), connect(f"ws://{HOST}:{own_demo.port}/ws/live") as ws:
-        await first_tick(ws)
+        await quotes(ws)
     assert await asyncio.to_thread(own_demo.stop, signum) == 0
     log = own_demo.log()
-    assert f"WebSocket closed: ws://{HOST}:{own_demo.feed_port} (1001 going away)" in log
+    for symbol in SYMBOLS:
+        assert f"WebSocket closed: ws://{HOST}:{own_demo.feed_port}/{symbol} (1001 going away)" in log
     assert "Traceback" not in log
     with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, own_demo.feed_port), timeout=1):
         pass
@@ -104,9 +115,12 @@ async def test_one_signal_stops_all_of_it(own_demo, signum):
 
 @pytest.mark.asyncio(loop_scope="session")  # the browser's
 @pytest.mark.browser
-async def test_the_page_fills_its_table(demo, browser):
+async def test_the_page_begins_with_a_line_for_each_symbol(demo, browser):
     page = await browser.new_page()
     await page.goto(f"http://{HOST}:{demo.port}/market/")
     await page.wait_for_selector("#status[data-state=open]")
-    await page.wait_for_selector("#prices tr:nth-child(4)")
-    await page.wait_for_selector("text=Live")
+    await page.wait_for_selector("#quotes li:nth-child(4)")
+    await expect(page.locator("#age")).to_have_text("Live")
+    first = page.locator(".quote .stroke").first
+    points = await first.get_attribute("points")
+    await expect(first).not_to_have_attribute("points", points)

@@ -23,7 +23,7 @@ from tests.support.processes import HOST, ASGIServer, RedisServer
 pytestmark = pytest.mark.server
 
 REDIS_LAYERS = [pytest.param(layer, marks=pytest.mark.redis) for layer in ("ours", "pubsub", "core")]
-LAYERS = [None, *REDIS_LAYERS]
+LAYERS = [None, *REDIS_LAYERS, pytest.param("cluster", marks=pytest.mark.redis)]
 
 on_every_layer = pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer or "in-memory")
 on_redis_layers = pytest.mark.parametrize("layer", REDIS_LAYERS)

@@ -434,7 +434,7 @@ async def test_a_close_by_another_task_ends_the_receiving(server):
 # ── Ping ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("kind", ["runws_server", "daphne"])
+@on_known_servers
 async def test_a_ping_returns_the_round_trip_in_seconds(server):
     async with connect(server, "/ws/ping") as ws:
         for _ in range(3):
@@ -442,7 +442,7 @@ async def test_a_ping_returns_the_round_trip_in_seconds(server):
             assert 0 < answer["seconds"] <= answer["at most"] < LIMIT
 
 
-@pytest.mark.parametrize("kind", ["runws_server", "daphne"])
+@on_known_servers
 async def test_a_ping_ends_with_the_connection(server):
     name = token()
     _, writer = await asyncio.open_connection(HOST, server.port)
@@ -458,7 +458,7 @@ async def test_a_ping_ends_with_the_connection(server):
         assert await report(server, name) == {"raised": "WebSocketDisconnect", "code": 1006}
 
 
-@pytest.mark.parametrize("kind", [*KNOWN[2:], *PLAIN])
+@pytest.mark.parametrize("kind", PLAIN)
 async def test_a_ping_says_where_it_cannot(server):
     async with connect(server, "/ws/ping") as ws:
         assert "this server gives no way to ping" in (await ws.ask("ping"))["raised"]

@@ -8,6 +8,6 @@ export default [
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: { eqeqeq: "error", "no-var": "error", "prefer-const": ["error", { destructuring: "all" }] },
   },
-  { files: ["django_fastws/static/**"], languageOptions: { globals: globals.browser } },
+  { files: ["django_fastws/static/**", "example_project/**"], languageOptions: { globals: globals.browser } },
   { files: ["tests/js/**"], languageOptions: { globals: globals.node } },
 ];

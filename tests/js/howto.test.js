@@ -1,4 +1,4 @@
-/** Scripts of the how-to guides and of the README: Vue, React, progress, histories, keyed rooms, htmx and tokens, each with a stand-in of its framework. */
+/** Scripts of the how-to guides and of the README: Vue, React, progress, histories, keyed rooms, presence, htmx and tokens, each with a stand-in of its framework. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -236,6 +236,34 @@ describe("keyed rooms", () => {
     assert.deepEqual(shown(), [["BTC", 3, 4], ["ETH", 5, 6]]);
     socket.say({ room: "prices/spot", key: "BTC", removed: true });
     assert.deepEqual(shown(), [["ETH", 5, 6]]);
+  });
+});
+
+describe("presence", () => {
+  const text = code("docs/howto/presence", "In a page");
+  const person = (name, more = {}, connections = 1) => ({ meta: { name, is_away: false, ...more }, connections });
+
+  test("is a list of names, with who is away and who is typing", async () => {
+    let items = [];
+    const list = { dataset: { room: NAME }, replaceChildren: (...given) => void (items = given) };
+    const document = { getElementById: () => list, createElement: () => ({}) };
+    run(text, { document });
+    const shown = () => items.map(({ textContent, className, title }) => [textContent, className, title].join("|"));
+    const socket = await world.open();
+    socket.answer({ ok: { room: NAME, recovered: false, present: { 5: person("ada") }, v: 1 } });
+    assert.deepEqual(shown(), ["ada||"]);
+    const change = (presence, v) => socket.say({ room: NAME, presence: { joined: {}, left: [], changed: {}, ...presence }, v });
+    change({ joined: { 6: person("bob") } }, 2);
+    socket.say({ room: NAME, event: "typing", data: { is_typing: true }, from: "6" });
+    assert.deepEqual(shown(), ["ada||", "bob is typing||"]);
+    change({ changed: { 5: person("ada", { is_away: true }, 2) } }, 3);
+    assert.deepEqual(shown(), ["ada|away|2 pages", "bob is typing||"]);
+    socket.say({ room: NAME, event: "typing", data: { is_typing: false }, from: "6" });
+    assert.deepEqual(shown(), ["ada|away|2 pages", "bob||"]);
+    socket.say({ room: NAME, event: "typing", data: { is_typing: true }, from: "6" });
+    change({ left: ["6"] }, 4);
+    change({ joined: { 6: person("bob") } }, 5);
+    assert.deepEqual(shown(), ["ada|away|2 pages", "bob||"]);
   });
 });
 

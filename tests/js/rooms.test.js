@@ -593,12 +593,100 @@ describe("presence", () => {
     assert.equal({}.connections, undefined);
   });
 
-  test("may be a number only", async () => {
+  test("that comes twice is the same: who has joined may be in the snapshot, who has left may be none of it", async () => {
+    const { socket, last } = await presentRoom();
+    const changes = { joined: { 1: person("ada"), 2: person("bob") }, left: ["9"], changed: {} };
+    for (const v of [8, 9]) socket.say({ room: NAME, presence: changes, v });
+    assert.deepEqual(last(), { 1: person("ada"), 2: person("bob") });
+    socket.say({ room: NAME, presence: { joined: {}, left: [], changed: { 3: person("eve") } }, v: 10 });
+    assert.deepEqual(last(), { 1: person("ada"), 2: person("bob"), 3: person("eve") });
+  });
+
+  test("goes on over numbers that are left out: several changes may be one", async () => {
+    const { socket, last } = await presentRoom();
+    socket.say({ room: NAME, presence: { joined: { 2: person("bob") }, left: [], changed: {} }, v: 12 });
+    assert.deepEqual(last(), { 1: person("ada"), 2: person("bob") });
+    assert.equal((await reconnect()).sent[0].v, 12);
+  });
+
+  test("goes on after a reconnect in which nothing has changed, and says nothing", async () => {
+    const { maps } = await presentRoom();
+    const socket = await reconnect();
+    socket.answer({ ok: { room: NAME, presence: { joined: {}, left: [], changed: {} }, v: 7 } });
+    assert.deepEqual(maps, []);
+    assert.equal((await reconnect()).sent[0].v, 7);
+  });
+
+  test("goes on beside events that were missed", async () => {
+    const { room, last } = await presentRoom({ at: "e:3", state: 0, present: { 1: person("ada") }, v: 7 });
+    const heard = listen(room, "state", "said");
+    const socket = await reconnect();
+    assert.deepEqual([socket.sent[0].since, socket.sent[0].v], ["e:3", 7]);
+    const presence = { joined: { 2: person("bob") }, left: [], changed: {} };
+    socket.answer({ ok: { room: NAME, at: "e:3", to: "e:4", recovered: true, presence, v: 8 } });
+    socket.say({ room: NAME, event: "said", data: 4, at: "e:4" });
+    assert.deepEqual(heard, [["said", 4]]);
+    assert.deepEqual(last(), { 1: person("ada"), 2: person("bob") });
+  });
+
+  test("of a room that is left and joined anew has nothing of before", async () => {
+    const { live, room, socket } = await presentRoom();
+    room.leave();
+    const again = live.join(NAME);
+    const heard = listen(again, "presence");
+    const { v } = socket.sent.at(-1);
+    assert.equal(v, undefined);
+    socket.say({ room: NAME, presence: { joined: { 9: person("old") }, left: [], changed: {} }, v: 8 });
+    socket.answer({ ok: { room: NAME, present: { 3: person("eve") }, v: 3 } });
+    socket.say({ room: NAME, presence: { joined: {}, left: [], changed: { 3: person("eve", 2) } }, v: 4 });
+    assert.deepEqual(heard.map(([, people]) => Object.fromEntries(people)), [
+      { 3: person("eve") },
+      { 3: person("eve", 2) },
+    ]);
+  });
+
+  test("is told to one that joins later at once, with the state, and the first misses nothing meanwhile", async () => {
+    const { live, socket, maps, last } = await presentRoom({ state: 1, present: { 1: person("ada") }, v: 7 });
+    const heard = listen(live.join(NAME), "state", "presence");
+    assert.equal(socket.sent.at(-1).v, undefined, "all who are present are asked for");
+    const changes = { joined: { 2: person("bob") }, left: [], changed: {} };
+    socket.say({ room: NAME, presence: changes, v: 8 });
+    assert.equal(maps.length, 1);
+    socket.answer({ ok: { room: NAME, state: 2, present: { 1: person("ada"), 2: person("bob") }, v: 8 } });
+    socket.say({ room: NAME, presence: changes, v: 8 });
+    assert.deepEqual(heard.at(-2), ["state", 2]);
+    assert.deepEqual(Object.fromEntries(heard.at(-1)[1]), last());
+    assert.deepEqual(last(), { 1: person("ada"), 2: person("bob") });
+  });
+
+  test("of two joins that share one answer is told to both", async () => {
+    const { live, socket } = await openClient();
+    const heard = [live.join(NAME), live.join(NAME)].map((room) => listen(room, "state", "presence"));
+    socket.answer({ ok: { room: NAME, state: 1, present: { 1: person("ada") }, v: 7 } });
+    for (const one of heard) {
+      assert.deepEqual(one.map(([event]) => event), ["state", "presence"]);
+      assert.deepEqual(Object.fromEntries(one[1][1]), { 1: person("ada") });
+    }
+  });
+
+  test("is asked for as a whole behind a gap of events", async () => {
+    const { socket, last } = await presentRoom({ at: "e:3", present: { 1: person("ada") }, v: 7 });
+    socket.say({ room: NAME, event: "said", data: 5, at: "e:5" });
+    assert.deepEqual([socket.sent.at(-1).since, socket.sent.at(-1).v], [undefined, undefined]);
+    socket.say({ room: NAME, presence: { joined: { 2: person("bob") }, left: [], changed: {} }, v: 8 });
+    socket.answer({ ok: { room: NAME, at: "e:6", recovered: false, present: { 3: person("eve") }, v: 9 } });
+    assert.deepEqual(last(), { 3: person("eve") });
+  });
+
+  test("may be a number only, also after a reconnect", async () => {
     const { live, socket } = await openClient();
     const heard = listen(live.join(NAME), "count", "presence");
     socket.answer({ ok: { room: NAME, count: 3 } });
     socket.say({ room: NAME, count: 0 });
-    assert.deepEqual(heard, [["count", 3], ["count", 0]]);
+    const next = await reconnect();
+    assert.equal(next.sent[0].v, undefined);
+    next.answer({ ok: { room: NAME, count: 5 } });
+    assert.deepEqual(heard, [["count", 3], ["count", 0], ["count", 5]]);
   });
 });
 

@@ -230,6 +230,17 @@ def test_an_outage_begins_with_the_first_loss_and_ends_with_the_last_return(sign
     ]
 
 
+def test_an_outage_that_nobody_waits_for_any_more_is_over_and_is_not_said_to_be(signals, caplog):
+    outage = Outage(Layer)
+    one = outage.server("one")
+    one.report_lost("a", FIRST)
+    one.give_up("a")
+    one.give_up("a")
+    assert outage.status.is_reachable
+    assert signals == [("lost", FIRST), ("restored", FIRST)]  # whoever was told of the loss is told of the end
+    assert "back" not in caplog.text
+
+
 def test_a_process_that_fell_behind_is_not_told_that_it_has_lost_the_layer(caplog):
     Outage(Layer).server().report_lost("a", OutputBufferLimitError("too slow"))
     assert caplog.messages == ["Fell behind the channel layer, and keep trying: too slow"]

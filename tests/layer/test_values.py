@@ -11,14 +11,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(values_module, "monotonic", lambda: clock.now)
-    return clock
+def clock():
+    return Clock()
 
 
 def test_a_key_has_the_first_value_that_claims_it_until_it_expires(clock):
-    values = ProcessValues()
+    values = ProcessValues(lambda: clock.now)
     assert values.claim("a", b"1", 10) is None
     clock.now += 9
     assert values.claim("a", b"2", 10) == b"1"
@@ -29,7 +27,7 @@ def test_a_key_has_the_first_value_that_claims_it_until_it_expires(clock):
 
 
 def test_what_is_stored_takes_the_place_and_the_time_of_the_claim(clock):
-    values = ProcessValues()
+    values = ProcessValues(lambda: clock.now)
     values.claim("a", b"1", 10)
     values.store("a", b"2", 60)
     clock.now += 59

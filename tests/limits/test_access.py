@@ -325,6 +325,17 @@ async def test_denials_are_counted_and_logged_once_a_second(caplog, monkeypatch)
     assert all(record.levelno == logging.WARNING for record in records)
 
 
+async def test_a_rule_that_closes_by_itself_has_denied():
+    async def closing(ws):
+        await ws.close()
+        return True
+
+    metrics.reset()
+    serve(permission=closing)
+    assert (await outcome())[0] == 403
+    assert statistics().denied == {"permission": 1}
+
+
 # Mistakes
 
 

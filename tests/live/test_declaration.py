@@ -82,8 +82,8 @@ MISTAKES = [
     ({"histories": 5}, "room.. has no option 'histories'"),
     ({"history": 5}, r"room\('tickets/{pk:int}'\): history=5 is none: write history=History"),
     ({"history": False}, "history=False is none: write history=History"),
-    ({"presence": True}, "presence=True: no room has that yet; leave it out, or write presence=False"),
-    ({"presence": None}, "presence=None: no room has that yet"),
+    ({"presence": 1}, r"presence=1 is neither True nor False, nor Presence\(counts_only=True\)"),
+    ({"presence": None}, "presence=None is neither True nor False"),
     ({"latest": {}}, r"latest={} is none: write latest=Latest\(rate=\"5/s\"\), or None"),
     ({"latest": True}, "latest=True is none"),
     (

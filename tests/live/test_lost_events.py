@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from itertools import pairwise
 
 import pytest
 
-from django_fastws import History, Room
+from django_fastws import History, Room, WebSocketDisconnect
 from django_fastws._core.envelope import Envelope
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
@@ -47,9 +48,9 @@ def reading_behind(gate):
 
     async def unread(scope, receive, send):
         async def send_later(event):
-            if event["type"] == "websocket.send":
+            if event["type"] in ("websocket.send", "websocket.close"):
                 await gate.wait()
-                if gate.let_in in event["text"]:
+                if gate.let_in in event.get("text", ""):
                     gate.opened.clear()
                     gate.closed.set()
             await send(event)
@@ -163,6 +164,61 @@ async def test_a_loss_with_a_client_that_is_slow_to_read_is_told_all_the_same(ti
         told = await told_until(one, lambda frame: frame.get("data") == "live")
         assert any(frame.get("state", "").startswith("state") for frame in told), told
         assert told[-1]["at"] == at[0]
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_who_falls_behind_while_an_answer_is_sent_goes_on_when_that_is_read(
+    tickets, name, gate, settings, policy
+):
+    """Nothing waits then but what is stored, which was dropped, so that nobody else starts to send."""
+    settings.FASTWS_SEND_BUFFER_BYTES = 900
+    settings.FASTWS_SLOW_CONSUMER = policy
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        return "state"
+
+    async with client(application=reading_behind(gate)) as one:
+        gate.opened.clear()
+        await one.say(join=name, id=1)
+        await gate.crowd(1)
+        at = []
+        for number in range(12):
+            at += await say(name, f"{number}" + "x" * 60)
+            await turns()
+        gate.open()
+        assert (await one.next())["ok"]["state"] == "state"
+        told = await told_until(one, lambda frame: frame["at"] == at[-1])
+        # They are more than may be sent at once. How many of them there are when it is read, is a matter of time.
+        assert told[0].get("state") == "state"
+        for before, frame in pairwise(told):
+            missed = at.index(frame["at"]) - at.index(before["at"])
+            assert missed == 1 or (missed > 1 and "state" in frame), told
+        at += await say(name, "live")
+        assert (await one.next())["at"] == at[-1]
+
+
+async def test_a_join_does_not_stop_the_close_for_a_state_that_cannot_be_made(tickets, name, gate):
+    states = Gate()
+
+    @tickets.state
+    async def state(ws, key) -> str:
+        if states.count:
+            raise ValueError("on purpose")
+        states.count += 1
+        return "first"
+
+    states.count = 0
+    async with client(application=reading_behind(gate)) as one:
+        assert (await one.join(name))["state"] == "first"
+        gate.opened.clear()
+        await Room(name).aclear()
+        await gate.crowd(1)  # the close waits for the client
+        await one.say(join=name, id=2)
+        await turns()
+        gate.open()
+        with pytest.raises(WebSocketDisconnect, match="1011"):
+            await told_until(one, lambda frame: False)
 
 
 async def test_what_a_loss_has_dropped_before_it_was_sent_is_no_failure(tickets, name, caplog):

@@ -8,8 +8,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
-from django_fastws import LiveError, Room
+from django_fastws import History, Latest, LiveError, Room
 from django_fastws.asgi import get_asgi_application
+from django_fastws.exceptions import WebSocketConnectionError
+from django_fastws.layer import get_broker
+from django_fastws.rooms.presence_reporter import PresenceReporter
 from tests.live.client import Gate, client, declare, turns
 
 ADA = User(pk=1, username="ada")
@@ -413,3 +416,29 @@ async def test_an_on_leave_may_leave_rooms_and_waits_for_no_other():
         await one.say(leave="one", id=1)
         assert {(await one.next()).get("id", "left") for _ in range(2)} == {1, "left"}
     assert sorted(left) == ["one", "other"]
+
+
+# A layer that is away
+
+
+async def away(*args, **more):
+    raise WebSocketConnectionError("Redis at 10.0.0.5:6379 does not answer")
+
+
+async def test_a_client_is_not_told_where_the_layer_is_that_cannot_be_reached(monkeypatch):
+    declare("old/{pk:int}", history=History(), presence=True)
+    declare("keyed/{pk:int}", latest=Latest())
+    declare("here/{pk:int}", presence=True)
+    await Room("old/1").abroadcast("x", "said")
+    async with client() as one:
+        at = (await one.join("old/1"))["at"]
+        await one.ok(leave="old/1")
+        await Room("old/1").abroadcast("y", "said")
+        broker = type(get_broker())
+        monkeypatch.setattr(broker, "aread_history", away)
+        monkeypatch.setattr(broker, "aread_latest", away)
+        monkeypatch.setattr(PresenceReporter, "enter", away)
+        for frame in ({"join": "old/1", "since": at}, {"join": "keyed/1"}, {"join": "here/1"}):
+            error = await one.error(**frame)
+            assert (error["code"], error["retry"]) == ("unavailable", True)
+            assert "10.0.0.5" not in error["message"]

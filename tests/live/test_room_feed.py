@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from django.contrib.auth.models import User
 
 from django_fastws import History, HistoryUnavailable, Room, metrics
 from django_fastws.asgi import get_asgi_application
@@ -157,6 +158,30 @@ async def test_who_is_excluded_gets_the_position_now_and_after_a_reconnect(ticke
         assert await heard(other, 2) == [("mine", first), ("theirs", second[0])]
 
 
+async def test_who_says_the_client_id_of_another_user_misses_nothing_of_what_that_one_has_made(tickets, name):
+    @tickets.on("say")
+    async def say_it(ws, room: Room, text: str) -> str:
+        return str(await room.abroadcast(text, "said", exclude=ws))
+
+    ada, bob = User(pk=5, username="ada"), User(pk=6, username="bob")
+    async with client(user=ada) as one:
+        await one.ok(hello={"client": "c-1"})
+        at = (await one.join(name))["at"]
+        await one.say(room=name, event="say", data={"text": "mine"}, id=1)
+        told = [await one.next(), await one.next()]  # in whatever order
+        first = next(frame["ok"] for frame in told if "ok" in frame)
+        assert {"room": name, "at": first} in told
+    for user, missed in (
+        (bob, {"event": "said", "data": "mine"}),
+        (None, {"event": "said", "data": "mine"}),
+        (ada, {}),
+    ):
+        async with client(user=user) as again:
+            await again.ok(hello={"client": "c-1"})
+            assert (await again.join(name, since=at))["recovered"]
+            assert await again.next() == {"room": name, "at": first, **missed}
+
+
 async def test_volatile_events_have_no_position_and_are_not_stored(tickets, name):
     async with client() as one:
         at = (await one.join(name))["at"]
@@ -192,12 +217,18 @@ async def test_a_history_is_read_in_pages(tickets, name):
     async def read(**query):
         return [int(one.data) for one in await room.ahistory(**query)]
 
-    assert await read() == list(range(10, 30))
+    assert await read() == await read(limit=2**70) == list(range(10, 30))
     assert await read(limit=3) == [27, 28, 29]
     assert await read(limit=3, before=at[20]) == [17, 18, 19]
     assert await read(limit=3, after=at[20]) == [21, 22, 23]
     assert await read(limit=30, after=at[12], before=at[15]) == [13, 14]
     assert await read(after=at[29]) == []
+    last = await room.aposition()
+    assert await read(limit=2, after=last._replace(offset=-5), before=at[12]) == [10, 11]
+    assert await read(before=last._replace(offset=-5)) == []
+    for wrong in (5, "junk", tuple(last), last._replace(offset="2"), last._replace(offset=1.5)):
+        with pytest.raises(ValueError, match="no position"):
+            await read(after=wrong)
     [one] = await room.ahistory(limit=1)
     assert (str(one.position), one.event, one.data) == (at[29], "said", "29")
     assert one.at.tzinfo is not None

@@ -89,6 +89,17 @@ async def test_what_cannot_be_done_is_an_error_with_the_id_and_closes_nothing(ro
         assert await one.call("room/5", "double", n=1) == 2
 
 
+async def test_keys_of_a_newer_client_are_ignored_in_every_frame(room):
+    new = {"said_by_others": {"a": 1}, "and": [1]}
+    async with client() as one:
+        assert "ping" in await one.ok(hello={"client": "c-1", **new}, **new)
+        assert await one.ok(join="room/5", **new) == {"room": "room/5", "recovered": False}
+        assert await one.ok(room="room/5", event="double", data={"n": 2}, **new) == 4
+        await one.say(cancel=77, **new)
+        await one.say(answer=77, ok=1, **new)
+        assert await one.ok(leave="room/5", **new) is None
+
+
 @pytest.mark.parametrize("frame", [{"join": "/room/5"}, {"room": "/room/5", "event": "say"}])
 async def test_a_name_with_a_slash_in_front_is_told_so(room, frame):
     async with client() as one:
@@ -138,7 +149,16 @@ async def test_the_same_id_twice_under_way_is_a_mistake_and_free_again_afterward
         await one.join("room/5")
         await one.say(room="room/5", event="wait", id=7)
         await gate.came.wait()
-        for frame in ({"room": "room/5", "event": "wait"}, {"join": "room/6"}, {"leave": "room/5"}, {"hello": {}}):
+        for frame in (
+            {"room": "room/5", "event": "wait"},
+            {"room": "room/5", "event": "unknown"},
+            {"room": "room/6", "event": "wait"},
+            {"room": "unknown", "event": "wait"},
+            {"join": "room/6"},
+            {"join": "unknown"},
+            {"leave": "room/5"},
+            {"hello": {}},
+        ):
             assert await one.code(**frame, id=7) == "bad_request"
         assert await one.join("room/6", id="7")
         gate.open()

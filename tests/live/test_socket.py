@@ -196,6 +196,22 @@ async def test_close_closes_the_connection_and_leaves_its_rooms(room):
     assert left == [1]
 
 
+async def test_a_kind_of_room_is_no_room(room):
+    problems = []
+
+    @room.on("try")
+    async def attempt(ws) -> None:
+        for call in (ws.leave(room), ws.set_presence(room, 1)):
+            with pytest.raises(TypeError) as raised:
+                await call
+            problems.append(str(raised.value))
+
+    async with client() as one:
+        await one.join("room/1")
+        await one.call("room/1", "try")
+    assert len(problems) == 2
+
+
 async def test_broadcasts_exclude_the_client(room):
     @room.on("say")
     async def say(ws, room: Room, text: str) -> None:

@@ -29,8 +29,10 @@ KEPT = History(messages=50, database=True)
 
 
 class Declared:
+    pattern = "kept"
     history = KEPT
     latest = None
+    presence = None
 
     def check_broadcast(self, room, event, data):
         pass
@@ -207,7 +209,7 @@ async def test_async_it_is_stored_and_published_at_once(alias, room, published):
     assert [position.offset for position in at] == [1, 2, 3]
     assert [envelope.position for envelope in published] == at
     assert await room.aposition() == at[2]
-    assert [stored.data for stored in await room.ahistory(after=at[0])] == ["b", "c"]
+    assert [stored.data for stored in await room.ahistory(2**70, after=at[0])] == ["b", "c"]
     assert [stored.data for stored in await room.ahistory(before=str(at[2]), limit=1)] == ["b"]
     assert await room.abroadcast("gone", volatile=True) is None
 

@@ -7,6 +7,7 @@ import pytest
 
 from django_fastws import FastWS, Room
 from django_fastws._core.envelope import Envelope
+from django_fastws._core.exclusions import exclusion
 from django_fastws._core.groups import group_name
 from django_fastws._core.messages import Payload
 from django_fastws.rooms import current_hub, local_room
@@ -100,6 +101,16 @@ async def test_a_member_is_excluded_by_its_id_or_that_of_its_client(excluded):
     await Room("tickets/5").abroadcast("x", exclude=excluded)
     await settle()
     assert (len(one.got), len(other.got), len(raw.got)) == (0, 1, 1)
+
+
+async def test_the_client_id_of_a_socket_counts_with_its_owner():
+    """Elsewhere, another one may have said it."""
+    ada, bob = EventMember("id", "c-1"), EventMember("id 2", "c-1")
+    ada.owner, bob.owner = "auth.user:5", "auth.user:6"
+    await joined(ada, bob)
+    await Room("tickets/5").abroadcast("x", exclude=exclusion("c-1", "auth.user:5"))
+    await settle()
+    assert (len(ada.got), len(bob.got)) == (0, 1)
 
 
 async def test_all_sockets_of_a_client_are_excluded_by_its_id_and_each_by_its_own():

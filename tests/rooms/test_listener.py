@@ -61,13 +61,13 @@ async def test_a_cancelled_wait_loses_no_event():
 
 
 async def test_the_oldest_is_dropped_and_counted_when_too_much_waits():
-    room, before = Room("tickets/5"), metrics.message_drops.values.get(("listener",), 0)
+    room, before = Room("tickets/5"), metrics.policy_drops.values.get(("listener",), 0)
     async with room.listen(limit=3) as events:
         for number in range(10):
             await room.abroadcast(number)
         await until(lambda: events.dropped == 7)
         assert [data for _, data in await heard(events, 3)] == [7, 8, 9]
-    assert metrics.message_drops.values[("listener",)] == before + 7
+    assert metrics.policy_drops.values[("listener",)] == before + 7
 
 
 async def test_the_bytes_that_wait_are_bounded_too(settings):

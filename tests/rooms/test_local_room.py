@@ -22,6 +22,20 @@ async def test_what_is_excluded_does_not_get_it(hub):
     assert (one.got, two.got) == (["ho"], ["hi", "ho"])
 
 
+async def test_members_come_go_and_change_between_two_broadcasts(hub):
+    one, two, late = Member("one"), Member("two"), []
+    await hub.join(one, "lobby")
+    await broadcast(hub, "lobby", "1")
+    await hub.join(two, "lobby")
+    await broadcast(hub, "lobby", "2")
+    one.post = late.append
+    hub.repost(one, "lobby")
+    await broadcast(hub, "lobby", "3")
+    await hub.leave(one, "lobby")
+    await broadcast(hub, "lobby", "4")
+    assert (one.got, two.got, [batch.text for batch in late]) == (["1", "2"], ["2", "3", "4"], ["3"])
+
+
 async def test_who_is_excluded_is_found_among_members_of_several_kinds(hub):
     def kind():
         known = {}
@@ -48,7 +62,7 @@ async def test_a_fan_out_is_counted_once_with_its_deliveries_and_how_long_it_too
     deliver(hub, "lobby", "größe", "hi")
     await settle()
     took = time.perf_counter() - began
-    (value,) = metrics.fan_out_seconds.values.values()
+    (value,) = metrics.fanout_seconds.values.values()
     assert (value.count, 0 < value.sum < took) == (1, True)
     assert (metrics.deliveries.total, metrics.delivered_bytes.total) == (400, 200 * (9 + 4))  # frames
 

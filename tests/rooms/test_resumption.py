@@ -17,8 +17,10 @@ from tests.site.client import LIMIT, token
 
 
 class Declared:
+    pattern = "kept"
     history = History(messages=20)
     latest = None
+    presence = None
 
     def check_broadcast(self, room, event, data):
         pass
@@ -95,6 +97,14 @@ async def test_what_is_not_kept_any_more_is_not_sent_in_part(room):
     assert told == (at[-1], False)
     await room.abroadcast("new")
     await member.expect("new")
+    await leave(room, member)
+
+
+@pytest.mark.parametrize("since", ["", "junk", 5, 1.5, b"e:1", ["e", 1], {"epoch": "e"}, True], ids=repr)
+async def test_what_a_client_says_that_is_no_position_is_not_gone_on_from(room, since):
+    at = await room.abroadcast("a")
+    member, told = await joined(room, since)
+    assert told == (at, False)
     await leave(room, member)
 
 

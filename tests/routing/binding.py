@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from django_fastws._core.query import parse_query
 from django_fastws.routing.signatures import read_signature
 
 
@@ -12,4 +13,4 @@ class Color(enum.Enum):
 
 
 def bind(handler, query="", path=None, *, caller=None, limit=1000):
-    return read_signature(handler, caller or {}).bind(path or {}, query.encode(), limit)
+    return read_signature(handler, caller or {}).bind(path or {}, parse_query(query.encode(), limit))

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from django.core.exceptions import PermissionDenied
 from pydantic import BaseModel, Field
 
-from django_fastws import Event, FastWS, History, Latest, LiveError, LiveSocket, Room
+from django_fastws import Event, FastWS, History, Latest, LiveError, LiveSocket, Presence, Room
 
 __all__ = ["app"]
 
@@ -172,6 +172,30 @@ async def quote(ws: LiveSocket, room: Room, symbol: str, bid: float | None = Non
     else:
         await room.abroadcast({"bid": bid}, key=symbol)
 
+
+class Reader(BaseModel):
+    """One who looks at a board."""
+
+    name: str
+    is_busy: bool = False
+
+
+boards = app.room("boards/{pk:int}", presence=True, sends=[Said])
+
+
+@boards.card
+async def reader(ws: LiveSocket, pk: int) -> Reader:
+    """Who looks at the board, and whether they do something else."""
+    return Reader(name=str(ws.user) or "somebody")
+
+
+@boards.on("be_busy")
+async def be_busy(ws: LiveSocket, room: Room, is_busy: bool = True) -> None:
+    """Show the others that there is something else to do."""
+    await ws.set_presence(room, Reader(name=str(ws.user) or "somebody", is_busy=is_busy))
+
+
+hall = app.room("hall", presence=Presence(counts_only=True), sends=[Said])
 
 news = app.room("news")
 

@@ -14,7 +14,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 from typing_extensions import TypedDict
 
-from django_fastws import Event, FastWS, History, Latest, Room
+from django_fastws import Event, FastWS, History, Latest, Presence, Room
 
 __all__ = ["declare_rooms"]
 
@@ -83,6 +83,19 @@ class Price(Event):
     ask: float | None = None
 
 
+class Member(BaseModel):
+    """One who reads a ticket."""
+
+    name: str
+    typing: bool = False
+
+
+class Seat(BaseModel):
+    """Is told to nobody."""
+
+    row: int
+
+
 class Status(BaseModel):
     """Is called as a type of the client's."""
 
@@ -140,6 +153,7 @@ def declare_rooms(app: FastWS) -> None:
     tickets = app.room(
         "tickets/{pk:int}",
         history=History(messages=500, seconds=3600, bytes=10_000),
+        presence=True,
         sends=[Said, TicketClosed],
         tags=["desk"],
         login_required=True,
@@ -154,6 +168,11 @@ def declare_rooms(app: FastWS) -> None:
     async def state(ws: Any, pk: int) -> list[Said]:
         """What was said, oldest first."""
         return []
+
+    @tickets.card
+    async def card(ws: Any, pk: int) -> Member | None:
+        """Who reads the ticket."""
+        return Member(name="ada")
 
     @tickets.on("say", rate="5/s", timeout=2)
     async def say(
@@ -222,6 +241,13 @@ def declare_rooms(app: FastWS) -> None:
     prices = app.room("prices/{market}", latest=Latest(rate="5/s", seconds=60), sends=[Price])
     prices.relay("watching", Typing)
     app.room("cursors", latest=Latest())
+    app.room("board/{pk:int}", presence=True)
+    hall = app.room("hall/{name}", presence=Presence(counts_only=True), sends=[Said])
+
+    @hall.card
+    async def seat(ws: Any, name: str) -> Seat:
+        return Seat(row=1)
+
     app.room("pets", latest=Latest(), sends=[Price, Said])
 
 

@@ -104,12 +104,47 @@ def test_a_keyed_room_has_values_and_removals(document):
     assert document["channels"]["cursors"]["description"].endswith("is kept for 3600 seconds.")
 
 
+def test_a_room_with_presence_tells_who_is_there(document):
+    def message(name):
+        return at(document, document["operations"][name]["messages"][0])["payload"]["properties"]
+
+    member = {"$ref": "#/components/schemas/Member"}
+    diff = message("tickets.presence")
+    assert set(diff) == {"room", "presence", "v"}
+    joined = diff["presence"]["properties"]["joined"]["additionalProperties"]
+    assert joined["properties"]["meta"] == {"anyOf": [member, {"type": "null"}]}
+    assert set(message("tickets.present")) == {"room", "present", "v"}
+    assert "v" in message("tickets.join")
+    board = message("board.present")["present"]["additionalProperties"]
+    assert board["properties"]["meta"] == {}
+    assert "tickets.count" not in document["operations"]
+    assert document["channels"]["board"]["description"] == "Presence: who is there."
+
+
+def test_a_room_that_counts_tells_how_many_are_there_and_nothing_of_cards(document):
+    count = at(document, document["operations"]["hall.count"]["messages"][0])["payload"]["properties"]
+    assert set(count) == {"room", "count"}
+    joined = at(document, document["operations"]["hall.join"]["reply"]["messages"][0])["payload"]["properties"]["ok"]
+    assert "count" in joined["required"]
+    assert {"hall.presence", "hall.present"}.isdisjoint(document["operations"])
+    assert "v" not in at(document, document["operations"]["hall.join"]["messages"][0])["payload"]["properties"]
+    assert "Seat" not in document["components"]["schemas"]
+    assert document["channels"]["hall"]["description"] == "Presence: how many are there."
+
+
+def test_a_room_without_presence_tells_nothing_of_it(routes):
+    FastWS().room("zoo")
+    text = json.dumps(asyncapi(describe(live_rooms()), [], INFO)["channels"]["zoo"])
+    assert not any(f'"{word}"' in text for word in ("presence", "present", "count", "v"))
+
+
 def test_a_channel_is_a_room_with_its_parameters_and_rules(document):
     channel = document["channels"]["tickets"]
     assert channel["address"] == "tickets/{pk}"
     assert "int" in channel["parameters"]["pk"]["description"]
     assert channel["description"] == (
-        "To join: login required, permission desk.read. History: 500 events, 10000 bytes, for 3600 seconds, at most."
+        "To join: login required, permission desk.read. History: 500 events, 10000 bytes, for 3600 seconds, at most. "
+        "Presence: who is there."
     )
     assert channel["tags"] == [{"name": "desk"}]
     assert document["servers"]["live"]["pathname"] == "/ws/live"

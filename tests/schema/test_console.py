@@ -505,6 +505,34 @@ async def test_the_state_of_a_keyed_room_is_kept_up_to_date(open_page):
         await frame(page, label, room="prices").first.wait_for()
 
 
+async def test_who_is_present_is_shown_and_kept_up_to_date(open_page):
+    one, two = await open_page(), await open_page()
+    boards = await join(one, "boards", pk=31)
+    await boards.locator(".chip", has_text="presence").first.wait_for()
+    people = boards.locator(".person")
+    await expect(people).to_have_count(1)
+    await join(two, "boards", pk=31)
+    await expect(people).to_have_count(2)
+    await expect(boards.locator(".present-now")).to_contain_text("2 in boards/31, now")
+    be_busy = await open_call(two.locator("section#boards"), "be_busy")
+    await send(be_busy)
+    await expect(people.filter(has_text='"is_busy":true')).to_have_count(1)
+    await frame(one, "presence", room="boards/31").first.wait_for()
+    again = await join(one, "boards", pk=32)
+    await expect(again.locator(".present-now")).to_contain_text("1 in boards/32, now")
+    await again.get_by_role("button", name="boards/31", exact=True).click()
+    await expect(again.locator(".present-now")).to_contain_text("2 in boards/31, now")
+
+
+async def test_how_many_are_present_is_shown_where_nobody_is_told_who(open_page):
+    one, two = await open_page(), await open_page()
+    hall = await join(one, "hall")
+    await expect(hall.locator(".present-now")).to_contain_text("1 in hall, now")
+    await join(two, "hall")
+    await expect(hall.locator(".present-now")).to_contain_text("2 in hall, now")
+    assert await hall.locator(".people").is_hidden()
+
+
 async def test_the_page_notices_a_server_with_other_rooms(open_page):
     first = ASGIServer("runws_server", app=APP, environment={"TEST_DEBUG": "1"})
     with first:

@@ -48,6 +48,17 @@ def test_a_keyed_room_has_values_instead_of_events(described):
     assert (room_of(described, "zoo").latest, room_of(described, "zoo").value) == (None, None)
 
 
+def test_presence_has_the_type_of_its_cards_where_members_see_them(described):
+    rooms = {room.name: room for room in described.rooms}
+    tickets, board, hall, prices = (rooms[name] for name in ("tickets", "board", "hall", "prices"))
+    assert tickets.card_description == "Who reads the ticket."
+    assert tickets.meta == {"anyOf": [{"$ref": "#/$defs/Member"}, {"type": "null"}]}
+    assert (board.presence.counts_only, board.meta) == (False, {})
+    assert (hall.presence.counts_only, hall.meta, hall.card_description) == (True, None, "")
+    assert "Seat" not in described.definitions
+    assert (prices.presence, prices.meta) == (None, None)
+
+
 def test_a_callable_permission_is_named(routes):
     def may_read(ws):
         return True

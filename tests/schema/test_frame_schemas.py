@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from django_fastws import Event, FastWS, History, Latest, Position
+from django_fastws import Event, FastWS, History, Latest, Position, Presence
 from django_fastws._core import live_frames
 from django_fastws._core.latest import Keyed
+from django_fastws._core.presence_payloads import PresencePayload, count_part, diff_part, present_part
+from django_fastws._core.presence_reports import PresentKey
 from django_fastws._core.room_events import EventPayload, KeyedPayload, PositionPayload
 from django_fastws.live import live_rooms
 from django_fastws.schema import describe, frame_schemas
@@ -22,6 +24,14 @@ NAMES = {"tickets/{pk:int}": ("tickets/5", "tickets/x"), "a.b": ("a.b", "axb"), 
 
 class Said(Event):
     text: str
+
+
+ADA = {"7": PresentKey(b'{"name":"ada"}', 2, 0.0)}
+PRESENT, DIFF, COUNT = present_part(ADA, 17), diff_part(ADA, ["8"], {}, 18), count_part(3)
+
+
+def presence(part):
+    return PresencePayload(b'"tickets/5"', part, 18).text
 
 
 @pytest.fixture
@@ -45,6 +55,20 @@ def bare(room):
 
 def keyed(room):
     return replace(room, latest=Latest(), state={"type": "object", "additionalProperties": {"type": "integer"}})
+
+
+def with_presence(room):
+    return replace(room, presence=Presence(), meta={"type": "object", "required": ["name"]})
+
+
+def counting(room):
+    return replace(room, presence=Presence(counts_only=True))
+
+
+def with_ok(more, *, is_resumed=False):
+    """An answer to a join with more in it."""
+    ok = live_frames.resumed("tickets/5", AT, AT) if is_resumed else live_frames.joined("tickets/5", b"[1]")
+    return live_frames.answer(1, ok[:-1] + b"," + more + b"}")
 
 
 def change(key, data, *, removed=False):
@@ -133,6 +157,46 @@ def cases(room):
             frame_schemas.lost_frame(keyed(room)),
             [live_frames.lost("tickets/5", b'{"a":1}', None)],
             [live_frames.lost("tickets/5", b"[1]", None)],
+        ),
+        "join with a version": (
+            frame_schemas.join_frame(with_presence(room)),
+            [b'{"join":"tickets/5","id":1,"v":17}', b'{"join":"tickets/5","id":1}'],
+            [b'{"join":"tickets/5","id":1,"v":"17"}'],
+        ),
+        "joined with presence": (
+            frame_schemas.joined_frame(with_presence(room)),
+            [with_ok(PRESENT), with_ok(DIFF)],
+            [
+                with_ok(PRESENT.partition(b',"v"')[0]),
+                with_ok(PRESENT.replace(b"name", b"title")),
+                with_ok(b'"v":17'),
+                with_ok(b'"presence":{},"v":17'),
+            ],
+        ),
+        "resumed with presence": (
+            frame_schemas.joined_frame(with_presence(with_history(room))),
+            [with_ok(DIFF, is_resumed=True), with_ok(present_part({}, 18), is_resumed=True)],
+            [with_ok(b'"v":18', is_resumed=True)],
+        ),
+        "joined with a count": (
+            frame_schemas.joined_frame(counting(room)),
+            [with_ok(COUNT)],
+            [with_ok(b'"v":3')],
+        ),
+        "presence": (
+            frame_schemas.presence_frame(room, {}),
+            [presence(DIFF)],
+            [b'{"room":"tickets/5","presence":{"left":["7"]},"v":18}', presence(PRESENT), *said],
+        ),
+        "present": (
+            frame_schemas.present_frame(room, {}),
+            [presence(PRESENT), presence(present_part({}, 18))],
+            [presence(PRESENT.replace(b":2", b":0")), presence(DIFF), *said],
+        ),
+        "count": (
+            frame_schemas.count_frame(room),
+            [presence(COUNT), presence(count_part(0))],
+            [presence(count_part(-1)), *said],
         ),
         "answer": (
             frame_schemas.answer_frame(text),

@@ -19,7 +19,7 @@ def test_it_has_the_rooms_by_pattern_with_shared_definitions(described):
     assert tickets["calls"]["say"]["description"].startswith("Say something")
     assert tickets["calls"]["history"]["item"] == {"$ref": "#/$defs/Said"}
     assert tickets["history"] == {"messages": 500, "seconds": 3600, "bytes": 10_000}
-    assert {"state", "history", "latest", "value"}.isdisjoint(document["rooms"]["chat/{room}"])
+    assert {"state", "history", "latest", "value", "presence", "meta"}.isdisjoint(document["rooms"]["chat/{room}"])
 
 
 def test_a_keyed_room_has_a_schema_of_its_values(described):
@@ -31,6 +31,15 @@ def test_a_keyed_room_has_a_schema_of_its_values(described):
     assert list(prices["events"]) == ["watching"]
     assert (cursors["latest"], cursors["value"]) == ({"rate": None, "seconds": 3600}, {})
     assert rooms["pets"]["value"] == {"anyOf": [{"$ref": "#/$defs/Price"}, {"$ref": "#/$defs/Said"}]}
+
+
+def test_a_room_with_presence_has_a_schema_of_its_cards(described):
+    rooms = json_schema(described)["rooms"]
+    assert rooms["tickets/{pk:int}"]["presence"] == {"counts_only": False}
+    assert rooms["tickets/{pk:int}"]["meta"] == {"anyOf": [{"$ref": "#/$defs/Member"}, {"type": "null"}]}
+    assert rooms["board/{pk:int}"]["meta"] == {}
+    assert rooms["hall/{name}"]["presence"] == {"counts_only": True}
+    assert "meta" not in rooms["hall/{name}"]
 
 
 def references(value):

@@ -44,11 +44,14 @@ def test_descriptions_and_limits_are_shown(html):
         "permission desk.read",
         "5/s",
         "Somebody has said something.",
+        "Who reads the ticket.",
+        "Members know how many are there, and not who.",
     ):
         assert text in html
 
 
 def test_types_link_to_types(html):
+    assert '<a href="#type-Member">Member</a> | <span class="k">null</span>' in html
     assert '<a href="#type-Said">Said</a>[]' in html
     assert '<span class="k">string</span>' in html
     assert '<span class="s">&quot;cat&quot;</span>' in html

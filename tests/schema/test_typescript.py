@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.npm, pytest.mark.slow]
 
 HEAD = """
 import { connect } from "./fastws.js";
-import type { RoomOf } from "./fastws.js";
-import type { Price, Said, Status, PetInput, Page_Said } from "./rooms.js";
+import type { Presence, RoomOf } from "./fastws.js";
+import type { Member, Price, Said, Status, PetInput, Page_Said } from "./rooms.js";
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(..._: Same<A, B> extends true ? [] : [never]) => {};
 const live = connect();
@@ -53,6 +53,10 @@ live.join("nowhere", { since: "e:17" });
 prices.on("latest", (values, key) => values.get(key ?? "")?.bid.toFixed());
 prices.on("state", (state) => same<typeof state, { [key: string]: Price }>());
 prices.on("watching", ({ is_typing }) => same<typeof is_typing, boolean>());
+ticket.on("presence", (people) => same<typeof people, Map<string, Presence<Member | null>>>());
+ticket.on("presence", (people) => people.get("7")?.meta?.typing);
+live.join("board/7").on("presence", (people) => people.get("7")?.meta.is.possible);
+live.join("hall/main").on("count", (count) => same<typeof count, number>());
 live.join("cursors").on("latest", (values) => values.get("ada").is.possible);
 live.join("pets").on("latest", (values) => same<typeof values, Map<string, Price | Said>>());
 """
@@ -82,6 +86,11 @@ prices.on("latest", (values) => values.get("BTC")?.offer);
 prices.on("price", () => {});
 live.join("prices/spot", { since: "e:17" });
 live.join("cursors").on("moved", () => {});
+ticket.on("presence", (people) => people.get("7")?.meta?.row);
+ticket.on("count", () => {});
+prices.on("presence", () => {});
+prices.on("count", () => {});
+live.join("hall/main").on("presence", () => {});
 """
 
 

@@ -10,10 +10,19 @@ from typing import Any
 import pytest
 
 from tests.conftest import check_log
+from tests.server import loops
 from tests.server.client import LIMITED
-from tests.support.processes import ASGIServer
+from tests.support.processes import COMMANDS, ASGIServer
 
 PLAIN = "tests.server.plain:application"
+
+
+@pytest.fixture
+def on_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that the test starts are on the event loop that is its parameter; without this, on uvloop."""
+    options = ["--loop", request.param]
+    monkeypatch.setitem(COMMANDS, "runws_server", [*COMMANDS["runws_server"], *options])
+    monkeypatch.setattr(loops, "chosen", options)
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +32,10 @@ def shared_plain() -> Iterator[Callable[..., ASGIServer]]:
     with ExitStack() as stack:
 
         def get(*options: str) -> ASGIServer:
-            if options not in running:
-                running[options] = stack.enter_context(ASGIServer("runws_server", app=PLAIN, options=options))
-            return running[options]
+            key = (*COMMANDS["runws_server"], *options)
+            if key not in running:
+                running[key] = stack.enter_context(ASGIServer("runws_server", app=PLAIN, options=options))
+            return running[key]
 
         yield get
         for server in running.values():

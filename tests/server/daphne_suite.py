@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import tempfile
@@ -32,6 +33,11 @@ DIFFERENT = {
 }
 #: A byte of a header's value that daphne refuses, and RFC 9110 section 5.5 allows.
 ALLOWED_BYTE = b"\x85"
+#: Names of headers of which there may be one, or that say something of the request.
+MEANT = {
+    *("connection", "content-length", "daphne-root-path", "expect", "host", "origin", "transfer-encoding", "upgrade"),
+    *(f"sec-websocket-{name}" for name in ("accept", "extensions", "key", "protocol", "version")),
+}
 TIMEOUT = 20  # seconds, where daphne's tests wait for one or two: a busy machine is no failure
 
 
@@ -132,6 +138,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for name in ("run_daphne_http", "run_daphne_raw", "websocket_handshake", "receive_from_socket"):
             if function := getattr(case, name, None):
                 _wait_longer(function)
+        for name in ("run_daphne_http", "websocket_handshake"):
+            if function := getattr(case, name, None):
+                setattr(case, name, _with_headers_of_its_own(function))
+
+
+def _with_headers_of_its_own(function: Any) -> Any:
+    """Leave out headers by names that mean something: hypothesis takes some of what stands in code it has seen."""
+
+    @functools.wraps(function)
+    def call(*args: Any, headers: list[tuple[Any, Any]] | None = None, **options: Any) -> Any:
+        if headers:  # the list itself: it is compared with what the application has got
+            headers[:] = [header for header in headers if _name(header) not in MEANT]
+        return function(*args, headers=headers, **options)
+
+    return call
+
+
+def _name(header: tuple[Any, Any]) -> str:
+    name = header[0]
+    return (name.decode("latin-1") if isinstance(name, bytes) else str(name)).lower()
 
 
 def _wait_longer(function: Any) -> None:

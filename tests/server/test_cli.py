@@ -122,3 +122,22 @@ def test_a_log_of_the_projects_own_is_not_doubled(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Draining: ") == 1
     assert done.stderr.count("Starting server at") == 1
+
+
+def test_a_signal_in_the_moment_when_it_listens_stops_it_in_order(tmp_path):
+    """Clients can reach it from then on, before its loop runs."""
+    project = Project(tmp_path)
+    done = project.run(f"""
+        import os, signal
+        from daphne.server import Server
+
+        def listens(self, port, listen_success=Server.listen_success):
+            listen_success(self, port)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        Server.listen_success = listens
+        from django.core.management import execute_from_command_line as run
+        run(["", "runws_server", "-b", "{HOST}", "-p", "{free_port()}"])
+        """)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Draining: ") == 1

@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect as plain_connect
 
 from tests.conftest import check_log, layer_config
 from tests.server.client import Connection, RawClient, fetch
+from tests.server.loops import both_loops
 from tests.site.client import LIMIT, connect, denial, token, until
 from tests.support.processes import HOST, ASGIServer
 
@@ -54,6 +55,7 @@ def server(serve):
     return start
 
 
+@both_loops
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("how", ["for", "receive", "send"])
 async def test_clients_and_handlers_see_1012_and_the_status_is_0(server, signum, how):
@@ -146,13 +148,15 @@ async def test_without_connections_it_ends_at_once(server):
 
 
 async def test_meanwhile_it_is_alive_and_not_ready_and_denies_handshakes(serve_plain):
-    site, name = serve_plain("--drain-seconds", "30"), token()
+    site, name = serve_plain("--drain-seconds", "30", settings={"FASTWS_METRICS_PATH": "/metrics"}), token()
     assert (await fetch(site, "/readyz")).status == 200
+    assert b"fastws_draining 0.0" in (await fetch(site, "/metrics")).body
     async with connect(site, f"/busy/{name}"):  # which does not end before it is told to go on
         site.send_signal(signal.SIGTERM)
         await begun(site)
         ready = await fetch(site, "/readyz")
         assert (ready.status, ready.json()) == (503, {"status": "draining"})
+        assert b"fastws_draining 1.0" in (await fetch(site, "/metrics")).body
         assert (await fetch(site, "/healthz")).status == 200
         assert await denial(site, "/echo/") == (503, b"Service Unavailable: the server is restarting")
         answer = await fetch(site, f"/go/{name}")
@@ -161,6 +165,7 @@ async def test_meanwhile_it_is_alive_and_not_ready_and_denies_handshakes(serve_p
     assert "0 applications cancelled at the limit" in site.log()
 
 
+@both_loops
 async def test_a_handshake_that_is_under_way_is_denied(serve_plain):
     site, name = serve_plain("--drain-seconds", "20"), token()
     denied = asyncio.create_task(denial(site, f"/silent/{name}"))
@@ -170,6 +175,7 @@ async def test_a_handshake_that_is_under_way_is_denied(serve_plain):
     assert await stopped(site) == 0
 
 
+@both_loops
 async def test_a_request_that_is_under_way_is_finished(serve_plain):
     site, name = serve_plain("--drain-seconds", "30"), token()
     waiting = asyncio.create_task(fetch(site, f"/wait/{name}"))
@@ -183,6 +189,7 @@ async def test_a_request_that_is_under_way_is_finished(serve_plain):
     assert await stopped(site) == 0
 
 
+@both_loops
 async def test_a_client_that_takes_its_time_gets_the_whole_of_an_answer(serve_plain):
     site, name = serve_plain("--drain-seconds", "30"), token()
     reader, writer = await asyncio.open_connection(HOST, site.port, limit=1024)
@@ -234,6 +241,7 @@ async def test_without_any_time_sockets_are_closed_all_the_same(serve):
     assert said(site, name)["finished"]
 
 
+@both_loops
 async def test_idle_connections_are_closed(server):
     site, started = server(30), time.monotonic()
     reader, writer = await asyncio.open_connection(HOST, site.port)
@@ -274,6 +282,7 @@ async def is_closed(server: ASGIServer) -> bool:
     return False
 
 
+@both_loops
 @pytest.mark.parametrize("how", ["for", "wait"])
 async def test_what_does_not_end_is_cancelled_at_the_limit_and_not_before(server, how):
     site, name = server(20 if how == "for" else 3), token()
@@ -309,6 +318,7 @@ async def test_a_client_that_does_not_answer_is_not_waited_for_until_the_limit(s
     assert said(site, name) == {"code": 1012, "reason": "service restart;1000", "finished": True}
 
 
+@both_loops
 async def test_what_a_client_has_sent_before_it_saw_the_close_is_received(serve_plain):
     site, name = serve_plain("--drain-seconds", "20"), token()
     async with RawClient(site, f"/echo/{name}") as client:
@@ -339,6 +349,7 @@ async def test_a_busy_handler_receives_all_that_waits_for_it_and_then_1012(serve
     assert await stopped(site) == 0
 
 
+@both_loops
 async def test_a_second_signal_ends_it_at_once(server):
     site, name = server(30), token()
     async with connect(site, f"/ws/stop/wait/{name}") as ws:
@@ -365,6 +376,7 @@ async def test_a_second_signal_at_once_says_nothing_new(server, second):
     assert said(site, name)["finished"]
 
 
+@both_loops
 async def test_a_terminal_that_closes_stops_it_in_order(server):
     site = server(20)
     async with connect(site, "/ws/echo") as ws:
@@ -453,6 +465,7 @@ async def test_a_download_that_is_under_way_is_not_told(serve_plain, query):
         assert "0 applications cancelled at the limit" in site.log()
 
 
+@both_loops
 async def test_code_that_blocks_is_ended_after_the_limit(server):
     site, name = server(1), token()
     async with connect(site, f"/ws/stop/block/{name}") as ws:
@@ -483,7 +496,7 @@ async def test_rooms_are_left_and_redis_is_left_clean(server, redis_server, laye
             assert await witness.recv_json() == {"type": "user_left", "name": "ada"}
             assert await stopped(stopping) == 0
         left = await kept_in_redis(redis_server.url, config["CONFIG"]["prefix"])
-        assert len(left) == 1  # one process is in one room
+        assert len(left) == 2  # one process is in one room, and hears what is asked of all
     check_log(stopping)
 
 
@@ -494,7 +507,8 @@ async def test_every_room_is_left_however_many_they_are(server, redis_server):
     site = server(20, layer=config)
     async with connect(site, "/ws/member?" + "&".join(f"room={number}" for number in range(80))) as ws:
         await ws.recv()
-        assert len(await kept_in_redis(redis_server.url, config["CONFIG"]["prefix"])) == 80
+        kept = await kept_in_redis(redis_server.url, config["CONFIG"]["prefix"])
+        assert len(kept) == 80 + 1  # and hears what is asked of all processes
         site.send_signal(signal.SIGTERM)
         assert await ws.closed() == (1012, "service restart;1000")
         assert await stopped(site) == 0

@@ -10,13 +10,14 @@ import time
 import pytest
 
 from tests.server.client import MEGABYTE, RawClient, descriptors, fetch, grows_little, make_frame, told
+from tests.server.loops import both_loops
 from tests.site.client import connect, token, until
 from tests.support.processes import ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 SLOW = 1000  # bytes that are read ten times a second
-SECONDS = 6  # which is twice what a client has that takes nothing
+SECONDS = 10  # which is twice what a client has that takes nothing
 
 
 async def is_open(server: ASGIServer, client: RawClient) -> bool:
@@ -31,7 +32,7 @@ async def read_slowly(client: RawClient, seconds: float) -> None:
 
 @pytest.fixture
 def impatient(plain):
-    return plain("--ping-interval", "1", "--ping-timeout", "2")
+    return plain("--ping-interval", "1", "--ping-timeout", "4")  # a busy machine lets no client read for a while
 
 
 async def pours(server: ASGIServer) -> RawClient:
@@ -57,6 +58,7 @@ async def behind_pings(server: ASGIServer) -> RawClient:
     return client
 
 
+@both_loops
 @pytest.mark.parametrize("connected", [pours, echoes, behind_pings], ids=lambda function: function.__name__)
 async def test_a_slow_reader_stays_and_one_that_stops_reading_is_cut_off(impatient, connected):
     client = await connected(impatient)
@@ -95,6 +97,7 @@ def server(plain):
     return plain()
 
 
+@both_loops
 async def test_a_peer_that_answers_no_ping_is_cut_off(impatient):
     name, started = token(), time.monotonic()
     async with RawClient(impatient, f"/echo/{name}") as client:
@@ -107,7 +110,7 @@ async def test_a_peer_that_answers_no_ping_is_cut_off(impatient):
 
 async def test_a_peer_that_answers_pings_is_kept(impatient):
     async with connect(impatient, "/echo/") as ws:
-        await asyncio.sleep(4)
+        await asyncio.sleep(6)
         await ws.send("still here")
         assert await ws.recv() == "still here"
 
@@ -158,6 +161,7 @@ async def test_a_client_that_is_in_the_middle_of_a_big_frame_is_given_time(impat
         assert (await client.receive()).payload == b"x" * 10_000
 
 
+@both_loops
 async def test_a_client_that_closes_and_never_reads_does_not_stay(server):
     """It has sent its close frame, and does not take the answer, nor what was sent before."""
     name = token()
@@ -172,6 +176,7 @@ async def test_a_client_that_closes_and_never_reads_does_not_stay(server):
         await until(is_closed, "the end of the connection", limit=60)
 
 
+@both_loops
 async def test_an_application_that_goes_on_after_its_client_is_cancelled_and_that_is_said_once(plain):
     server, name = plain("--application-close-timeout", "1"), token()
     start = server.log_size()

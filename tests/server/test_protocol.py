@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.server.client import RawClient, scripted, told
+from tests.server.loops import both_loops
 from tests.site.client import abort, connect, token
 
 pytestmark = pytest.mark.server
@@ -23,6 +24,7 @@ def server(plain):
 # Closing
 
 
+@both_loops
 @pytest.mark.parametrize("code", CODES)
 async def test_the_client_sees_every_code_and_reason_that_may_be_sent(server, code):
     close = {"type": "websocket.close", "code": code, "reason": "tschüß ✓"}
@@ -73,6 +75,7 @@ async def test_a_close_that_cannot_be_sent_raises_and_leaves_the_socket_open(ser
     assert says in (await told(server, name))["raised"][1]
 
 
+@both_loops
 async def test_a_cut_connection_is_1006(server):
     name = token()
     ws = await connect(server, f"/echo/{name}")
@@ -80,6 +83,7 @@ async def test_a_cut_connection_is_1006(server):
     assert await told(server, name) == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
 
+@both_loops
 async def test_a_client_that_does_not_answer_a_close_is_cut_off(server):
     name, started = token(), time.monotonic()
     async with RawClient(server, scripted(name, ACCEPT, {"type": "websocket.close", "code": 4000})) as client:

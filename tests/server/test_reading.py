@@ -1,4 +1,4 @@
-"""Floods of frames that are no messages: pings, pongs, fragments. Each costs its bound, and no turn is long."""
+"""Whole messages are read as autobahn reads them; floods of other frames cost their bound, and no turn is long."""
 
 from __future__ import annotations
 
@@ -6,15 +6,36 @@ import asyncio
 import struct
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from hypothesis import given
+from hypothesis import strategies as st
 
-from django_fastws.server.reading import most_fragments
+from django_fastws._core.frames import TEXT
+from django_fastws.server.protocol import WebSocketProtocol
+from django_fastws.server.reading import ReadingProtocol, most_fragments
+from django_fastws.transports import Inbox
 from tests.conftest import check_log
 from tests.server.client import MEGABYTE, RawClient, grows_little, make_frame, told
 from tests.server.conftest import PLAIN
 from tests.site.client import connect, token
 from tests.support.processes import ASGIServer
+from tests.transports.client_frames import (
+    EXAMPLES,
+    FRAMES,
+    HI,
+    LIMIT,
+    PING,
+    REQUEST,
+    SIZES,
+    Transport,
+    events_in,
+    masked,
+    pieces,
+)
+from tests.transports.fakes import turns
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 
@@ -47,6 +68,105 @@ async def pong(client: RawClient) -> bytes:
     assert frame is not None
     assert frame.opcode == 10
     return frame.payload
+
+
+# Whole messages
+
+
+class Protocol(ReadingProtocol):
+    """The protocol without the server; it counts the frames that autobahn begins."""
+
+    failByDrop = False
+    frames_of_autobahn = 0
+    onConnect, onOpen = WebSocketServerProtocol.onConnect, WebSocketServerProtocol.onOpen
+    onMessage, onClose = WebSocketProtocol.onMessage, WebSocketServerProtocol.onClose
+
+    def onFrameBegin(self) -> None:
+        self.frames_of_autobahn += 1
+        super().onFrameBegin()
+
+    def resumed(self) -> None:
+        self._go_on(self._INBOX)
+
+
+class Alone(Protocol):
+    """One that leaves everything to autobahn."""
+
+    def _read_messages(self, most: int) -> int:
+        return 0
+
+
+def opened(kind: type[Protocol], messages: int = 10**6, size: int = 10**6) -> Any:
+    """A protocol whose handshake is over, with an inbox of this size."""
+    factory = WebSocketServerFactory()
+    factory.protocol = kind
+    factory.log.debug = lambda *args, **kwargs: None
+    factory.setProtocolOptions(openHandshakeTimeout=0, closeHandshakeTimeout=0, maxMessagePayloadSize=LIMIT)
+    protocol = factory.buildProtocol(None)
+    protocol.application_queue = Inbox(messages, size, protocol.resumed)
+    protocol.makeConnection(Transport())
+    protocol.dataReceived(REQUEST)
+    assert protocol.state == protocol.STATE_OPEN
+    return protocol
+
+
+def seen(protocol: Any) -> Any:
+    """All that the two ends know of a connection."""
+    transport = protocol.transport
+    return (
+        events_in(protocol.application_queue),
+        transport.written,
+        transport.is_closed,
+        protocol.state,
+        protocol.data,
+    )
+
+
+def is_read_alike(frames: list[bytes], sizes: list[int]) -> None:
+    alone, mended = opened(Alone), opened(Protocol)
+    for piece in pieces(b"".join(frames), sizes):
+        alone.dataReceived(piece)
+        mended.dataReceived(piece)
+        assert seen(mended) == seen(alone)
+    assert mended.trafficStats.incomingOctetsWireLevel == alone.trafficStats.incomingOctetsWireLevel
+
+
+@given(FRAMES, SIZES)
+def test_whatever_comes_is_read_as_autobahn_alone_reads_it(frames, sizes):
+    is_read_alike(frames, sizes)
+
+
+@pytest.mark.parametrize(("frames", "sizes"), EXAMPLES)
+def test_what_is_awkward_is_read_as_autobahn_alone_reads_it(frames, sizes):
+    is_read_alike(frames, sizes)
+
+
+@given(st.lists(st.integers(0, 150), min_size=20, max_size=30), SIZES)
+def test_reading_stops_when_the_inbox_is_full_and_goes_on_when_there_is_room(lengths, sizes):
+    messages = ["x" * length for length in lengths]
+    protocol = opened(Protocol, 4, 300)
+    inbox, received = protocol.application_queue, []
+    for piece in pieces(b"".join(masked(TEXT, message.encode()) for message in messages), sizes):
+        protocol.dataReceived(piece)
+        assert protocol.transport.is_paused == protocol.is_paused == inbox.is_full
+        assert len(inbox.waiting) <= 4
+        assert sum(map(len, inbox.waiting)) < 300 + 150
+        while inbox.is_full:
+            received.append(inbox.take())
+    assert received + list(inbox.waiting) == messages
+    assert protocol.frames_of_autobahn <= len(sizes) + 1  # those that came in two pieces
+
+
+async def test_others_have_their_turn_between_very_many_messages():
+    protocol = opened(Protocol)
+    protocol.dataReceived(masked(TEXT, b"") * 300 + masked(PING, b"") * 150 + HI)
+    counts = []
+    while protocol.transport.is_paused and len(counts) < 10:
+        counts.append(len(protocol.application_queue.waiting))
+        await turns(1)
+    assert counts == [128, 256, 300, 300]
+    assert len(protocol.application_queue.waiting) == 301
+    assert protocol.frames_of_autobahn == 150
 
 
 # Pings

@@ -68,3 +68,16 @@ async def test_an_error_after_the_answer_is_logged(server):
         return tracebacks(server.log(start)) == [f"RuntimeError: on purpose: {name}"]
 
     await until(is_logged)
+
+
+def test_a_connection_that_is_forgotten_when_it_is_lost_is_no_error():
+    """It was denied, its application has ended, and its client has kept it open."""
+    from django_fastws.server.server import Server
+
+    lost, open_ = object(), object()
+    server = Server.__new__(Server)
+    server.connections = {open_: {}}
+    server.protocol_disconnected(lost)
+    assert server.connections == {open_: {}}
+    server.protocol_disconnected(open_)
+    assert server.connections[open_].keys() == {"disconnected"}

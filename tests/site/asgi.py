@@ -20,3 +20,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 from django_fastws.asgi import get_asgi_application  # noqa: E402
 
 application = get_asgi_application()
+
+if os.environ.get("TEST_TRACES"):
+    from tests.support.spans import export_to
+
+    export_to(os.environ["TEST_TRACES"])

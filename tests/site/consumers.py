@@ -13,6 +13,7 @@ from . import (  # noqa: F401 (their routes)
     members,
     mistakes,
     patterns,
+    present,
     queries,
     request_state,
     sockets,

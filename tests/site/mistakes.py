@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -52,3 +54,27 @@ class Consumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> Any:
         """Neither accepts nor closes."""
+
+
+@app.websocket("/blocking")
+async def blocking(ws: WebSocket) -> None:
+    """Blocks the event loop until that is in the log."""
+    said = Said()
+    logging.getLogger("django_fastws.loop").addHandler(said)
+    await ws.accept()
+    await ws.receive()
+    deadline = time.monotonic() + 20
+    while not said.records and time.monotonic() < deadline:
+        time.sleep(0.01)
+    await ws.send("done")
+
+
+class Said(logging.Handler):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)

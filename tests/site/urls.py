@@ -10,6 +10,7 @@ from django.urls import include, path
 
 from django_fastws import Room, disconnect
 from django_fastws.limits import statistics
+from django_fastws.views import publish
 from tests.site.identity import change
 
 
@@ -84,6 +85,7 @@ urlpatterns = [
     path("change/", change),
     path("statistics/", numbers),
     path("hello/", hello, name="hello"),
+    path("realtime/publish", publish),
     path("broadcast/", broadcast),
     path("abroadcast/", abroadcast),
 ]

@@ -204,7 +204,8 @@ class Forked(subprocess.Popen[bytes]):
 
     def send_signal(self, sig: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, sig)
+            with contextlib.suppress(ProcessLookupError):  # it ends just now
+                os.kill(self.pid, sig)
 
 
 class Start:

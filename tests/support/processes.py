@@ -50,6 +50,7 @@ COMMANDS = {
     "hypercorn": ["-m", "hypercorn", "--workers", "0", "--bind", f"{HOST}:{{port}}", "{app}"],
     "hypercorn-worker": ["-m", "hypercorn", "--bind", f"{HOST}:{{port}}", "{app}"],
     "granian": ["-m", "granian", "--interface", "asgi", "--host", HOST, "--port", "{port}", "{app}"],
+    "wsgi": ["-m", "tests.site.wsgi", "{port}"],
     "runserver": ["manage.py", "runserver", "--noreload", f"{HOST}:{{port}}"],
 }
 
@@ -65,7 +66,7 @@ class Ports:
     to the next who asks, or to a connection. The system chooses none below 32,768, and browsers take all from 20,000.
     """
 
-    FIRST, LAST, BLOCK = 20_000, 32_000, 100
+    FIRST, LAST, BLOCK = 20_000, 32_000, 400
 
     def __init__(self) -> None:
         self._lock: int | None = None

@@ -7,17 +7,53 @@ import contextlib
 import json
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import websockets
 
 from django_fastws import Position
 from tests.support.processes import HOST
 
-__all__ = ["Event", "ResumingClient"]
+__all__ = ["Event", "Fault", "Places", "ResumingClient"]
 
 Event = tuple[str, int]
 """A publisher, and the number of its record."""
+
+
+class Fault(NamedTuple):
+    """A promise that was broken: "doubled", "out of order" or "wrong", and how."""
+
+    kind: str
+    text: str
+
+
+class Places:
+    """Where each event is in the history, as clients were told: all who share one must be told the same."""
+
+    def __init__(self) -> None:
+        self.events: dict[Position, Event] = {}
+        self.positions: dict[tuple[str, Event], Position] = {}
+
+    def note(self, position: Position, event: Event) -> list[Fault]:
+        """Note what somebody was told; what is wrong with that."""
+        found = []
+        if (former := self.events.setdefault(position, event)) != event:
+            found.append(Fault("wrong", f"{position} is {former}, and {event}"))
+        if (other := self.positions.setdefault((position.epoch, event), position)) != position:
+            found.append(Fault("doubled", f"{event} is stored twice, as {other} and {position}"))
+        return found
+
+    def disordered(self, acknowledged: Mapping[str, set[int]]) -> list[tuple[Position, Event, Event]]:
+        """Records that are behind a later one of their publisher, with that one, where both were acknowledged."""
+        last: dict[tuple[str, str], int] = {}
+        found = []
+        for position, (publisher, number) in sorted(self.events.items()):
+            if number in acknowledged[publisher]:
+                before = last.setdefault((position.epoch, publisher), 0)
+                if number < before:
+                    found.append((position, (publisher, before), (publisher, number)))
+                last[position.epoch, publisher] = max(before, number)
+        return found
 
 
 class ResumingClient:
@@ -28,25 +64,25 @@ class ResumingClient:
     Args:
         room: its name.
         ports: of the servers, or of what stands before them; asked at each attempt.
+        places: of all clients together; None for its own.
 
     Attributes:
         known: the number of the newest record that it knows of each publisher.
         position: as a client holds it.
         events, joins, resumed, states, cuts: how often these came.
-        faults: what broke a promise, in words.
+        faults: what broke a promise.
         passed_over: publishers, each with the first and the end of the numbers that did not come before a later one.
     """
 
-    def __init__(self, room: str, ports: Callable[[], list[int]]) -> None:
+    def __init__(self, room: str, ports: Callable[[], list[int]], places: Places | None = None) -> None:
         self.room = room
         self._ports = ports
         self.known: dict[str, int] = {}
         self.position: Position | None = None
         self.events = self.joins = self.resumed = self.states = self.cuts = self.gaps = 0
-        self.faults: list[str] = []
+        self.faults: list[Fault] = []
         self.passed_over: list[tuple[str, int, int]] = []
-        #: Positions by record, in the present epoch.
-        self._positions: dict[Event, Position] = {}
+        self._places = places or Places()
         self._ws: Any = None
         self._number = 0
         self._task: asyncio.Task[None] | None = None
@@ -57,7 +93,10 @@ class ResumingClient:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.faults.append(f"{type(error).__name__}: {error}")
+            self._wrong(f"{type(error).__name__}: {error}")
+
+    def _wrong(self, text: str, kind: str = "wrong") -> None:
+        self.faults.append(Fault(kind, text))
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -131,23 +170,21 @@ class ResumingClient:
             return
         self.resumed += 1
         if joined["at"] != str(self._since):
-            self.faults.append(f"recovered from {joined['at']}, and had asked from {self._since}")
+            self._wrong(f"recovered from {joined['at']}, and had asked from {self._since}")
 
     def _take_state(self, frame: dict[str, Any]) -> None:
         self.states += 1
         position = Position.parse(frame["at"])
         assert position is not None
-        if self.position is None or position.epoch != self.position.epoch:
-            self._positions = {}
         self.position = position
         for publisher, number in frame["state"].items():
             if self.known.get(publisher, 0) > number:
-                self.faults.append(f"the state at {position} has {number} of {publisher}, after {self.known}")
+                self._wrong(f"the state at {position} has {number} of {publisher}, after {self.known}")
             self.known[publisher] = max(number, self.known.get(publisher, 0))
 
     async def _take_event(self, frame: dict[str, Any]) -> None:
         if not self._is_joined:
-            self.faults.append(f"{frame['at']} came before the answer")
+            self._wrong(f"{frame['at']} came before the answer")
             return
         position, last = Position.parse(frame["at"]), self.position
         assert position is not None
@@ -157,14 +194,12 @@ class ResumingClient:
             await self._join(None)
             return
         if position.offset <= last.offset:
-            self.faults.append(f"{position} came again, after {last}")
+            self._wrong(f"{position} came again, after {last}", "doubled")
             return
         self.position = position
         self.events += 1
-        publisher, number = event = tuple(frame["data"])
-        former = self._positions.setdefault(event, position)
-        if former != position:
-            self.faults.append(f"{event} is stored twice, as {former} and {position}")
+        publisher, number = frame["data"]
+        self.faults += self._places.note(position, (publisher, number))
         known = self.known.get(publisher, 0)
         if number > known + 1:
             self.passed_over.append((publisher, known + 1, number))

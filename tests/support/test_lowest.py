@@ -44,9 +44,3 @@ def test_no_group_of_tools_asks_for_more_than_the_package():
         requirement = Requirement(text)
         if requirement.name in lowest():
             assert lowest()[requirement.name] in requirement.specifier, text
-
-
-def test_the_matrix_has_a_row_of_the_lowest_versions():
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert "3.11/lowest" in makefile
-    assert "tests.support.lowest >" in makefile

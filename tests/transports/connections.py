@@ -21,8 +21,9 @@ import daphne.server  # first of all that needs Twisted
 import pytest
 import txaio
 import uvloop
+from autobahn.twisted.util import peer2str
 from daphne.http_protocol import HTTPFactory
-from daphne.ws_protocol import WebSocketFactory
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from twisted.internet import tcp
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
@@ -36,6 +37,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
+from django_fastws.server.tls_transport import TLSFactory
 from django_fastws.transports.find import find_transport
 from tests.clients.certificates import Certificates
 from tests.support.ids import shown
@@ -46,17 +48,19 @@ LIMIT = 20  # seconds that any one thing may take, such as TCP, which waits the 
 
 
 class Kind(NamedTuple):
-    """A server, the loop that it runs on, and whether TLS is spoken."""
+    """A server, the loop that it runs on, whether TLS is spoken, and whether that is of ``runws_server``."""
 
     server: str
     loop: str = "asyncio"
     tls: bool = False
+    lean: bool = False
 
     def __str__(self) -> str:
-        return "-".join([self.server, *["uvloop"] * (self.loop == "uvloop"), *["tls"] * self.tls])
+        words = [self.server, *["uvloop"] * (self.loop == "uvloop"), *["lean"] * self.lean, *["tls"] * self.tls]
+        return "-".join(words)
 
 
-DAPHNE = [Kind("daphne"), Kind("daphne", tls=True)]
+DAPHNE = [Kind("daphne"), Kind("daphne", tls=True), Kind("daphne", tls=True, lean=True)]
 UVICORN = [
     Kind(server, loop) for server in ("websockets-sansio", "wsproto", "websockets") for loop in ("asyncio", "uvloop")
 ]
@@ -257,6 +261,14 @@ def _reactor() -> Iterator[AsyncioSelectorReactor]:
             selectable.connectionLost(None)
 
 
+class _ProtocolOnLeanTLS(WebSocketProtocol):  # type: ignore[misc]
+    """Daphne's, which asks nothing of TLS, as that of ``runws_server`` does not."""
+
+    def connectionMade(self) -> None:
+        self.peer = peer2str(self.transport)
+        self._connectionMade()
+
+
 @contextlib.asynccontextmanager
 async def _daphne(kind: Kind, end: socket.socket, application: Any) -> AsyncIterator[None]:
     with _reactor() as reactor:
@@ -272,8 +284,11 @@ async def _daphne(kind: Kind, end: socket.socket, application: Any) -> AsyncIter
         )
         factory = HTTPFactory(server)
         factory.reactor = reactor
-        if kind.tls:
-            pem = str(_certificates()._good)
+        if kind.lean:
+            server.ws_factory.protocol = _ProtocolOnLeanTLS
+            factory = TLSFactory(_certificates().server(), factory)
+        elif kind.tls:
+            pem = str(_certificates().good)
             factory = TLSMemoryBIOFactory(DefaultOpenSSLContextFactory(pem, pem), False, factory, reactor)
         protocol = factory.buildProtocol(None)
         transport = tcp.Server(end, protocol, end.getpeername(), None, 0, reactor)

@@ -4,6 +4,7 @@ import asyncio
 
 from django.test import override_settings
 
+from django_fastws._core.fanout import FanOut
 from django_fastws._core.messages import Payload
 
 _started = set()
@@ -29,6 +30,11 @@ async def turns(count=10):
     """Let whatever can run, run."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def broadcast(transport, *payloads):
+    """Send messages as a room does that has one member."""
+    FanOut([(payload, None) for payload in payloads], {transport: transport.post}).run((), lambda: False)
 
 
 async def blocked(server, transport):

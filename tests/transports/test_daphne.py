@@ -92,7 +92,7 @@ async def test_the_peers_code_and_reason_are_told_once_all_else_is_received(kind
         while transport.is_open:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         assert await client.receive() == Closed(4000, "größe")  # RFC 6455 section 5.5.1: the same code
-        while connection.protocol.application_queue.qsize() < 2:  # noqa: ASYNC110
+        while len(transport.inbox.waiting) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         assert transport.ended() is None
         with pytest.raises(WebSocketDisconnect) as raised:

@@ -2,72 +2,64 @@
 
 from __future__ import annotations
 
-import struct
+import asyncio
 from typing import Any
 
 import daphne.server  # noqa: F401 (first of all that needs Twisted)
 import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from hypothesis import example, given
+from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import apply_mask
 
-from django_fastws._core.frames import BINARY, CLOSE, TEXT, client_frame
+from django_fastws._core.frames import BINARY, TEXT
 from django_fastws.transports import daphne_reading
-from django_fastws.transports.daphne_reading import NEEDED, read_past_autobahn, read_through_autobahn
-from tests.transports.connections import DAPHNE, connected, on
-
-REQUEST = (
-    b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+from django_fastws.transports.daphne_reading import (
+    NEEDED,
+    largest_message,
+    open_inbox,
+    read_past_autobahn,
+    read_through_autobahn,
 )
-LIMIT = 200  # bytes of a message
-KEY = b"\x0b\xe7\xc3\x11"
-PING, CONTINUATION = 0x9, 0x0
-
-
-class Transport:
-    """A transport that takes everything, and notes it."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.is_closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def loseConnection(self) -> None:
-        self.is_closed = True
-
-    abortConnection = loseConnection
-
-    def ignored(self, *args: Any) -> None: ...
-
-    setTcpNoDelay = unregisterProducer = getPeer = getHost = ignored
+from tests.transports.client_frames import (
+    CONTINUATION,
+    EXAMPLES,
+    FRAMES,
+    LIMIT,
+    REQUEST,
+    SIZES,
+    Transport,
+    events_in,
+    masked,
+    pieces,
+)
+from tests.transports.connections import DAPHNE, connected, on
+from tests.transports.fakes import wrapping
 
 
 class Protocol(WebSocketServerProtocol):
-    """A protocol that notes messages, and the frames that autobahn begins."""
+    """Daphne's protocol without the server; it counts the frames that autobahn begins."""
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        assert type(payload) is bytes
-        self.messages.append((payload, isBinary))
+    onMessage = DaphneProtocol.onMessage
+    muted, last_ping, client_addr = False, 0.0, None
+    frames_of_autobahn = 0
 
     def onFrameBegin(self) -> None:
         self.frames_of_autobahn += 1
         super().onFrameBegin()
 
 
-def opened(**options: Any) -> Any:
+def opened(kind: Any = Protocol, **options: Any) -> Any:
     """A protocol whose handshake is over."""
     factory = WebSocketServerFactory()
-    factory.protocol = Protocol
+    factory.protocol = kind
     factory.log.debug = lambda *args, **kwargs: None
     factory.setProtocolOptions(
         **{"openHandshakeTimeout": 0, "closeHandshakeTimeout": 0, "maxMessagePayloadSize": LIMIT, **options}
     )
     protocol = factory.buildProtocol(None)
-    protocol.messages, protocol.frames_of_autobahn = [], 0
+    protocol.application_queue = queue = asyncio.Queue()
+    protocol.inbox = open_inbox(protocol, queue.get)
     protocol.makeConnection(Transport())
     protocol.dataReceived(REQUEST)
     assert protocol.state == protocol.STATE_OPEN
@@ -77,78 +69,70 @@ def opened(**options: Any) -> Any:
 def seen(protocol: Any) -> Any:
     """All that the two ends know of a connection."""
     transport = protocol.transport
-    return protocol.messages, transport.written, transport.is_closed, protocol.state, protocol.data
+    return events_in(protocol.inbox), transport.written, transport.is_closed, protocol.state, protocol.data
 
 
-def masked(opcode: int, payload: bytes, first: int = 0x80) -> bytes:
-    """A frame, with these upper bits in its first byte."""
-    written = client_frame(opcode, payload, KEY, apply_mask)
-    return bytes([first | opcode]) + written[1:]
+def messages_of(protocol: Any) -> list[Any]:
+    return [event.get("text", event.get("bytes")) for event in events_in(protocol.inbox)]
 
 
-PAYLOADS = st.one_of(st.text(max_size=150).map(str.encode), st.binary(max_size=130), st.just(b"x" * (LIMIT + 1)))
-FRAMES = st.one_of(
-    st.text(max_size=60).map(lambda text: masked(TEXT, text.encode())),
-    PAYLOADS.map(lambda payload: masked(TEXT, payload)),
-    st.builds(
-        masked,
-        st.sampled_from([CONTINUATION, TEXT, BINARY, PING, CLOSE, 3]),
-        PAYLOADS,
-        st.sampled_from([0x80, 0x80, 0x00, 0xC0]),
-    ),
-    st.sampled_from(
-        [b"\x81\x02hi", b"\x81\xfe\x00\x02" + KEY + b"hi", b"\x81\xff" + struct.pack("!Q", 2) + KEY + b"hi"]
-    ),
-)
-
-
-HI = masked(TEXT, b"hi")
-
-
-@given(st.lists(FRAMES, max_size=8), st.lists(st.integers(1, 150), max_size=20), st.booleans())
-@example([masked(TEXT, b"a", 0x00), HI], [], True)  # within a message
-@example([masked(TEXT, b"a", 0x00), masked(PING, b"b"), HI, masked(CONTINUATION, b"c")], [], True)
-@example([masked(PING, apply_mask(HI, KEY))], [6], True)  # with what a piece of a frame begins, and is none
-@example([masked(CLOSE, b"\x03\xe8"), HI], [], True)  # behind the end
-@example([masked(TEXT, b"\xff"), HI], [], False)  # which is no UTF-8
-@example([HI, masked(TEXT, b"x" * (LIMIT + 1)), HI], [], False)
-def test_whatever_comes_is_read_as_autobahn_reads_it(frames, sizes, drops):
-    data = b"".join(frames)
+def is_read_alike(frames: list[bytes], sizes: list[int], *, drops: bool) -> None:
     alone, mended = opened(failByDrop=drops), opened(failByDrop=drops)
-    read_past_autobahn(mended)
-    for size in [*sizes, len(data)]:
-        piece, data = data[:size], data[size:]
-        if piece:
-            alone.dataReceived(piece)
-            mended.dataReceived(piece)
+    read_past_autobahn(mended, mended.inbox)
+    for piece in pieces(b"".join(frames), sizes):
+        alone.dataReceived(piece)
+        mended.dataReceived(piece)
         assert seen(mended) == seen(alone)
     assert mended.trafficStats.incomingOctetsWireLevel == alone.trafficStats.incomingOctetsWireLevel
+    assert (mended.last_ping > 0) == (alone.last_ping > 0)
 
 
-def test_texts_of_one_frame_are_read_past_autobahn_and_nothing_else_is():
+@given(FRAMES, SIZES, st.booleans())
+def test_whatever_comes_is_read_as_autobahn_reads_it(frames, sizes, drops):
+    is_read_alike(frames, sizes, drops=drops)
+
+
+@pytest.mark.parametrize("drops", [False, True])
+@pytest.mark.parametrize(("frames", "sizes"), EXAMPLES)
+def test_what_is_awkward_is_read_as_autobahn_reads_it(frames, sizes, drops):
+    is_read_alike(frames, sizes, drops=drops)
+
+
+def test_messages_of_one_frame_are_read_past_autobahn_and_nothing_else_is():
     protocol = opened()
-    read_past_autobahn(protocol)
-    texts = [b"", b"one", "größe".encode(), b"x" * LIMIT]
-    protocol.dataReceived(b"".join(masked(TEXT, text) for text in texts))
-    assert (protocol.messages, protocol.frames_of_autobahn) == ([(text, False) for text in texts], 0)
+    read_past_autobahn(protocol, protocol.inbox)
+    messages = ["", "one", "größe", b"\xff", "x" * LIMIT, b"x" * LIMIT]
+    data = [masked(TEXT, one.encode()) if isinstance(one, str) else masked(BINARY, one) for one in messages]
+    protocol.dataReceived(b"".join(data))
+    assert (messages_of(protocol), protocol.frames_of_autobahn) == (messages, 0)
     protocol.dataReceived(masked(TEXT, b"a", 0x00) + masked(CONTINUATION, b"b") + masked(BINARY, b"c"))
-    assert (protocol.messages[len(texts) :], protocol.frames_of_autobahn) == ([(b"ab", False), (b"c", True)], 3)
+    assert (messages_of(protocol)[len(messages) :], protocol.frames_of_autobahn) == (["ab", b"c"], 2)
     half = masked(TEXT, b"in two pieces")
     protocol.dataReceived(half[:8])
     protocol.dataReceived(half[8:] + masked(TEXT, b"whole"))
-    assert (protocol.messages[-2:], protocol.frames_of_autobahn) == (
-        [(b"in two pieces", False), (b"whole", False)],
-        4,
-    )
+    assert (messages_of(protocol)[-2:], protocol.frames_of_autobahn) == (["in two pieces", "whole"], 3)
+
+
+def test_thousands_of_messages_in_one_read_are_all_there():
+    protocol = opened()
+    read_past_autobahn(protocol, protocol.inbox)
+    protocol.dataReceived(masked(TEXT, b"x") * 1000)
+    assert messages_of(protocol) == ["x"] * 1000
 
 
 @pytest.mark.parametrize("option", ["maxMessagePayloadSize", "maxFramePayloadSize"])
 def test_a_text_over_a_limit_is_refused_by_autobahn(option):
     protocol = opened(**{"maxMessagePayloadSize": 0, option: 10})
-    read_past_autobahn(protocol)
+    assert largest_message(protocol) == 10
+    read_past_autobahn(protocol, protocol.inbox)
     protocol.dataReceived(masked(TEXT, b"x" * 10) + masked(TEXT, b"x" * 11) + masked(TEXT, b"x"))
-    assert protocol.messages == [(b"x" * 10, False)]
+    assert messages_of(protocol) == ["x" * 10]
     assert protocol.state != protocol.STATE_OPEN
+
+
+def test_without_a_limit_any_length_is_taken():
+    assert largest_message(opened(maxMessagePayloadSize=0, maxFramePayloadSize=0)) == float("inf")
+    assert largest_message(opened(maxMessagePayloadSize=30, maxFramePayloadSize=20)) == 20
 
 
 def test_a_message_puts_off_the_timeout_of_a_ping_as_ever():
@@ -159,49 +143,89 @@ def test_a_message_puts_off_the_timeout_of_a_ping_as_ever():
             self.is_cancelled = True
 
     protocol, timeout = opened(), Timeout()
-    read_past_autobahn(protocol)
+    read_past_autobahn(protocol, protocol.inbox)
     protocol.autoPingTimeoutCall = timeout
     protocol.dataReceived(masked(TEXT, b"x"))
-    assert (protocol.messages, timeout.is_cancelled) == ([(b"x", False)], True)
+    assert (messages_of(protocol), timeout.is_cancelled) == (["x"], True)
     assert protocol.autoPingTimeoutCall is None
+
+
+def test_a_muted_connection_stays_muted():
+    protocol = opened()
+    read_past_autobahn(protocol, protocol.inbox)
+    protocol.muted = True
+    protocol.dataReceived(masked(TEXT, b"x"))
+    assert messages_of(protocol) == []
+
+
+class Watching(Protocol):
+    """A protocol of somebody's own, who counts messages."""
+
+    count = 0
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self.count += 1
 
 
 @pytest.mark.parametrize("name", [*NEEDED, "apply_mask"])
 def test_an_autobahn_that_lacks_something_reads_everything(name, monkeypatch):
     protocol = opened()
     if name == "apply_mask":
-        monkeypatch.setattr(daphne_reading, "_apply_mask", None)
+        monkeypatch.setattr(daphne_reading, "apply_mask", None)
     else:
         monkeypatch.setattr(daphne_reading, "NEEDED", (*NEEDED, f"{name} of another release"))
-    read_past_autobahn(protocol)
+    read_past_autobahn(protocol, protocol.inbox)
     protocol.dataReceived(masked(TEXT, b"x"))
-    assert (protocol.messages, protocol.frames_of_autobahn) == ([(b"x", False)], 1)
+    assert (messages_of(protocol), protocol.frames_of_autobahn) == (["x"], 1)
+
+
+def test_a_protocol_that_takes_messages_itself_is_shown_all_of_them():
+    protocol = opened(Watching)
+    read_past_autobahn(protocol, protocol.inbox)
+    protocol.dataReceived(masked(TEXT, b"x") * 3)
+    assert protocol.count == 3
 
 
 def test_it_can_be_left_to_autobahn_again():
     protocol = opened()
-    read_past_autobahn(protocol)
+    read_past_autobahn(protocol, protocol.inbox)
     read_through_autobahn(protocol)
     protocol.dataReceived(masked(TEXT, b"x"))
-    assert (protocol.messages, protocol.frames_of_autobahn) == ([(b"x", False)], 1)
+    assert (messages_of(protocol), protocol.frames_of_autobahn) == (["x"], 1)
     read_through_autobahn(protocol)
 
 
 @on(*DAPHNE)
 async def test_a_connection_is_read_past_autobahn_until_its_handler_has_ended(kind, monkeypatch):
-    read: list[bytes] = []
+    read: list[Any] = []
 
-    def whole_text(data: bytes, mask: Any, original: Any = daphne_reading.whole_text) -> Any:
-        found = original(data, mask)
-        read.extend([] if found is None else [found[0]])
-        return found
+    def read_messages(data: bytes, start: int, add: Any, *args: Any, original: Any = daphne_reading.read_messages):
+        def note(message: Any) -> None:
+            read.append(message)
+            add(message)
 
-    monkeypatch.setattr(daphne_reading, "whole_text", whole_text)
+        return original(data, start, note, *args)
+
+    monkeypatch.setattr(daphne_reading, "read_messages", read_messages)
     async with connected(kind) as connection:
-        await connection.client.send("größe")
-        assert await connection.transport.receive_data() == "größe"
-        await connection.client.send(b"data")
-        assert await connection.transport.receive_data() == b"data"
+        for message in ("größe", b"data"):
+            await connection.client.send(message)
+            assert await connection.transport.receive_data() == message
         connection.transport.release()
         assert vars(connection.protocol).keys() & {"processData", "dataReceived"} == set()
-    assert read == ["größe".encode()]
+    assert read == ["größe", b"data"]
+
+
+@on(*DAPHNE)
+async def test_behind_middleware_daphnes_queue_is_left_as_it_is(kind):
+    log: list[Any] = []
+    async with connected(kind, alter=lambda receive, send: (wrapping(receive, log), send)) as connection:
+        assert type(connection.protocol.application_queue) is asyncio.Queue
+        await connection.client.send("größe")
+        assert await connection.transport.receive_data() == "größe"
+        await connection.client.close(4000)
+        await connection.client.receive_end()
+        while connection.transport.ended() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert connection.transport.ended() == (4000, "")
+    assert len(log) == 2

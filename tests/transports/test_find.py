@@ -11,7 +11,7 @@ from channels.sessions import InstanceSessionWrapper
 from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import daphne as daphne_module
-from django_fastws.transports import daphne_reading
+from django_fastws.transports import daphne_reading, uvicorn_reading
 from django_fastws.transports import uvicorn as uvicorn_module
 from django_fastws.transports.daphne import DaphneTransport
 from django_fastws.transports.find import ASGITransport, find_transport
@@ -143,7 +143,7 @@ def changed(real, *missing, touched=None, **values):
 
         @property
         def __dict__(self):
-            return vars(real) if "socket" not in missing else {}
+            return getattr(real, "__dict__", {}) if "socket" not in missing else {}
 
     return Changed()
 
@@ -262,7 +262,7 @@ async def test_a_daphne_whose_transport_has_something_else_writes_through_autoba
 
 
 #: What a daphne may lack, and still have its transport.
-OPTIONAL = {"is_paused", "application_queue", "handshake_deferred", "http_request_uri", "note_answer"}
+OPTIONAL = {"is_paused", "application_queue", "handshake_deferred", "http_request_uri", "note_answer", "head"}
 
 
 @pairs([(kind, name) for kind in DAPHNE for name in sorted(OPTIONAL)])
@@ -337,10 +337,10 @@ async def test_a_transport_uses_nothing_that_it_has_not_looked_for(kind, compres
     await use(kind, touched, below, socket_bytes=65_536, compression=compression)
     if kind.server == "daphne":
         known = {*daphne_module.NEEDED, *daphne_reading.NEEDED, *OPTIONAL}
-        known_below = {*daphne_module.NEEDED_BELOW, "socket"}
+        known_below = {*daphne_module.NEEDED_BELOW, "reactor", "socket"}
     else:
-        known = {*UvicornTransport.needed, "transport"}
-        known_below = set(uvicorn_module.NEEDED_BELOW)
+        known = {*UvicornTransport.needed, *uvicorn_reading.NEEDED, "transport"}
+        known_below = {*uvicorn_module.NEEDED_BELOW, "set_protocol"}
     if kind.server == "websockets":
         # It is asked whether it has what the others have, and at last, whether it has a handshake_complete.
         known |= {*LegacyUvicornTransport.needed}

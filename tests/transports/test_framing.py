@@ -9,7 +9,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from django_fastws import WebSocketDisconnect
@@ -17,11 +17,12 @@ from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import asgi, polling
 from django_fastws.transports.framing import FramingTransport, high_water_bytes
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
-from tests.transports.fakes import Server, limits, start, turns, waiting
+from tests.transports.fakes import Server, broadcast, limits, start, turns, waiting
 
-DAPHNE, DAPHNE_TLS, SANSIO, WSPROTO, LEGACY, SANSIO_TLS, UVLOOP_TLS = EACH = [
+DAPHNE, DAPHNE_TLS, DAPHNE_LEAN_TLS, SANSIO, WSPROTO, LEGACY, SANSIO_TLS, UVLOOP_TLS = EACH = [
     Kind("daphne"),
     Kind("daphne", tls=True),
+    Kind("daphne", tls=True, lean=True),
     Kind("websockets-sansio", "uvloop"),
     Kind("wsproto"),
     Kind("websockets"),
@@ -72,6 +73,12 @@ async def test_messages_over_the_joined_size_go_out_one_by_one_or_together(kind)
 @on(*KINDS)
 async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_and_starts(kind):
     chance = random.Random(str(kind))
+    # On a busy machine, more may wait than is allowed by default.
+    with limits("disconnect", 16 * 1024 * 1024):
+        await mix(kind, chance)
+
+
+async def mix(kind, chance):
     async with connected(kind, socket_bytes=SMALL) as connection:
         transport, client, called = connection.transport, connection.client, []
 
@@ -86,8 +93,11 @@ async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_a
                     await asyncio.sleep(0)
 
         async def post():
-            for _ in range(30):
-                transport.post(message() if chance.random() < 0.5 else Batch([message(), message()]))
+            for _ in range(60):
+                if chance.random() < 0.7:
+                    broadcast(transport, *[message() for _ in range(chance.choice([1, 1, 2]))])
+                else:
+                    transport.post(Batch([message(), message()]))
                 await asyncio.sleep(chance.choice([0, 0, 0.001]))
 
         async def ping():
@@ -108,6 +118,48 @@ async def test_whatever_is_mixed_comes_in_order_to_a_client_that_reads_in_fits_a
     assert got == called
 
 
+def by_the_server(connection):
+    """The server closes by itself, as it does when it stops, or when its client goes on without sense."""
+    protocol = connection.protocol
+    if hasattr(protocol, "sendCloseFrame"):
+        protocol.sendCloseFrame(1012)
+    elif hasattr(protocol, "shutdown"):
+        protocol.shutdown()
+    else:
+        protocol.fail_connection(1012)
+
+
+@on(*KINDS)
+@pytest.mark.parametrize("who", ["transport", "slow", "server", "client"])
+async def test_no_broadcast_follows_a_close_frame(kind, who):
+    async with connected(kind) as connection:
+        transport, client = connection.transport, connection.client
+        for number in range(3):  # it is written to directly by now, where it can be
+            broadcast(transport, Payload(str(number)))
+            await turns()
+        assert await client.receive_many(3) == ["0", "1", "2"]
+        if who == "transport":
+            start(transport.close(1012, ""))
+        elif who == "slow":
+            transport.close_slow(1012, "")
+        elif who == "server":
+            by_the_server(connection)
+        else:
+            await client.close(1012)
+        for _ in range(30):  # before the client has read, and so answered, anything
+            await asyncio.sleep(0)
+            broadcast(transport, Payload("late"))
+        for _ in range(3):
+            await client.read_some(65_536)
+            broadcast(transport, Payload("later"))
+    assert opcodes(client.raw)[-1] is Opcode.CLOSE
+
+
+def opcodes(data):
+    """Those of the frames, which must be whole."""
+    return [frame.opcode for frame in frames(data)]
+
+
 class Pipe(FramingTransport):
     """A transport to a transport that holds so much, and gives it away when it is told to."""
 
@@ -122,8 +174,8 @@ class Pipe(FramingTransport):
         self.flushed = asyncio.Event()
         self.is_cut = False
 
-    def _has_compression(self):
-        return False
+    def _find_deflater(self):
+        return None
 
     def _write_now(self, frames):
         if not self.is_open or (self.held and len(self.held) + len(frames) > self.ROOM):
@@ -143,9 +195,6 @@ class Pipe(FramingTransport):
     def _is_full(self):
         return len(self.held) > self.ROOM
 
-    def _has_compression(self):
-        return False
-
     async def _flushed(self):
         await self.flushed.wait()
 
@@ -162,6 +211,10 @@ class Pipe(FramingTransport):
 
 def messages(data):
     """What another library reads in frames, which must be whole."""
+    return [bytes(frame.data).decode() for frame in frames(data)]
+
+
+def frames(data):
     stream, found = StreamReader(), []
     stream.feed_data(data)
     while stream.buffer:
@@ -169,7 +222,7 @@ def messages(data):
         try:
             next(parser)
         except StopIteration as done:
-            found.append(bytes(done.value.data).decode())
+            found.append(done.value)
         else:
             raise AssertionError(f"torn: {bytes(stream.buffer)!r}")
     return found
@@ -384,7 +437,7 @@ async def test_a_handler_that_only_sends_lets_others_have_their_turn(kind):
     await send_and_count_turns(kind, send)
 
 
-@on(DAPHNE, DAPHNE_TLS)
+@on(DAPHNE, DAPHNE_TLS, DAPHNE_LEAN_TLS)
 async def test_a_consumer_that_only_sends_lets_others_have_their_turn(kind):
     await send_and_count_turns(kind, lambda transport, text: transport.send({"type": "websocket.send", "text": text}))
 
@@ -551,7 +604,7 @@ async def test_a_close_of_a_client_that_reads_nothing_is_bounded(kind, is_idle, 
         assert transport.state.status is not None
 
 
-@on(DAPHNE, DAPHNE_TLS)
+@on(DAPHNE, DAPHNE_TLS, DAPHNE_LEAN_TLS)
 async def test_a_client_of_daphnes_has_more_than_a_second_for_what_was_sent_before_the_close(kind):
     async with connected(kind, socket_bytes=SMALL) as connection:
         while connection.transport.try_send(Payload("x" * 20_000)):
@@ -562,3 +615,13 @@ async def test_a_client_of_daphnes_has_more_than_a_second_for_what_was_sent_befo
         got = [await connection.client.receive() for _ in range(3)]
         assert got[0] == "x" * 20_000
         assert await connection.client.receive_end() == Closed(4000, "bye")
+
+
+@on(DAPHNE_TLS, DAPHNE_LEAN_TLS, SANSIO_TLS, UVLOOP_TLS)
+async def test_two_large_broadcasts_at_once_over_tls_make_nobody_slow_who_reads(kind):
+    broadcast = Payload(b"x" * 1_000_000)
+    async with connected(kind) as connection:
+        for _ in range(2):
+            connection.transport.post(broadcast)
+        assert (connection.transport.dropped, connection.transport.is_open) == (0, True)
+        assert [len(message) for message in await connection.client.receive_many(2)] == [1_000_000] * 2

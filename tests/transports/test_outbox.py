@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_fastws import WebSocketDisconnect, metrics
-from django_fastws._core.messages import Batch, Payload, VolatilePayload
+from django_fastws._core.messages import Batch, Payload, StoredPayload, VolatilePayload
+from django_fastws._core.positions import Position
 from django_fastws.transports.find import find_transport
 from tests.transports.fakes import Server, blocked, limits, start, turns, waiting
 
@@ -197,7 +198,7 @@ async def test_what_is_dropped_is_counted(server, transport):
         for _ in range(5):
             transport.post(Payload("1234567890"))
         assert transport.dropped == 4
-        assert metrics.message_drops.by("policy") == {"drop_newest": 4}
+        assert metrics.policy_drops.by("policy") == {"drop_newest": 4}
         server.gate.set()
         await first
 
@@ -224,7 +225,7 @@ async def test_volatile_messages_are_the_first_to_be_dropped(
         for text in posted.split():
             transport.post(VolatilePayload(text[1:]) if text.startswith("~") else Payload(text))
         assert transport.dropped == dropped
-        assert metrics.message_drops.by("policy") == ({"volatile": dropped} if dropped else {})
+        assert metrics.policy_drops.by("policy") == ({"volatile": dropped} if dropped else {})
         server.gate.set()
         await first
         await turns()
@@ -240,12 +241,43 @@ async def test_a_client_that_is_too_slow_without_volatile_messages_is_disconnect
         first = await blocked(server, transport)
         for payload in (VolatilePayload("1234567890"), Payload("1234567890"), Payload("x")):
             transport.post(payload)
-        assert metrics.message_drops.by("policy") == {"volatile": 1, "disconnect": 2}
+        assert metrics.policy_drops.by("policy") == {"volatile": 1, "disconnect": 2}
         server.gate.set()
         await first
         await turns()
     assert server.sent == ["first", 1013]
     assert len(caplog.records) == 2
+
+
+class StoredListener:
+    """Who can send stored messages later, and what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def fell_behind(self, payloads):
+        self.told += [payload.text for payload in payloads]
+
+    def caught_up(self):
+        self.told.append("caught up")
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["nothing else waits", "something else waits"])
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_who_can_send_stored_messages_later_is_told_when_all_else_was_sent(server, transport, policy, waits):
+    transport.stored_listener = listener = StoredListener()
+    with limits(policy):
+        first = await blocked(server, transport)
+        if waits:
+            transport.post(Payload("x"))
+        for number in range(1, 4):
+            transport.post(StoredPayload(f"{number}" * 4, Position("e", number)))
+        assert listener.told == ["1111", "2222", "3333"]
+        server.gate.set()
+        await first
+        await turns()
+    assert listener.told[-1] == "caught up"
+    assert listener.told.count("caught up") == 1
 
 
 async def test_nothing_that_somebody_waits_for_is_dropped(server, transport):

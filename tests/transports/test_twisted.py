@@ -4,9 +4,12 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from twisted.internet import asyncioreactor
 
 from django_fastws.transports.twisted import (
     SharedProducer,
+    push,
+    read_directly,
     release_senders,
     request_has_room,
     tcp_below,
@@ -14,6 +17,7 @@ from django_fastws.transports.twisted import (
     unsent_bytes,
     until_drained,
 )
+from tests.transports.connections import DAPHNE, connected, on
 from tests.transports.fakes import start, turns
 
 
@@ -63,6 +67,31 @@ def test_what_was_taken_of_the_buffer_is_not_unsent():
     tcp = Tcp(10)
     tcp.offset, tcp._tempDataLen = 4, 3
     assert unsent_bytes(tcp) == 9
+
+
+@pytest.mark.parametrize(
+    ("room", "is_closing", "left"), [(300, False, 0), (250, False, 50), (0, False, 300), (300, True, 300)]
+)
+def test_a_socket_is_given_what_it_takes_unless_it_is_being_closed(room, is_closing, left):
+    tcp, tries = Tcp(300), []
+    tcp.disconnecting = is_closing
+
+    def write():
+        """As Twisted's does: some at a time."""
+        tries.append(taken := min(100, room - sum(tries)))
+        tcp.offset += taken
+
+    tcp.doWrite = write
+    push(tcp)
+    assert unsent_bytes(tcp) == left
+    assert len(tries) <= 4
+
+
+def test_a_socket_that_is_broken_is_left_to_the_reactor():
+    tcp = Tcp(10)
+    tcp.disconnecting, tcp.doWrite = False, lambda: ConnectionError()
+    push(tcp)
+    assert unsent_bytes(tcp) == 10
 
 
 async def test_every_task_that_waits_is_woken_when_all_is_sent_and_the_former_producer_is_back():
@@ -149,3 +178,37 @@ async def test_somebody_elses_producer_sees_to_the_pace_itself():
     request.producer = somebody = object()
     await asyncio.wait_for(request_has_room(request, 10), 30)
     assert request.producer is somebody
+
+
+@on(*DAPHNE)
+async def test_what_comes_is_read_without_twisteds_context_for_its_log(kind, monkeypatch):
+    calls = []
+
+    def call_with_logger(*args, original=asyncioreactor.callWithLogger):
+        calls.append(args)
+        original(*args)
+
+    monkeypatch.setattr(asyncioreactor, "callWithLogger", call_with_logger)
+    async with connected(kind) as connection:
+        assert calls  # by the handshake
+        calls.clear()
+        for text in "abc":
+            await connection.client.send(text)
+            assert await connection.transport.receive_data() == text
+        assert [args[1:] for args in calls if args[1].__name__ == "_readOrWrite" and args[-1]] == []
+
+
+def test_a_transport_that_is_paused_stays_so():
+    added = []
+    loop = SimpleNamespace(add_reader=lambda *args: added.append(args))
+    tcp = Tcp()
+    tcp.fileno = lambda: 7
+    tcp.reactor = SimpleNamespace(_readOrWrite="read", _asyncioEventloop=loop, _readers={})
+    read_directly(tcp)
+    assert added == []
+    tcp.reactor._readers[tcp] = 7
+    read_directly(tcp)
+    assert added == [(7, "read", tcp, True)]
+    tcp.reactor = object()  # which is none of Twisted's on asyncio
+    read_directly(tcp)
+    assert len(added) == 1

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from typing import assert_type
 
 from django.contrib.auth.models import AbstractUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from pydantic import BaseModel
 
-from django_fastws import Event, FastWS, History, LiveError, LiveSocket, Position, Room, Stored, WebSocket
+from django_fastws import (
+    Event,
+    FastWS,
+    History,
+    LiveError,
+    LiveSocket,
+    Position,
+    Presence,
+    Present,
+    Room,
+    Stored,
+    WebSocket,
+    presence,
+)
 
 app = FastWS()
 
@@ -68,6 +82,32 @@ async def broadcasts_soon(room: Room, ws: WebSocket[Member], live: LiveSocket[Me
     assert_type(joined.recovered, bool)
     await ws.broadcast(room, Said(text="hello"), exclude_self=True)
     await live.leave(room)
+
+
+def people(room: Room, user: User, app: FastWS) -> None:
+    app.room("a", presence=True)
+    app.room("b", presence=Presence(counts_only=True))
+    app.room("c", presence="who")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Presence(True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(room.present(), list[Present])
+    assert_type(room.present()[0].key, str)
+    assert_type(room.present()[0].since, datetime)
+    assert_type(room.count(), int)
+    assert_type(presence.is_online(user), bool)
+    presence.online([user.pk])
+    presence.online(User.objects.all())
+    assert_type(presence.last_seen(user), datetime | None)
+
+
+async def people_soon(room: Room, user: User, ws: WebSocket, live: LiveSocket) -> None:
+    assert_type(await room.apresent(), list[Present])
+    assert_type(await room.acount(), int)
+    assert_type(await presence.ais_online(5), bool)
+    await presence.aonline({user})
+    await presence.aonline(User.objects.all())
+    assert_type(await presence.alast_seen(user.pk), datetime | None)
+    await live.set_presence(room, {"name": "ada"})
+    await ws.join(room, present={"name": "ada"})
 
 
 async def listens() -> list[str]:

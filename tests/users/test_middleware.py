@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from channels.routing import URLRouter
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
@@ -218,3 +218,43 @@ async def test_nobody_is_denied_for_a_cookie_of_a_session_that_is_gone(who):
     with pytest.raises(HandshakeDenied):
         async with connect("/nowhere", cookies={"sessionid": "x" * 32}):
             pass
+
+
+@pytest.fixture
+def hops(monkeypatch):
+    """The functions that are called in a thread by ``sync_to_async``, by name."""
+    called = []
+    original = SyncToAsync.__call__
+
+    async def call(self, *args, **kwargs):
+        called.append(self.func.__name__)
+        return await original(self, *args, **kwargs)
+
+    monkeypatch.setattr(SyncToAsync, "__call__", call)
+    return called
+
+
+async def connected(cookies):
+    """Who is connected, with these cookies."""
+    async with connect("/who", cookies=cookies) as ws:
+        return await ws.receive_json()
+
+
+async def test_a_user_costs_one_hop(who, hops):
+    ada = await User.objects.acreate(username="ada", password="x")
+    cookies = (await logged_in(ada)).cookies
+    async with connect("/who", user=BOB):  # so that the process listens
+        hops.clear()
+        assert (await connected(cookies))[0] == "ada"
+    assert hops == ["load_user"]
+
+
+async def test_nobody_costs_no_hop(who, hops, settings):
+    for cookies in ({}, {"sessionid": ""}):
+        assert (await connected(cookies))[0] == ""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    session = store()
+    session["basket"] = [1]
+    session.save()
+    assert (await connected({"sessionid": session.session_key}))[2] == ["basket"]
+    assert hops == []

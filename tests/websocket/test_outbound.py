@@ -16,6 +16,17 @@ async def test_what_has_come_is_received_without_waiting_and_then_the_end():
     assert (ws.client_state, ws.close_code, ws.close_reason) == (ClientState.DISCONNECTED, 4000, "bye")
 
 
+@pytest.mark.parametrize(("is_paused", "resumed_at"), [(True, [1]), (False, [])])
+async def test_what_is_in_the_inbox_comes_first_and_reading_goes_on_when_little_is_left(is_paused, resumed_at):
+    transport = OutgoingTransport("last")
+    transport.inbox.messages.extend(["one", b"two", "größe"])
+    transport.inbox.is_paused = is_paused
+    ws = OutboundWebSocket(transport)
+    assert [message.data async for message in ws] == ["one", b"two", "größe", "last"]
+    assert transport.inbox.resumed_at == resumed_at
+    assert (transport.traffic.messages_received, transport.traffic.bytes_received) == (4, 3 + 3 + 7 + 4)
+
+
 async def test_a_task_that_receives_keeps_others_from_what_has_come():
     transport = OutgoingTransport("one")
     ws = OutboundWebSocket(transport)

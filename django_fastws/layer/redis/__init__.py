@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .cluster_client import client_of, evicting_policy_of
+from .cluster_hosts import check_cluster
 from .compatibility import layer_option
-from .hosts import Host, create_client, decode_hosts, evicting_policy
+from .hosts import Host, decode_hosts
 from .layer import RedisChannelLayer
 from .pubsub import RedisBroker
 
@@ -11,8 +13,9 @@ __all__ = [
     "Host",
     "RedisBroker",
     "RedisChannelLayer",
-    "create_client",
+    "check_cluster",
+    "client_of",
     "decode_hosts",
-    "evicting_policy",
+    "evicting_policy_of",
     "layer_option",
 ]

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import redis.asyncio.connection
 import redis.connection
 from channels_redis import utils
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
@@ -27,6 +28,7 @@ __all__ = [
     "check_loop_layer",
     "layer_option",
     "new_connection",
+    "options_of",
     "parse_address",
     "release_streams",
     "sentinel_clients",
@@ -115,6 +117,17 @@ def parse_address(address: str) -> dict[str, Any]:
     if url.scheme == "unix":
         return {"path": unquote(url.path)}
     return {"host": unquote(url.hostname or "localhost"), "port": url.port or 6379}
+
+
+def options_of(address: str) -> dict[str, Any]:
+    """Options for redis-py's asyncio half that the URL of a Redis stands for, the class of connections among them.
+
+    Raises:
+        ValueError: it is no URL of a Redis.
+        IncompatibleVersionError: redis-py does not say.
+    """
+    _require(redis.asyncio.connection, ["parse_url"], "redis", "redis.asyncio.connection")
+    return dict(redis.asyncio.connection.parse_url(address))
 
 
 def new_connection(pool: Any) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
+from operator import itemgetter
 from typing import Any
 
 from ...conf import conf
@@ -61,6 +63,16 @@ class Deadlines:
                 error = self._server.error
                 future.set_exception(unreachable(self._doing, error) if is_lost else timed_out(self._doing, limit))
             futures.popleft()
+
+    def hand_over(self, futures: Collection[asyncio.Future[Any]], to: Deadlines) -> None:
+        """Let others watch over some of the futures, which wait for another server from now on."""
+        moved = {id(future) for future in futures}
+        taken = [entry for entry in self._futures if id(entry[1]) in moved]
+        if taken and to is not self:
+            self._futures = deque(entry for entry in self._futures if id(entry[1]) not in moved)
+            to._futures = deque(sorted([*to._futures, *taken], key=itemgetter(0)))
+            self.check()
+            to.check()
 
     def fail(self, error: Exception) -> None:
         """Fail all of them."""

@@ -9,11 +9,13 @@ from typing import Any
 
 from ... import metrics
 from ..._core.channel_queue import ChannelQueue
-from ..._core.envelope import decode
+from ..._core.envelope import CONTROL, Envelope, decode
 from ..._core.sequences import Sequences
 from ..broker import Deliver
 from ..decoding_errors import DecodingErrors
 from .history_commands import split_position
+from .presence_encoding import PresenceCards, decode_diff
+from .presence_scripts import PRESENCE_MARK
 
 __all__ = ["DeliveryQueue"]
 
@@ -35,13 +37,18 @@ class DeliveryQueue:
     Args:
         deliver: the client's; must not raise.
         deserialize: the layer's, which turns bytes into what was published.
+        cards: how the cards are encoded of those who are present.
         restored: called when subscriptions that were lost are made again, or messages were dropped; must not raise.
     """
 
     def __init__(
-        self, deliver: Deliver, deserialize: Callable[[bytes], Any], restored: Callable[[], None] = lambda: None
+        self,
+        deliver: Deliver,
+        deserialize: Callable[[bytes], Any],
+        cards: PresenceCards,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
-        self._deliver = deliver
+        self._deliver, self._cards = deliver, cards
         self.restored = restored
         self._deserialize = deserialize
         self._loop = asyncio.get_running_loop()
@@ -105,7 +112,7 @@ class DeliveryQueue:
         self.restored()
 
     def _count(self, dropped: int, channel: bytes) -> None:
-        metrics.broadcast_drops.add(dropped)
+        metrics.dropped_broadcasts.add(dropped)
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
@@ -120,6 +127,10 @@ class DeliveryQueue:
 
     def _open_envelope(self, channel: bytes, data: bytes) -> None:
         try:
+            if data.startswith(PRESENCE_MARK):
+                diff = decode_diff(data, self._cards)
+                self._deliver(Envelope(CONTROL, self._groups[channel], presence=diff))
+                return
             position, data = split_position(data)
             envelope = decode(self._deserialize(data), position)
             if envelope is None:

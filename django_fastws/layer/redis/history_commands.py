@@ -22,7 +22,9 @@ __all__ = [
     "decode_page",
     "decode_position",
     "durable_server",
+    "forget_command",
     "is_loading",
+    "is_of_replica",
     "is_unknown_script",
     "milliseconds",
     "read_command",
@@ -36,12 +38,15 @@ _CALL = re.compile(
     r"ERR Error running script \(call to f_\w+\): @user_script:\d+: (?:@user_script: ?\d+: )?-?(.*)", re.DOTALL
 )
 _PLACE = re.compile(r" script: (\w+, )?on @user_script:\d+\.?$")
+_OF_A_CLUSTER = ("MOVED ", "ASK ", "CROSSSLOT ", "CLUSTERDOWN ")
 _TOO_OLD = "Invalid stream ID specified"
 
 
 def refusal(text: str) -> str:
     """What Redis refuses, without the place in a script where it has said so."""
     text = _PLACE.sub("", _CALL.sub(r"\1", text))
+    if text.startswith(_OF_A_CLUSTER):
+        return f"{text}; it is a node of a Redis Cluster: name it in cluster of CHANNEL_LAYERS, not in hosts"
     return "this is older than Redis 6.2, which a history needs; Valkey is as good" if _TOO_OLD in text else text
 
 
@@ -53,6 +58,11 @@ def is_unknown_script(reply: Any) -> bool:
 def is_loading(reply: Any) -> bool:
     """Whether a reply says that Redis has started, and still reads its data, until when nothing is stored."""
     return type(reply) is ErrorReply and reply.text.startswith("LOADING")
+
+
+def is_of_replica(reply: Any) -> bool:
+    """Whether a reply says that Redis follows another one, which may have taken over: nothing can be stored there."""
+    return type(reply) is ErrorReply and refusal(reply.text).startswith(("READONLY", "MASTERDOWN"))
 
 
 @lru_cache(maxsize=4096)
@@ -166,6 +176,11 @@ def clear_command(prefix: str, channel: bytes, group: str, history: History, dat
     """
     meta_ttl = milliseconds(history.position_seconds)
     return command(b"EVALSHA", CLEAR.sha1, b"2", *_keys(prefix, group), _seed(), meta_ttl, channel, data, durable)
+
+
+def forget_command(prefix: str, group: str) -> bytes:
+    """The command that forgets that a room has ever had a history."""
+    return command(b"DEL", *_keys(prefix, group))
 
 
 def _seed() -> bytes:

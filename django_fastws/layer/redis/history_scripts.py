@@ -4,9 +4,9 @@ A room has two keys with one hash tag, so that a cluster holds them on one node:
 
 - ``PREFIX:history:{GROUP}:meta``, a hash, which outlives the events: the epoch ``e``, the offset ``o`` of the newest
   event, when ``t`` that was stored, in milliseconds, and ``z``, the bytes of all events that ever were; the server
-  ``r`` that was found last, and whether ``d`` it keeps what it has confirmed; ``k``, the last clearing; ``q``, how
-  often the next event could not be published. Besides, of each sender, ``s:NAME``: ``NUMBER:SECONDS`` of its last
-  event, with an ``x`` if that was cleared.
+  ``r`` that was found last, the node ``m`` of a cluster that it is, and whether ``d`` it keeps what it has confirmed;
+  ``k``, the last clearing; ``q``, how often the next event could not be published. Besides, of each sender,
+  ``s:NAME``: ``NUMBER:SECONDS`` of its last event, with an ``x`` if that was cleared.
 - ``PREFIX:history:{GROUP}:stream``, a stream: the id of an event is ``OFFSET-Q``, ``d`` what was published, and ``a``
   ``MILLISECONDS BYTES SENDER:NUMBER``: when, the bytes of all events up to it, and who has sent it.
 
@@ -19,14 +19,15 @@ The epoch names what a server holds. Another begins where the meta is gone (flus
 restart), and where the server is another one by its replication id, which changes with each restart and each
 failover: the last events may be lost then, and their offsets be given again. Only where a server without replicas
 keeps whatever it has confirmed (``appendfsync always``), and has not taken over from another, a restart continues the
-epoch. Scripts look for the server at most once in five milliseconds, in which nothing restarts, or takes over.
+epoch. Nor does a slot of a cluster that is moved to another node begin one, unless that node has ever taken over from
+its master. Scripts look for the server at most once in five milliseconds, in which nothing restarts, or takes over.
 
 What Redis refuses, it refuses before anything is written: no memory, a replica, no permission to publish.
 """
 
 from __future__ import annotations
 
-from .scripts import Script
+from .scripts import PUBLISH, Script
 
 __all__ = ["CLEAR", "MARK", "READ", "STORE"]
 
@@ -56,14 +57,26 @@ local function current_epoch(epoch, written_by, was_kept, durable, ttl, seed)
         -- Who does not know whether this server keeps what it confirms leaves that as it is.
         keeps = durable == server and '1' or server == written_by and was_kept or ''
     end
+    -- Which node of a cluster it is, if it is one: that stays with a restart.
+    local function node()
+        if not match(call('INFO', 'cluster'), 'cluster_enabled:1') then return '' end
+        local id = redis.pcall('CLUSTER', 'MYID')
+        return type(id) == 'string' and id or ''  -- who may not ask does not know
+    end
     if not epoch then
         if call('EXISTS', KEYS[2]) == 1 then call('DEL', KEYS[2]) end
         call('XADD', KEYS[2], 'NOMKSTREAM', '1-0', '', '')  -- does nothing, but fails where a store would fail
         epoch = new_epoch(seed)
-        call('HSET', KEYS[1], 'e', epoch, 'r', server, 'd', keeps)
+        call('HSET', KEYS[1], 'e', epoch, 'r', server, 'd', keeps, 'm', node())
     elseif server ~= written_by or keeps ~= was_kept then
         local is_heir = match(info, 'second_repl_offset:(%-?%d+)') ~= '-1'
-        if server ~= written_by and (was_kept ~= '1' or is_heir) then epoch = new_epoch(seed) end
+        if server ~= written_by then
+            local here, there = node(), call('HGET', KEYS[1], 'm') or ''
+            -- A slot that was moved here has come whole; what a replica has taken over may not be.
+            local has_moved = here ~= there and here ~= '' and there ~= '' and not is_heir
+            if not has_moved and (was_kept ~= '1' or is_heir) then epoch = new_epoch(seed) end
+            call('HSET', KEYS[1], 'm', here)
+        end
         call('HSET', KEYS[1], 'e', epoch, 'r', server, 'd', keeps)
     end
     keep(KEYS[1], ttl)
@@ -97,7 +110,7 @@ end
 
 # KEYS: meta, stream, once (if there is a key). ARGV: channel, messages, milliseconds, bytes, milliseconds of the
 # meta; the server that keeps what it confirms, sender, number, data, milliseconds of the key.
-_STORE = f"""{_COMMON}
+_STORE = f"""{_COMMON}{PUBLISH}
 local sender, number, data = ARGV[7], ARGV[8], ARGV[9]
 local had = KEYS[3] and call('GET', KEYS[3])
 if had then return had end
@@ -140,7 +153,7 @@ local place = id .. '-' .. (meta[8] or 0)
 local has_stream = call('XADD', KEYS[2], 'NOMKSTREAM', place, 'd', data, 'a', about)  -- an old Redis fails here
 if not has_stream then call('XADD', KEYS[2], place, 'd', data, 'a', about) end
 local position = epoch .. ':' .. id
-local published = redis.pcall('PUBLISH', ARGV[1], '\\193at ' .. position .. '\\n' .. data)
+local published = publish(ARGV[1], '\\193at ' .. position .. '\\n' .. data)
 if type(published) == 'table' then  -- it is not allowed to
     call('XDEL', KEYS[2], place)
     if has_stream then call('HINCRBY', KEYS[1], 'q', 1) else call('DEL', KEYS[2]) end  -- no place is taken twice
@@ -204,9 +217,10 @@ return reply
 
 # KEYS: meta, stream. ARGV: seed, milliseconds of the meta, channel, what is published, the server that keeps what it
 # confirms, or "!" before that which does not.
-_CLEAR = f"""{_COMMON}
+_CLEAR = f"""{_COMMON}{PUBLISH}
 if call('HGET', KEYS[1], 'k') == ARGV[1] then return 0 end  -- sent again
-call('PUBLISH', ARGV[3], ARGV[4])
+local published = publish(ARGV[3], ARGV[4])
+if type(published) == 'table' then return published end  -- it is not allowed to
 call('DEL', KEYS[2])
 local fields = call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do

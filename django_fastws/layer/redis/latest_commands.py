@@ -1,7 +1,11 @@
 """Keyed rooms in Redis: the newest value of each key, kept and published in one step.
 
-A room has one hash, ``PREFIX:latest:{GROUP}``: the epoch ``e``, the number ``n`` of the last change, and of each key
-``k:KEY``: ``NUMBER:MILLISECONDS:`` and what was published. What Redis refuses, it refuses before a value is written.
+A room has one hash, ``PREFIX:latest:{GROUP}``: the epoch ``e``, the number ``n`` of the last change, the server ``r``
+that was found last, by its replication id, and ``t``, when a change has looked for it; and of each key ``k:KEY``:
+``NUMBER:MILLISECONDS:`` and what was published. What Redis refuses, it refuses before a value is written.
+
+Another server, as after a restart or a failover, may have lost the last changes, and would give their numbers again,
+which processes take as what they have already: so another epoch begins there, with the values that it has.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from ..._core.positions import Position
 from ..._core.resp import command
 from .history_commands import milliseconds
 from .history_scripts import MARK
-from .scripts import Script
+from .scripts import PUBLISH, Script
 
 __all__ = ["KEEP", "READ_LATEST", "decode_values", "keep_command", "read_values_command"]
 
@@ -25,10 +29,16 @@ _COMMON = """
 local call, format = redis.call, string.format
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local epoch = call('HGET', KEYS[1], 'e')
-if not epoch then
-    epoch = string.sub(redis.sha1hex(ARGV[1] .. ':' .. time[1] .. ':' .. time[2] .. ':' .. KEYS[1]), 1, 12)
-    call('HSET', KEYS[1], 'e', epoch, 'n', 0)
+local room = call('HMGET', KEYS[1], 'e', 'r', 't')
+local epoch, tick = room[1], format('%.0f', math.floor(now / 5))
+local looks = room[3] ~= tick  -- within five milliseconds nothing restarts, or takes over
+if not epoch or looks then
+    local server = string.match(call('INFO', 'replication'), 'master_replid:(%w+)') or ''
+    if not epoch or server ~= room[2] then
+        epoch = string.sub(redis.sha1hex(ARGV[1] .. ':' .. time[1] .. ':' .. time[2] .. ':' .. KEYS[1]), 1, 12)
+        call('HSET', KEYS[1], 'e', epoch, 'r', server)
+        call('HSETNX', KEYS[1], 'n', 0)
+    end
 end
 -- Forget the values that are too old.
 local function forget(ttl)
@@ -47,10 +57,13 @@ end
 # KEYS: the hash. ARGV: seed of an epoch, milliseconds, channel, mark, data, key, '1' where it is removed.
 KEEP = Script.of(
     _COMMON
+    + PUBLISH
     + """
 local number = format('%.0f', call('HINCRBY', KEYS[1], 'n', 1))  -- without memory, or on a replica, it fails here
+if looks then call('HSET', KEYS[1], 't', tick) end
 local position = epoch .. ':' .. number
-call('PUBLISH', ARGV[3], ARGV[4] .. position .. '\\n' .. ARGV[5])  -- or here, where it is not allowed to
+local published = publish(ARGV[3], ARGV[4] .. position .. '\\n' .. ARGV[5])
+if type(published) == 'table' then return published end  -- it is not allowed to
 if ARGV[7] == '1' then
     call('HDEL', KEYS[1], 'k:' .. ARGV[6])
 else

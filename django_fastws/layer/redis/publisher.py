@@ -10,11 +10,11 @@ from typing import Any
 from ..._core.resp import ErrorReply, command
 from ...conf import conf
 from ...exceptions import WebSocketConnectionError
-from ..errors import connection_closed, loading, not_redis, unreachable
+from ..errors import connection_closed, is_replica, loading, not_redis, unreachable
 from ..outages import LayerServer
 from .connection import RedisConnection
 from .deadlines import Deadlines
-from .history_commands import is_loading, is_unknown_script, refusal
+from .history_commands import is_loading, is_of_replica, is_unknown_script, refusal
 from .reconnecting import ReconnectingConnection
 from .script_loads import LOAD_SCRIPTS, with_script
 
@@ -66,8 +66,9 @@ class RedisPublisher(ReconnectingConnection):
         #: Whether scripts are called; whether they have to be loaded before anything is sent; the replies to that.
         self._uses_scripts = self._must_load = False
         self._loading: list[asyncio.Future[Any]] = []
-        #: Whether Redis was reading its data from the disk; the reply by which it says whether it still is.
-        self._was_loading = False
+        #: What Redis has to be asked, for it has said that it cannot serve yet: it was reading its data from disk,
+        #: or was a replica; and its reply.
+        self._question = b""
         self._is_ready: asyncio.Future[Any] | None = None
 
     def send(self, data: bytes) -> asyncio.Future[Any]:
@@ -151,16 +152,24 @@ class RedisPublisher(ReconnectingConnection):
         return self.is_lost or any(not future.done() for _, future in self._queue)
 
     async def _prepare(self, connection: RedisConnection) -> None:
-        if self._was_loading:
+        if self._question:
             self._is_ready = self._loop.create_future()
-            connection.write(command(b"PING"))
+            connection.write(self._question)
             async with asyncio.timeout(self._ATTEMPT_SECONDS):
                 reply = await self._is_ready
-            if is_loading(reply):
-                raise loading(self._server.name)
-            self._was_loading = False
+            if (error := self._readiness_error(reply)) is not None:
+                raise error
+            self._question = b""
         # Redis has just come back: other processes that were cut off must have subscribed again first.
         await asyncio.sleep(self._settle())
+
+    def _readiness_error(self, reply: Any) -> Exception | None:
+        """Why Redis cannot serve yet, by its reply to the question."""
+        if is_loading(reply):
+            return loading(self._server.name)
+        if isinstance(reply, bytes) and b"role:slave" in reply:
+            return is_replica(self._server.name)
+        return None
 
     def _flush(self) -> None:
         self._is_flushing = False
@@ -233,9 +242,13 @@ class RedisPublisher(ReconnectingConnection):
                     self._connection.drop(connection_closed(self._server.name))
                     return
                 if is_loading(reply):
-                    self._was_loading = True
-                    self._connection.drop(loading(self._server.name))
+                    self._drop_until_ready(command(b"PING"), loading(self._server.name))
                     return
+                if is_of_replica(reply):  # it was the master, or whoever names the master does not know the new one
+                    self._drop_until_ready(command(b"INFO", b"replication"), is_replica(self._server.name))
+                    return
+                if self._is_redirected(reply):
+                    continue
             data, future = sent.popleft()
             self._sent_bytes -= len(data)
             if future.done():
@@ -249,6 +262,16 @@ class RedisPublisher(ReconnectingConnection):
             self._flush()
         if self._waiting_for_space:
             self._admit_next()
+
+    def _is_redirected(self, reply: ErrorReply) -> bool:
+        """Whether another Redis is to execute the oldest command, which has been taken care of."""
+        return False
+
+    def _drop_until_ready(self, question: bytes, error: Exception) -> None:
+        """Redis cannot serve yet: what it owes an answer for is held until its reply to a question says it can."""
+        self._question = question
+        if self._connection is not None:
+            self._connection.drop(error)
 
     def _allowed_silence(self, connection: RedisConnection) -> float:
         if not self._sent:
@@ -264,7 +287,7 @@ class RedisPublisher(ReconnectingConnection):
         self._sent_bytes = 0
         self.losses += 1
         self._must_load = self._uses_scripts
-        if isinstance(error, TimeoutError) or self._was_loading:
+        if isinstance(error, TimeoutError) or self._question:
             self._report_lost(error)
         if self._is_needed():
             self._connect()

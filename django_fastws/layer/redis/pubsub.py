@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from ..._core.envelope import Envelope
@@ -11,16 +12,21 @@ from ..._core.history_page import HistoryPage, PageQuery
 from ..._core.latest import Latest
 from ..._core.latest_values import LatestValues
 from ..._core.positions import Position
-from ..broker import Broker, BrokerClient, Deliver
-from ..errors import translated
+from ..broker import Broker, BrokerClient, Deliver, Published
+from ..decoding_errors import DecodingErrors
+from ..errors import doing, translated
 from ..outages import LayerStatus, outage_of
 from .history_commands import milliseconds
 from .hosts import Host
-from .layer import LoopLayer, RedisChannelLayer
+from .layer import RedisChannelLayer
+from .loop_layer import LoopLayer
+from .presence_commands import PresenceCommands
+from .redis_presence import RedisPresence
 
 __all__ = ["RedisBroker", "RedisBrokerClient"]
 
 
+_READ_HISTORY, _CLEAR_HISTORY = "read the history", "clear the history"
 _CLAIM = b"""
 local found = redis.call('GET', KEYS[1])
 if not found or found == ARGV[3] then
@@ -39,31 +45,65 @@ class RedisBroker(Broker):
 
     def __init__(self, layer: RedisChannelLayer) -> None:
         self._layer = layer
+        blocking = layer.blocking
+        commands = PresenceCommands(layer.prefix, blocking.channel_of, layer.presence_cards(DecodingErrors().log))
+        self._presence = RedisPresence(
+            commands,
+            lambda step: layer.for_loop().exchange(step),
+            blocking.exchange,
+            lambda: layer.for_loop().ready(),
+            blocking.ready,
+        )
 
     has_history = True
 
     def apublish(self, envelope: Envelope) -> Coroutine[Any, Any, Position | None]:
+        envelope.published = time.time()
         return self._layer.for_loop().broadcast(envelope)  # not awaited here: one coroutine less for each broadcast
 
     def publish(self, envelope: Envelope) -> Position | None:
+        envelope.published = time.time()
         return self._layer.blocking.publish(envelope, self._layer.serialize)
 
+    def publish_all(self, envelopes: Sequence[Envelope]) -> list[Published]:
+        now = time.time()
+        for envelope in envelopes:
+            envelope.published = now
+        if (found := self._layer.blocking.publish_all(envelopes, self._layer.serialize)) is not None:
+            return found
+        return super().publish_all(envelopes)
+
     async def aread_history(self, group: str, history: History, query: PageQuery) -> HistoryPage:
-        return await self._layer.for_loop().read_history(group, history, query)
+        with doing(_READ_HISTORY):
+            return await self._layer.for_loop().read_history(group, history, query)
 
     def read_history(
         self, group: str, history: History, query: PageQuery, *, seconds: float | None = None
     ) -> HistoryPage:
-        return self._layer.blocking.read_history(group, history, query, self._layer.deserialize, seconds)
+        with doing(_READ_HISTORY):
+            return self._layer.blocking.read_history(group, history, query, self._layer.deserialize, seconds)
 
     async def aread_latest(self, group: str, latest: Latest) -> LatestValues:
-        return await self._layer.for_loop().read_latest(group, latest)
+        with doing("read the values of a keyed room"):
+            return await self._layer.for_loop().read_latest(group, latest)
 
     async def aclear_history(self, envelope: Envelope, history: History) -> None:
-        await self._layer.for_loop().clear_history(envelope, history)
+        with doing(_CLEAR_HISTORY):
+            await self._layer.for_loop().clear_history(envelope, history)
 
     def clear_history(self, envelope: Envelope, history: History) -> None:
-        self._layer.blocking.clear_history(envelope, history, self._layer.serialize)
+        with doing(_CLEAR_HISTORY):
+            self._layer.blocking.clear_history(envelope, history, self._layer.serialize)
+
+    async def aforget_history(self, group: str) -> None:
+        await self._layer.for_loop().forget_history(group)
+
+    async def acount_subscribers(self, group: str) -> int:
+        return await self._layer.for_loop().count_subscribers(group)
+
+    @property
+    def presence(self) -> RedisPresence:
+        return self._presence
 
     async def claim(self, key: str, value: bytes, seconds: float, over: bytes = b"") -> bytes | None:
         found = await self._execute(key, b"EVAL", _CLAIM, b"1", self._key(key), value, milliseconds(seconds), over)

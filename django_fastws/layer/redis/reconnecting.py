@@ -90,7 +90,7 @@ class ReconnectingConnection:
                         pause = min(self._LONGEST_PAUSE, pause * 2)
         finally:
             self._connecting = None
-        self._report_restored()
+        self._end_outage()
         self._flush()
 
     def _connection_broke(self, error: Exception) -> None:
@@ -105,9 +105,9 @@ class ReconnectingConnection:
         if not was_lost:
             self._changed()
 
-    def _report_restored(self) -> None:
+    def _end_outage(self) -> None:
         if self._server.is_lost:
-            self._server.report_restored(self, None)
+            (self._server.give_up if self._connection is None else self._server.report_restored)(self, None)
             self._changed()
 
     # Heartbeats
@@ -179,4 +179,4 @@ class ReconnectingConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
-        self._server.report_restored(self)
+        self._server.give_up(self)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-__all__ = ["Script"]
+__all__ = ["PUBLISH", "SHARDED_END", "Script"]
+
+#: How the name of a channel ends that is published with SPUBLISH, in a cluster; no name of a group ends so.
+SHARDED_END = "}"
+
+#: Lua that publishes on the channel of a group: ``publish(channel, data)`` is Redis' reply, or its error as a table.
+PUBLISH = f"""
+local function publish(channel, data)
+    return redis.pcall(string.sub(channel, -1) == '{SHARDED_END}' and 'SPUBLISH' or 'PUBLISH', channel, data)
+end
+"""
 
 
 class Script(NamedTuple):

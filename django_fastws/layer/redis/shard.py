@@ -50,14 +50,27 @@ class RedisShard:
         self._loop = asyncio.get_running_loop()
         self._settled_at = 0.0
         self._sender = Sender()
+        self._publish_command = publish_command
         #: Whether the server keeps what it has confirmed, as ``durable_server`` says it; when that was asked last,
         #: and after how many lost connections.
         self._durable, self._asked_at, self._asked_after = b"", -math.inf, 0
         hooks = {"reached": self._reached, "changed": self._changed}
-        self.subscriber = RedisSubscriber(server, self._pool, deliver=deliver, resubscribed=resubscribed, **hooks)
-        self.publisher = RedisPublisher(
+        self.subscriber = self._make_subscriber(
+            server, self._pool, deliver=deliver, resubscribed=resubscribed, **hooks
+        )
+        self.publisher = self._make_publisher(
             server, self._pool, is_held=lambda: self.subscriber.is_lost, settle=self._settle, **hooks
         )
+
+    def _make_subscriber(self, server: LayerServer, pool: Any, **options: Any) -> RedisSubscriber:
+        return RedisSubscriber(server, pool, **options)
+
+    def _make_publisher(self, server: LayerServer, pool: Any, **options: Any) -> RedisPublisher:
+        return RedisPublisher(server, pool, **options)
+
+    def _sender_of(self, channel: bytes) -> Sender:
+        """The sender that numbers what is published on a channel."""
+        return self._sender
 
     def _reached(self) -> None:
         self._settled_at = self._loop.time() + SETTLING_SECONDS
@@ -78,8 +91,9 @@ class RedisShard:
         if publisher.may_be_full:
             await publisher.wait_for_space()
         # From here to the queue nobody else has a turn, so the numbers are in order there.
-        data = serialize(envelope.encode(self._sender))
-        await publisher.send(publish_command(channel.encode(), data))
+        name = channel.encode()
+        data = serialize(envelope.encode(self._sender_of(name)))
+        await publisher.send(self._publish_command(name, data))
 
     async def store(
         self, prefix: str, channel: str, envelope: Envelope, serialize: Callable[[EncodedEnvelope], bytes]
@@ -94,10 +108,11 @@ class RedisShard:
             await publisher.wait_for_space()
         self.use_history()
         # As in broadcast(): no await up to the queue.
-        encoded = envelope.encode(self._sender)
+        name = channel.encode()
+        encoded = envelope.encode(self._sender_of(name))
         data = serialize(encoded)
         return decode_position(
-            await publisher.send(store_command(prefix, channel.encode(), envelope, encoded, data, self._durable))
+            await publisher.send(store_command(prefix, name, envelope, encoded, data, self._durable))
         )
 
     async def keep(
@@ -109,9 +124,10 @@ class RedisShard:
             await publisher.wait_for_space()
         publisher.use_scripts()
         # As in broadcast(): no await up to the queue.
-        encoded = envelope.encode(self._sender)
+        name = channel.encode()
+        encoded = envelope.encode(self._sender_of(name))
         data = serialize(encoded)
-        return decode_position(await publisher.send(keep_command(prefix, channel.encode(), envelope, encoded, data)))
+        return decode_position(await publisher.send(keep_command(prefix, name, envelope, encoded, data)))
 
     @property
     def durable(self) -> bytes:
@@ -152,7 +168,7 @@ class RedisShard:
         """Publish, and wait until Redis has it."""
         if self.publisher.may_be_full:
             await self.publisher.wait_for_space()
-        await self.publisher.send(publish_command(channel.encode(), message))
+        await self.publisher.send(self._publish_command(channel.encode(), message))
 
     async def subscribe(self, channel: str) -> None:
         """Subscribe, and wait until Redis has confirmed it."""

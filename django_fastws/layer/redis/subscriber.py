@@ -16,12 +16,13 @@ from .connection import RedisConnection
 from .deadlines import Deadlines
 from .reconnecting import ReconnectingConnection
 
-__all__ = ["RedisSubscriber"]
+__all__ = ["ChannelState", "PendingCommand", "RedisSubscriber"]
 
+_CONFIRMATIONS = frozenset((b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe"))
 _JOIN, _LEAVE = "join a room", "leave a room"
 
 
-class _ChannelState:
+class ChannelState:
     """State of one channel: whether it is wanted, what Redis was told, and who waits for the confirmation."""
 
     __slots__ = ("is_asked", "is_wanted", "name", "unanswered", "waiters")
@@ -43,12 +44,12 @@ class _ChannelState:
                     future.set_exception(error)
 
 
-class _PendingCommand:
+class PendingCommand:
     """Command that Redis owes answers for: one for each channel, and one for a PING, which has none."""
 
     __slots__ = ("channels", "missing")
 
-    def __init__(self, channels: list[_ChannelState]) -> None:
+    def __init__(self, channels: list[ChannelState]) -> None:
         self.channels = channels
         self.missing = len(channels) or 1
 
@@ -65,6 +66,7 @@ class RedisSubscriber(ReconnectingConnection):
     """
 
     _AT_ONCE = 1000  # channels in one command
+    _SUBSCRIBE, _UNSUBSCRIBE = b"SUBSCRIBE", b"UNSUBSCRIBE"
 
     def __init__(
         self,
@@ -81,10 +83,10 @@ class RedisSubscriber(ReconnectingConnection):
         #: Whether there was a subscription, confirmed and wanted, that was lost with its connection.
         self._was_cut_off = False
         self._joining, self._leaving = Deadlines(_JOIN, server), Deadlines(_LEAVE, server)
-        self._channels: dict[bytes, _ChannelState] = {}
+        self._channels: dict[bytes, ChannelState] = {}
         #: Those that may differ from what Redis was told.
-        self._touched: dict[_ChannelState, None] = {}
-        self._pending: deque[_PendingCommand] = deque()
+        self._touched: dict[ChannelState, None] = {}
+        self._pending: deque[PendingCommand] = deque()
         self._is_flushing = False
         #: Done when a new connection has all the subscriptions of the one before.
         self._confirmed: asyncio.Future[None] | None = None
@@ -98,7 +100,7 @@ class RedisSubscriber(ReconnectingConnection):
         """
         channel = self._channels.get(name)
         if channel is None:
-            channel = self._channels[name] = _ChannelState(name)
+            channel = self._channels[name] = ChannelState(name)
         channel.is_wanted = True
         if not channel.is_asked or channel.unanswered:
             await self._wait(channel, self._joining)
@@ -133,13 +135,13 @@ class RedisSubscriber(ReconnectingConnection):
             else:
                 self._drop(channel)
 
-    def _wait(self, channel: _ChannelState, waiting: Deadlines) -> asyncio.Future[None]:
+    def _wait(self, channel: ChannelState, waiting: Deadlines) -> asyncio.Future[None]:
         future = waiting.add()
         channel.waiters.append(future)
         self._touch(channel)
         return future
 
-    def _touch(self, channel: _ChannelState) -> None:
+    def _touch(self, channel: ChannelState) -> None:
         self._touched[channel] = None
         if self._connection is None:
             self._connect()
@@ -147,7 +149,7 @@ class RedisSubscriber(ReconnectingConnection):
             self._is_flushing = True
             self._loop.call_soon(self._flush)
 
-    def _drop(self, channel: _ChannelState) -> None:
+    def _drop(self, channel: ChannelState) -> None:
         del self._channels[channel.name]
         channel.settle()
 
@@ -158,8 +160,8 @@ class RedisSubscriber(ReconnectingConnection):
             return
         touched, self._touched = self._touched, {}
         changed = [channel for channel in touched if channel.is_wanted is not channel.is_asked]
-        data = self._ask(b"UNSUBSCRIBE", [channel for channel in changed if not channel.is_wanted])
-        data += self._ask(b"SUBSCRIBE", [channel for channel in changed if channel.is_wanted])
+        data = self._ask(self._UNSUBSCRIBE, [channel for channel in changed if not channel.is_wanted])
+        data += self._ask(self._SUBSCRIBE, [channel for channel in changed if channel.is_wanted])
         if data:
             connection.write(data)
         for channel in touched:
@@ -168,7 +170,7 @@ class RedisSubscriber(ReconnectingConnection):
         if self._channels:
             self._watch()
 
-    def _ask(self, verb: bytes, channels: list[_ChannelState]) -> bytes:
+    def _ask(self, verb: bytes, channels: list[ChannelState]) -> bytes:
         """The commands for these channels, which are taken as sent."""
         data = b""
         for start in range(0, len(channels), self._AT_ONCE):
@@ -176,11 +178,11 @@ class RedisSubscriber(ReconnectingConnection):
             for channel in some:
                 channel.is_asked = channel.is_wanted
                 channel.unanswered += 1
-            self._pending.append(_PendingCommand(some))
+            self._pending.append(PendingCommand(some))
             data += command(verb, *[channel.name for channel in some])
         return data
 
-    def _agreed(self, channel: _ChannelState) -> None:
+    def _agreed(self, channel: ChannelState) -> None:
         """Redis has answered everything that was asked about a channel."""
         if channel.is_wanted is not channel.is_asked:
             return  # the next flush asks again
@@ -197,12 +199,12 @@ class RedisSubscriber(ReconnectingConnection):
             kind = reply[0] if isinstance(reply, (tuple, list)) and reply else reply
             if kind == b"message":
                 self._deliver(reply[1], reply[2])
-            elif kind in (b"subscribe", b"unsubscribe"):
+            elif kind in _CONFIRMATIONS:
                 self._answered(reply[1])
             elif kind in (b"pong", b"PONG"):
                 self._count()
             elif type(kind) is ErrorReply:
-                self._refused(WebSocketConnectionError(f"cannot {_JOIN}: Redis refuses: {kind.text}"))
+                self._refused(kind.text)
             # else a notice that nobody asked for
 
     def _answered(self, name: bytes) -> None:
@@ -221,7 +223,8 @@ class RedisSubscriber(ReconnectingConnection):
         if not self._pending and self._confirmed is not None and not self._confirmed.done():
             self._confirmed.set_result(None)
 
-    def _refused(self, error: Exception) -> None:
+    def _refused(self, text: str) -> None:
+        error = WebSocketConnectionError(f"cannot {_JOIN}: Redis refuses: {text}")
         for channel in self._pending.popleft().channels:
             channel.unanswered -= 1
             channel.is_asked = False
@@ -236,7 +239,7 @@ class RedisSubscriber(ReconnectingConnection):
 
     async def _prepare(self, connection: RedisConnection) -> None:
         self._confirmed = self._loop.create_future()
-        data = self._ask(b"SUBSCRIBE", [channel for channel in self._channels.values() if channel.is_wanted])
+        data = self._ask(self._SUBSCRIBE, [channel for channel in self._channels.values() if channel.is_wanted])
         if data:
             connection.write(data)
             either = [self._confirmed, connection.closed]
@@ -262,7 +265,7 @@ class RedisSubscriber(ReconnectingConnection):
         return self._TIMEOUT_HEARTBEATS if self._channels else 0
 
     def _probe(self, connection: RedisConnection) -> None:
-        self._pending.append(_PendingCommand([]))
+        self._pending.append(PendingCommand([]))
         connection.write(command(b"PING"))
 
     def _lost(self, error: Exception) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.checks import check_eviction
@@ -17,6 +20,25 @@ from django_fastws.logs import log_to_stderr
 from django_fastws.routing import OutboundRoute, registry
 
 logger = logging.getLogger("django_fastws.clients")
+
+
+@contextlib.contextmanager
+def _metrics_served(host: str, port: int | None) -> Iterator[None]:
+    """Context manager in which Prometheus is answered, if there is a port for it."""
+    if port is None:
+        yield
+        return
+    try:
+        from django_fastws.prometheus import serve_metrics  # only those who want it have it installed
+
+        port, close = serve_metrics(host, port)
+    except (ImproperlyConfigured, OSError, OverflowError) as error:
+        raise CommandError(f"--metrics-port: {error}") from None
+    logger.info("Metrics: http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
+    try:
+        yield
+    finally:
+        close()
 
 
 class Command(BaseCommand):
@@ -34,6 +56,13 @@ class Command(BaseCommand):
             type=float,
             metavar="N",
             help="How long an orderly stop may take (FASTWS_DRAIN_SECONDS).",
+        )
+        parser.add_argument("--metrics-port", type=int, metavar="N", help="Answer Prometheus at this port.")
+        parser.add_argument(
+            "--metrics-host",
+            default="127.0.0.1",
+            metavar="HOST",
+            help="The address for that, such as 0.0.0.0. Default: 127.0.0.1.",
         )
         parser.add_argument("--reload", action="store_true", help="Start anew when code changes, as runserver does.")
 
@@ -59,7 +88,8 @@ class Command(BaseCommand):
         log_to_stderr()
         if options["reload"] and not reloader.is_child():
             sys.exit(reloader.run_child())
-        status = run_routes(routes, options["drain_seconds"], reload=options["reload"])
+        with _metrics_served(options["metrics_host"], options["metrics_port"]):
+            status = run_routes(routes, options["drain_seconds"], reload=options["reload"])
         if status:
             sys.exit(status)
 

@@ -6,7 +6,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_fastws.rooms import Pruned, begin_anew, database_of_histories, history_of, prune, rooms_with_rows
+from django_fastws.rooms import (
+    Pruned,
+    begin_anew,
+    database_of_histories,
+    history_of,
+    missing_tables,
+    prune,
+    rooms_with_rows,
+)
 from django_fastws.routing import registry
 
 
@@ -37,6 +45,11 @@ class Command(BaseCommand):
         alias = database_of_histories()
         if alias is None:
             raise CommandError("There is no database: DATABASES is empty.")
+        if missing := missing_tables(alias):
+            raise CommandError(
+                f"The database {alias!r} has no table {', '.join(missing)}: run "
+                f"manage.py migrate django_fastws --database {alias}."
+            )
         if registry.rooms:
             from django_fastws.live import live_rooms
 
@@ -52,7 +65,7 @@ class Command(BaseCommand):
                 continue
             pruned = prune(alias, room_id, history if is_kept else None, removes=removes)
             if any(pruned) and options["verbosity"] > 1:
-                self.stdout.write(f"{name}: {_shown(pruned)}")
+                self.stdout.write(f"{name if name.isprintable() else ascii(name)}: {_shown(pruned)}")
             total += pruned
         self.stdout.write(f"{'Removed' if removes else 'Would remove'} {_shown(total)}.")
         if others:

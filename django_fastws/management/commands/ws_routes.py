@@ -76,7 +76,8 @@ def _of_room(room: LiveRoom) -> Iterator[dict[str, Any]]:
         }
 
     yield row("room", room.name, "", room.place.partition(" ")[0])
-    for direction, hook in (("join", room.join_hook), ("leave", room.leave_hook), ("state", room.state_hook)):
+    hooks = {"join": room.join_hook, "leave": room.leave_hook, "state": room.state_hook, "card": room.card_hook}
+    for direction, hook in hooks.items():
         if hook is not None:
             yield row(direction, "", hook.function)
     for event in room.events.values():

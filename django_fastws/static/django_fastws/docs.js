@@ -83,17 +83,35 @@ const open = () => {
 
 const linkTo = (anchor) => $$(".room-link").find((link) => decodeURIComponent(link.hash.slice(1)) === anchor);
 
+const MOST_PEOPLE = 200; // that are shown of a room
+
+/** One who is present, with its card as JSON in one line. */
+const createPerson = (key, { meta, connections }) => {
+  const card = meta === null ? "" : JSON.stringify(meta);
+  const more = el("span", { className: "connections", title: `${connections} connections` }, `×${connections}`);
+  return el(
+    "li",
+    { className: "person", title: card },
+    el("span", { className: "here", "aria-hidden": "true" }),
+    el("code", {}, key),
+    el("span", { className: "person-card" }, card),
+    ...(connections > 1 ? [more] : []),
+  );
+};
+
 /** The console of a kind of room: its memberships, its state and its calls. */
 const createRoom = (section) => {
   const key = section.dataset.room;
-  const { parts, calls, keyed } = page.rooms[key];
+  const { parts, calls, keyed, presence } = page.rooms[key];
   const form = $("form.join", section);
   const list = $(".memberships", section);
   const problem = $(".problem", section);
   const dot = linkTo(key)?.querySelector(".joined-dot");
   const stateNow = $(".state-now", section);
+  const presentNow = $(".present-now", section);
   const joined = new Map();
   const states = new Map();
+  const presents = new Map();
   const seen = new Map();
   let current;
 
@@ -126,6 +144,26 @@ const createRoom = (section) => {
     });
   };
 
+  const showPresent = () => {
+    const found = presents.get(current);
+    presentNow.hidden = !found;
+    if (!found) return;
+    const { people, count, at } = found;
+    $("span", presentNow).textContent = `${count} in ${current}, now`;
+    $("time", presentNow).textContent = at;
+    const rest = people.length - MOST_PEOPLE;
+    $(".people", presentNow).hidden = !people.length;
+    $(".people", presentNow).replaceChildren(
+      ...people.slice(0, MOST_PEOPLE).map(([who, one]) => createPerson(who, one)),
+      ...(rest > 0 ? [el("li", {}, `and ${rest} more`)] : []),
+    );
+  };
+
+  const hearPresent = (name, count, people = []) => {
+    presents.set(name, { people, count, at: clock() });
+    showPresent();
+  };
+
   const show = () => {
     list.replaceChildren(
       ...[...joined.keys()].map((name) => {
@@ -145,12 +183,14 @@ const createRoom = (section) => {
     );
     if (dot) dot.hidden = !joined.size;
     showState();
+    if (presence) showPresent();
     remember();
   };
 
   const drop = (name) => {
     joined.delete(name);
     states.delete(name);
+    presents.delete(name);
     if (current === name) current = [...joined.keys()].at(-1);
     show();
   };
@@ -178,6 +218,10 @@ const createRoom = (section) => {
       showState();
     });
     if (keyed) room.on("latest", (values) => joined.get(name) === room && showValues(name, values));
+    if (presence) {
+      room.on("presence", (people) => joined.get(name) === room && hearPresent(name, people.size, [...people]));
+      room.on("count", (count) => joined.get(name) === room && hearPresent(name, count));
+    }
     room.on("error", (error) => {
       fail(`${name}: ${error.code}: ${error.message}${error.retry ? " (it is tried again)" : ""}`);
       if (!error.retry && joined.get(name) === room) drop(name);

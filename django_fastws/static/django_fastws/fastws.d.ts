@@ -9,6 +9,7 @@
  *   interface Rooms {
  *     [name: `tickets/${number}`]: {
  *       state: Said[];
+ *       meta: { name: string };
  *       events: { said: Said };
  *       calls: { say: { data: { text: string }; answer: number }; history: { data: {}; item: Said } };
  *     };
@@ -31,7 +32,7 @@ export interface Emits {}
 /** What the server may ask this client (`ws.ask`): `{ event: { data: ...; answer: ... } }`. */
 export interface Asks {}
 
-/** What can be declared of one room. What is left out is not there, except for `state`, `meta` and `value`. */
+/** What can be declared of one room. What is left out is not there, except for `state` and `value`. */
 export interface RoomTypes {
   /** The pattern of its names, unless that is its key in {@link Rooms}. */
   name?: string;
@@ -43,8 +44,10 @@ export interface RoomTypes {
   events?: object;
   /** What can be called: `{ data, answer }`, or `{ data, item }` of what can be streamed. */
   calls?: object;
-  /** The card of a member, in presence. */
+  /** There is presence: the card of a member. */
   meta?: unknown;
+  /** There is presence, and members are told how many are present, and not who. */
+  count?: true;
   /** The values of a room with `latest`. */
   value?: unknown;
 }
@@ -162,9 +165,12 @@ export interface Room<Types = any> {
    */
   on(event: "state", fn: (state: Of<Types, "state", any>) => void): () => void;
   /** All who are present, by key, whenever that changes. */
-  on(event: "presence", fn: (people: Map<string, Presence<Of<Types, "meta", any>>>) => void): () => void;
-  /** How many are present, in a room that does not say who. */
-  on(event: "count", fn: (count: number) => void): () => void;
+  on(
+    event: IfHas<Types, "meta", "presence">,
+    fn: (people: Map<string, Presence<Of<Types, "meta", any>>>) => void,
+  ): () => void;
+  /** How many are present, in a room that does not say who, whenever that changes. */
+  on(event: IfHas<Types, "count", "count">, fn: (count: number) => void): () => void;
   /** The newest value of each key, and which has changed. It is the same Map each time: copy what you keep. */
   on(event: "latest", fn: (latest: Map<string, Of<Types, "value", any>>, key?: string) => void): () => void;
   /** The server has taken us out. We are not joined any more, and `live.join` asks again. */
@@ -242,6 +248,9 @@ type MaybePromise<T> = T | PromiseLike<T>;
 type IsAny<T> = 0 extends 1 & T ? true : false;
 /** The property of a type; `any` of what is not declared. */
 type Of<T, Key extends string, Default> = IsAny<T> extends true ? any : T extends { [_ in Key]: infer V } ? V : Default;
+/** A value for types that have the property, and for `any`. */
+type IfHas<T, Key extends string, Value> =
+  IsAny<T> extends true ? Value : T extends { [_ in Key]: unknown } ? Value : never;
 type Declared<T> = keyof T extends never ? any : T;
 type Arguments<Data, Options> = {} extends Data
   ? [data?: Data, options?: Options | undefined]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,8 @@ from channels.layers import get_channel_layer
 
 from django_fastws.layer.redis.connection import RedisConnection
 from tests.layer.redis.groups import Group
+from tests.site.client import token
+from tests.support.clusters import RedisCluster
 
 
 @pytest.fixture
@@ -24,6 +26,29 @@ async def group(layer: dict[str, Any]) -> AsyncIterator[Group]:
     await made.client.subscribe(made.name)
     yield made
     await get_channel_layer().flush()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[RedisCluster]:
+    """A cluster that the test may break."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sharded", "plain"])
+def on_cluster(request: pytest.FixtureRequest, settings: Any) -> Callable[..., None]:
+    """Makes a cluster that of the layer: once with sharded channels, if this Redis has them, and once without."""
+
+    def configure(cluster: RedisCluster, /, **config: Any) -> None:
+        is_sharded = request.param == "sharded"
+        if is_sharded and not cluster.has_sharded:
+            pytest.skip("this Redis has no sharded channels, as Redis has them from 7.0 on")
+        config = {"cluster": cluster.url, "prefix": token(), "sharded_pubsub": is_sharded or False, **config}
+        settings.CHANNEL_LAYERS = {
+            "default": {"BACKEND": "django_fastws.layer.RedisChannelLayer", "CONFIG": config},
+        }
+
+    return configure
 
 
 @pytest.fixture

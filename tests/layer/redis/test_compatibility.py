@@ -17,7 +17,7 @@ from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws.layer import RedisChannelLayer, check_layer, get_broker, layer_status, redis_prefix
-from django_fastws.layer.redis import blocking, compatibility, connection
+from django_fastws.layer.redis import blocking_connection, compatibility, connection
 from django_fastws.layer.redis.compatibility import IncompatibleVersionError
 from tests.support.ids import shown
 
@@ -120,7 +120,8 @@ def open_connections(url: str) -> int:
 @pytest.mark.usefixtures("layer")
 def test_a_thread_whose_redis_py_hides_the_socket_is_told_so_and_leaves_no_connection(monkeypatch, redis_server):
     before = open_connections(redis_server.url)
-    monkeypatch.setattr(blocking, "socket_of", lambda connection: compatibility.socket_of(SimpleNamespace()))
+    hidden = SimpleNamespace()
+    monkeypatch.setattr(blocking_connection, "socket_of", lambda connection: compatibility.socket_of(hidden))
     with pytest.raises(WebSocketConnectionError, match=r"redis [\d.]+ has no _sock"):
         Room("lobby").broadcast("hi", on_commit=False)
     assert "has no _sock" in layer_status().error
@@ -143,3 +144,15 @@ async def test_an_event_loop_whose_redis_py_hides_its_streams_is_told_so(monkeyp
             await asyncio.sleep(0.01)
     await check_layer()
     await get_channel_layer().flush()
+
+
+def test_a_redis_py_without_the_options_of_a_url_is_named_with_the_version(monkeypatch):
+    assert compatibility.options_of("redis://h:1/0?socket_timeout=2") == {
+        "host": "h",
+        "port": 1,
+        "db": 0,
+        "socket_timeout": 2.0,
+    }
+    monkeypatch.delattr(redis.asyncio.connection, "parse_url")
+    with pytest.raises(IncompatibleVersionError, match=r"redis.asyncio.connection of redis [\d.]+ has no parse_url"):
+        compatibility.options_of("redis://h")

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from django_fastws import Room, WebSocketConnectionError
 from django_fastws.layer import check_layer, layer_status
+from tests.contract.implementations import Sentinel
 from tests.e2e.test_rooms import subscriptions
 from tests.layer.inside import Inside, is_lost, is_reachable, texts
 from tests.site.client import until
-from tests.support import redis_binary
-from tests.support.processes import HOST, Process, RedisServer, free_port
+from tests.support.processes import HOST, RedisServer, free_port
 from tests.support.tcp import tcp_server
 
 pytestmark = [pytest.mark.faults, pytest.mark.redis]
@@ -118,34 +118,14 @@ async def test_tls_and_a_password(settings, tls_redis):
     await stranger.close()
 
 
-class Sentinel(Process):
-    """Watches a Redis that is called "main"."""
-
-    def __init__(self, master: RedisServer, directory: Path) -> None:
-        binary, port = redis_binary.find(), free_port()
-        settings = directory / "sentinel.conf"
-        settings.write_text(
-            f"port {port}\nbind {HOST}\ndir {directory}\n"
-            f"sentinel monitor main {HOST} {master.port} 1\n"
-            "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
-        )
-        super().__init__([str(binary), str(settings), "--sentinel"], port)
-
-
-async def test_sentinel_names_another_master(settings, tmp_path):
+async def test_sentinel_names_another_master(settings):
     with (
         RedisServer() as master,
         RedisServer("--replicaof", HOST, str(master.port)) as replica,
-        Sentinel(master, tmp_path) as sentinel,
-        redis.Redis(HOST, sentinel.port) as client,
+        Sentinel(master.port, 300) as sentinel,
     ):
-
-        async def knows_the_replica() -> bool:
-            return [row["master-link-status"] for row in client.sentinel_slaves("main")] == ["ok"]
-
-        await until(knows_the_replica, "the sentinel's knowledge")
-        host = {"sentinels": [(HOST, sentinel.port)], "master_name": "main"}
-        inside = Inside(settings, host)
+        sentinel.wait_for_replica()
+        inside = Inside(settings, sentinel.host)
         ada = await inside.member("r")
         await Room("r").abroadcast("loop")
         await asyncio.to_thread(Room("r").broadcast, "thread")

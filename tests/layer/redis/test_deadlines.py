@@ -72,3 +72,16 @@ async def test_all_that_wait_fail_together_but_those_that_are_done(waiting):
     assert done.result() == 1
     assert given_up.cancelled()
     assert str(future.exception()) == "closed"
+
+
+async def test_who_waits_for_another_server_from_now_on_is_watched_over_there(settings, server):
+    settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.05
+    one, other = Deadlines("broadcast", server), Deadlines("broadcast", Server())
+    moved, kept = one.add(), one.add()
+    one.hand_over([moved], other)
+    one.fail(WebSocketConnectionError("closed"))
+    assert not moved.done()
+    with pytest.raises(WebSocketConnectionError, match="closed"):
+        await kept
+    with pytest.raises(WebSocketConnectionError, match=r"did not answer within 0\.05 seconds"):
+        await moved

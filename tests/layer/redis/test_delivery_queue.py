@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws.layer.redis import delivery_queue
 from django_fastws.layer.redis.delivery_queue import DeliveryQueue
+from django_fastws.layer.redis.presence_encoding import PresenceCards
 from tests.support.envelopes import holding, value_of
+
+#: The cards of this layer are as any of its messages.
+CARDS = PresenceCards(msgpack.packb, msgpack.unpackb, pytest.fail)
 
 
 class Hub:
@@ -20,7 +24,7 @@ class Hub:
     def __init__(self, enough=None):
         self.got = []
         self.enough = enough
-        self.queue = DeliveryQueue(self.deliver, msgpack.unpackb)
+        self.queue = DeliveryQueue(self.deliver, msgpack.unpackb, CARDS)
         self.queue.open(b"asgi__group__a", "a")
         self.queue.open(b"asgi__group__b", "b")
 

@@ -25,6 +25,7 @@ from django_fastws.layer.redis.history_commands import (
     decode_position,
     durable_server,
     is_loading,
+    is_of_replica,
     is_unknown_script,
     milliseconds,
     read_command,
@@ -142,9 +143,17 @@ def test_what_redis_refuses_is_said_without_a_place_in_a_script(text, said):
 def test_replies_that_mean_something_else():
     assert is_unknown_script(ErrorReply("NOSCRIPT No matching script. Please use EVAL."))
     assert is_loading(ErrorReply("LOADING Redis is loading the dataset in memory"))
-    for reply in (ErrorReply("ERR LOADING NOSCRIPT"), b"NOSCRIPT", b"LOADING", None, 1):
+    for text in (
+        "READONLY You can't write against a read only replica.",
+        "ERR Error running script (call to f_0a1b): @user_script:12: @user_script: 12: -READONLY You can't write",
+        "READONLY You can't write against a read only replica. script: 0a1b, on @user_script:12.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    ):
+        assert is_of_replica(ErrorReply(text))
+    for reply in (ErrorReply("ERR LOADING NOSCRIPT READONLY"), b"NOSCRIPT", b"LOADING", b"READONLY", None, 1):
         assert not is_unknown_script(reply)
         assert not is_loading(reply)
+        assert not is_of_replica(reply)
     assert decode_position(b"") is None
     assert decode_position(b"e:5") == Position("e", 5)
 
@@ -167,7 +176,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self._client = redis.Redis.from_url(url)
-        self._connection = self._client.connection_pool.get_connection()
+        self._connection = self._client.connection_pool.make_connection()
         for load in LOAD_SCRIPTS:
             self.send(load)
 
@@ -176,7 +185,7 @@ class Client:
         return self._connection.read_response()
 
     def close(self) -> None:
-        self._client.connection_pool.release(self._connection)
+        self._connection.disconnect()
         self._client.close()
 
 

@@ -17,10 +17,11 @@ from django_fastws import History, WebSocketConnectionError
 from django_fastws._core.envelope import BROADCAST, Envelope
 from django_fastws._core.history_page import HistoryPage, PageQuery
 from django_fastws._core.positions import Position
-from django_fastws.layer import get_broker
+from django_fastws.layer import get_broker, layer_status
 from tests.conftest import layer_config
 from tests.site.client import LIMIT
 from tests.support.processes import HOST, RedisServer
+from tests.support.proxy import Proxy
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
@@ -36,9 +37,11 @@ def event(data: str, history: History = HISTORY, **more: Any) -> Envelope:
 class Publisher:
     """Stores and reads, in this loop or in a thread."""
 
-    def __init__(self, settings: Any, server: RedisServer, *, in_thread: bool, user: str = "", **more: Any) -> None:
+    def __init__(
+        self, settings: Any, server: RedisServer, *, in_thread: bool, user: str = "", url: str = "", **more: Any
+    ) -> None:
         layer = layer_config("ours", server)
-        url = server.url.replace("//", f"//{user}:any@") if user else server.url
+        url = url or (server.url.replace("//", f"//{user}:any@") if user else server.url)
         layer["CONFIG"]["hosts"] = [{"address": url, **more}]
         settings.CHANNEL_LAYERS = {"default": layer}
         self._in_thread = in_thread
@@ -398,16 +401,55 @@ async def test_a_key_of_somebody_elses_is_left_alone(publisher, client):
     assert client.hget(META, "o") == b"0"
 
 
-async def test_a_replica_refuses_and_says_so(publisher, client, own_redis):
+async def test_a_replica_refuses_and_says_so(publisher, client, settings):
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = 1.5
     *_, before = await publisher.store("a")
     client.execute_command("REPLICAOF", HOST, 1)
-    with pytest.raises(WebSocketConnectionError, match=r"Redis refuses: .*read.?only replica"):
+    with pytest.raises(WebSocketConnectionError, match=r"out of reach: Redis at .* is a replica, and takes nothing"):
         await publisher.store("b")
     client.execute_command("REPLICAOF", "NO", "ONE")
     await asyncio.sleep(0.01)  # the server is looked for again
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = 10
     [after] = await publisher.store("c")
     assert after.offset == 2
     assert after.epoch != before.epoch  # it may have had another's data meanwhile
+
+
+@pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"])
+async def test_what_is_stored_when_its_master_has_become_a_replica_goes_to_the_new_one(settings, in_thread):
+    """Its connection is still open, and leads to the old one; a new connection leads to the other."""
+    with RedisServer() as first, replica_of(first) as second, Proxy(first.port) as proxy:
+        publisher = Publisher(settings, first, in_thread=in_thread, url=proxy.url)
+        *_, before = await publisher.store("a", "b")
+        tell(first, "WAIT", 1, 10_000)
+        tell(second, "REPLICAOF", "NO", "ONE")
+        tell(first, "REPLICAOF", HOST, second.port)
+        proxy.target = second.port
+        page = await publisher.read()  # the old one can still be read
+        assert [stored.envelope.data for stored in page.stored] == ["a", "b"]
+        [after] = await publisher.store("c")
+        assert after == Position(after.epoch, 3)
+        assert after.epoch != before.epoch
+        assert await publisher.texts() == ["a", "b", "c"]
+        await publisher.close()
+
+
+@pytest.mark.parametrize("in_thread", [False, True], ids=["loop", "thread"])
+async def test_what_is_held_while_a_replica_is_taken_for_the_master_is_stored_by_the_master(settings, in_thread):
+    """As where a Sentinel still names the old one."""
+    with RedisServer() as first, replica_of(first) as second, Proxy(second.port) as proxy:
+        publisher = Publisher(settings, first, in_thread=in_thread, url=proxy.url)
+        storing = asyncio.ensure_future(publisher.store("a"))
+        async with asyncio.timeout(LIMIT):
+            while layer_status().is_reachable:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert "is a replica" in layer_status().error
+        assert not storing.done()
+        proxy.target = first.port
+        [position] = await storing
+        assert position.offset == 1
+        assert await publisher.texts() == ["a"]
+        await publisher.close()
 
 
 # Eviction

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -43,7 +44,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self.redis = redis.Redis.from_url(url)
-        self._connection = self.redis.connection_pool.get_connection()
+        self._connection = self.redis.connection_pool.make_connection()
         self._sender = Sender()
         self.prefix = f"t{token()}"
         self.channel = f"{self.prefix}:c"
@@ -76,7 +77,7 @@ class Client:
         return f"{self.prefix}:latest:{{{room}}}"
 
     def close(self) -> None:
-        self.redis.connection_pool.release(self._connection)
+        self._connection.disconnect()
         self.redis.close()
 
 
@@ -124,7 +125,7 @@ def test_a_removal_leaves_nothing_and_is_a_change(client, room):
     assert position.offset == 3
     values = client.read(room)
     assert (shown(values), values.position) == ({"b": 2}, position)
-    assert sorted(client.redis.hkeys(client.hash(room))) == [b"e", b"k:b", b"n"]
+    assert sorted(client.redis.hkeys(client.hash(room))) == [b"e", b"k:b", b"n", b"r", b"t"]
 
 
 def test_the_hash_of_a_room_is_over_with_its_last_value(client, room):
@@ -182,7 +183,7 @@ def test_thousands_of_keys_are_read_and_forgotten_at_once(client, room):
     assert shown(values)["key 4999"] == 4999
     wait_until_old(client, room, 50)
     assert client.read(room, Latest(seconds=0.05)).values == {}
-    assert client.redis.hlen(client.hash(room)) == 2
+    assert client.redis.hlen(client.hash(room)) == 4  # of the room itself
 
 
 def test_a_flush_begins_another_epoch(client, room):
@@ -193,6 +194,31 @@ def test_a_flush_begins_another_epoch(client, room):
     assert values.position.epoch != before.epoch
     client.redis.delete(client.hash(room))
     assert client.keep(room, "a", 1).epoch not in (before.epoch, values.position.epoch)
+
+
+@pytest.mark.parametrize("in_order", [False, True], ids=["killed", "stopped"])
+def test_a_server_that_may_have_lost_the_last_changes_gives_no_number_twice(in_order, tmp_path):
+    """Whoever has a lost change would take the next with its number for the same."""
+    with RedisServer("--dir", str(tmp_path)) as server:
+
+        def keep(data: int) -> Position:
+            with contextlib.closing(Client(server.url)) as client:
+                client.prefix = "site"
+                return client.keep("r", "a", data)
+
+        before = keep(1)
+        with contextlib.closing(redis.Redis.from_url(server.url)) as client:
+            client.save()
+        lost = keep(2)
+        assert lost == Position(before.epoch, 2)
+        server.stop(signal.SIGTERM if in_order else signal.SIGKILL)
+        server.start()
+        with contextlib.closing(Client(server.url)) as client:
+            client.prefix = "site"
+            assert shown(client.read("r")) == {"a": 1}
+            assert client.read("r").position == client.read("r").position
+        after = keep(3)
+        assert after.epoch != before.epoch
 
 
 def test_what_may_not_be_published_is_not_kept(client, room, redis_server):

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from django_fastws import WebSocketConnectionError
+from django_fastws import History, Latest, WebSocketConnectionError
+from django_fastws._core.history_checks import encode_history_check
+from django_fastws._core.history_page import PageQuery
 from django_fastws.layer import RedisChannelLayer
 from django_fastws.layer.outages import outage_of
 from django_fastws.layer.redis.pubsub import RedisBroker
@@ -42,5 +44,16 @@ async def test_what_cannot_be_published_is_our_error_and_the_layer_is_lost(layer
     for call in (broker.apublish(holding("g", 1)), asyncio.to_thread(broker.publish, holding("g", 1))):
         with pytest.raises(WebSocketConnectionError, match="cannot broadcast"):
             await call
+    kept, query, check = History(), PageQuery(limit=0), encode_history_check("g")
+    for call, said in (
+        (broker.aread_history("g", kept, query), "cannot read the history: "),
+        (asyncio.to_thread(broker.read_history, "g", kept, query), "cannot read the history: "),
+        (broker.aclear_history(check, kept), "cannot clear the history: "),
+        (asyncio.to_thread(broker.clear_history, check, kept), "cannot clear the history: "),
+        (broker.aread_latest("g", Latest()), "cannot read the values of a keyed room: "),
+    ):
+        with pytest.raises(WebSocketConnectionError, match=said) as raised:
+            await call
+        assert raised.value.__cause__ is not None
     assert not broker.status.is_reachable
     await layer.flush()

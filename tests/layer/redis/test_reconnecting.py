@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from django_fastws import Room
-from django_fastws.layer.redis import blocking
+from django_fastws.layer.redis import blocking, blocking_connection
 from django_fastws.layer.redis.publisher import RedisPublisher
 from django_fastws.layer.redis.reconnecting import ReconnectingConnection
 from django_fastws.layer.redis.shard import SETTLING_SECONDS
@@ -23,18 +23,18 @@ pytestmark = pytest.mark.redis
 
 def test_the_numbers_of_the_reference():
     text = " ".join((ROOT / "docs" / "reference" / "layer.md").read_text("utf-8").split())
-    assert ReconnectingConnection._ATTEMPT_SECONDS == blocking._ATTEMPT_SECONDS == 3
+    assert ReconnectingConnection._ATTEMPT_SECONDS == blocking_connection._ATTEMPT_SECONDS == 3
     assert "and 3 for everything before the first command" in text
     assert "each for up to 3 seconds" in text
     assert ReconnectingConnection._LONGEST_PAUSE == blocking._LONGEST_PAUSE == 0.5
     assert "pauses of up to half a second" in text
     assert (
         ReconnectingConnection._HEARTBEAT_SECONDS * (ReconnectingConnection._TIMEOUT_HEARTBEATS + 1)
-        == blocking._REPLY_TIMEOUT_SECONDS
+        == blocking_connection._REPLY_TIMEOUT_SECONDS
         == 2
     )
     assert "after about two seconds without an answer" in text
-    assert RedisPublisher._LEAST_BYTES_PER_SECOND == blocking._LEAST_BYTES_PER_SECOND == 64 * 1024
+    assert RedisPublisher._LEAST_BYTES_PER_SECOND == blocking_connection._LEAST_BYTES_PER_SECOND == 64 * 1024
     assert "a second more for each 64 kB" in text
     assert SETTLING_SECONDS == 0.75
     assert "waits for three quarters of a second more" in text

@@ -7,8 +7,10 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import sqlite3
 import time
+import urllib.request
 from io import StringIO
 
 import pytest
@@ -19,6 +21,7 @@ from django_fastws import FastWS, RouteError
 from django_fastws.routing.routes import Problem
 from tests.clients.peers import closing, echo, listen, silence, soon
 from tests.clients.web import Web
+from tests.support.processes import free_port
 
 STOPS = [signal.SIGINT, signal.SIGTERM]
 
@@ -189,6 +192,7 @@ def test_a_mistake_in_a_route_is_an_error_of_the_command(routes):
 READERS = """
 import pathlib
 import signal
+import socket
 
 def note(text):
     with open("notes", "a") as file:
@@ -551,3 +555,42 @@ async def test_reload_starts_anew_on_a_change_and_peers_see_1001(project, peer):
 
     assert await command.stop(signal.SIGTERM) == 0
     assert {(await visit.ended()).close_code for visit in server.visits} == {1001}
+
+
+# Metrics
+
+LISTENING = """
+@app.ws(f"{URL}/trades", name="deals")
+async def trades(ws):
+    async for _ in ws:
+        pass
+"""
+
+
+@pytest.mark.slow
+async def test_prometheus_is_answered_at_a_port_of_its_own(project, peer):
+    server, port = await peer(listen), free_port()
+    project.consumers(LISTENING, URL=server.url)
+    process = await project.start("--metrics-port", str(port))
+    await process.line(f"Metrics: http://127.0.0.1:{port}/metrics")
+    await process.line("✔ WebSocket connected")
+
+    def read() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            return answer.read().decode()
+
+    page = await asyncio.to_thread(read)
+    assert 'fastws_outbound_attempts_total{route="deals"} 1.0' in page
+    assert 'fastws_outbound_routes{state="connected"} 1.0' in page
+    assert await process.stop() == 0
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.to_thread(read)
+
+
+@pytest.mark.usefixtures("selectable")
+def test_a_port_that_is_taken_is_an_error_that_says_so():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(CommandError, match=r"--metrics-port: .*in use"),
+    ):
+        command("--tag", "slow", "--metrics-port", str(taken.getsockname()[1]))

@@ -83,6 +83,20 @@ def test_events_over_the_bounds_of_their_rooms(alias, later):
         assert row.size == sum(HistoryEvent.objects.using(alias).filter(room=row).values_list("size", flat=True))
 
 
+@pytest.mark.parametrize("name", ["null\0", "half\ud83d", "json:x", 'json:"x"', "größe/✓ 👩\u200d🚀"], ids=ascii)
+def test_a_room_of_any_name_is_stored_and_pruned(alias, name):
+    declare("{rest:path}", messages=3)
+    room = Room(name)
+    at = [room.broadcast(number, idempotency_key="\0\ud83d") for number in range(2)]
+    assert at == [room.position()] * 2
+    for _ in range(10):
+        room.broadcast({"name": "\0"})
+    assert [one.data for one in room.history()] == [{"name": "\0"}] * 3
+    first, last = pruned("-v2")
+    assert first.isprintable()
+    assert last.startswith("Removed 8 events of ")  # none is left that no pattern matches
+
+
 def test_more_than_are_removed_in_one_transaction(alias, later, monkeypatch):
     monkeypatch.setattr("django_fastws.rooms.history_rows._PRUNED_AT_ONCE", 7)
     declare(messages=30, seconds=60)
@@ -142,6 +156,18 @@ def test_where_a_module_was_not_loaded_nothing_is_removed(alias, routes):
     routes.problems.append(Problem("site.consumers", RouteError("mistake")))
     with pytest.raises(CommandError, match=r"site\.consumers was not loaded"):
         pruned("--undeclared")
+
+
+def test_of_a_database_that_was_flushed_there_is_nothing_to_do(alias):
+    HistoryRoom.objects.using(alias).all().delete()
+    nothing = "Removed 0 events of 0 bytes, 0 idempotency keys, 0 rooms."
+    assert pruned("--restored") == ["0 histories in another epoch.", nothing]
+
+
+def test_without_tables_it_says_what_to_do(alias, monkeypatch):
+    monkeypatch.setattr(HistoryKey._meta, "db_table", "never_migrated")
+    with pytest.raises(CommandError, match=f"no table never_migrated: run manage.py migrate .*{alias}"):
+        pruned()
 
 
 def test_without_a_database_it_says_so(alias, monkeypatch):

@@ -54,13 +54,15 @@ class Said(Event):
 
 async def say(ws, text: str): ...
 async def enter(ws): ...
+async def card(ws): ...
 
 
 def test_live_rooms_are_behind_the_routes_with_their_hooks_and_events(routes):
-    room = FastWS(tags=["desk"]).room("tickets/{pk:int}", sends=[Said])
+    room = FastWS(tags=["desk"]).room("tickets/{pk:int}", sends=[Said], presence=True)
     room.on("say")(say)
     room.relay("typing", Said)
     room.on_join(enter)
+    room.card(card)
     live, *rows = json.loads(listed("--json")[0])
     assert (live["direction"], live["path"], live["name"]) == ("in", "/ws/live", "fastws-live")
     here = "tests.management.commands.test_ws_routes"
@@ -68,11 +70,19 @@ def test_live_rooms_are_behind_the_routes_with_their_hooks_and_events(routes):
     assert [(row["direction"], row["name"], row["handler"]) for row in rows] == [
         ("room", "tickets", ""),
         ("join", "", "enter"),
+        ("card", "", "card"),
         ("event", "say", "say"),
         ("relay", "typing", "Said"),
         ("sends", "said", "Said"),
     ]
-    assert [line.split()[0] for line in listed()[0].splitlines()[2:]] == ["room", "join", "event", "relay", "sends"]
+    assert [line.split()[0] for line in listed()[0].splitlines()[2:]] == [
+        "room",
+        "join",
+        "card",
+        "event",
+        "relay",
+        "sends",
+    ]
 
 
 def test_the_routes_as_json(some_routes):

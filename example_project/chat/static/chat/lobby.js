@@ -1,9 +1,9 @@
 /** The rooms where this browser was last. */
 
-import { make, store } from "../page.js";
+import { byId, make, store } from "../page.js";
 
 const rooms = store("localStorage", "chat:recent", []).read();
-const section = document.getElementById("recent");
+const section = byId("recent");
 const list = section.querySelector("ul");
 for (const room of rooms) {
   const link = make("a", "chip", room);

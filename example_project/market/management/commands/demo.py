@@ -20,18 +20,23 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_fastws.clients.supervisor import Supervisor
+from django_fastws.layer import expect_members
 from django_fastws.routing.routes import registry
+
+from .... import samples
 
 
 class Command(BaseCommand):
     """Starts the feed, the outbound routes and the server; Ctrl+C stops them all."""
 
-    help = "Runs the example: its feed server, its outbound routes and the development server."
+    help = "Runs the example, with a few tickets and notes: its feed server, its outbound routes, runserver."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("address", nargs="?", default="127.0.0.1:8000", help="Where the server listens.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        expect_members()  # of this process: what is broadcast before it serves is no mistake
+        samples.fill()
         with feed_server(), outbound_routes():
             try:
                 call_command("runserver", options["address"], use_reloader=False)

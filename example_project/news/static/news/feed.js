@@ -1,17 +1,18 @@
 /** The feed: what is announced comes in at the top. */
 
+import { Cuttable, showBar } from "../bar.js";
 import { connect } from "../django_fastws/fastws.js";
-import { countUnseen, make, showStatus, timeElement } from "../page.js";
+import { byId, countUnseen, make, timeElement } from "../page.js";
 
 const KEPT = 100; // announcements on the page
 
-const page = document.getElementById("content");
-const feed = document.getElementById("feed");
-const form = document.getElementById("announce");
-const problem = document.getElementById("problem");
+const page = byId("content");
+const feed = byId("feed");
+const form = byId("announce");
+const problem = byId("problem");
 const countUnseenNews = countUnseen();
 
-const live = connect();
+const live = connect("/ws/live", { WebSocket: Cuttable });
 const news = live.join(page.dataset.liveRoom);
 
 for (const time of feed.querySelectorAll("time")) time.replaceWith(timeElement(time.dateTime, { withDay: true }));
@@ -35,7 +36,7 @@ news.on("announced", (announcement) => {
 function add(announcement) {
   feed.prepend(itemElement(announcement));
   if (feed.childElementCount > KEPT) feed.lastElementChild.remove();
-  document.getElementById("empty").hidden = true;
+  byId("empty").hidden = true;
   countUnseenNews();
 }
 
@@ -72,4 +73,4 @@ form.elements.text.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
 
-showStatus(live);
+showBar(live, news);

@@ -1,16 +1,17 @@
 /** The plan: who has which table; and the form, whose submit is a call. */
 
+import { Cuttable, showBar } from "../bar.js";
 import { connect } from "../django_fastws/fastws.js";
-import { make, showStatus } from "../page.js";
+import { byId, make } from "../page.js";
 
-const page = document.getElementById("content");
-const form = document.getElementById("book");
-const result = document.getElementById("result");
-const places = [...document.querySelectorAll(".place")];
+const page = byId("content");
+const form = byId("book");
+const result = byId("result");
+const places = [...byId("plan").querySelectorAll(".place")];
 const bookings = new Map(); // by their number
 const NUMBERS = ["table", "guests"]; // of the form
 
-const live = connect();
+const live = connect("/ws/live", { WebSocket: Cuttable });
 const tables = live.join(page.dataset.liveRoom);
 
 // ── The plan ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -43,7 +44,7 @@ function showPlan() {
     const { time, table } = place.dataset;
     place.setAttribute("aria-label", `Table ${table} at ${time}: ${place.textContent}`);
     const isChosen = state === "free" && form.elements.time.value === time && form.elements.table.value === table;
-    place.setAttribute("aria-pressed", isChosen);
+    place.setAttribute("aria-pressed", String(isChosen));
   }
 }
 
@@ -72,8 +73,8 @@ form.addEventListener("change", showPlan);
 
 /** The values as the server's types want them: numbers as numbers, and nothing for what is empty. */
 function wish() {
-  const filled = [...new FormData(form)].filter(([, value]) => value.trim());
-  return Object.fromEntries(filled.map(([name, value]) => [name, NUMBERS.includes(name) && !isNaN(value) ? +value : value]));
+  const filled = [...new FormData(form)].map(([name, value]) => [name, String(value)]).filter(([, value]) => value.trim());
+  return Object.fromEntries(filled.map(([name, value]) => [name, NUMBERS.includes(name) && !isNaN(+value) ? +value : value]));
 }
 
 form.addEventListener("submit", async (event) => {
@@ -117,4 +118,4 @@ function say(state, text) {
   result.textContent = text;
 }
 
-showStatus(live);
+showBar(live, tables);

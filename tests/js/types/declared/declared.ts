@@ -33,6 +33,13 @@ ticket.on("typing", () => {});
 ticket.on("said", ({ whom }) => whom);
 ticket.on("state", (state) => same<typeof state, Said[]>());
 ticket.on("presence", (people) => same<typeof people, Map<string, Presence<{ name: string }>>>());
+live.join("hall").on("count", (count) => same<typeof count, number>());
+// @ts-expect-error it says who, not how many
+ticket.on("count", () => {});
+// @ts-expect-error it says how many, not who
+live.join("hall").on("presence", () => {});
+// @ts-expect-error it has no presence
+live.join("prices").on("presence", () => {});
 ticket.on("left", ({ code }) => code.toFixed());
 
 // Calls

@@ -21,6 +21,7 @@ declare module "../../../../django_fastws/static/django_fastws/fastws.js" {
       meta: { name: string };
     };
     prices: { value: number };
+    hall: { count: true };
     // Keys like these would exclude each other as `chat/${string}` and `chat/${string}/typing`.
     "chat/{room}": { name: `chat/${string}`; events: { said: Said } };
     "chat/{room}/typing": { name: `chat/${string}/typing`; events: { typing: { who: string } } };
