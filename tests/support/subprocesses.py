@@ -21,6 +21,7 @@ ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
 USE_TZ = True
 DATABASES = {}
+FASTWS_SLOW_CALLBACK_SECONDS = None  # of a machine that is busy, it would be said in logs that tests read
 """
 ASGI = """
 import os
