@@ -15,7 +15,7 @@ from .exceptions import WebSocketDisconnect
 from .tracing import CONNECTION, DISCONNECT, HANDLER, HANDSHAKE, MESSAGE, Observed, Work, WorkKind
 from .transports import ASGITransport, InboundTransport, OutboundTransport
 from .types import Headers, Scope, UserT
-from .websocket import InboundWebSocket, OutboundWebSocket, WebSocketMessage
+from .websocket import InboundWebSocket, OutboundWebSocket, WebSocket, WebSocketMessage
 
 __all__ = [
     "DENIED",
@@ -183,14 +183,12 @@ class TracedWebSocket(InboundWebSocket[UserT]):
         self.trace.opened(is_followed=False)
 
 
-class HandlerWebSocket(TracedWebSocket[UserT]):
-    """Traced WebSocket that a handler reads: what it does from one message to the next is one unit of work."""
+class TracedReading(WebSocket[UserT]):
+    """Half of a socket that a handler reads: what it does from one message to the next is one unit of work."""
 
     __slots__ = ()
 
-    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
-        await InboundWebSocket.accept(self, subprotocol, headers)
-        self.trace.opened()
+    trace: SocketTrace
 
     async def __anext__(self) -> WebSocketMessage:
         self.trace.next()
@@ -213,7 +211,17 @@ class HandlerWebSocket(TracedWebSocket[UserT]):
         return data
 
 
-class TracedOutboundWebSocket(OutboundWebSocket[UserT]):
+class HandlerWebSocket(TracedReading[UserT], TracedWebSocket[UserT]):
+    """Traced WebSocket that a handler reads: what it does from one message to the next is one unit of work."""
+
+    __slots__ = ()
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | Iterable[tuple[Any, Any]] = ()) -> None:
+        await InboundWebSocket.accept(self, subprotocol, headers)
+        self.trace.opened()
+
+
+class TracedOutboundWebSocket(TracedReading[UserT], OutboundWebSocket[UserT]):
     """Traced WebSocket that went out: what its handler does from one message to the next is one unit of work.
 
     Args:
@@ -227,23 +235,3 @@ class TracedOutboundWebSocket(OutboundWebSocket[UserT]):
         super().__init__(transport, **options)
         self.trace = trace
         trace.connection = self.id
-
-    async def __anext__(self) -> WebSocketMessage:
-        self.trace.next()
-        try:
-            message = await super().__anext__()
-        except StopAsyncIteration:
-            self.trace.disconnected(self.close_code)
-            raise
-        self.trace.received(message.data)
-        return message
-
-    async def receive_data(self, call: str) -> str | bytes:
-        self.trace.next()
-        try:
-            data = await super().receive_data(call)
-        except WebSocketDisconnect:
-            self.trace.disconnected(self.close_code)
-            raise
-        self.trace.received(data)
-        return data
