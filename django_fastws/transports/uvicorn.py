@@ -143,6 +143,8 @@ class UvicornTransport(FramingTransport):
         original(*event)
         if self._is_full:
             self._tcp.pause_reading()
+            if self._reader is not None:  # or it would read on when the handler has received something
+                self._reader.is_held = True
             if self._draining is None:
                 self._draining = asyncio.get_running_loop().create_task(self._read_later())
 
@@ -172,6 +174,8 @@ class UvicornTransport(FramingTransport):
                 await wait_while(lambda: not tcp.is_closing(), self._flushed)
         finally:
             self._draining = None
+            if self._reader is not None:
+                self._reader.is_held = False
             if not protocol.read_paused and not tcp.is_closing():
                 tcp.resume_reading()
 

@@ -33,16 +33,20 @@ class UvicornReader:
 
     Args:
         protocol: uvicorn's, of whose queue nobody has begun to receive.
+
+    Attributes:
+        inbox: in which the messages wait.
+        is_held: whether something else has paused the reading, and will resume it when the inbox has room.
     """
 
-    __slots__ = ("_is_started", "_limit", "_owed", "_parser", "_pass_on", "_protocol", "_rest", "inbox")
+    __slots__ = ("_is_started", "_limit", "_owed", "_parser", "_pass_on", "_protocol", "_rest", "inbox", "is_held")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self._limit = protocol.config.ws_max_size
         self._parser: Any = None
         self._pass_on: Any = None
-        self._is_started = False
+        self._is_started = self.is_held = False
         #: The beginning of a frame, and how many bytes of one the server's parser still gets.
         self._rest = b""
         self._owed = 0
@@ -136,7 +140,7 @@ class UvicornReader:
         protocol = self._protocol
         if protocol.read_paused:
             protocol.read_paused = False
-            if not protocol.transport.is_closing():
+            if not self.is_held and not protocol.transport.is_closing():
                 protocol.transport.resume_reading()
 
 

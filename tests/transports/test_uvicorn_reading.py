@@ -15,6 +15,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 from uvicorn.server import ServerState
 
 from django_fastws._core.frames import BINARY, CLOSE, TEXT
+from django_fastws.conf import conf
 from django_fastws.transports import uvicorn_reading
 from django_fastws.transports.inbox import Inbox
 from django_fastws.transports.uvicorn_reading import NEEDED, UvicornReader
@@ -264,3 +265,23 @@ async def test_a_connection_is_read_past_the_server_on_every_loop(kind, monkeypa
         connection.transport.release()
         assert "data_received" not in vars(connection.protocol)
     assert read == ([] if kind.server == "websockets" else ["größe", b"data"])
+
+
+@on(*UVICORN)
+async def test_a_client_that_takes_no_pongs_is_not_read_on_when_its_messages_were_received(kind):
+    if kind.server == "websockets":
+        return  # it waits for room before each pong
+    async with connected(kind) as connection:
+        transport, protocol = connection.transport, connection.protocol
+        protocol.writable.clear()  # as asyncio has it of a client that reads nothing
+        protocol.data_received(masked(PING, b"?") + HI * (conf.receive_buffer_messages + 1))
+        assert not protocol.transport.is_reading()
+        while not transport.inbox.empty():
+            await transport.receive_data()
+        assert not protocol.read_paused
+        assert not protocol.transport.is_reading()
+        protocol.writable.set()
+        while not protocol.transport.is_reading():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await connection.client.send("more")
+        assert await transport.receive_data() == "more"
