@@ -33,7 +33,7 @@ PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP = $(PY) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults check format test-matrix docs dist bench bench-quick clean
+.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults test-random check format test-matrix docs dist bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -68,7 +68,11 @@ test-newest-in: install-test
 
 test-faults: install-test ## Only what kills, pauses, floods, cuts and never reads; in about six minutes
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
-	$(PYTEST) -m faults $(ARGS)
+	FASTWS_TESTS_RANDOM=1 $(PYTEST) -m faults $(ARGS)
+
+test-random: install-test ## Only what Hypothesis makes examples for, others in each run
+	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
+	FASTWS_TESTS_RANDOM=1 $(PYTEST) -m hypothesis $(ARGS)
 
 check: install-lint install-npm ## Look for mistakes: ruff, mypy, pyright, import-linter, TypeScript, eslint, the code in the pages
 	$(PY) -m ruff check

@@ -34,6 +34,8 @@ from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd prometheus" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
+#: Whether Hypothesis makes other examples in each run: `make test-random`.
+AT_RANDOM = bool(os.environ.get("FASTWS_TESTS_RANDOM"))
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 
@@ -42,9 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
     rewrite_nothing_else(config)
     from hypothesis import HealthCheck, settings  # not before, or its asserts are rewritten
 
-    # A busy machine is no failure; and what was found once is written down as an example in the test itself.
+    # A busy machine is no failure; and what was found once is written down as an example in the test itself. The
+    # examples of a test are the same in each run, unless asked for at random: a change is judged by what it does.
     settings.register_profile(
-        "tests", deadline=None, database=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+        "tests",
+        deadline=None,
+        database=None,
+        derandomize=not AT_RANDOM,
+        max_examples=60,
+        print_blob=AT_RANDOM,
+        suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("tests")
     if not hasattr(config, "workerinput"):

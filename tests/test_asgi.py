@@ -91,8 +91,6 @@ async def test_a_malformed_handshake_is_denied_with_400_and_no_traceback(kwargs,
 
 
 @settings(
-    deadline=None,
-    database=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

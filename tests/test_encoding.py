@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.utils.functional import SimpleLazyObject, lazystr
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy, override
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from django_fastws import MessageTooBig
@@ -325,13 +325,11 @@ MOMENTS = st.one_of(
 )
 
 
-@settings(deadline=None, database=None)
 @given(st.lists(MOMENTS))
 def test_every_moment_is_written_as_django_does(values):
     assert as_sent(values) == as_django(values)
 
 
-@settings(deadline=None, database=None)
 @given(st.text())
 def test_every_text_comes_out_as_it_went_in(text):
     payload = encode_text(text)

@@ -194,7 +194,7 @@ async def test_sync_code_in_a_thread_of_a_loop_may_ask(cluster):
 
 
 # Each example closes what it has opened; to start three threads for each would take longer than all of them.
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=9), st.integers(1, 4), st.booleans())
 def test_however_sockets_are_spread_every_one_is_on_one_page(three, sockets, limit, reverse):
     opened = [three[place].open(buffered=value) for place, value in sockets]

@@ -23,8 +23,6 @@ GROWTH_KB = 20_000  # that a server may grow by over all examples of a test; eac
 
 fuzzed = settings(
     max_examples=300,
-    deadline=None,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -112,9 +112,7 @@ def is_wrong(said):
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps)
 def test_every_id_is_answered_exactly_once_whatever_is_said(caplog, steps):
     caplog.clear()

@@ -312,14 +312,13 @@ async def _run(call: Any) -> None:
     call()
 
 
+@pytest.mark.hypothesis
 def test_members_have_each_event_once_and_in_order_or_a_state_whatever_happens() -> None:
     run_state_machine_as_test(
         Merge,
         settings=hypothesis_settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            deadline=None,
-            database=None,
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate, Phase.shrink],
         ),

@@ -86,7 +86,7 @@ OPERATION = st.one_of(
 )
 
 
-@settings(deadline=None, database=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(before=st.integers(0, 3), operations=st.lists(OPERATION, max_size=40))
 def test_what_arrives_late_twice_or_never_comes_once_and_in_order(before, operations):
     async def run():

@@ -159,9 +159,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(
-    deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(st.dictionaries(st.sampled_from(["type", "v", "room", "text", "bytes", "exclude"]), JUNK), max_size=5)
 )
@@ -597,8 +595,6 @@ STEPS = st.lists(
 
 
 @settings(
-    deadline=None,
-    database=None,
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -669,6 +669,7 @@ async def raw(ws: WebSocket) -> None:
         pass
 
 
+@pytest.mark.hypothesis
 def test_all_know_who_is_present_whatever_happens(applications: tuple[Any, Any]) -> None:
     # What it finds, it does not make shorter: that takes minutes. The steps that it prints can be called one by one.
     bounds = settings(max_examples=120, stateful_step_count=25, phases=[Phase.generate])

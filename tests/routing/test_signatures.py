@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 from annotated_types import Gt, Predicate
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_fastws import Query, RouteError, WebSocket
@@ -352,7 +351,6 @@ def test_what_has_no_source_has_a_place_all_the_same(handler):
     assert place_of(handler)
 
 
-@hypothesis_settings(deadline=None, database=None)
 @given(st.binary(), st.dictionaries(st.sampled_from(["a", "b", "l"]), st.one_of(st.text(), st.integers())))
 def test_nothing_but_a_refusal_comes_of_arbitrary_input(query, path):
     async def handler(ws, a: int, b: dt.datetime | None = None, l: list[Decimal] = [], **rest): ...  # noqa: B006, E741

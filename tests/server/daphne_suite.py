@@ -119,7 +119,10 @@ daphne.testing.BaseDaphneTestingInstance.startup_timeout = TIMEOUT
 
 # The smallest example of a failure is not worth a server for each step on the way to it.
 hypothesis.settings.register_profile(
-    "fastws", phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate], database=None
+    "fastws",
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    database=None,
+    derandomize=not os.environ.get("FASTWS_TESTS_RANDOM"),  # as of our own tests: tests/conftest.py
 )
 hypothesis.settings.load_profile("fastws")
 

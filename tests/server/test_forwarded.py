@@ -108,7 +108,7 @@ WRITTEN = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(WRITTEN, st.lists(st.sampled_from(OURS), max_size=3), st.sampled_from(SEEN), st.booleans())
 def test_nothing_that_a_client_writes_moves_the_client(written, ours, seen, is_one_header):
     """A proxy adds to what it got, in the same header or in one more: the address stands where it does."""
@@ -118,7 +118,7 @@ def test_nothing_that_a_client_writes_moves_the_client(written, ours, seen, is_o
     assert client[0] == "192.0.2.1"
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300)
 @given(WRITTEN, st.integers(1, 4))
 def test_whatever_is_written_the_client_is_an_address_or_none(written, hops):
     lines = [(b"x-forwarded-for", value.encode("latin-1")) for value in written]

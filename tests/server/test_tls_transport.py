@@ -173,7 +173,7 @@ def test_what_comes_in_many_records_at_once_is_handed_over_at_once(pair):
     assert len(reads) == 4  # one more would raise, which costs as much as a read
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.binary(max_size=40_000), max_size=4),
     st.lists(st.binary(max_size=40_000), max_size=4),

@@ -241,7 +241,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@settings(max_examples=200)
 @given(steps=STEPS, policy=st.sampled_from(["drop_oldest", "drop_newest", None]))
 def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps, policy):
     async def run():

@@ -68,8 +68,6 @@ OPERATIONS = st.lists(
 
 
 @settings(
-    deadline=None,
-    database=None,
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -126,7 +126,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=80)
+@settings(max_examples=80)
 @given(steps=STEPS)
 def test_whatever_happens_each_socket_gets_its_own_in_order(steps):
     async def run():

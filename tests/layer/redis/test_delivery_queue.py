@@ -58,9 +58,7 @@ GARBAGE = st.one_of(
 )
 
 
-@settings(
-    deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(GARBAGE, max_size=8))
 @example(
     [

@@ -221,9 +221,7 @@ TWO = [("store", 10, ""), ("store", 10, "")]
 @given(HISTORIES, STEPS)
 @example(History(), [*TWO, ("read", None, None, 9, 20), ("read", 0, None, 9, 20), ("read", 0, None, 9, 19)])
 @example(History(bytes=20), [*TWO, ("read", 0, None, 9, 99), ("store", 1, ""), ("read", 0, None, 9, 99)])
-@hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_scripts_do_what_histories_in_memory_do(client, history, steps):
     memory, sender, group = MemoryHistories(), Sender(), token()
     texts: dict[bytes, Any] = {}

@@ -270,7 +270,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@hypothesis_settings(deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(suppress_health_check=list(HealthCheck))
 def test_redis_keeps_what_memory_keeps(client, steps):
     memory, room = MemoryLatest(), f"r{token()}"
     for what, key, data in steps:
