@@ -64,7 +64,7 @@ class Setting(Generic[Value]):
             return self._read_default
         try:
             return self.kind.read(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ImproperlyConfigured(self.kind.wrong(self.name, value)) from None
 
     @property

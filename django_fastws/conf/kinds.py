@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
@@ -51,8 +52,8 @@ class ValueKind(Generic[Value]):
     Attributes:
         wanted: which values are right, behind "is not" and "Set it to".
         is_right: whether a value is one of them, for the system check.
-        read: makes what the package uses of a value; TypeError or ValueError for one that means nothing. It may be
-            more lenient than ``is_right``.
+        read: makes what the package uses of a value; TypeError, ValueError or OverflowError for one that means
+            nothing. It may be more lenient than ``is_right``.
         is_secret: whether a value must not be shown; then what ``read`` says of it is.
     """
 
@@ -74,13 +75,17 @@ class ValueKind(Generic[Value]):
 
 # Numbers
 
+_MOST_SECONDS = sys.float_info.max
+
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0  # NaN is not
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 < value <= _MOST_SECONDS or value == math.inf  # NaN is neither, nor is what no float can be
 
 
 def _is_duration(value: Any) -> bool:

@@ -12,10 +12,10 @@ KINDS = {name: kind for name, kind in vars(kinds).items() if isinstance(kind, Va
 VALUES = [
     ("CONNECTIONS_OR_NONE", [None, 1], [0, -1, 1.5, "5", True]),
     ("BYTES_OR_NONE", [None, 1], [0, -1, "10 MB"]),
-    ("SECONDS", [0.5, 3], [0, -1, None, "5", float("nan"), True]),
+    ("SECONDS", [0.5, 3, float("inf")], [0, -1, None, "5", float("nan"), True, 10**400]),
     ("DURATION", [0, 0.5], [-1, None, "5", True, False]),
-    ("TIMEOUT_OR_NONE", [None, 0.5], [0, -1, "60", float("inf"), False]),
-    ("FINITE_SECONDS", [0.5, 3], [0, -1, None, "60", float("inf"), True]),
+    ("TIMEOUT_OR_NONE", [None, 0.5], [0, -1, "60", float("inf"), False, 10**400]),
+    ("FINITE_SECONDS", [0.5, 3], [0, -1, None, "60", float("inf"), True, 10**400]),
     ("FINITE_DURATION", [0, 0.5], [-1, None, "5", float("inf"), float("nan"), False]),
     ("SECONDS_IN_DEBUG", [None, 0.5, InDebug(0.1)], [0, -1, "60", float("inf"), False]),
     ("OBJECTS_OR_NONE", [None, 1], [0, -1, "5", 1.5, True]),

@@ -53,6 +53,10 @@ def test_a_setting_is_read_by_its_kind_and_live(name, value, read):
 WRONG = [
     ("FASTWS_MAX_CONNECTIONS", 0),
     ("FASTWS_MAX_MESSAGE_BYTES", "1M"),
+    ("FASTWS_MAX_MESSAGE_BYTES", float("inf")),
+    ("FASTWS_DEFLATE_LEVEL", float("inf")),
+    ("FASTWS_PUBLISH_TIMEOUT_SECONDS", 10**400),
+    ("FASTWS_IDLE_TIMEOUT", 10**400),
     ("FASTWS_DRAIN_SECONDS", None),
     ("FASTWS_IDLE_TIMEOUT", float("inf")),
     ("FASTWS_PRESENCE_GRACE_SECONDS", float("inf")),
