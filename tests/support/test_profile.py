@@ -30,15 +30,18 @@ def test_no_test_decides_what_the_profile_does():
     assert list(decided_by_tests()) == []
 
 
+def tried() -> list[int]:
+    values: list[int] = []
+
+    @given(st.integers())
+    def run(value: int) -> None:
+        values.append(value)
+
+    run()
+    return values
+
+
 def test_examples_are_the_same_in_each_run_unless_asked_for_at_random():
-    found: list[list[int]] = []
-    for _ in range(2):
-        tried: list[int] = []
-
-        def run(value: int, tried: list[int] = tried) -> None:
-            tried.append(value)
-
-        given(st.integers())(run)()
-        found.append(tried)
-    assert (found[0] == found[1]) is not bool(os.environ.get("FASTWS_TESTS_RANDOM"))
-    assert len(found[0]) == settings().max_examples
+    first = tried()
+    assert (first == tried()) is not bool(os.environ.get("FASTWS_TESTS_RANDOM"))
+    assert len(first) == settings().max_examples
