@@ -39,7 +39,7 @@ def test_the_client_passes(file: str):
         env=node.environment(directory),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     counted = dict(re.findall(r"^# (pass|fail|skipped|todo) (\d+)$", done.stdout, re.MULTILINE))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -111,7 +111,7 @@ class LocalBroker(Broker):
 
     async def acount_subscribers(self, group: str) -> int:
         with self._lock:
-            return len(self._clients.get(group, ()))
+            return sum(not loop.is_closed() for loop in self._clients.get(group, {}).values())
 
     @property
     def presence(self) -> MemoryPresence:

@@ -205,7 +205,7 @@ async def test_a_proxy_that_cannot_work_ends_the_route_at_once(app, peer, raw_pe
 
 async def test_open_timeout_gives_up_on_a_peer_that_never_answers_the_handshake(app, raw_peer, log):
     server = await raw_peer(silence)
-    app.ws(server.url, open_timeout=0.05, reconnect=True, max_retries=2)(once)
+    app.ws(server.url, open_timeout=0.3, reconnect=True, max_retries=2)(once)
     assert not await run(app)
     assert log.endings == ["timed out during opening handshake"] * 3
     assert server.count == 3

@@ -189,9 +189,9 @@ async def test_nothing_but_our_own_error_gets_out_while_it_stays_away(
 async def test_several_have_one_deadline_while_it_is_away_and_go_out_when_it_is_back(
     broker: Broker, group: str, implementation: Implementation, settings: Any
 ) -> None:
-    settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
     sent = [hello(group, str(number)) for number in range(300)]
     async with Subscriber(broker, group) as subscriber:
+        settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = settings.FASTWS_PUBLISH_RETRY_SECONDS = 0.3
         implementation.cut()
         for _ in range(2):  # the second time, it is known
             async with asyncio.timeout(LIMIT):  # and not 300 times as long as one of them takes

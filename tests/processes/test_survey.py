@@ -75,6 +75,17 @@ async def test_processes_answer_each_for_itself(responder):
     assert not survey.is_partial
 
 
+async def test_an_event_loop_that_was_closed_without_leaving_is_not_waited_for(settings):
+    settings.CHANNEL_LAYERS = {}
+
+    async def subscribed():
+        await get_broker().client(lambda envelope: None).subscribe(GROUP)
+
+    before = await get_broker().acount_subscribers(GROUP)
+    await asyncio.to_thread(asyncio.run, subscribed())
+    assert await get_broker().acount_subscribers(GROUP) == before
+
+
 @pytest.mark.redis
 @pytest.mark.parametrize("name", ["core", "pubsub"])
 async def test_a_layer_of_others_does_not_tell_how_many_there_are(name, redis_server, settings):

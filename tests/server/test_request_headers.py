@@ -104,7 +104,7 @@ async def test_no_client_says_where_it_asks_for_what(plain, options, header):
 @server_test
 @pytest.mark.parametrize(
     "value",
-    [b"name=\xc3\x85sa \xe2\x80\xa6", b'a="x\\012y"', b"a=x\ty", bytes(range(0x80, 0x100)), b"a=\x01\x7f"],
+    [b"name=\xc3\x85sa \xe2\x80\xa6", b'a="x\\012y"', b"a=x\ty", bytes(range(0x80, 0x100))],
     ids=repr,
 )
 async def test_what_http_allows_in_a_value_arrives_as_it_was_sent(plain, value):

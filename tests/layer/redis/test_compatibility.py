@@ -118,7 +118,9 @@ def open_connections(url: str) -> int:
 
 @pytest.mark.redis
 @pytest.mark.usefixtures("layer")
-def test_a_thread_whose_redis_py_hides_the_socket_is_told_so_and_leaves_no_connection(monkeypatch, redis_server):
+def test_a_thread_whose_redis_py_hides_the_socket_is_told_so_and_leaves_no_connection(
+    monkeypatch, redis_server, settings
+):
     before = open_connections(redis_server.url)
     hidden = SimpleNamespace()
     monkeypatch.setattr(blocking_connection, "socket_of", lambda connection: compatibility.socket_of(hidden))
@@ -126,6 +128,7 @@ def test_a_thread_whose_redis_py_hides_the_socket_is_told_so_and_leaves_no_conne
         Room("lobby").broadcast("hi", on_commit=False)
     assert "has no _sock" in layer_status().error
     monkeypatch.undo()
+    settings.FASTWS_PUBLISH_RETRY_SECONDS = settings.FASTWS_PUBLISH_TIMEOUT_SECONDS = 10
     Room("lobby").broadcast("hi", on_commit=False)
     assert layer_status().is_reachable
     get_channel_layer().blocking.close()
