@@ -8,6 +8,8 @@
 #   PORT=8000           where the demo listens
 #   FAST=1              test-matrix runs what is fast only
 #   ROWS="3.13"         the rows that test-matrix runs; without it, all
+#   LOOP=asyncio        the event loop of servers and tests, asyncio or uvloop; without it, each its own
+#   WSTEST=/path        the fuzzing client of Autobahn, for test-autobahn
 
 VENV ?= .venv
 PORT ?= 8000
@@ -17,6 +19,8 @@ REDIS ?=
 PYTHON ?=
 FAST ?=
 ROWS ?=
+LOOP ?=
+WSTEST ?=
 
 PYTHONS = python3.11 python3.12 python3.13 python3.14 python3 python
 PY = $(VENV)/bin/python
@@ -33,7 +37,7 @@ PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP = $(PY) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults test-random check format test-matrix docs dist bench bench-quick clean
+.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults test-random test-loops test-autobahn check format test-matrix docs dist bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -43,6 +47,10 @@ demo: install-package ## Run the example: make demo [REDIS=redis://127.0.0.1:637
 	@echo "$(PY) manage.py migrate"
 	@$(PY) $(LOCKED) $(PY) manage.py migrate
 	$(PY) manage.py demo 127.0.0.1:$(PORT)
+
+ifneq ($(LOOP),)
+export FASTWS_TESTS_LOOP = $(LOOP)
+endif
 
 ifneq ($(REDIS),)
 demo: export REDIS_URL = $(REDIS)
@@ -73,6 +81,13 @@ test-faults: install-test ## Only what kills, pauses, floods, cuts and never rea
 test-random: install-test ## Only what Hypothesis makes examples for, others in each run
 	@$(PY) -m tests.support.redis_binary || echo "going on without redis-server" >&2
 	FASTWS_TESTS_RANDOM=1 $(PYTEST) -m hypothesis $(ARGS)
+
+test-loops: ## What test-faults runs, on asyncio's event loop and on uvloop's, one after the other
+	$(MAKE) test-faults LOOP=asyncio
+	$(MAKE) test-faults LOOP=uvloop
+
+test-autobahn: install-test ## The fuzzing client of Autobahn's test suite: make test-autobahn WSTEST=/path/to/wstest
+	WSTEST="$(WSTEST)" $(PY) -m tests.autobahn $(ARGS)
 
 check: install-lint install-npm ## Look for mistakes: ruff, mypy, pyright, import-linter, TypeScript, eslint, the code in the pages
 	$(PY) -m ruff check

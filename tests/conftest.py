@@ -25,6 +25,7 @@ from tests.support import interpreter, node, redis_binary
 from tests.support.chromium import CHROMIUM, chromium
 from tests.support.clusters import RedisCluster
 from tests.support.databases import histories_in
+from tests.support.event_loops import TestsOnLoop, chosen_kind
 from tests.support.example import ELSEWHERE
 from tests.support.once import made_once
 from tests.support.order import longest_first
@@ -56,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("tests")
+    if kind := chosen_kind():
+        config.pluginmanager.register(TestsOnLoop(kind))
     if not hasattr(config, "workerinput"):
         for name in ("django_fastws", "tests", "example_project", "bench"):
             compileall.compile_dir(str(ROOT / name), quiet=2)

@@ -32,6 +32,7 @@ class Implementation:
 
     #: What it can; a test names what it needs (``pytest.mark.broker``).
     has_history: ClassVar[bool] = False
+    has_presence: ClassVar[bool] = False
     #: Whether calls that overlap in one loop have the order in which they were made.
     keeps_order: ClassVar[bool] = True
     #: Whether it serves any number of loops and threads at once, as fast as they publish.
@@ -103,7 +104,7 @@ class Implementation:
 
 
 class Here(Implementation):
-    has_history = True
+    has_history = has_presence = True
     broker = LocalBroker
 
     def layers(self, prefix: str) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class AnyLayer(Implementation):
 class OneRedis(Implementation):
     """One Redis that forgets everything when it is killed."""
 
-    has_history = has_outages = holds = True
+    has_history = has_presence = has_outages = holds = True
     needs = ("redis",)
     broker = RedisBroker
     count: ClassVar[int] = 1
@@ -323,7 +324,7 @@ class PlainCluster(Cluster):
 class PubSub(OneRedis):
     """That of channels-redis over Redis' publish and subscribe, which does not tell of a lost connection."""
 
-    has_history = holds = tells = False
+    has_history = has_presence = holds = tells = False
     broker = ChannelsRedisBroker
     name: ClassVar[str] = "pubsub"
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import load_command_class
 
 from django_fastws.metrics import all_metrics
-from tests.docs.blocks import DOCS, blocks_of
+from tests.docs.blocks import DOCS, blocks_of, pages
 from tests.support.processes import ROOT
 
 PAGE = DOCS / "howto" / "monitor.md"
@@ -41,3 +41,10 @@ def test_names_of_metrics_are_those_of_the_table():
     assert set(re.findall(r"\bfastws_[a-z_]+", text)) <= parts
     names = {f"fastws.{metric.name}" for metric in all_metrics()}
     assert set(re.findall(r"`(fastws\.\w+)", text)) <= names
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_metric_that_a_page_names_is_in_the_table(page):
+    text = re.sub(r"\s+", " ", page.read_text("utf-8"))
+    named = set(re.findall(r"\bmetrics? \[?`([a-z_]+)`", text))
+    assert page.name == "changelog.md" or named <= {metric.name for metric in all_metrics()}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tests.support import interpreter, redis_binary
+from tests.support.event_loops import on_chosen_loop
 from tests.support.interpreter import ROOT
 
 if TYPE_CHECKING:  # the benchmarks start processes, too, and no PostgreSQL
@@ -165,10 +166,11 @@ class Process:
         return "SigCgt:" in status and not int(status.partition("SigCgt:")[2].split()[0], 16) >> signum - 1 & 1
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        command = on_chosen_loop(self.command)
         if self.is_forked and not self.pass_fds:
-            return interpreter.start(self.command[1:], self.environment, log, directory=self.cwd)
+            return interpreter.start(command[1:], self.environment, log, directory=self.cwd)
         return subprocess.Popen(
-            self.command,
+            command,
             cwd=self.cwd,
             user=self.user,
             env=self.environment,
