@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..console import RoomDetail, RoomRow, RowPage, SocketRow, kick, read_busiest_rooms, read_room, read_rooms
-from ..exceptions import HistoryUnavailable, WebSocketConnectionError
+from ..exceptions import HistoryUnavailable, LiveError, WebSocketConnectionError
+from ..live import published_event
 from ..models import Process, Socket
 from ..rooms import Room
 from .change_list import Column, ConsoleQuery, column_headers, row_cells
@@ -286,11 +287,13 @@ def _broadcast(names: list[str], data: dict[str, Any]) -> Report:
     event, key = data["event"] or None, data["key"] or None
     for name in names:
         try:
-            position = Room(name).broadcast(data["value"], event, key=key, volatile=data["volatile"], on_commit=False)
-        except (TypeError, ValueError) as error:
+            value = published_event(name, event, data["value"])
+            position = Room(name).broadcast(value, event, key=key, volatile=data["volatile"], on_commit=False)
+        except (TypeError, ValueError, LiveError) as error:
+            problem = error.message if isinstance(error, LiveError) else str(error)
             if len(names) == 1:
-                raise
-            errors.append(f"{printable(name)}: {error}")
+                raise ValueError(problem) from error
+            errors.append(f"{printable(name)}: {problem}")
         else:
             done += 1
             positions += [str(position)] if position is not None else []

@@ -14,7 +14,7 @@ from ..models import Process, Room
 from ..routing import registry
 from .change_list import Column, ConsoleQuery, Filter, column_headers, row_cells
 from .console_actions import CloseForm, ConsoleAction, Report, result_report
-from .console_admin import SECONDS, ConsoleAdmin, ask
+from .console_admin import SECONDS, ConsoleAdmin, Note, ask
 from .console_text import NOTHING, age, counted, moment, name_text, number, process_text, size
 from .object_keys import fits_a_url, name_of, object_key
 
@@ -53,7 +53,11 @@ class SocketAdmin(ConsoleAdmin):
     def list_page(self, request: HttpRequest) -> HttpResponse:
         """The sockets that fit the search."""
         query = ConsoleQuery.read(request.GET, _NAMES, ORDERS)
-        page, said = self.listed(query, lambda seconds: self._read(query, seconds))
+        try:
+            page, said = self.listed(query, lambda seconds: self._read(query, seconds))
+        except ValueError as error:  # of a network that is none: whoever has written it is told
+            page = RowPage([])
+            said = {"note": Note("error", f"This cannot be searched for: {error}."), "query": query}
         columns = self.columns(query)
         context = {
             "headers": column_headers(columns, query),

@@ -21,6 +21,7 @@ from django_fastws.console import (
     SocketRow,
     SocketSearch,
 )
+from django_fastws.console.socket_values import matcher
 from django_fastws.exceptions import WebSocketConnectionError
 
 __all__ = ["FakeConsole", "NASTY", "process", "room", "route", "socket"]
@@ -162,6 +163,7 @@ class FakeConsole:
         limit: int = 100,
         seconds: float = 1.0,
     ) -> RowPage[SocketRow]:
+        matcher(search or SocketSearch())  # which refuses what is no network, as the real one does
         self.calls.append(("read_sockets", (search,), {"order": order, "after": after, "seconds": seconds}))
         return self._page(self.sockets, after, limit)
 

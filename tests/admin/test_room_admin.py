@@ -7,7 +7,7 @@ import html
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from django_fastws import HistoryUnavailable, Room
+from django_fastws import Event, FastWS, HistoryUnavailable, Room
 from django_fastws.admin.object_keys import object_key
 from django_fastws.exceptions import WebSocketConnectionError
 from tests.admin.fakes import AWAY, NASTY, room, socket
@@ -113,6 +113,44 @@ def test_the_key_of_a_value_is_no_room(console, root, said):
     data = {"selected": ["prices"], "message": "1", "kind": "json", "key": "BTC"}
     assert "1 of 1" in texts(root.post(f"{LIST}do/broadcast/", data, follow=True))
     assert [(one[0], one[3]["key"]) for one in said] == [("prices", "BTC")]
+
+
+class Announced(Event):
+    text: str
+    size: int = 0
+
+
+@pytest.fixture
+def notices(routes):
+    """A live room that says what it sends."""
+    return FastWS().room("notices/{pk:int}", sends=[Announced])
+
+
+def test_an_event_of_a_declared_room_is_broadcast_as_that(console, root, said, notices):
+    data = {"selected": ["notices/1"], "message": '{"text": "tea"}', "kind": "json", "event": "announced"}
+    assert "1 of 1" in texts(root.post(f"{LIST}do/broadcast/", data, follow=True))
+    assert [one[:3] for one in said] == [("notices/1", Announced(text="tea"), "announced")]
+
+
+@pytest.mark.parametrize("is_debug", [True, False])
+@pytest.mark.parametrize(
+    ("event", "message", "words"),
+    [
+        ("", '{"text": "tea"}', "which has announced"),
+        ("announced", '{"size": 1}', "text: Field required"),
+        ("announced", '"tea"', "data: "),
+    ],
+)
+def test_what_a_declared_room_does_not_send_is_refused(
+    console, root, said, notices, settings, is_debug, event, message, words
+):
+    settings.DEBUG = is_debug
+    data = {"selected": ["notices/1"], "message": message, "kind": "json", "event": event}
+    assert words in html.unescape(root.post(f"{LIST}do/broadcast/", data).content.decode())
+    response = root.post(f"{LIST}do/broadcast/", {**data, "selected": ["a", "notices/1"]}, follow=True)
+    assert "1 of 2" in texts(response)
+    assert words in texts(response)
+    assert [one[0] for one in said] == ["a"]
 
 
 def test_what_cannot_be_broadcast_is_said(console, root, said):

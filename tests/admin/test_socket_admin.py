@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils.html import conditional_escape
 
 from django_fastws.console import SocketSearch
 from tests.admin.fakes import socket
@@ -49,6 +50,18 @@ def test_a_cursor_that_is_none_begins_at_the_first_page(console, root):
     response = root.get(LIST, {"after": "nonsense"})
     assert response.status_code == 200
     assert len(response.context["rows"]) == 3
+
+
+@pytest.mark.parametrize("address", ["999.1.1.1/99", "10.1/16", "10.1.0.0/", "/", "<b>/8"])
+@pytest.mark.parametrize("after", ["", "nonsense"])
+def test_what_is_no_network_is_said_and_still_stands_in_the_search(console, root, address, after):
+    response = root.get(LIST, {"q": address, "in": "address", "after": after})
+    body = response.content.decode()
+    assert response.status_code == 200
+    assert "This cannot be searched for" in body
+    assert "No socket fits" not in body
+    assert conditional_escape(address) in body
+    assert "<b>/8" not in body
 
 
 @pytest.mark.parametrize(("data", "text"), [({}, "No socket is open"), ({"user": "x"}, "No socket fits")])
