@@ -332,6 +332,14 @@ for (const [moment, row] of OUTCOMES) {
   }
 }
 
+test("what cannot be called because one is out of the room says so in words, for a page to show", async () => {
+  const words = { left: "not in the room", kicked: "not in the room" };
+  for (const [moment, message] of Object.entries(words)) {
+    const { room } = await MOMENTS[moment]();
+    await assert.rejects(room.call("say", {}), { code: "not_joined", message });
+  }
+});
+
 test("a call of a client that is closed is not to be tried again", async () => {
   const { live, room } = await joinedRoom();
   live.close();

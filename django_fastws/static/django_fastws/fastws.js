@@ -36,6 +36,8 @@ export class LiveError extends Error {
   }
 }
 
+const notJoined = (reason = "") => new LiveError("not_joined", reason || "not in the room");
+
 /** @type {(name?: string) => Types.Emitter} */
 const createEmitter = (name) => {
   const listeners = new Set();
@@ -63,7 +65,7 @@ const createEmitter = (name) => {
 const createCall = (subscription, room, event, data = {}, options = {}, item = () => {}) => {
   const { timeout = TIMEOUT, signal, once, queue } = options;
   const { connection, name, rooms, waiting } = subscription;
-  if (!rooms.has(room)) throw new LiveError("not_joined");
+  if (!rooms.has(room)) throw notJoined();
   const id = once ? `${connection.secret}-${++connection.ids}` : ++connection.ids;
   const text = JSON.stringify({ room: name, event, data, id, once });
   let sent = false;
@@ -177,7 +179,7 @@ const createSubscription = (connection, name, at) => ({
         createStream((item) => createCall(subscription, room, event, data, { timeout: Infinity, ...options }, item)),
       leave: () => {
         if (this.rooms.size > 1) this.rooms.delete(room);
-        else if (this.rooms.has(room)) this.end(new LiveError("not_joined"));
+        else if (this.rooms.has(room)) this.end(notJoined());
       },
     };
   },
@@ -230,7 +232,7 @@ const createSubscription = (connection, name, at) => ({
     const { left, at } = message;
     if (left) {
       this.joined = this.known = this.live = false;
-      if (!this.joining) this.end(new LiveError("not_joined", left.reason), "left", left);
+      if (!this.joining) this.end(notJoined(left.reason), "left", left);
     } else if ("state" in message || message.recovered === false) this.reset(message);
     else if (at === undefined || this.advance(at)) this.update(message);
   },
