@@ -73,13 +73,14 @@ function showStatus(live) {
   let clock = 0;
 
   const show = () => {
-    const { state } = live.status;
+    const { state, reason } = live.status;
     const shown = isOffline() ? "offline" : state;
     root.dataset.state = shown;
     // Only the label is read out: a countdown would not stop talking.
     if (label.textContent !== LABELS[shown]) label.textContent = LABELS[shown];
     const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
-    detail.textContent = shown === "waiting" ? `next try in ${seconds} s` : "";
+    detail.textContent = shown === "waiting" ? `next try in ${seconds} s` : (reason ?? "");
+    if (shown === "closed") byId("people").hidden = true; // nobody tells any more who comes and goes
     retry.hidden = shown !== "waiting" && shown !== "closed";
     retry.textContent = shown === "closed" ? "Reload" : "Retry now";
     clearTimeout(clock);

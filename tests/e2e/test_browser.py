@@ -465,5 +465,7 @@ async def test_the_pages_follow_the_colour_scheme(example_site, visit):
 
 async def test_the_conversation_is_a_live_log(example_site, visit, room):
     page = await go_in(await visit(example_site.one, room), "Ada")
-    await expect(page.get_by_role("log", name="Conversation")).to_have_attribute("aria-live", "polite")
+    log = page.get_by_role("log", name="Conversation")
+    await expect(log).to_have_attribute("aria-live", "polite")
+    await expect(log.get_by_role("list")).to_have_count(1)  # whose items are counted as they are read out
     await expect(page.get_by_role("status").filter(has_text="Connected")).to_have_count(1)

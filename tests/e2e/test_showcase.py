@@ -302,3 +302,34 @@ async def test_the_pages_work_under_a_strict_policy(example_site: Site, visit: O
         if page not in ("/", "/people/"):
             await expect_state(maya, "open")
     assert broken == []
+
+
+# ── All pages ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_that_the_board_was_away_is_said_no_longer_than_that(example_site: Site, visit: Open):
+    maya = await visit_as(visit, "Maya", example_site.one, "/board/")
+    await cut(maya)
+    await maya.get_by_role("button", name="Add a note").click()
+    await expect(maya.locator("#problem")).to_have_text("not connected")
+    await come_back(maya)
+    await expect_state(maya, "open")
+    await expect(maya.locator("#problem")).to_be_hidden()
+
+
+async def test_a_page_whose_user_has_logged_out_says_so_and_shows_nobody(example_site: Site, visit: Open):
+    maya = await visit_as(visit, "Maya", example_site.one, "/desk/")
+    await expect(maya.get_by_role("list", name="Here now")).to_be_visible()
+    other = await maya.context.new_page()
+    await other.goto(example_site.two.http_url("/"))
+    await other.get_by_role("button", name="Log out").click()
+    await expect_state(maya, "closed")
+    await expect(maya.locator("#status")).to_contain_text("logged out")
+    await expect(maya.locator("#people")).to_be_hidden()
+
+
+async def test_every_page_is_in_sight_on_a_phone(example_site: Site, visit: Open):
+    page = await visit(example_site.one, "/news/", **PHONE)
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    for link in await links.all():
+        await expect(link).to_be_in_viewport(ratio=1)

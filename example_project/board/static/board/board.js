@@ -36,6 +36,10 @@ async function call(event, data) {
   }
 }
 
+live.on("status", ({ state }) => {
+  if (state === "open") problem.hidden = true; // that it was away
+});
+
 /** Pass something on to the others, not too often; whether it arrives is not worth a second try. */
 function relay(event) {
   let timer;

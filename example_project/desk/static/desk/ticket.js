@@ -57,7 +57,7 @@ function goIn(options) {
     writers.show();
   });
   ticket.on("error", ({ message, retry }) => (retry ? conversation.hint(message) : showOut(message)));
-  ticket.on("left", ({ reason }) => showOut(reason));
+  ticket.on("left", ({ reason }) => showOut(reason || "You were taken out of this ticket."));
 }
 
 // The page has brought what Django has read behind the position that it goes on from.
