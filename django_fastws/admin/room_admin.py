@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 
 from ..console import RoomDetail, RoomRow, RowPage, SocketRow, kick, read_busiest_rooms, read_room, read_rooms
 from ..exceptions import HistoryUnavailable, LiveError, WebSocketConnectionError
-from ..live import published_event
 from ..models import Process, Socket
 from ..rooms import Room
 from .change_list import Column, ConsoleQuery, column_headers, row_cells
@@ -283,6 +282,8 @@ def _event(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def _broadcast(names: list[str], data: dict[str, Any]) -> Report:
+    from ..live import published_event  # with pydantic, as all that is live
+
     done, errors, positions = 0, [], []
     event, key = data["event"] or None, data["key"] or None
     for name in names:
