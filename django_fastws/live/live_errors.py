@@ -12,6 +12,8 @@ from django.http import Http404
 from .._core import live_frames
 from .._core.exception_groups import significant
 from .._core.live_frames import Id
+from .._core.log_throttle import LogThrottle
+from ..clock import process_clock
 from ..exceptions import LiveError, WebSocketConnectionError, WebSocketDisconnect, WebSocketException
 from ..log_fields import connection_fields
 from ..validation import error_texts
@@ -21,20 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAILED",
-    "UNAVAILABLE",
     "NotAnswered",
     "as_live_error",
     "error_frame",
     "logger",
     "room_fields",
     "significant_error",
+    "unavailable",
 ]
 
 logger = logging.getLogger("django_fastws.live")
 
 FAILED = LiveError("failed", "the server failed")
-#: What a client is told of a layer that cannot be reached: the error itself has the addresses of servers.
-UNAVAILABLE = "the server cannot reach what it needs; try again later"
+_UNAVAILABLE = "unavailable"
+_said = LogThrottle(60.0)
 
 
 class NotAnswered(TimeoutError):
@@ -62,10 +64,22 @@ def _known(error: BaseException) -> LiveError | None:
         summary, fields = error_texts(error)
         return LiveError("invalid", summary, fields=fields)
     if isinstance(error, WebSocketConnectionError):
-        return LiveError("unavailable", UNAVAILABLE)
+        return unavailable(error)
     if isinstance(error, NotAnswered):
         return LiveError("timeout", str(error))
     return None
+
+
+def unavailable(error: WebSocketConnectionError) -> LiveError:
+    """The error that the client is told of a layer that cannot be reached, or refuses.
+
+    The error itself has the addresses of servers, so the log alone has it; once a minute, for every client may be
+    told at once. Of what a Redis refuses (memory, rights, a key of another type), nothing else is said here.
+    """
+    _said.add(_UNAVAILABLE)
+    if _said.take(_UNAVAILABLE, process_clock.monotonic()):
+        logger.warning("Clients of live rooms are told that the server is unavailable: %s", error)
+    return LiveError("unavailable", "the server cannot reach what it needs; try again later")
 
 
 def _invalid(error: ValidationError) -> LiveError:

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from ..exceptions import LiveError, MessageTooBig, WebSocketConnectionError, WebSocketDisconnect
+from ..exceptions import MessageTooBig, WebSocketConnectionError, WebSocketDisconnect
 from ..rooms import Attendance, PresenceRoom, current_hub, current_presence
 from ..tasks import BackgroundTasks
-from .live_errors import UNAVAILABLE, logger, room_fields
+from .live_errors import logger, room_fields, unavailable
 
 if TYPE_CHECKING:
     from .membership import Membership
@@ -78,7 +78,7 @@ class MemberPresence:
             reported = await current_presence().enter(self._attendance, session.checked(card))
             await room.reach(reported.diff)
         except WebSocketConnectionError as error:
-            raise LiveError("unavailable", UNAVAILABLE) from error
+            raise unavailable(error) from error
 
     def added_to(self, answer: bytes, v: int | None) -> bytes:
         """The value of a join's answer, with who is present.

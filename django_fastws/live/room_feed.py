@@ -18,7 +18,7 @@ from ..tasks import BackgroundTasks, is_being_cancelled
 from ..user_keys import is_user
 from ..websocket import InboundWebSocket
 from .calls import CallQueue
-from .live_errors import UNAVAILABLE, logger, significant_error
+from .live_errors import logger, significant_error, unavailable
 from .live_room import LiveRoom
 from .live_traces import restoring, state_failed
 from .room_states import keyed_state, shared_state
@@ -226,7 +226,7 @@ class RoomFeed(CallQueue):
         try:
             missed = await self._missed(position, held)
         except WebSocketConnectionError as error:
-            raise LiveError("unavailable", UNAVAILABLE) from error
+            raise unavailable(error) from error
         if missed is None:
             return None
         held.missed, self._sent_from = missed, position

@@ -15,7 +15,7 @@ from ..layer import get_broker
 from ..loops import PerLoop
 from ..rooms import Latest, Room, current_hub, encode_values, pattern_of
 from .hooks import StateHook
-from .live_errors import FAILED, UNAVAILABLE, as_live_error, logger, significant_error
+from .live_errors import FAILED, as_live_error, logger, significant_error, unavailable
 from .shared_states import SharedStates, current_states
 
 __all__ = ["KeyedState", "keyed_state", "shared_state"]
@@ -76,7 +76,7 @@ async def keyed_state(room: str, latest: Latest, checked: Checked) -> KeyedState
         try:
             values = await broker.aread_latest(group_name(room), latest)
         except WebSocketConnectionError as error:
-            raise LiveError("unavailable", UNAVAILABLE) from error
+            raise unavailable(error) from error
         current_hub().seen(room, values)
         return KeyedState(checked(encode_values(values)), values.position)
 

@@ -261,7 +261,7 @@ async def test_what_a_handler_raises_is_told_by_its_code(room, caplog, waits, ra
     assert message is None or error["message"] == message
     assert error.get("fields") == fields
     assert "redis" not in error["message"]
-    assert not caplog.records
+    assert all(code in record.getMessage() for record in caplog.records)  # a layer that is away, once a minute
 
 
 FAILURES = [
