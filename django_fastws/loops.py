@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 __all__ = ["PerLoop", "running_loop"]
 
@@ -33,6 +33,8 @@ class PerLoop(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._objects: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        #: The loop that was last asked for, and its object: nearly always there is but one.
+        self._last: tuple[ReferenceType[asyncio.AbstractEventLoop], T] | None = None
 
     def get(self) -> T:
         """The object of the running event loop.
@@ -40,11 +42,19 @@ class PerLoop(Generic[T]):
         Raises:
             RuntimeError: there is no running event loop.
         """
-        loop = asyncio.get_running_loop()
+        loop, last = asyncio.get_running_loop(), self._last
+        if last is not None and last[0]() is loop:
+            return last[1]
         found = self._objects.get(loop)
         if found is None:
             found = self._objects[loop] = self._make()
+        self._last = ref(loop, self._forget), found
         return found
+
+    def _forget(self, loop: ReferenceType[asyncio.AbstractEventLoop]) -> None:
+        last = self._last
+        if last is not None and last[0] is loop:
+            self._last = None
 
     def items(self) -> list[tuple[asyncio.AbstractEventLoop, T]]:
         """Every event loop that has an object, with the object; may be called in any thread."""

@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures import wait as wait_for
 from contextvars import Token
-from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
-from django.db.backends.signals import connection_created
 
 from . import metrics
 from .conf import conf
-from .database import Connections, Owner, current_owner, disown, is_configured, own, with_setup
+from .database import Owner, current_owner, disown, is_configured, own, with_setup
 from .types import ASGIApp, CallScope, Receive, Scope, Send
+from .worker import Worker
 
 __all__ = ["TESTING", "Threads", "threads", "with_thread"]
 
@@ -30,8 +29,6 @@ logger = logging.getLogger("django_fastws.threads")
 
 #: What the ASGI extensions of a scope have if a test made it: sync code runs in the thread of the test's own.
 TESTING = "django_fastws.testing"
-
-_SECONDS = 1.0  # between two looks at the connections of a thread, and until a thread ends that nobody has
 
 #: What asgiref must have inside, besides what its documentation describes.
 _RELIED_ON: tuple[tuple[Any, str], ...] = (
@@ -55,6 +52,7 @@ def _is_possible() -> bool:
 
 _HAS_SEVERAL = _is_possible()
 
+A = TypeVar("A")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -76,8 +74,8 @@ class Threads:
         _pools.add(self)
         self._count = count
         self._lock = threading.Lock()
-        self._threads: list[tuple[ThreadSensitiveContext, _Thread]] = []
-        self._spare: tuple[ThreadSensitiveContext, _Thread] | None = None  # which no handler has
+        self._threads: list[tuple[ThreadSensitiveContext, Worker]] = []
+        self._spare: tuple[ThreadSensitiveContext, Worker] | None = None  # which no handler has
 
     def assigned(self, scope: CallScope | None = None) -> Assignment:
         """Assign the least busy thread to this task: ``sync_to_async`` and the async ORM use it from now on.
@@ -105,7 +103,7 @@ class Threads:
         count = max(1, conf.db_threads if self._count is None else self._count)
         with self._lock:
             while len(self._threads) < count:
-                context, thread = ThreadSensitiveContext(), _Thread(f"django-fastws-{len(self._threads)}")
+                context, thread = ThreadSensitiveContext(), Worker(f"django-fastws-{len(self._threads)}")
                 SyncToAsync.context_to_thread_executor[context] = thread
                 self._threads.append((context, thread))
             # In turn would be simpler, but puts handlers behind a slow query while other threads have nothing to do,
@@ -116,23 +114,51 @@ class Threads:
             thread.count_users(1)
         return Assignment(thread, variable.set(context), own(scope))
 
+    def call_at_once(self, function: Callable[[A], T], argument: A) -> asyncio.Future[T] | None:
+        """Call a function of this package, as ``Worker.call()``, where ``unblocked()`` has sync code run.
+
+        Returns:
+            None, and it is not called: the task's thread is none of these, or ``FASTWS_DB_SETUP`` or
+            ``FASTWS_DB_RESET`` is set. Then ``unblocked()`` and ``sync_to_async`` are the way.
+        """
+        own = None if is_configured() else self._own_thread()
+        if own is None or not own.jobs:
+            return None if own is None else own.call(function, argument)
+        _, spare = self._taken_spare()
+        future = spare.call(function, argument)
+        future.add_done_callback(lambda _: spare.count_users(-1))
+        return future
+
+    def _own_thread(self) -> Worker | None:
+        """The thread that the task has, if it is one of these."""
+        has = SyncToAsync.thread_sensitive_context.get(None) if _HAS_SEVERAL else None
+        if has is not None and getattr(AsyncToSync.executors, "current", None) is None:
+            for context, thread in self._threads:
+                if context is has:
+                    return thread
+        return None
+
+    def _taken_spare(self) -> tuple[ThreadSensitiveContext, Worker]:
+        """The thread that no handler has; who takes it counts itself out again."""
+        with self._lock:
+            if self._spare is None:
+                self._spare = ThreadSensitiveContext(), Worker("django-fastws-spare")
+                SyncToAsync.context_to_thread_executor[self._spare[0]] = self._spare[1]
+        self._spare[1].count_users(1)
+        return self._spare
+
     @contextlib.contextmanager
     def unblocked(self) -> Iterator[None]:
         """Context manager in which sync code does not wait behind a handler's; for short work of this package.
 
         It runs in the thread that the task has, if that has nothing to do; else in one that no handler has.
         """
-        variable = SyncToAsync.thread_sensitive_context if _HAS_SEVERAL else None
-        has = None if variable is None else variable.get(None)
-        if variable is None or not any(context is has and thread.jobs for context, thread in self._threads):
+        own = self._own_thread()
+        if own is None or not own.jobs:
             yield
             return
-        with self._lock:
-            if self._spare is None:
-                self._spare = ThreadSensitiveContext(), _Thread("django-fastws-spare")
-                SyncToAsync.context_to_thread_executor[self._spare[0]] = self._spare[1]
-            context, thread = self._spare
-        thread.count_users(1)
+        variable = SyncToAsync.thread_sensitive_context
+        context, thread = self._taken_spare()
         token = variable.set(context)
         try:
             yield
@@ -175,7 +201,7 @@ class Assignment:
 
     def __init__(
         self,
-        thread: _Thread | None,
+        thread: Worker | None,
         token: Token[ThreadSensitiveContext] | None,
         owner: Token[Owner | None] | None,
     ) -> None:
@@ -200,111 +226,6 @@ class Assignment:
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()
-
-
-class _Thread(Executor):
-    """Worker thread, started on demand and ended when it is idle.
-
-    Attributes:
-        users: how many handlers have it.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.users = 0
-        self._name = name
-        self._lock = threading.RLock()  # a coroutine that is thrown away gives its thread back at any time
-        self._end: Future[None] | None = None  # of the thread, while there is one
-        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._is_ending = False
-        self._is_busy = False
-        self.connections = Connections(lambda: _SECONDS)
-
-    @property
-    def jobs(self) -> int:
-        """Number of calls that run and wait."""
-        return self._jobs.qsize() + self._is_busy
-
-    def count_users(self, number: int) -> None:
-        """Add to the number of handlers that have the thread."""
-        with self._lock:
-            self.users += number
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a function to be called in the thread."""
-        future: Future[T] = Future()
-        job = self.connections.with_reset(with_setup(functools.partial(fn, *args, **kwargs)))
-        with self._lock:
-            if self._end is None:
-                self._start()
-            self._jobs.put(functools.partial(self._call, future, job))
-        return future
-
-    def stop(self) -> Future[None] | None:
-        """End the thread once it has done what is waiting; the future is done then. None if there is no thread."""
-        with self._lock:
-            if self._end is not None and not self._is_ending:
-                self._is_ending = True
-                self._jobs.put(None)
-            return self._end
-
-    def _start(self) -> None:
-        end: Future[None] = Future()
-        end.set_running_or_notify_cancel()  # the task that waits for it cannot cancel it
-        # A daemon does not keep the process from ending when a query hangs; Threads.close_at_exit() waits for it.
-        threading.Thread(target=self._work, args=(end,), name=self._name, daemon=True).start()
-        self._end = end
-
-    def _work(self, end: Future[None]) -> None:
-        _current.thread = self
-        try:
-            while not self._turn():
-                pass
-        finally:
-            end.set_result(None)
-
-    def _turn(self) -> bool:
-        """Run one queued call; whether it was the last."""
-        try:
-            job = self._jobs.get(timeout=_SECONDS)
-        except Empty:
-            self.connections.close_stale()
-            return not (self.users or self.connections.are_read) and self._end_idle()
-        if job is None:
-            self._end_now()
-            return True
-        self._is_busy = True
-        self.connections.close_stale()
-        job()
-        return False
-
-    def _call(self, future: Future[T], function: Callable[[], T]) -> None:
-        if not future.set_running_or_notify_cancel():
-            self._is_busy = False
-            return
-        try:
-            result = function()
-        except BaseException as error:
-            self._is_busy = False  # first, for the caller that gets the error may look at once which thread is free
-            future.set_exception(error)
-            del future  # the error has this frame in its traceback, and would be kept by it
-        else:
-            self._is_busy = False
-            future.set_result(result)
-
-    def _end_idle(self) -> bool:
-        self.connections.close_all()
-        with self._lock:
-            if self._jobs.empty():
-                self._end = None
-                return True
-        return False
-
-    def _end_now(self) -> None:
-        self.connections.close_all()
-        with self._lock:
-            self._end, self._is_ending = None, False
-            if not self._jobs.empty():  # something has come after the end was asked for
-                self._start()
 
 
 class _SettledExecutor(Executor):
@@ -342,16 +263,6 @@ class _SettledAssignment(Assignment):
 
 
 _NOTHING = Assignment(None, None, None)
-_current = threading.local()
-
-
-def _watch(connection: Any, **kwargs: Any) -> None:
-    thread = getattr(_current, "thread", None)
-    if thread is not None and thread.connections.watch not in connection.execute_wrappers:
-        connection.execute_wrappers.append(thread.connections.watch)
-
-
-connection_created.connect(_watch)
 
 
 def _is_settled(scope: CallScope | None) -> bool:

@@ -20,9 +20,13 @@ __all__ = [
 ]
 
 
-def user_key(user: Any) -> str:
-    """Key of a user: the model and the primary key; "" for nobody, and for a user without one."""
-    return f"{_label_of(user)}:{user.pk}" if has_key(user) else ""
+def user_key(user: Any, *, is_ours: bool | None = None) -> str:
+    """Key of a user: the model and the primary key; "" for nobody, and for a user without one.
+
+    Args:
+        is_ours: what ``is_of_the_user_model()`` says of it, for who has asked that already.
+    """
+    return f"{_label_of(user, is_ours)}:{user.pk}" if has_key(user) else ""
 
 
 def has_key(user: Any) -> bool:
@@ -40,9 +44,9 @@ def is_user(user: Any, key: str) -> bool:
     return has_key(user) and key.endswith(f":{user.pk}") and user_key(user) == key
 
 
-def _label_of(user: Any) -> str:
+def _label_of(user: Any, is_ours: bool | None) -> str:  # noqa: FBT001 (internal, and asked for each handshake)
     # Proxies and children of the user model stand for the same user.
-    if is_of_the_user_model(user):
+    if is_of_the_user_model(user) if is_ours is None else is_ours:
         return settings.AUTH_USER_MODEL.lower()
     meta = getattr(user, "_meta", None)
     if meta is not None:

@@ -47,6 +47,19 @@ def test_an_object_goes_with_its_loop():
     assert things.items() == []
 
 
+def test_each_loop_has_its_own_whichever_has_asked_last():
+    things = PerLoop(Thing)
+    loops = [asyncio.new_event_loop() for _ in range(2)]
+    try:
+        first, second = [loop.run_until_complete(get(things)) for loop in loops]
+        assert first is not second
+        again = [loop.run_until_complete(get(things)) for loop in (*loops, *loops)]
+        assert again == [first, second, first, second]
+    finally:
+        for loop in loops:
+            loop.close()
+
+
 def test_without_a_running_loop_there_is_none():
     assert running_loop() is None
     with pytest.raises(RuntimeError):

@@ -590,6 +590,44 @@ async def test_short_work_runs_elsewhere_only_while_the_thread_is_busy():
     await until(lambda: not running())
 
 
+async def test_short_work_of_the_packages_own_runs_in_the_same_threads_without_asgiref(monkeypatch):
+    monkeypatch.setattr(SyncToAsync, "__call__", lambda *args, **kwargs: pytest.fail("asgiref is asked"))
+    some, block = Threads(1), Block()
+
+    def name(_: object) -> str:
+        return name_of_thread()
+
+    with some.assigned():
+        short = some.call_at_once(name, None)
+        assert short is not None
+        assert await short == "django-fastws-0"
+        busy = some.call_at_once(lambda _: block(), None)
+        assert busy is not None
+        await until(block.begun.is_set)
+        short = some.call_at_once(name, None)
+        assert short is not None
+        assert await short == "django-fastws-spare"
+        await asyncio.sleep(0)
+        assert some._spare is not None
+        assert some._spare[1].users == 0
+        block.end()
+        assert await busy == "django-fastws-0"
+
+
+async def test_short_work_is_left_to_asgiref_where_somebody_else_says_where_it_runs(settings):
+    some = Threads(1)
+    assert some.call_at_once(len, "x") is None  # no thread is assigned
+    async with ThreadSensitiveContext():
+        assert some.call_at_once(len, "x") is None
+    with some.assigned():
+        settings.FASTWS_DB_SETUP = print
+        assert some.call_at_once(len, "x") is None
+        settings.FASTWS_DB_SETUP = None
+        short = some.call_at_once(len, "x")
+        assert short is not None
+        assert await short == 1
+
+
 async def test_a_handler_that_calls_nothing_sync_costs_no_thread(routes):
     async def echo(ws: WebSocket) -> None:
         await ws.accept()

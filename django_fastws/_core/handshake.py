@@ -32,8 +32,10 @@ def handshake_problem(scope: MutableMapping[str, Any], max_fields: int | None) -
         if name == b"cookie" and _CONTROL.search(value):
             return "the Cookie header is malformed"
     subprotocols = list(scope.get("subprotocols") or ())
+    if not subprotocols:
+        return None
     names = offered(subprotocols)
-    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(map(is_token, names)) or (subprotocols and not names):
+    if len(subprotocols) > _MAX_SUBPROTOCOLS or not all(map(is_token, names)) or not names:
         return "the Sec-WebSocket-Protocol header is malformed"
     return None
 

@@ -81,6 +81,8 @@ def encode_headers(
         TypeError: a name or value is neither str nor bytes.
         ValueError: a name is no token, a value holds control characters, or a name is forbidden.
     """
+    if type(headers) in (list, tuple) and not headers:  # as nearly always, for each handshake
+        return []
     if isinstance(headers, (str, bytes)) or not isinstance(headers or (), Iterable):
         raise TypeError(f"headers are a mapping or pairs of name and value, not {type(headers).__name__}")
     encoded = []

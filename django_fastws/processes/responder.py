@@ -80,7 +80,8 @@ class Responder:
         self._is_draining = is_draining or self._is_draining
         self.drain = drain or self.drain
         self._served += 1
-        self._subscriptions.keep(GROUP)
+        if self._served == 1:  # else it is kept already
+            self._subscriptions.keep(GROUP)
 
     def stop(self) -> None:
         """Take back one ``start()``. Never raises."""

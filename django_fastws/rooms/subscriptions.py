@@ -188,6 +188,16 @@ class Subscriptions:
             self._stop_retrying(subscription)
             self._settle_soon(subscription)
 
+    def stands(self, group: str) -> bool:
+        """Whether a kept group is subscribed to, and ``wait()`` would not wait. It is asked for every handshake."""
+        subscription, client = self._groups.get(group), self._client
+        if subscription is None or subscription.task is not None or not subscription.is_made or client is None:
+            return False
+        if not client.is_subscribed(group):
+            return False
+        subscription.lost_since = None
+        return True
+
     async def wait(self, group: str) -> None:
         """Wait until a kept group is subscribed to: a second at most, and not at all while that is retried."""
         subscription = self._groups.get(group)

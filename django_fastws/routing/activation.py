@@ -81,7 +81,7 @@ def path_of(scope: CallScope) -> str:
         return path  # inside a URLRouter, or as it was when the connection came
     path = str(scope["path"])
     for prefix in (script_prefix_of(scope), scope.get("root_path") or ""):
-        if (rest := without_prefix(path, prefix)) is not None:
+        if prefix and (rest := without_prefix(path, prefix)) is not None:
             return rest
     return path
 

@@ -107,7 +107,7 @@ class Endpoint:
                 record_own_denial(transport, limited, f"{label_of(self.handler)}()")
                 if ws.client_state is ClientState.CONNECTING and not transport.state.is_over:
                     await self._unanswered(transport)
-                else:
+                elif transport.state.client_state is not ClientState.DISCONNECTED:
                     await ws.close()
         except asyncio.CancelledError as error:
             if not is_being_cancelled():

@@ -22,8 +22,10 @@ def find_transport(called: CallScope, receive: Receive, send: Send) -> ASGITrans
     middleware that wraps ``send`` or ``receive`` keeps its place: then the transport is the plain one, on top of it.
     """
     scope = cast("Scope", called)  # a dict, whatever type it has elsewhere
-    bare = _unwrap(send)
-    sender, receiver = getattr(bare, "__self__", None), getattr(receive, "__self__", None)
+    bare, sender, receiver = send, getattr(send, "__self__", None), getattr(receive, "__self__", None)
+    if not isinstance(sender, ASGITransport):
+        bare = _unwrap(send)
+        sender = getattr(bare, "__self__", None)
     is_whole = receiver is sender
     if isinstance(sender, ASGITransport) and is_whole:
         keep_state(scope, sender.state)  # middleware may have made a scope of its own

@@ -65,7 +65,7 @@ class Inbox:
     def put_nowait(self, event: Message) -> None:
         """Add an ASGI event."""
         self.waiting.append(event)
-        self.added(_size_of(event))
+        self.added(_size_of(event) if event["type"] == "websocket.receive" else 0)
 
     def add(self, message: str | bytes, size: int) -> None:
         """Add a message of so many bytes."""
@@ -153,6 +153,8 @@ def _size_of(item: Item) -> int:
     """Number of bytes in a message or an event."""
     if isinstance(item, (str, bytes)):
         return size_of(item)
+    if item["type"] != "websocket.receive":
+        return 0
     data: Any = item.get("text")
     if data is None:
         data = item.get("bytes") or b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,11 +19,12 @@ from django.db import Error as DatabaseFailure
 from django.db import router
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.module_loading import import_string
 
 from ..types import CallScope
 from .stored_rows import read_session, read_user
 
-__all__ = ["cache_of", "is_loaded", "load_at_once", "load_session", "load_user", "names_a_user", "unload"]
+__all__ = ["cache_of", "is_known", "is_loaded", "load_at_once", "load_session", "load_user", "names_a_user", "unload"]
 
 logger = logging.getLogger("django_fastws.users")
 
@@ -34,6 +36,24 @@ def is_loaded(session: Any) -> bool:
     if not isinstance(session, SessionBase):  # of a test, or of somebody's own
         return True
     return session.session_key is None or hasattr(session, "_session_cache")
+
+
+def is_known(session: Any) -> bool:
+    """Whether Django's own engine ``db`` loads a session, and backends that find users as its own do load the user.
+
+    Then nothing is called that may want more than a thread, as ``async_to_sync`` does.
+    """
+    return type(session) is DatabaseStore and _are_known(tuple(settings.AUTHENTICATION_BACKENDS))
+
+
+@lru_cache(maxsize=8)
+def _are_known(backends: tuple[str, ...]) -> bool:
+    from django.contrib.auth.backends import ModelBackend
+
+    try:
+        return all(getattr(import_string(path), "get_user", None) is ModelBackend.get_user for path in backends)
+    except ImportError:  # whoever has logged in by another one is not to suffer from it
+        return False
 
 
 def cache_of(session: Any) -> Any:
@@ -82,9 +102,10 @@ def load_user(session: Any) -> Any:
     from django.contrib.auth import get_user
     from django.contrib.auth.models import AnonymousUser
 
-    if not names_a_user(session):
+    pk = _named_pk(session)
+    if pk is None:
         return AnonymousUser()
-    if (user := _verified_user(session)) is not None:
+    if (user := _verified_user(session, pk)) is not None:
         return user
     request = HttpRequest()
     request.session = noted = _Session(session)  # type: ignore[assignment]
@@ -96,9 +117,9 @@ def load_user(session: Any) -> Any:
     return user
 
 
-def _verified_user(session: Any) -> Any:
+def _verified_user(session: Any, pk: Any) -> Any:
     """The user of a session of ``ModelBackend`` that is in order; None leaves it to Django what it is."""
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, get_user_model, load_backend
     from django.contrib.auth.backends import ModelBackend
 
     path, auth_hash = session.get(BACKEND_SESSION_KEY), session.get(HASH_SESSION_KEY)
@@ -107,8 +128,7 @@ def _verified_user(session: Any) -> Any:
     backend: Any = load_backend(path)
     if type(backend).get_user is not ModelBackend.get_user:
         return None
-    model = get_user_model()
-    user = read_user(model, model._meta.pk.to_python(session[SESSION_KEY]))
+    user = read_user(get_user_model(), pk)
     if user is None or not backend.user_can_authenticate(user) or not hasattr(user, "get_session_auth_hash"):
         return None
     return user if constant_time_compare(auth_hash, user.get_session_auth_hash()) else None
@@ -143,20 +163,24 @@ class _Session:
 
 def names_a_user(session: Any) -> bool:
     """Whether a session is of somebody who has logged in; blocks, unless it is loaded."""
+    return _named_pk(session) is not None
+
+
+def _named_pk(session: Any) -> Any:
+    """The primary key of the user who has logged in, as Python has it; None where nobody has."""
     from django.contrib.auth import SESSION_KEY, get_user_model
 
     if not is_loaded(session):
         read_session(session)
     value = session.get(SESSION_KEY)
     if value is None:
-        return False
+        return None
     try:
-        get_user_model()._meta.pk.to_python(value)
+        return get_user_model()._meta.pk.to_python(value)
     except (ValidationError, TypeError, ValueError, OverflowError):
         # The project has had another user model. Django fails at such a session; it is nobody's.
         logger.warning("A session was opened for a user that %s cannot have", settings.AUTH_USER_MODEL)
-        return False
-    return True
+        return None
 
 
 def _empty(session: Any) -> None:

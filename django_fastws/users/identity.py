@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore as Cook
 from django.core.exceptions import ValidationError
 
 from ..types import Scope
-from ..user_keys import is_of_the_user_model, user_key, user_model
+from ..user_keys import has_key, is_of_the_user_model, user_key, user_model
 from .authentication import is_loaded
 
 __all__ = ["Identity", "hash_of_key", "session_hash"]
@@ -59,9 +59,10 @@ class Identity:
     def of(cls, scope: Scope) -> Identity:
         """The identity of a connection; asks no database."""
         user, session = scope.get("user"), scope.get("session")
-        identity = cls(user_key(user), session_hash(session))
+        is_ours = has_key(user) and is_of_the_user_model(user)
+        identity = cls(user_key(user, is_ours=is_ours), session_hash(session))
         if identity.user:
-            if is_of_the_user_model(user) and not user._state.adding:  # type: ignore[union-attr]
+            if is_ours and not user._state.adding:  # type: ignore[union-attr]
                 identity.pk = user.pk  # type: ignore[union-attr]
                 identity.was_active = bool(getattr(user, "is_active", True))
             if isinstance(session, SessionBase) and session.session_key and is_loaded(session):
@@ -70,7 +71,7 @@ class Identity:
 
     def _take(self, session: SessionBase, user: Any) -> None:
         named = session.get(SESSION_KEY)
-        if named is None or _parsed(named) != user.pk:
+        if named is None or (named != str(user.pk) and _parsed(named) != user.pk):
             return  # middleware has found the user elsewhere, and the session is nobody's or another's
         self.store, self.key, self.named = session.__class__, str(session.session_key), named
         self.backend, self.auth_hash = session.get(BACKEND_SESSION_KEY, ""), session.get(HASH_SESSION_KEY, "")

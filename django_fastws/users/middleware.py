@@ -14,7 +14,7 @@ from django.http import parse_cookie
 
 from ..threads import threads
 from ..types import ASGIApp, CallScope, Receive, Send
-from .authentication import is_loaded, load_at_once, load_session, load_user, names_a_user, unload
+from .authentication import is_known, is_loaded, load_at_once, load_session, load_user, names_a_user, unload
 from .registry import current_users
 from .sessions import watched
 
@@ -42,12 +42,18 @@ class SessionMiddleware:
                 # Several such headers are one to HTTP/2 (RFC 9113 section 8.2.3).
                 values = [value.decode("latin-1") for name, value in scope.get("headers") or () if name == b"cookie"]
                 cookies = parse_cookie("; ".join(values)) if values else {}
-            engine: Any = import_module(settings.SESSION_ENGINE)
             key = cookies.get(settings.SESSION_COOKIE_NAME)
             # No session is called so, and databases refuse to look for it, with an error.
-            session = watched(engine.SessionStore)(None if key and "\0" in key else key)
+            session = _store(settings.SESSION_ENGINE)(None if key and "\0" in key else key)
             scope = {**scope, "cookies": cookies, "session": session}
         return self._inner(scope, receive, send)
+
+
+@lru_cache(maxsize=8)
+def _store(engine: str) -> Any:
+    """What makes sessions of an engine; kept, as Django's own middleware keeps it."""
+    module: Any = import_module(engine)
+    return watched(module.SessionStore)
 
 
 class SessionLoadingMiddleware:
@@ -104,11 +110,12 @@ class AuthMiddleware:
         try:
             with threads.assigned(scope):
                 user: Any = None
-                if users.is_subscribed or _is_in_memory(session) or await _unblocked(names_a_user, session):
+                is_heard = users.is_subscribed
+                if is_heard or _is_in_memory(session) or await _unblocked(names_a_user, session):
                     # Somebody may be logged in: first listen for the end of that, then look who it is.
                     is_expected = True
                     users.expect()
-                    if not users.is_subscribed:
+                    if not is_heard and not users.is_subscribed:
                         await users.wait_until_subscribed()
                         unload(session)
                     user = await _unblocked(load_user, session)
@@ -130,6 +137,10 @@ def _is_in_memory(session: Any) -> bool:
 
 async def _unblocked(function: Callable[[Any], Any], session: Any) -> Any:
     """Call a function in a thread, but not behind what handlers and rules do there."""
+    if is_known(session):
+        running = threads.call_at_once(function, session)
+        if running is not None:
+            return await running
     with threads.unblocked():
         return await _in_a_thread(function)(session)
 

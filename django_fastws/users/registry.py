@@ -66,7 +66,8 @@ class Users:
 
     async def wait_until_subscribed(self) -> None:
         """Wait until other processes can close sockets here. If the layer is away, that is not waited for."""
-        await self._subscriptions.wait(GROUP)
+        if not self._subscriptions.stands(GROUP):
+            await self._subscriptions.wait(GROUP)
 
     def unexpect(self) -> None:
         """Take back one ``expect()``: nobody is logged in after all, or the socket is over."""
@@ -85,7 +86,8 @@ class Users:
         Returns:
             Close code and reason, if it was ended while its handshake was on its way; None if it may go on.
         """
-        await self.wait_until_subscribed()
+        if not self._subscriptions.stands(GROUP):
+            await self._subscriptions.wait(GROUP)
         return self._close_status(connection)
 
     def discard(self, connection: UserConnection) -> None:

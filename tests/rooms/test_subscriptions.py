@@ -317,6 +317,43 @@ async def test_what_nobody_has_subscribed_to_is_given_back_and_waited_for_withou
     assert (clients, group.is_open) == ([], False)
 
 
+async def test_a_kept_group_stands_once_it_is_subscribed_to_and_until_that_is_lost(clients):
+    group = kept()
+    assert not group.stands(GROUP)
+    group.keep(GROUP)
+    assert not group.stands(GROUP)
+    await group.wait(GROUP)
+    await settled()
+    assert group.stands(GROUP)
+    (client,) = clients
+    client.lost.add(GROUP)
+    assert not group.stands(GROUP)
+    client.lost.clear()
+    assert group.stands(GROUP)
+    group.release(GROUP)
+    assert not group.stands(GROUP)
+    await group.settled()
+
+
+async def test_where_it_stands_again_the_time_that_others_have_waited_counts_no_more(clients):
+    clock, group = Clock(), kept()
+    group.keep(GROUP)
+    await group.wait(GROUP)
+    (client,) = clients
+    for _ in range(2):  # both times it is waited for
+        client.lost.add(GROUP)
+        client.gates["resubscribed"].clear()
+        waiting = asyncio.ensure_future(group.wait(GROUP))
+        await settled()
+        assert not waiting.done()
+        await clock.advance(1.1)
+        await waiting
+        client.lost.clear()
+        assert group.stands(GROUP)
+    group.release(GROUP)
+    await group.settled()
+
+
 async def test_a_mistake_in_giving_back_is_logged_with_its_traceback(clients, caplog):
     group = kept()
     group.keep(GROUP)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from django_fastws import threads as module
+from django_fastws import worker as module
 from django_fastws.threads import Threads
 
 __all__ = ["Load", "loads", "look_often"]

@@ -410,6 +410,36 @@ async def test_one_of_ten_echoes_that_come_at_once_calls_little(kind, applicatio
     assert c_calls <= 24 * count
 
 
+#: How often code of this package is entered for one handshake, a message and a close, by server.
+MOST_OF_A_HANDSHAKE = {"daphne": 290, "websockets-sansio": 285, "wsproto": 285, "websockets": 264}
+
+
+@on(*[kind for kind in SERVERS if kind.loop == "asyncio"])
+async def test_a_handshake_calls_little(kind, application):
+    async def visit() -> None:
+        async with served(kind, application, "/text") as client:
+            await client.send("x")
+            assert await client.receive() == "x"
+            await client.close()
+            await client.receive_end()
+            await turns()
+
+    calls = 0
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
+
+    await visit()  # what is made once has been made
+    async with served(kind, application, "/text"):  # and the process goes on serving
+        sys.setprofile(profile)
+        try:
+            await visit()
+        finally:
+            sys.setprofile(None)
+    assert calls <= MOST_OF_A_HANDSHAKE[kind.server]
+
+
 # The files on the way
 
 PAGES = ROOT / "docs" / "explanation"

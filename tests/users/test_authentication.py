@@ -5,13 +5,14 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.db import OperationalError
 from django.test import override_settings
 
 from django_fastws.users import authentication
-from django_fastws.users.authentication import cache_of, load_user
+from django_fastws.users.authentication import cache_of, is_known, load_user
 from tests.users.conftest import ENGINES
 from tests.users.stored import MODEL_BACKEND, Request, log_in, new_key, store
 
@@ -231,3 +232,27 @@ def test_who_is_deactivated_or_deleted_is_nobody(ada):
     ada.delete()
     assert load_user(store(key)) == AnonymousUser()
     assert Session.objects.filter(pk=key).exists()
+
+
+class OfOurs(DatabaseStore):
+    """An engine of a project's own."""
+
+
+class FindsThemToo(ModelBackend):
+    """A backend that finds users as Django's own."""
+
+
+def test_what_django_loads_itself_is_known(settings):
+    settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, f"{__name__}.FindsThemToo"]
+    assert is_known(DatabaseStore("x"))
+
+
+@pytest.mark.parametrize("backend", [f"{__name__}.Ours", "nowhere.Backend", f"{__name__}.Missing"])
+def test_backends_of_ones_own_are_not_known_and_those_that_cannot_be_had_harm_nobody(settings, backend):
+    settings.AUTHENTICATION_BACKENDS = [MODEL_BACKEND, backend]
+    assert not is_known(DatabaseStore("x"))
+
+
+def test_sessions_of_other_engines_are_not_known():
+    assert not is_known(OfOurs("x"))
+    assert not is_known({})
