@@ -27,6 +27,7 @@ from tests.support.clusters import RedisCluster
 from tests.support.databases import histories_in
 from tests.support.event_loops import TestsOnLoop, chosen_kind
 from tests.support.example import ELSEWHERE
+from tests.support.examples import AT_RANDOM
 from tests.support.once import made_once
 from tests.support.order import longest_first
 from tests.support.processes import HOST, ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
@@ -35,8 +36,6 @@ from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd prometheus" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
-#: Whether Hypothesis makes other examples in each run: `make test-random`.
-AT_RANDOM = bool(os.environ.get("FASTWS_TESTS_RANDOM"))
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 

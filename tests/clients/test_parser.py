@@ -17,6 +17,7 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from django_fastws.clients.parser import ParsingConnection
+from tests.support.examples import examples
 
 from .peers import frame
 from .random_frames import MAX_SIZE, controls, fragmented, payloads, pieces, texts
@@ -165,7 +166,7 @@ streams = st.lists(st.one_of(good, good, good, odd), max_size=8).map(b"".join)
 
 
 @given(stream=streams, cuts=st.lists(st.integers(0, 2**20), max_size=6), buffered=st.booleans())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_cutting_reads_what_the_library_reads(stream, cuts, buffered):
     assert read_by_cutting(stream, cuts, buffered=buffered).messages == read_by_the_library(stream).messages
     # Of a frame that is not whole, the library may see earlier that it is bad.
@@ -178,7 +179,7 @@ def test_cutting_reads_what_the_library_reads(stream, cuts, buffered):
     cuts=st.lists(st.integers(0, 2**20), max_size=6),
     buffered=st.booleans(),
 )
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_cutting_reads_what_the_library_reads_of_compressed_connections(messages, cuts, buffered):
     deflate = PerMessageDeflate(False, False, 15, 15)
     stream = b""

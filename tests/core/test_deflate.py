@@ -16,6 +16,7 @@ from django_fastws._core import messages as messages_module
 from django_fastws._core.deflate import Deflater, Inflater, MessageInflatesTooFar, compressed_message
 from django_fastws._core.frames import BINARY, TEXT, client_frame, frame
 from django_fastws._core.messages import Batch, Payload
+from tests.support.examples import examples
 
 DATA = st.one_of(
     st.text(max_size=300).map(str.encode),
@@ -31,7 +32,7 @@ def body_of(made: bytes) -> bytes:
     return made[2:] if size < 126 else made[4:] if size == 126 else made[10:]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(DATA, max_size=6), WINDOWS, st.integers(1, 9), st.integers(1, 9))
 def test_whoever_inflates_reads_each_message_alone(messages, bits, level, memory):
     """With websockets' decoder, which keeps what came before, and with one that keeps nothing."""
@@ -47,7 +48,7 @@ def test_whoever_inflates_reads_each_message_alone(messages, bits, level, memory
         assert decoded.data == zlib.decompressobj(-bits).decompress(compressed + b"\0\0\xff\xff") == message
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(DATA, max_size=6), WINDOWS, st.booleans(), st.data())
 def test_what_a_client_compresses_is_read_whole_or_in_parts(messages, bits, takes_over, data):
     client = PerMessageDeflate(False, not takes_over, 15, bits)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import complaints
 from tests.site.client import connect
+from tests.support.examples import examples
 from tests.support.processes import HOST, ASGIServer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.faults]
@@ -22,7 +23,7 @@ LIMIT = 30.0  # seconds for a server to answer or to hang up
 GROWTH_KB = 20_000  # that a server may grow by over all examples of a test; each could send a megabyte
 
 fuzzed = settings(
-    max_examples=300,
+    max_examples=examples(300),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -33,12 +33,13 @@ from django_fastws.rooms import hub, local_room, scheduler
 from django_fastws.rooms.hub import Hub, current_hub
 from tests.live.merging import HISTORY, Client, World
 from tests.site.client import token
+from tests.support.examples import examples
 from tests.support.hubs import EMPTY, hub_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 #: How many runs of so many steps: more by hand.
-EXAMPLES, STEPS = int(os.environ.get("FASTWS_MERGE_EXAMPLES", "150")), 60
+EXAMPLES, STEPS = int(os.environ.get("FASTWS_MERGE_EXAMPLES", examples(150))), 60
 CLIENTS = 3
 WHO = st.integers(0, CLIENTS - 1)
 PLACE = st.integers(0, 7)

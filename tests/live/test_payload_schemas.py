@@ -27,6 +27,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from django_fastws.live.payload_schemas import takes_decoded
+from tests.support.examples import examples
 
 
 class Said(BaseModel):
@@ -181,7 +182,7 @@ def _shape(value):
     return type(value), repr(value)  # NaN, and the sign of 0
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(value=_VALUES)
 @example(value={"first": {"who": "a"}, "others": [{"who": "b", "text": "c"}], "n": "1", "pinned": 0.0})
 @example(value=-0.0)
@@ -200,7 +201,7 @@ def test_what_is_accepted_decoded_is_what_the_json_is_read_as(value):
         assert _shape(found) == _shape(read)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(value=_VALUES)
 def test_nothing_is_refused_that_is_valid_json_for_the_type(value):
     for adapter in _ADAPTERS:

@@ -18,6 +18,7 @@ from django_fastws.layer.local import LocalBroker
 from django_fastws.rooms.continuity import Continuity
 from django_fastws.rooms.room_history import LayerHistory
 from tests.site.client import LIMIT, token
+from tests.support.examples import examples
 
 HISTORY = History(messages=6)
 
@@ -86,7 +87,7 @@ OPERATION = st.one_of(
 )
 
 
-@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 @given(before=st.integers(0, 3), operations=st.lists(OPERATION, max_size=40))
 def test_what_arrives_late_twice_or_never_comes_once_and_in_order(before, operations):
     async def run():

@@ -22,6 +22,7 @@ from django_fastws.websocket import InboundWebSocket
 from tests.rooms.members import Member, broadcast, deliver, settle
 from tests.support.brokers import Clients, FakeClient, fake_broker
 from tests.support.clock import Clock
+from tests.support.examples import examples
 from tests.support.hubs import EMPTY, hub_state
 
 _started = set()
@@ -595,7 +596,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(STEPS)

@@ -24,6 +24,7 @@ from django_fastws.live.live_route import live_routes
 from django_fastws.rooms import rest_presence
 from django_fastws.routing import Endpoint, Signature
 from django_fastws.signals import presence_joined, presence_left
+from tests.support.examples import examples
 from tests.support.presence_cluster import Cluster, Connection, Process, User
 
 GRACE, LEASE, RETURN = 10, 30, 60  # seconds, as the settings are
@@ -672,5 +673,5 @@ async def raw(ws: WebSocket) -> None:
 @pytest.mark.hypothesis
 def test_all_know_who_is_present_whatever_happens(applications: tuple[Any, Any]) -> None:
     # What it finds, it does not make shorter: that takes minutes. The steps that it prints can be called one by one.
-    bounds = settings(max_examples=120, stateful_step_count=25, phases=[Phase.generate])
+    bounds = settings(max_examples=examples(120), stateful_step_count=25, phases=[Phase.generate])
     run_state_machine_as_test(lambda: Machine(*applications), settings=bounds)

@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 import django_fastws.server  # noqa: F401 (what it needs is then there in every process)
+from tests.support.examples import AT_RANDOM
 
 #: What our server adds to a scope, and daphne's tests do not expect.
 ADDED = {"websocket": {"http_version", "extensions", "state"}, "http": {"state"}}
@@ -122,7 +123,7 @@ hypothesis.settings.register_profile(
     "fastws",
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     database=None,
-    derandomize=not os.environ.get("FASTWS_TESTS_RANDOM"),  # as of our own tests: tests/conftest.py
+    derandomize=not AT_RANDOM,  # as of our own tests: tests/conftest.py
 )
 hypothesis.settings.load_profile("fastws")
 

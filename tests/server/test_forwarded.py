@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from django_fastws.server.forwarded import Forwarded, parse_address
 from tests.server.client import RawClient, fetch
+from tests.support.examples import examples
 
 FOR, PORT, PROTO = "X-Forwarded-For", "X-Client-Port", "X-Forwarded-Proto"
 
@@ -108,7 +109,7 @@ WRITTEN = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(WRITTEN, st.lists(st.sampled_from(OURS), max_size=3), st.sampled_from(SEEN), st.booleans())
 def test_nothing_that_a_client_writes_moves_the_client(written, ours, seen, is_one_header):
     """A proxy adds to what it got, in the same header or in one more: the address stands where it does."""
@@ -118,7 +119,7 @@ def test_nothing_that_a_client_writes_moves_the_client(written, ours, seen, is_o
     assert client[0] == "192.0.2.1"
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(WRITTEN, st.integers(1, 4))
 def test_whatever_is_written_the_client_is_an_address_or_none(written, hops):
     lines = [(b"x-forwarded-for", value.encode("latin-1")) for value in written]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
 from collections.abc import Iterator
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import AT_RANDOM
 from tests.support.processes import ROOT
 
 #: What the profile decides, and no test for itself: else one test would make a run red by chance, or by being slow.
@@ -43,5 +43,5 @@ def tried() -> list[int]:
 
 def test_examples_are_the_same_in_each_run_unless_asked_for_at_random():
     first = tried()
-    assert (first == tried()) is not bool(os.environ.get("FASTWS_TESTS_RANDOM"))
+    assert (first == tried()) is not AT_RANDOM
     assert len(first) == settings().max_examples

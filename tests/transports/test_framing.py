@@ -16,6 +16,7 @@ from django_fastws import WebSocketDisconnect
 from django_fastws._core.messages import Batch, Payload
 from django_fastws.transports import asgi, polling
 from django_fastws.transports.framing import FramingTransport, high_water_bytes
+from tests.support.examples import examples
 from tests.transports.connections import KINDS, Closed, Kind, connected, on
 from tests.transports.fakes import Server, broadcast, limits, start, turns, waiting
 
@@ -241,7 +242,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(steps=STEPS, policy=st.sampled_from(["drop_oldest", "drop_newest", None]))
 def test_nothing_is_lost_or_torn_or_out_of_order_however_the_client_reads(steps, policy):
     async def run():

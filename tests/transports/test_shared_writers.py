@@ -10,6 +10,7 @@ from django_fastws import WebSocketDisconnect
 from django_fastws._core.fanout import FanOut
 from django_fastws._core.messages import Payload
 from django_fastws.transports.find import find_transport
+from tests.support.examples import examples
 from tests.transports.fakes import Server, start, turns
 
 MANY = 300
@@ -126,7 +127,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(steps=STEPS)
 def test_whatever_happens_each_socket_gets_its_own_in_order(steps):
     async def run():

@@ -36,6 +36,7 @@ from django_fastws.layer.redis.history_commands import (
 from django_fastws.layer.redis.history_scripts import MARK, READ, STORE
 from django_fastws.layer.redis.script_loads import LOAD_SCRIPTS, with_script
 from tests.site.client import token
+from tests.support.examples import examples
 
 INFO = b"# Replication\r\nrole:master\r\nconnected_slaves:0\r\nmaster_replid:abc123\r\nmaster_repl_offset:0\r\n"
 DURABLE = [b"no-appendfsync-on-rewrite", b"no", b"appendonly", b"yes", b"appendfsync", b"always"]
@@ -221,7 +222,7 @@ TWO = [("store", 10, ""), ("store", 10, "")]
 @given(HISTORIES, STEPS)
 @example(History(), [*TWO, ("read", None, None, 9, 20), ("read", 0, None, 9, 20), ("read", 0, None, 9, 19)])
 @example(History(bytes=20), [*TWO, ("read", 0, None, 9, 99), ("store", 1, ""), ("read", 0, None, 9, 99)])
-@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_scripts_do_what_histories_in_memory_do(client, history, steps):
     memory, sender, group = MemoryHistories(), Sender(), token()
     texts: dict[bytes, Any] = {}

@@ -24,6 +24,7 @@ from django_fastws.layer.redis.presence_encoding import PresenceCards, decode_di
 from django_fastws.layer.redis.script_loads import LOAD_SCRIPTS
 from tests.layer.presence_worlds import put_back
 from tests.site.client import token
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.redis
 
@@ -161,7 +162,7 @@ def told(diff: PresenceDiff) -> tuple[int, int, list[Any]]:
 
 
 @given(steps=STEPS, twice=st.booleans())
-@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_room_has_what_the_roll_has(client, steps: Sequence[tuple[str, Any]], twice: bool):
     client.begin()
     client.twice = twice
@@ -209,7 +210,7 @@ LEASE_STEPS = st.lists(
 
 
 @given(steps=LEASE_STEPS, twice=st.booleans())
-@hypothesis_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_leases_are_over_when_those_of_the_model_are(client, steps: Sequence[tuple[Any, ...]], twice: bool):
     client.begin()
     client.twice = twice
