@@ -132,6 +132,13 @@ describe("a call", () => {
     assert.equal(await outcome(none), "pending");
   });
 
+  test("that may take longer than any timer is not over at once", async () => {
+    const { room } = await joinedRoom(NAME);
+    const call = room.call("say", {}, { timeout: Number.MAX_SAFE_INTEGER });
+    await world.advance(30_000);
+    assert.equal(await outcome(call), "pending");
+  });
+
   test("that is aborted is cancelled on the server, too", async () => {
     const { socket, room } = await joinedRoom(NAME);
     const controller = new AbortController();

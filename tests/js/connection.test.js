@@ -480,6 +480,28 @@ describe("a dead connection", () => {
     assert.deepEqual([live.status.state, world.timers], ["open", 0]);
   });
 
+  test("is noticed though the clock was set back, by a year, meanwhile", async () => {
+    const { live, socket } = await openClient();
+    world.sleep(-365 * 86_400_000);
+    await world.happen("visibilitychange");
+    assert.equal(world.timers, 1);
+    await world.advance(34_999);
+    assert.deepEqual([live.status.state, socket.closed], ["open", undefined]);
+    await world.advance(1);
+    assert.equal(live.status.state, "waiting");
+  });
+
+  test("is waited for without a turn of the timer where the server pings once in a year", async () => {
+    const { live } = client();
+    await world.open({ ping: 365 * 86_400 });
+    let looks = 0;
+    const now = Date.now;
+    Date.now = () => (looks++, now());
+    await world.advance(1_000);
+    Date.now = now;
+    assert.deepEqual([live.status.state, looks], ["open", 0]);
+  });
+
   for (const event of ["online", "pageshow", "visibilitychange"]) {
     test(`of a laptop that has slept is noticed with ${event}, before any timer`, async () => {
       const { live, socket } = await openClient();

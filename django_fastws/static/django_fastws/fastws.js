@@ -18,6 +18,9 @@ const backoff = (attempt) => Math.random() * Math.min(20_000, 500 * 2 ** attempt
 // randomUUID() needs https.
 const makeClientId = () => `c-${crypto.getRandomValues(new Uint32Array(3)).join("-")}`;
 
+/** @type {(fn: () => void, ms: number) => any} */
+const after = (fn, ms) => setTimeout(fn, Math.min(ms, 2e9)); // more is none
+
 /** A position, its epoch, and its offset. @type {(at: any) => any[]} */
 const split = (at) => /^(.+):(\d+)$/.exec(at) ?? [];
 
@@ -104,7 +107,7 @@ const createCall = (subscription, room, event, data = {}, options = {}, item = (
   };
 
   const abort = () => call.stop("cancelled");
-  const timer = timeout < Infinity ? setTimeout(() => call.stop("timeout"), timeout) : undefined;
+  const timer = timeout < Infinity ? after(() => call.stop("timeout"), timeout) : undefined;
   signal?.addEventListener("abort", abort);
   if (signal?.aborted) abort();
   else subscription.take(call);
@@ -212,7 +215,7 @@ const createSubscription = (connection, name, at) => ({
       this.update(ok);
     } else if (error && !this.joining) {
       if (!error.retry) return this.end(error, "error");
-      this.timer = setTimeout(() => this.join(), error.retryAfter ?? backoff(this.attempt++));
+      this.timer = after(() => this.join(), error.retryAfter ?? backoff(this.attempt++));
       this.emit("error", error);
     }
   },
@@ -356,9 +359,10 @@ const createConnection = (url, { protocols = ["fastws.v1.json"], WebSocket = glo
 
   watch() {
     clearTimeout(this.watcher);
+    this.seen = Math.min(this.seen, Date.now());
     const rest = this.seen + this.silence - Date.now();
     if (rest <= 0) this.lose();
-    else if (rest < Infinity) this.watcher = setTimeout(() => this.watch(), rest);
+    else if (rest < Infinity) this.watcher = after(() => this.watch(), rest);
   },
 
   request(frame, answered) {
@@ -429,7 +433,7 @@ const createConnection = (url, { protocols = ["fastws.v1.json"], WebSocket = glo
     else {
       const announced = /^service restart;(\d{1,6})$/.exec(reason)?.[1];
       const retryIn = announced ? Math.random() * +announced : backoff(this.attempt++);
-      this.timer = setTimeout(() => this.open(), retryIn);
+      this.timer = after(() => this.open(), retryIn);
       this.set({ state: "waiting", retryIn });
     }
   },
