@@ -258,10 +258,6 @@ class DaphneTransport(FramingTransport):
     def write_rest(self, rest: bytes) -> None:
         self._protocol.transport.write(rest)
 
-    async def _send_now(self, item: Payload | Message, call: str) -> None:
-        self._end_direct()  # what is posted meanwhile has to wait
-        await super()._send_now(item, call)
-
     def _write_indirectly(self, data: bytes) -> None:
         """What is written by Twisted, by whomever, is sent before anything else is."""
         self._end_direct()

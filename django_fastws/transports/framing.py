@@ -101,6 +101,7 @@ class FramingTransport(ASGITransport):
             await super().send_payload(payload, call)
             self._in_a_row += 1
         elif not self.try_send(payload):
+            self._end_direct()
             await self.outbox.send(payload, len(payload))
             return
         if is_turn_over:
@@ -110,13 +111,23 @@ class FramingTransport(ASGITransport):
         if self.is_sending:
             return super().post(batch)
         frames = batch.frame if self._is_compressed is False else self._frames_of(batch)
-        return False if self._write_now(frames) else super().post(batch)
+        if self._write_now(frames):
+            return False
+        self._end_direct()
+        return super().post(batch)
 
     #: Writes frames of a room past all that ``post()`` asks first, where that may be; see ``Sink``.
     direct: Callable[[bytes], int] = staticmethod(not_direct)
 
     def write_rest(self, rest: bytes) -> None:
         """Send the rest of frames of which ``direct()`` has taken less, before anything else."""
+
+    def _end_direct(self) -> None:
+        """Have ``direct`` take nothing from now on: something is to be sent before what comes next."""
+
+    async def _send_now(self, item: Payload | Message, call: str) -> None:
+        self._end_direct()  # what is posted meanwhile has to wait
+        await super()._send_now(item, call)
 
     async def _drained(self) -> None:
         """Wait until a full TCP transport holds little or nothing, or the connection is closed."""

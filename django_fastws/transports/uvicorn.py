@@ -1,7 +1,8 @@
 """The transport for uvicorn, with any of its WebSocket implementations.
 
-It writes frames to asyncio's transport, past the library that uvicorn has for them, and tells a cut connection from
-one that was closed without a code: ``websockets-sansio``, uvicorn's default, says 1005 for both.
+It writes frames to asyncio's transport, past the library that uvicorn has for them, and those of rooms to the socket
+itself where that may be. It tells a cut connection from one that was closed without a code: ``websockets-sansio``,
+uvicorn's default, says 1005 for both.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 from .._core.attributes import has_all
 from .._core.deflate import Deflater
 from .._core.frames import PING, PONG, frame
+from .._core.messages import Batch, Payload
 from .._core.recipients import not_direct
 from ..types import Message, Receive, Scope, Send
 from .deflating import take_over
+from .direct_writes import Watched, direct_write
 from .events import disconnect_status
 from .framing import FramingTransport, high_water_bytes
 from .inbox import Inbox
@@ -44,7 +47,7 @@ class UvicornTransport(FramingTransport):
 
     name = "uvicorn"
 
-    __slots__ = ("_draining", "_pings", "_protocol", "_reader", "_tcp")
+    __slots__ = ("_draining", "_pings", "_protocol", "_reader", "_tcp", "_write_directly", "direct")
 
     #: What is looked for on the protocol object.
     needed: tuple[str, ...] = (
@@ -65,6 +68,11 @@ class UvicornTransport(FramingTransport):
         self._tcp = protocol.transport
         # With TLS, asyncio's transport would take half a megabyte before it calls itself full.
         self._tcp.set_write_buffer_limits(high=high_water_bytes())
+        #: What writes to the socket itself; None where nothing may, and ``not_direct`` before that was looked for.
+        self._write_directly: Callable[[bytes], int] | None = not_direct
+        #: That, as long as the TCP transport holds nothing and the connection is open: what may change that is done
+        #: through ``_tcp``, here, or through ``transport`` of the protocol, which is watched meanwhile.
+        self.direct: Callable[[bytes], int] = not_direct
         self._draining: asyncio.Task[None] | None = None
         self._pings: Pings | None = None
         self._watch_pings()
@@ -131,6 +139,7 @@ class UvicornTransport(FramingTransport):
         return code, reason
 
     def abort(self) -> None:
+        self._end_direct()
         self._tcp.abort()
 
     # Pings
@@ -158,6 +167,7 @@ class UvicornTransport(FramingTransport):
     async def pong(self) -> None:
         if not self._can_send_control:
             raise self.closed_error("pong")
+        self._end_direct()
         self._tcp.write(frame(PONG, b""))
 
     @property
@@ -165,6 +175,7 @@ class UvicornTransport(FramingTransport):
         return self.is_open and self._is_writable
 
     def _send_ping(self, payload: bytes) -> None:
+        self._end_direct()
         self._tcp.write(frame(PING, payload))
 
     async def _read_later(self) -> None:
@@ -181,6 +192,7 @@ class UvicornTransport(FramingTransport):
 
     def release(self) -> None:
         super().release()
+        self._end_direct()
         if self._pings is not None:
             self._pings.close(self.closed_error("ping"))
             self._pings = None
@@ -208,27 +220,57 @@ class UvicornTransport(FramingTransport):
         ):
             return False
         tcp.write(frames)
+        if self.direct is not not_direct and tcp.get_write_buffer_size():
+            self._end_direct()
         return True
 
-    def direct(self, frames: bytes) -> int:
-        # Here the order is the TCP transport's own, so nothing is to be watched; what is asked is what _write_now()
-        # asks. Past that transport a tenth would be saved, and its private parts, or a descriptor that the system may
-        # have given to somebody else meanwhile, would be relied on.
+    def post(self, batch: Payload | Batch) -> bool | None:
+        is_started = super().post(batch)
+        if self._write_directly is not None and self.direct is not_direct:
+            self._begin_direct()
+        return is_started
+
+    def write_rest(self, rest: bytes) -> None:
+        self._end_direct()
+        self._tcp.write(rest)
+
+    def _begin_direct(self) -> None:
+        """Have rooms write to the socket itself, past asking for all this, if that may be now."""
         protocol, tcp = self._protocol, self._tcp
+        if self._write_directly is not_direct:
+            self._write_directly = self._find_direct()
         if (
-            self.is_sending
+            self._write_directly is None
+            or self.is_sending
             or self._is_compressed is not False
             or self.state.is_over
-            or protocol.close_sent
-            or not protocol.handshake_complete
-            or tcp.is_closing()
-            or not protocol.writable.is_set()
+            or not self._is_writable
+            or tcp.get_write_buffer_size()
+            or protocol.transport is not tcp
+            or "connection_lost" in vars(protocol)
         ):
-            return -1
-        tcp.write(frames)
-        return len(frames)
+            return
+        self.direct = self._write_directly
+        protocol.transport = Watched(tcp, self._end_direct)
+        protocol.connection_lost = self._connection_lost
+
+    def _find_direct(self) -> Callable[[bytes], int] | None:
+        """What writes to the socket itself, where the server asks its own transport for all that it does."""
+        return direct_write(self._tcp)
+
+    def _end_direct(self) -> None:
+        if self.direct is not not_direct:
+            self.direct = not_direct
+            self._protocol.transport = self._tcp
+            vars(self._protocol).pop("connection_lost", None)
+
+    def _connection_lost(self, problem: Exception | None) -> None:
+        """The descriptor is about to be closed, and may be another's from then on."""
+        self._end_direct()
+        self._protocol.connection_lost(problem)
 
     def _write_close(self, frame: bytes) -> None:
+        self._end_direct()
         self._tcp.write(frame)
 
     def unsent(self) -> int:
@@ -325,7 +367,10 @@ class LegacyUvicornTransport(UvicornTransport):
         self._tcp.write(frames)
         return True
 
-    direct = staticmethod(not_direct)
+    post = FramingTransport.post
+
+    def _find_direct(self) -> Callable[[bytes], int] | None:
+        return None  # the library keeps methods of its transport
 
     @property
     def _is_full(self) -> bool:

@@ -39,10 +39,22 @@ class UvicornReader:
         is_held: whether something else has paused the reading, and will resume it when the inbox has room.
     """
 
-    __slots__ = ("_is_started", "_limit", "_owed", "_parser", "_pass_on", "_protocol", "_rest", "inbox", "is_held")
+    __slots__ = (
+        "_is_started",
+        "_limit",
+        "_owed",
+        "_parser",
+        "_pass_on",
+        "_protocol",
+        "_rest",
+        "_tcp",
+        "inbox",
+        "is_held",
+    )
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
+        self._tcp = protocol.transport  # which is watched, at times, for what the server does with it
         self._limit = protocol.config.ws_max_size
         self._parser: Any = None
         self._pass_on: Any = None
@@ -72,15 +84,15 @@ class UvicornReader:
             return
         self._is_started, self._parser, self._pass_on = True, parser, protocol.data_received
         protocol.data_received = self._data_received
-        protocol.transport.set_protocol(protocol)  # there are loops that look up its methods only then
+        self._tcp.set_protocol(protocol)  # there are loops that look up its methods only then
 
     def stop(self) -> None:
         """Leave everything to the server again: the handler has ended."""
         if self._is_started:
             self._is_started = False
             vars(self._protocol).pop("data_received", None)
-            if not self._protocol.transport.is_closing():  # or it has let go of its protocol, and would hold it again
-                self._protocol.transport.set_protocol(self._protocol)
+            if not self._tcp.is_closing():  # or it has let go of its protocol, and would hold it again
+                self._tcp.set_protocol(self._protocol)
             if self._rest:
                 self._pass_on(self._rest)
                 self._rest = b""
@@ -94,7 +106,7 @@ class UvicornReader:
         if self._owed:
             start = min(self._owed, end)
             self._give(data[:start])
-        while start < end and not self._protocol.transport.is_closing():
+        while start < end and not self._tcp.is_closing():
             if not self._parser.is_open():
                 self._give(data[start:])
                 return
@@ -134,14 +146,14 @@ class UvicornReader:
         protocol = self._protocol
         if not protocol.read_paused:
             protocol.read_paused = True
-            protocol.transport.pause_reading()
+            self._tcp.pause_reading()
 
     def _has_room(self) -> None:
         protocol = self._protocol
         if protocol.read_paused:
             protocol.read_paused = False
-            if not self.is_held and not protocol.transport.is_closing():
-                protocol.transport.resume_reading()
+            if not self.is_held and not self._tcp.is_closing():
+                self._tcp.resume_reading()
 
 
 class _SansIOParser:
