@@ -27,6 +27,7 @@ def test_there_are_tests_in_javascript():
     assert len(TESTS) > 2
 
 
+@pytest.mark.long
 @pytest.mark.node
 @pytest.mark.slow
 @pytest.mark.parametrize("file", TESTS)

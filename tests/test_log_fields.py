@@ -42,6 +42,7 @@ def test_no_field_is_an_attribute_that_records_have():
     assert not taken & FIELDS.keys()
 
 
+@pytest.mark.long
 def test_nothing_else_is_in_a_record_of_the_package():
     """Every name that is given to the helpers, or stands in a dict for ``extra=``, is in the table."""
     given: set[str] = set()

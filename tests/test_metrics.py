@@ -415,6 +415,7 @@ async def test_calls_and_joins_are_counted_by_pattern():
     assert metrics.connections.values == {("/ws/live", "asgi"): 0}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("routes")
 async def test_a_thousand_rooms_are_one_series():
     def series():

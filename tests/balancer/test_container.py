@@ -103,6 +103,7 @@ def test_what_is_copied_is_enough_to_install_the_package(copied):
     assert [run.rest for run in those("RUN") if run.words[0] == "pip"] == ["pip install --no-cache-dir ."]
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.slow
 def test_what_is_copied_is_enough_to_serve(copied, environment):

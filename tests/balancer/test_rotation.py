@@ -209,6 +209,7 @@ async def visited(proxy: Proxy) -> AsyncIterator[Counter[str]]:
         await asyncio.wait([visiting])
 
 
+@pytest.mark.long
 @pytest.mark.faults
 async def test_a_rolling_restart_loses_nothing_that_was_acknowledged(kind, redis_server, certificate, load):
     with balanced(kind, redis_server, certificate, FASTWS_DRAIN_SECONDS=DRAIN_SECONDS) as (proxy, *servers):

@@ -377,6 +377,7 @@ async def test_max_size_is_1_mib_unless_none_disables_it(app, peer):
     assert sorted([(await visit.ended()).close_code for visit in server.visits]) == [1000, 1009]
 
 
+@pytest.mark.long
 async def test_max_queue_stops_reading_until_the_handler_receives(app, peer):
     sent = []
 
@@ -401,6 +402,7 @@ async def test_max_queue_stops_reading_until_the_handler_receives(app, peer):
     assert len(sent) > counts[-1]
 
 
+@pytest.mark.long
 async def test_without_max_queue_everything_is_read(app, peer):
     async def burst(ws, visit):
         for _ in range(200):

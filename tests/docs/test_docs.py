@@ -528,6 +528,7 @@ def _imports(path: Path) -> Iterator[list[str]]:
                 yield [part for part in parts[1:] if part]
 
 
+@pytest.mark.long
 def test_folders_import_from_each_other_only_what_their_init_exports():
     own = {"_core", "clients"}  # whose modules are imported themselves
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - own

@@ -135,6 +135,7 @@ async def fail(ws: WebSocket):
 """
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_sentry(project):
     pytest.importorskip("sentry_sdk")
@@ -306,6 +307,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.redis
 @pytest.mark.slow

@@ -272,7 +272,7 @@ async def test_losing_the_network_is_shown_and_its_return_reconnects(example_sit
     await expect(said(page, "from the tunnel")).to_have_count(1)
 
 
-@pytest.mark.parametrize("name", ["größe 日本語", "a/b//c", "100 % ?#&+=", "'\"<i>\\;%25"])
+@pytest.mark.parametrize("name", ["größe 日本語/b//c", "100 % ?#&+='\"<i>\\;%25"])
 async def test_the_lobby_leads_to_any_room_by_keyboard(example_site, visit, name):
     page = await visit(example_site.one, "/chat/")
     await page.get_by_label("Name of a room").focus()

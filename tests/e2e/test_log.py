@@ -114,6 +114,7 @@ async def first_line(pipe: Any, text: str) -> str:
         return line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "options"), [("daphne", []), ("runws_server", ["--access-log", "-"])])
 async def test_lines_of_the_access_log_reach_a_pipe_at_once(tmp_path: Path, kind: str, options: list[str]):
     template = ASGIServer(kind)

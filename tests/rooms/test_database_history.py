@@ -276,6 +276,7 @@ def test_of_several_at_the_same_time_with_one_key_one_is_stored(alias, room, pub
 # Order
 
 
+@pytest.mark.long
 def test_offsets_are_in_the_order_of_commits_and_have_no_holes(alias, room, monkeypatch):
     """Threads in transactions, some rolled back, of which each would read what the others have committed."""
     committed, seen, stop = [], [], threading.Event()
@@ -346,6 +347,7 @@ def test_without_the_row_of_the_migration_as_after_a_flush_it_is_made_again(alia
 # Bounds
 
 
+@pytest.mark.long
 def test_writers_keep_the_bounds_a_few_rows_at_a_time(alias, room, published, monkeypatch):
     for number in range(200):
         room.broadcast(number)

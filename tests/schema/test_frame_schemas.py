@@ -252,6 +252,7 @@ def cases(room):
     }
 
 
+@pytest.mark.long
 @pytest.mark.npm
 @pytest.mark.slow
 async def test_frames_of_the_protocol_fit_and_others_do_not(room):

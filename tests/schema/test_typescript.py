@@ -98,6 +98,7 @@ def test_what_is_declared_compiles(described, tmp_path):
     assert errors_of(tmp_path, HEAD + RIGHT, typescript(described)) == {}
 
 
+@pytest.mark.long
 def test_what_is_not_declared_does_not(described, tmp_path):
     errors = errors_of(tmp_path, HEAD + WRONG, typescript(described))
     first = HEAD.count("\n") + 1

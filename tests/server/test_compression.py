@@ -109,6 +109,7 @@ async def test_a_message_that_inflates_over_the_limit_closes_with_1009(server):
     assert memory_kb(server) - before < 12_000
 
 
+@pytest.mark.long
 @pytest.mark.faults
 async def test_fragments_that_inflate_over_the_limit_together_close_with_1009(server):
     """No one of them does so alone."""

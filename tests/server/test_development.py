@@ -96,6 +96,7 @@ async def test_the_example_is_developed_on_the_server_that_it_is_served_by(serve
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.long
 async def test_it_serves_static_files_and_starts_anew(tmp_path):
     """With the reloader, it runs in a thread of its own."""
     project = Project(

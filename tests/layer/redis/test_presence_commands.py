@@ -161,6 +161,7 @@ def told(diff: PresenceDiff) -> tuple[int, int, list[Any]]:
     return diff.v, diff.total, sorted(diff.changes)
 
 
+@pytest.mark.long
 @given(steps=STEPS, twice=st.booleans())
 @hypothesis_settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_room_has_what_the_roll_has(client, steps: Sequence[tuple[str, Any]], twice: bool):
@@ -209,6 +210,7 @@ LEASE_STEPS = st.lists(
 )
 
 
+@pytest.mark.long
 @given(steps=LEASE_STEPS, twice=st.booleans())
 @hypothesis_settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_leases_are_over_when_those_of_the_model_are(client, steps: Sequence[tuple[Any, ...]], twice: bool):

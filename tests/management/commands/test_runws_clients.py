@@ -526,6 +526,7 @@ def rewrites(write):
     return rewrite
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_reload_starts_anew_on_a_change_and_peers_see_1001(project, peer):
     server = await peer(listen)

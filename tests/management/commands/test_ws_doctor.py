@@ -50,6 +50,7 @@ def site(tmp_path, redis_layer):
     return Site(tmp_path, redis_layer)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["runws_server", "uvicorn"])
 def test_an_installation_that_is_as_it_should_be(site, kind):
     with SiteServer(site, kind) as one, SiteServer(site) as two:
@@ -72,6 +73,7 @@ def test_a_server_without_lifespan_answers_while_it_has_sockets(site):
     assert said.status("handshake") == said.status("forwarded address") == said.status("forwarded scheme") == "ok"
 
 
+@pytest.mark.long
 def test_a_process_that_is_stopped_is_missing(site, redis_layer, redis_server):
     channel = f"{redis_layer['CONFIG']['prefix']}__group__fastws.c.processes"
     with SiteServer(site), SiteServer(site) as two:
@@ -105,6 +107,7 @@ def test_a_server_on_another_layer_is_not_known(tmp_path, redis_layer):
     assert said.returncode == 0
 
 
+@pytest.mark.long
 def test_paths_that_are_denied_and_that_are_none(site):
     with SiteServer(site) as server:
         denied = site.examined("--url", server.url.replace("echo", "deny"))
@@ -124,6 +127,7 @@ def test_a_site_for_every_origin(tmp_path, redis_layer):
         assert site.examined("--url", server.url).status("origin") == "warning"
 
 
+@pytest.mark.long
 def test_a_server_that_believes_every_client(site):
     with SiteServer(site, "runws_server", "--forwarded-hops", "1") as server:
         said = site.examined("--url", server.url)

@@ -164,6 +164,7 @@ def test_of_a_database_that_was_flushed_there_is_nothing_to_do(alias):
     assert pruned("--restored") == ["0 histories in another epoch.", nothing]
 
 
+@pytest.mark.long
 def test_without_tables_it_says_what_to_do(alias, monkeypatch):
     monkeypatch.setattr(HistoryKey._meta, "db_table", "never_migrated")
     with pytest.raises(CommandError, match=f"no table never_migrated: run manage.py migrate .*{alias}"):
