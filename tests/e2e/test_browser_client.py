@@ -24,6 +24,7 @@ from django_fastws import Room
 from tests.conftest import Database, check_log, layer_config
 from tests.site.browser import Noted
 from tests.site.client import token
+from tests.support.chromium import chromium
 from tests.support.processes import HOST, ASGIServer, RedisServer
 
 pytestmark = [
@@ -145,9 +146,14 @@ async def visit(browser: Browser) -> AsyncIterator[Visit]:
     errors: list[str] = []
 
     async def open_page(
-        server: ASGIServer, *, beside: Tab | None = None, user: str | None = None, tokens: list[str] | None = None
+        server: ASGIServer,
+        *,
+        within: Browser = browser,
+        beside: Tab | None = None,
+        user: str | None = None,
+        tokens: list[str] | None = None,
     ) -> Tab:
-        context = beside.page.context if beside else await browser.new_context()
+        context = beside.page.context if beside else await within.new_context()
         if user is not None:
             assert (await context.request.get(server.http_url(f"/login/?name={user}"))).ok
         page = await context.new_page()
@@ -363,21 +369,22 @@ async def test_a_page_tries_again_and_again_while_a_server_that_was_killed_is_aw
 
 
 async def test_a_page_goes_on_when_it_comes_out_of_the_back_forward_cache(server, visit, name):
-    tab = await visit(server)
-    await tab.join(name)
-    await tab.page.goto(server.http_url("/hello/"))
-    await tab.page.go_back(wait_until="commit")
-    await tab.until("page.record.shown.at(-1)")
-    await tab.state(name, 2)
-    await tab.call(name, "note", text="again")
-    await tab.until("page.heard(args[0], 'noted').length", name)
-    assert [status["state"] for status in await tab.record("statuses")] == [
-        "connecting",
-        "open",
-        "waiting",
-        "connecting",
-        "open",
-    ]
+    async with chromium(is_whole=True, ignore_default_args=["--disable-back-forward-cache"]) as whole:
+        tab = await visit(server, within=whole)
+        await tab.join(name)
+        await tab.page.goto(server.http_url("/hello/"))
+        await tab.page.go_back(wait_until="commit")
+        await tab.until("page.record.shown.at(-1)")
+        await tab.state(name, 2)
+        await tab.call(name, "note", text="again")
+        await tab.until("page.heard(args[0], 'noted').length", name)
+        assert [status["state"] for status in await tab.record("statuses")] == [
+            "connecting",
+            "open",
+            "waiting",
+            "connecting",
+            "open",
+        ]
 
 
 async def test_a_page_comes_back_as_soon_as_the_network_does(server, visit, name):
