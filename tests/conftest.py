@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from django_fastws._core.log_throttle import LogThrottle
 from django_fastws.limits import recording
+from django_fastws.live import live_errors
 from django_fastws.routing.routes import registry
 from tests.balancer.proxies import HAPROXY, NGINX
 from tests.support import interpreter, node, redis_binary
@@ -357,9 +358,9 @@ def check_log(server: ASGIServer, start: int = 0) -> None:
 
 @pytest.fixture
 def routes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The registry, empty for this test; afterwards it is as it was. No denial or close has had a line of the log."""
-    for name in ("_denials", "_closes"):
-        monkeypatch.setattr(recording, name, LogThrottle())
+    """The registry, empty for this test; afterwards it is as it was. Nothing has had a line of the log."""
+    for module, name in ((recording, "_denials"), (recording, "_closes"), (live_errors, "_said")):
+        monkeypatch.setattr(module, name, LogThrottle())
     apps, problems = registry.apps, registry.problems
     registry.apps, registry.problems = [], []
     registry.changed()

@@ -61,6 +61,7 @@ HELPERS = ("connection_fields", "outbound_fields", "room_fields")
 FOLDERS = ("limits", "routing", "transports", "live", "clients")
 ABOUT_NO_CONNECTION = {
     "routing/router.py",  # routes that come late
+    "live/live_errors.py",  # a layer that refuses, which all clients are told of
     "live/once.py",  # what becomes of calls that have lost their connection
     "clients/supervisor.py",  # all routes together
     "clients/outbound_process.py",

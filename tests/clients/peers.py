@@ -153,6 +153,8 @@ class Peer:
     async def stop(self) -> None:
         if self._server is not None:
             server, self._server = self._server, None
+            server.server.close()
+            await accepted()  # websockets itself waits one turn for them
             server.close()
             await server.wait_closed()
 
