@@ -37,7 +37,7 @@ PYTEST = $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP = $(PY) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults test-random test-loops test-autobahn check format test-matrix docs dist bench bench-quick clean
+.PHONY: help demo test test-fast test-fast-redis test-newest test-newest-in test-faults test-random test-loops test-autobahn check check-types check-rest format test-matrix docs dist bench bench-quick clean
 
 help: ## Say what there is
 	@echo "make <target>:"
@@ -90,15 +90,21 @@ test-autobahn: install-test ## The fuzzing client of Autobahn's test suite: make
 	WSTEST="$(WSTEST)" $(PY) -m tests.autobahn $(ARGS)
 
 check: install-lint install-npm ## Look for mistakes: ruff, mypy, pyright, import-linter, TypeScript, eslint, the code in the pages
-	$(PY) -m ruff check
-	$(PY) -m ruff format --check
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest
+
+# Both use one processor for about a minute.
+check-types:
 	$(PY) -m mypy
 	$(PY) -m mypy --config-file tests/typing/mypy.ini docs/examples/*.py example_project tests/typing/*.py
-	$(PY) -m tests.support.node tests/js/node_modules/.bin/pyright --pythonpath $(PY)
+
+check-rest:
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
 	$(VENV)/bin/lint-imports
 	$(PY) docs/include_code.py --check
 	$(PY) docs/reference_pages.py --check
 	$(PY) -m tests.support.client_size
+	$(PY) -m tests.support.node tests/js/node_modules/.bin/pyright --pythonpath $(PY)
 	$(PY) -m tests.support.node npm --prefix tests/js --silent run check
 
 format: install-lint ## Format the code, mend what can be mended, write the pages' code into them
