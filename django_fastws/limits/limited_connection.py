@@ -54,6 +54,7 @@ class LimitedConnection:
         "_idle_timeout",
         "_inbox",
         "_is_started",
+        "_is_told",
         "_timer",
         "_transport",
         "began",
@@ -75,7 +76,7 @@ class LimitedConnection:
         self._close = close
         self._inbox = transport.inbox
         self._held: tuple[tuple[Counts, str], ...] = ()
-        self._is_started = False
+        self._is_started = self._is_told = False
         self._timer: asyncio.TimerHandle | None = None
         self._idle_timeout: float | None = None
         self._expires_at: float | None = None
@@ -197,20 +198,28 @@ class LimitedConnection:
         finally:
             if self.receive_limiter is not None:
                 self.receive_limiter.resume()
-            if self._inbox is not None:
-                # The server's own event comes when the client has answered: too late, and behind what it still sends.
-                with contextlib.suppress(asyncio.QueueFull):
-                    self._inbox.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self._tell(code, reason)
 
     async def _close_now(self, code: int, reason: str) -> None:
         try:
             if self.receive_limiter is not None:
                 await self.receive_limiter.interrupt()
             await self._close(code, reason)
+            self._tell(code, reason)  # at once: in the next turn of the loop, there may be what comes too late
         except Exception:
             logger.exception(
                 "A WebSocket could not be closed", extra=connection_fields(self._transport.scope, code=code)
             )
+
+    def _tell(self, code: int, reason: str) -> None:
+        """Tell the handler, behind what has come before the close frame went out.
+
+        The server's own event comes when the client has answered: too late, and behind what it still sends.
+        """
+        if self._inbox is not None and not self._is_told:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._inbox.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+                self._is_told = True
 
     def disconnect_event(self) -> Message | None:
         """The event that tells of the end; None before it was closed from outside."""

@@ -561,3 +561,29 @@ async def test_a_handler_that_waits_is_told_before_the_client_has_answered():
         with pytest.raises(WebSocketDisconnect) as raised:
             await waiting
     assert (raised.value.code, raised.value.reason) == (4401, "log in again")
+
+
+async def test_what_comes_right_behind_the_close_frame_is_not_received():
+    loop, events = asyncio.get_running_loop(), asyncio.Queue()
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            loop.call_soon(events.put_nowait, {"type": "websocket.receive", "text": "late"})
+
+    transport = ASGITransport({"type": "websocket", "path": "/x", "headers": []}, events.get, send)
+    ws = InboundWebSocket(transport)
+    connection = LimitedConnection(transport, ws.close)
+    connection.start(None, None)
+    await ws.accept()
+    got = []
+
+    async def handle():
+        async for message in ws:
+            got.append(message.data)
+
+    handling = asyncio.create_task(handle())
+    await asyncio.sleep(0)
+    await connection.aend("session", 4401, "log in again")
+    async with asyncio.timeout(30):
+        await handling
+    assert got == []
