@@ -29,6 +29,7 @@ from tests.support.databases import histories_in
 from tests.support.event_loops import TestsOnLoop, chosen_kind
 from tests.support.example import ELSEWHERE
 from tests.support.examples import AT_RANDOM
+from tests.support.leftovers import LoggerStates, changed, logger_states, process_state, restore_loggers
 from tests.support.once import made_once
 from tests.support.order import longest_first
 from tests.support.processes import HOST, ROOT, ASGIServer, PostgresServer, RedisServer, find_postgres
@@ -38,6 +39,8 @@ from tests.support.rewriting import rewrite_asserts, rewrite_nothing_else
 #: What must not be skipped: "redis browser node npm postgres nginx haproxy systemd prometheus" in CI.
 REQUIRED = os.environ.get("FASTWS_TESTS_REQUIRE", "").split()
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
+
+_BEFORE = pytest.StashKey[tuple[dict[str, Any], LoggerStates]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,6 +96,24 @@ def pytest_collection_finish() -> None:
     """Leave what was collected out of every later run of the garbage collector: it is most of what there is."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    item.stash[_BEFORE] = process_state(), logger_states()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Leave loggers as they were; fail the test that has changed what is the process's, and later ones would find."""
+    try:
+        return (yield)
+    finally:
+        state, loggers = item.stash[_BEFORE]
+        restore_loggers(loggers)
+        if left := changed(state, process_state()):
+            pytest.fail(f"left by the test in its process, from what to what: {left}", pytrace=False)
 
 
 def _skip_what_needs_missing_programs(items: list[pytest.Item]) -> None:

@@ -40,7 +40,7 @@ class InMemory(Transport):
 def events(request):
     """Initializes the SDK; a mark's options are those of ``sentry_sdk.init``."""
     before = tracing.observers
-    found, client = [], sentry_sdk.get_client()
+    found, client, excepthook = [], sentry_sdk.get_client(), sys.excepthook
     transport = type("OfThisTest", (InMemory,), {"events": found})
     with sentry_sdk.isolation_scope(), sentry_sdk.new_scope():
         sentry_sdk.init(
@@ -59,6 +59,7 @@ def events(request):
             tracing.uninstall(observer)
     sentry_sdk.get_client().close()
     sentry_sdk.get_global_scope().set_client(client if client.is_active() else None)
+    sys.excepthook = excepthook  # which the SDK has replaced
 
 
 with_users = pytest.mark.parametrize("events", [{"data_collection": {"user_info": True}}], indirect=True)

@@ -264,7 +264,7 @@ def test_the_defaults_of_the_servers():
     assert f"| daphne | {daphne['ping_interval']} s without" in heartbeats
     assert f"| {daphne['ping_timeout']} s more | `--ping-interval`" in heartbeats
 
-    uvicorn = UvicornConfig("app")
+    uvicorn = UvicornConfig("app", log_config=None)
     assert f"| `--workers` | {uvicorn.workers} |" in deploy
     assert f"| `--ws-max-size` | {uvicorn.ws_max_size // 1024**2} MiB |" in deploy
     intervals = f"{uvicorn.ws_ping_interval:g} s, {uvicorn.ws_ping_timeout:g} s"

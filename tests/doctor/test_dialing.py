@@ -50,14 +50,15 @@ async def test_what_answers_otherwise(case):
 
 
 @pytest.mark.parametrize(
-    ("url", "detail", "hint"),
+    ("host", "detail", "hint"),
     [
-        (f"ws://127.0.0.1:{free_port()}/", "refuses the connection", "Start the server"),
-        ("ws://no-such-host.invalid/", "cannot be resolved", "name"),
+        ("127.0.0.1:{port}", "refuses the connection", "Start the server"),
+        ("no-such-host.invalid", "cannot be resolved", "name"),
     ],
     ids=["refused", "no such name"],
 )
-async def test_what_does_not_answer(url, detail, hint):
+async def test_what_does_not_answer(host, detail, hint):
+    url = f"ws://{host.format(port=free_port())}/"
     dialed = await dial(parse_target(url, None), origin=None)
     assert (dialed.is_open, dialed.status) == (False, None)
     assert detail in dialed.detail

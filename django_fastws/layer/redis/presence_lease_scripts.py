@@ -14,6 +14,7 @@ __all__ = [
     "END_BURIAL",
     "EXPECT_BURIAL",
     "FORGET",
+    "LEASE_SCRIPTS",
     "LOSE_USER",
     "READ_LEASES",
     "REPORT_USER",
@@ -205,3 +206,6 @@ keep()
 return 1
 """
 )
+
+#: All of them.
+LEASE_SCRIPTS = (BEAT, REST, BEGIN_BURIAL, END_BURIAL, EXPECT_BURIAL, FORGET, READ_LEASES, REPORT_USER, LOSE_USER)

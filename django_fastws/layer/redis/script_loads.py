@@ -8,26 +8,15 @@ from ..._core.resp import command, spublish_command
 from ..._core.slots import parts_of
 from .history_scripts import CLEAR, MARK, READ, STORE
 from .latest_commands import KEEP, READ_LATEST
-from .presence_lease_scripts import (
-    BEAT,
-    BEGIN_BURIAL,
-    END_BURIAL,
-    EXPECT_BURIAL,
-    FORGET,
-    LOSE_USER,
-    READ_LEASES,
-    REPORT_USER,
-    REST,
-)
+from .presence_lease_scripts import LEASE_SCRIPTS
 from .presence_scripts import READ_ROOM, REPORT, TAKE_BACK
 from .scripts import SHARDED_END
 
 __all__ = ["LOAD_SCRIPTS", "announcement", "with_script"]
 
 _OF_ROOMS = (STORE, READ, CLEAR, KEEP, READ_LATEST, REPORT, TAKE_BACK, READ_ROOM)
-_OF_PROCESSES = (BEAT, REST, BEGIN_BURIAL, END_BURIAL, EXPECT_BURIAL, FORGET, READ_LEASES, REPORT_USER, LOSE_USER)
 
-_scripts = {script.sha1: script.text for script in (*_OF_ROOMS, *_OF_PROCESSES)}
+_scripts = {script.sha1: script.text for script in (*_OF_ROOMS, *LEASE_SCRIPTS)}
 
 #: Commands that load the scripts.
 LOAD_SCRIPTS = tuple(command(b"SCRIPT", b"LOAD", text) for text in _scripts.values())
