@@ -8,6 +8,7 @@ registry has ours, too.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -74,14 +75,16 @@ def _family(metric: Metric) -> Any:
 
 _collector = MetricsCollector()
 _is_registered = False
+_registering = threading.Lock()
 
 
 def default_registry() -> CollectorRegistry:
     """The default registry of prometheus-client, with the metrics of the package in it."""
     global _is_registered
-    if not _is_registered:
-        REGISTRY.register(_collector)
-        _is_registered = True
+    with _registering:  # two views, each in a thread of its own
+        if not _is_registered:
+            REGISTRY.register(_collector)
+            _is_registered = True
     return REGISTRY
 
 
@@ -93,8 +96,17 @@ def exposition(accept: str, names: Sequence[str] = ()) -> tuple[bytes, str]:
         names: of the metrics that are wanted, as Prometheus has them; none are all.
     """
     registry: Any = default_registry()
-    encode, content_type = choose_encoder(accept)
+    encode, content_type = choose_encoder(_understood(accept))
     return encode(registry.restricted_registry(names) if names else registry), content_type
+
+
+def _understood(accept: str) -> str:
+    """An Accept header that prometheus-client understands: this, or none where it fails at a version in it."""
+    try:
+        choose_encoder(accept)
+    except (TypeError, ValueError):
+        return ""
+    return accept
 
 
 @never_cache
@@ -149,6 +161,13 @@ def serve_metrics(host: str, port: int) -> tuple[int, Callable[[], None]]:
         OSError: it cannot listen there.
     """
     server, thread = start_http_server(port, host, default_registry())
+    application: Any = server.get_app()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        environ["HTTP_ACCEPT"] = _understood(environ.get("HTTP_ACCEPT", ""))
+        return application(environ, start_response)
+
+    server.set_app(answer)
 
     def close() -> None:
         server.shutdown()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -97,6 +100,50 @@ def test_openmetrics_is_what_prometheus_asks_for_today():
     page, content_type = exposition("application/openmetrics-text;version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert page.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text;version=new",
+        "text/plain;version=x;escaping=y",
+        "text/plain;version=1.x",
+        "text/plain;version=",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=x",
+        ";;,=",
+        "\xff",
+    ],
+)
+def test_whatever_is_accepted_is_answered(accept):
+    page, _ = exposition(accept)
+    assert b"\nfastws_draining 0.0\n" in page
+    request = RequestFactory().get("/x", headers={"Accept": accept})
+    assert prometheus.metrics(request).status_code == 200
+    port, close = serve_metrics("127.0.0.1", 0)
+    try:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert b"\nfastws_draining 0.0\n" in answer.read()
+    finally:
+        close()
+
+
+def test_the_registry_is_whole_for_threads_that_ask_at_once(monkeypatch):
+    registry, both = CollectorRegistry(), threading.Barrier(2)
+    register, registered = registry.register, []
+
+    def slowly(collector):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # for another thread that registers too, if any can
+        register(collector)
+        registered.append(collector)
+
+    monkeypatch.setattr(registry, "register", slowly)
+    monkeypatch.setattr(prometheus, "REGISTRY", registry)
+    monkeypatch.setattr(prometheus, "_is_registered", False)
+    with ThreadPoolExecutor(2) as pool:
+        assert [one.result() for one in [pool.submit(default_registry) for _ in range(2)]] == [registry] * 2
+    assert len(registered) == 1
 
 
 def test_a_page_is_read_again():
