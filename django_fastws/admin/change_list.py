@@ -101,11 +101,11 @@ class ConsoleQuery:
 
         Args:
             data: of the request.
-            names: of the filters, the first of which is that of a search without any.
+            names: of the filters, the first of which is that of a search without any; without names there is none.
             orders: that there are, without "-".
         """
         filters = {name: text for name in names if (text := data.get(name, "")[:_MOST_CHARACTERS])}
-        if search := data.get(_SEARCH, "").strip()[:_MOST_CHARACTERS]:
+        if names and (search := data.get(_SEARCH, "").strip()[:_MOST_CHARACTERS]):
             within = data.get(_WITHIN, "")
             filters[within if within in names else names[0]] = search
         order = data.get(_ORDER, "")

@@ -25,6 +25,10 @@ def test_a_search_is_within_what_was_chosen():
     assert read("q=").filters == {}
 
 
+def test_a_list_without_a_search_has_none():
+    assert read("q=ada&in=user&o=user", names=()) == ConsoleQuery(order="user")
+
+
 def test_what_makes_no_sense_is_left_out():
     query = read("o=-secret&wait=99x&other=1")
     assert query == ConsoleQuery()

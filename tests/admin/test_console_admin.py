@@ -96,6 +96,12 @@ def test_a_page_is_for_those_who_have_its_permissions(console, as_someone, url):
         user.user_permissions.add(Permission.objects.get(codename=lacking))
 
 
+@pytest.mark.parametrize("url", PAGES, ids=lambda url: url.removeprefix(ROOT))
+def test_no_page_fails_at_a_query_that_is_of_another(console, root, url):
+    for query in ({"q": "x", "in": "user", "o": "opened", "wait": "1"}, {"q": "\0", "after": "x", "before": "x"}):
+        assert root.get(url, query).status_code in (200, 302)  # nothing is selected
+
+
 @pytest.mark.parametrize("who", ["nobody", "customer", "inactive"])
 def test_others_are_sent_to_the_login(console, someone, who):
     client = Client()
