@@ -100,8 +100,9 @@ def _iso_time(record: logging.LogRecord) -> str:
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except Exception:  # the arguments do not fit the text
-        return f"{record.msg} {_shown(record.args)}"
+    except Exception:  # the arguments do not fit the text, or it is an object that cannot be shown
+        text = _shown(record.msg)
+        return f"{text} {_shown(record.args)}" if record.args else text
 
 
 def _json(value: Any) -> str:

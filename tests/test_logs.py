@@ -201,6 +201,7 @@ def test_no_value_is_too_much(value: Any, shown: Any):
 def test_arguments_that_do_not_fit_are_shown():
     assert as_json(record("%d apples", "no"))["message"] == "%d apples ('no',)"
     assert as_json(record("\ud800"))["message"] == "\\ud800"
+    assert as_json(record(Broken()))["message"] == "<Broken, whose repr() raised RuntimeError>"
 
 
 def test_a_name_of_the_line_itself_is_not_lost():
