@@ -69,8 +69,9 @@ def parse_target(url: str, live_path: str | None) -> Target:
         raise TargetError(f"{url!r} is no URL: {error}", "Write --url wss://example.org/ws/live.") from None
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None or not host:
-        what = "has no scheme" if not parts.scheme or not host else f"has the scheme {parts.scheme!r}"
-        rest = url.partition("://")[2] or url
+        what = "has no host" if scheme is not None else f"has the scheme {parts.scheme!r}"
+        what = what if parts.scheme and "://" in url else "has no scheme"
+        rest = url.partition("://")[2] if "://" in url else url
         raise TargetError(f"{url!r} {what}.", f"Write --url wss://{rest.lstrip('/') or 'example.org/ws/live'}.")
     if parts.username is not None or parts.fragment:
         raise TargetError(

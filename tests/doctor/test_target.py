@@ -47,3 +47,18 @@ def test_what_is_no_url_of_a_socket_says_what_to_write(url):
     with pytest.raises(TargetError) as caught:
         parse_target(url, "/ws/live")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "what", "instead"),
+    [
+        ("ws://", "has no host", "wss://example.org/ws/live"),
+        ("ws:///path", "has no host", "wss://path"),
+        ("example.org", "has no scheme", "wss://example.org"),
+        ("ftp://example.org", "has the scheme 'ftp'", "wss://example.org"),
+    ],
+)
+def test_what_is_missing_is_named(url, what, instead):
+    with pytest.raises(TargetError, match=f"{what}.$") as caught:
+        parse_target(url, None)
+    assert caught.value.hint == f"Write --url {instead}."

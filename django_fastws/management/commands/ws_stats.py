@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
+from http.client import HTTPException
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
@@ -118,5 +119,5 @@ def _page(url: str, timeout: float) -> dict[str, Any]:
 
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             return readings_of_page(answer.read().decode())
-    except (ImproperlyConfigured, OSError, ValueError) as error:
-        raise CommandError(f"--url {url}: {error}") from None
+    except (ImproperlyConfigured, OSError, HTTPException, ValueError) as error:
+        raise CommandError(f"--url {url}: {str(error).strip() or type(error).__name__}") from None

@@ -104,6 +104,7 @@ def test_watching_shows_rates_until_it_is_interrupted(monkeypatch):
     [
         (["--url", "localhost:8000"], "no http:// or https:// URL"),
         (["--url", "http://127.0.0.1:9/metrics"], "refused"),
+        (["--url", "http://a b/metrics"], "control characters"),
         (["--timeout", "0"], "--timeout takes a number of seconds above 0"),
         (["--watch", "nan"], "--watch takes a number of seconds above 0"),
     ],
