@@ -176,7 +176,7 @@ def _insert(alias: str, group: str, name: str, epoch: str, now: int) -> None:
 
 
 def _trim(alias: str, room: _Row, history: History, now: int) -> None:
-    """Remove the oldest that is over a bound, a bounded number of rows; the newest event stays."""
+    """Remove the oldest that is over a bound, a bounded number of rows; the event that was just stored stays."""
     events = _events(alias).filter(room_id=room.id)
     oldest = list(events.order_by("offset").values_list("offset", "size", "stored_ms")[:_AT_ONCE])
     cut, size = _cut(oldest, room.offset, room.size, history, now)
@@ -189,12 +189,12 @@ def _trim(alias: str, room: _Row, history: History, now: int) -> None:
 
 
 def _cut(oldest: Sequence[tuple[int, int, int]], top: int, size: int, history: History, now: int) -> tuple[int, int]:
-    """Up to which offset events are over a bound, and their bytes."""
+    """Up to which offset events are over a bound, and their bytes. The newest may be as big as it is."""
     least, expired = top - history.messages, now - _milliseconds(history.seconds)
     cut = removed = 0
     for offset, bytes_, stored_ms in oldest:
         is_over = offset <= least or size - removed > history.bytes or stored_ms < expired
-        if not is_over or offset == top:
+        if not is_over or (offset == top and stored_ms >= expired):
             break
         cut, removed = offset, removed + bytes_
     return cut, removed
