@@ -181,10 +181,10 @@ class Room(RoomPresence):
             TypeError, ValueError: there is a key and should be none, or the other way round, or it is none.
         """
         if latest is None:
-            if key is None:
+            if key is None and not is_removed:
                 return None
             raise TypeError(f"room {self.name!r} has no keys: declare it, app.room(..., latest=Latest())")
-        if key is None:
+        if key is None and not is_removed:
             raise TypeError(f"room {self.name!r} is keyed: say whose value it is, broadcast(data, key=...)")
         check_key(key, "remove()" if is_removed else "broadcast()")
         return Keyed(key, is_removed, latest)
@@ -389,6 +389,8 @@ def _check_key(key: Any, room: str, history: History | None) -> None:
 
 
 def _member_id(exclude: Any) -> str | None:
+    if isinstance(exclude, str):
+        exclude.encode()  # as for any other text that has no UTF-8, a ValueError, and on every layer
     if exclude is None or isinstance(exclude, str):
         return exclude
     # The page of a live socket, which may have reconnected meanwhile, and its owner; else the socket.

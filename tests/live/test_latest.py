@@ -253,6 +253,17 @@ async def test_keys_and_rooms_that_do_not_fit_are_said(prices, name):
             await room.abroadcast(1, key=key)
         with pytest.raises(error, match="key"):
             await room.aremove(key)
+    with pytest.raises(TypeError, match=r"^remove\(\): a key is a str"):
+        await room.aremove(None)
+
+
+async def test_removing_no_key_of_a_room_without_keys_sends_nothing():
+    other = Room(f"other-{token()}")
+    async with other.listen() as heard:
+        with pytest.raises(TypeError, match="has no keys"):
+            await other.aremove(None)
+        await other.abroadcast("next")
+        assert (await anext(heard)).data == "next"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ def test_a_room_is_a_handle_that_holds_nothing():
     assert len({Room("x"), Room("x"), Room("y")}) == 2
 
 
+def test_whom_a_broadcast_excludes_is_said_by_a_text_that_has_utf_8_on_every_layer():
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        Room(token()).broadcast("hi", exclude="\ud83d")
+
+
 in_processes = [pytest.mark.server, pytest.mark.redis]
 
 
