@@ -106,13 +106,24 @@ def encode_json(data: Any) -> Payload:
     return Payload(raw, is_text=True)
 
 
-def json_bytes(data: Any) -> bytes:
+def json_bytes(data: Any, further: Callable[[Any], Any] | None = None) -> bytes:
     """Encode as the same JSON, for what is no message and has no limit.
 
+    Args:
+        further: turns what has no JSON form here into something that has one, or raises an error.
     Raises:
         TypeError: something in it has no JSON form.
     """
-    return dumps(data, _default)
+    if further is None:
+        return dumps(data, _default)
+
+    def default(value: Any) -> Any:
+        try:
+            return _default(value)
+        except TypeError:
+            return further(value)
+
+    return dumps(data, default)
 
 
 def _checked(payload: Payload, size: int) -> Payload:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
@@ -16,6 +17,8 @@ from .signature import EMPTY
 
 __all__ = ["ResultEncoder"]
 
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_SEVERAL = (list, tuple, set, frozenset, deque)
 _LAZY = (QuerySet, Manager)
 _ORM = (Model, *_LAZY)
 _REMEDY = (
@@ -33,7 +36,7 @@ class ResultEncoder:
 
     Args:
         label: of the function, for the text of errors.
-        annotation: of what it returns; EMPTY encodes as ``send_json()`` does.
+        annotation: of what it returns; EMPTY encodes as ``send_json()`` does, and whatever pydantic can besides.
     Raises:
         RouteError: pydantic cannot encode what is annotated.
     """
@@ -63,7 +66,7 @@ class ResultEncoder:
             self._refuse(result)
         try:
             if self._adapter is None:
-                return json_bytes(result)
+                return json_bytes(result, _as_pydantic_does)
             # The adapter's own methods cost several times as much, of which every answer would pay.
             value = self._adapter.validator.validate_python(result, by_alias=True, by_name=True)
             return self._adapter.serializer.to_json(value, by_alias=True)
@@ -79,6 +82,11 @@ class ResultEncoder:
         raise TypeError(
             f"{self._label}() has returned {kind} of the database ({type(found).__name__}): {_REMEDY}"
         ) from None
+
+
+def _as_pydantic_does(value: Any) -> Any:
+    """What has no JSON form of its own: a set, a generator, bytes, an address."""
+    return _ANY.serializer.to_python(value, mode="json", by_alias=True)
 
 
 def _types_in(annotation: Any) -> list[Any]:
@@ -97,7 +105,7 @@ def _orm_in(value: Any, depth: int = 8) -> Any:
         return None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = vars(value)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple, set)) else ()
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, _SEVERAL) else ()
     return next((found for one in inner if (found := _orm_in(one, depth - 1)) is not None), None)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import deque
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -35,6 +37,9 @@ ENCODED = [
     (EMPTY, None, None),
     (EMPTY, {"at": NOON}, {"at": "2026-01-02T12:00:00.123Z"}),
     (Any, (1, "größe"), [1, "größe"]),
+    (EMPTY, {"words": {"hi"}}, {"words": ["hi"]}),
+    (EMPTY, [b"hi", deque([Said(text="hi")]), IPv4Address("10.0.0.1")], ["hi", [SAID], "10.0.0.1"]),
+    (EMPTY, {"big": 2**70, "words": {"hi"}}, {"big": 2**70, "words": ["hi"]}),
     (None, None, None),
     (int, 5, 5),
     (float, 5, 5),
@@ -75,6 +80,7 @@ OF_THE_DATABASE = [
     lambda: {"a": ({"b": Group(name="x")},)},
     lambda: [Held(Group(name="x"))],
     lambda: {"groups": Group.objects.all()},
+    lambda: deque([Group(name="x")]),
 ]
 
 
@@ -84,6 +90,13 @@ def test_a_model_or_a_queryset_is_refused_with_the_remedy(make, annotation):
     with pytest.raises(TypeError, match="from_attributes=True") as raised:
         ResultEncoder("desk.say", annotation).encode(make())
     assert "desk.say() has returned" in str(raised.value)
+
+
+def test_what_only_can_be_read_once_and_has_a_model_is_refused_all_the_same():
+    encoder = ResultEncoder("desk.say", EMPTY)
+    assert json.loads(encoder.encode({"lines": (line for line in "ab")})) == {"lines": ["a", "b"]}
+    with pytest.raises(TypeError, match=r"desk.say\(\) has returned what has no JSON form"):
+        encoder.encode(group for group in [Group(name="x")])
 
 
 @pytest.mark.parametrize("wrap", [lambda it: it, lambda it: [it]])
