@@ -79,19 +79,26 @@ async def _run(
     report: Callable[[CheckResult], None],
     seconds: float = _CHECK_SECONDS,
 ) -> None:
+    _silence()  # again, for what was looked at before may have set Django up, and the log with it: asgi.py does
     for result in await results_of(check, seconds, work, _LATE):
         report(result)
+
+
+_SAID_BY_RESULTS = [logging.getLogger(name) for name in ("django_fastws", "asyncio", "httpx2", "websockets")]
+
+
+def _silence() -> None:
+    for one in _SAID_BY_RESULTS:
+        one.setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the package, and what it asks by, from logging what the results say."""
-    loggers = [logging.getLogger(name) for name in ("django_fastws", "asyncio", "httpx2", "websockets")]
-    former = [one.level for one in loggers]
+    former = [one.level for one in _SAID_BY_RESULTS]
     try:
-        for one in loggers:
-            one.setLevel(logging.CRITICAL + 1)
+        _silence()
         yield
     finally:
-        for one, level in zip(loggers, former, strict=True):
+        for one, level in zip(_SAID_BY_RESULTS, former, strict=True):
             one.setLevel(level)

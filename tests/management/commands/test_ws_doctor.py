@@ -95,6 +95,18 @@ def test_a_redis_that_is_away(tmp_path):
     assert {said.status(check) for check in ("processes", "clocks", "history", "presence")} == {"skipped"}
 
 
+def test_nothing_but_results_is_said_where_the_project_has_levels_of_its_own(tmp_path):
+    layer = {"BACKEND": OUR_LAYER, "CONFIG": {"hosts": [f"redis://{HOST}:{free_port()}"]}}
+    settings = """
+ASGI_APPLICATION = "project.asgi.application"
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"django_fastws": {"level": "INFO"}}}
+"""
+    done = Site(tmp_path, layer, settings).manage("ws_doctor")
+    assert done.returncode == 1
+    assert "failed   layer: " in done.stdout
+    assert done.stderr == ""
+
+
 def test_a_server_on_another_layer_is_not_known(tmp_path, redis_layer):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
