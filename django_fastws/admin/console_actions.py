@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,7 +148,7 @@ class BroadcastForm(forms.Form):
         data = super().clean() or self.cleaned_data
         if data.get("kind") == "json" and "message" in data:
             try:
-                data["value"] = json.loads(data["message"], parse_constant=_refuse)
+                data["value"] = json.loads(data["message"], parse_constant=_refuse, parse_float=_number)
             except (ValueError, RecursionError) as error:
                 self.add_error(
                     "message", f"That is no JSON: {error}. Put text in quotes, or choose “Text, as it is”."
@@ -155,6 +156,13 @@ class BroadcastForm(forms.Form):
         elif "message" in data:
             data["value"] = data["message"]
         return data
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # members would get null
+        raise ValueError("a number in it is too large")
+    return number
 
 
 def _refuse(constant: str) -> None:
