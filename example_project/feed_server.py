@@ -1,8 +1,9 @@
 """A small feed to connect to: made-up prices of four symbols, each on a path of its own.
 
-    python -m example_project.feed_server [port]
+    python -m example_project.feed_server [port [--until-eof]]
 
-It stands for the market data, telemetry or chat service that a project reads from, and needs no Django.
+With ``--until-eof`` it ends with whoever holds the other end of its standard input, however that one ends. It stands
+for the market data, telemetry or chat service that a project reads from, and needs no Django.
 """
 
 import asyncio
@@ -21,11 +22,14 @@ INTERVAL = 0.1  # seconds between two ticks
 START = {"ANVL": 84.0, "BRGE": 152.5, "CLDR": 31.25, "DUNE": 9.8}
 
 
-async def feed(port: int) -> None:
-    """Serve until SIGINT or SIGTERM."""
+async def feed(port: int, *, until_eof: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, or until the end of standard input."""
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
+        loop.add_signal_handler(signum, stopping.set)
+    if until_eof:
+        loop.add_reader(sys.stdin, stopping.set)  # nobody writes there
     clients: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 
     async def serve_one(client: ServerConnection) -> None:
@@ -53,6 +57,6 @@ async def feed(port: int) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(feed(int(sys.argv[1]) if len(sys.argv) > 1 else PORT))
+        asyncio.run(feed(int(sys.argv[1]) if len(sys.argv) > 1 else PORT, until_eof="--until-eof" in sys.argv))
     except OSError as error:
         sys.exit(f"Feed: {error}")

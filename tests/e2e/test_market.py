@@ -114,6 +114,15 @@ async def test_one_signal_stops_all_of_it(own_demo, signum):
         pass
 
 
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGKILL])
+async def test_the_feed_ends_with_a_demo_that_could_not_stop_it(own_demo, signum):
+    async with asyncio.timeout(60), connect(f"ws://{HOST}:{own_demo.feed_port}/ANVL", max_queue=None) as feed:
+        await feed.recv()
+        own_demo.send_signal(signum)
+        await feed.wait_closed()
+    assert feed.close_code == 1001
+
+
 @pytest.mark.asyncio(loop_scope="session")  # the browser's
 @pytest.mark.browser
 async def test_the_page_begins_with_a_line_for_each_symbol(demo, browser):

@@ -48,11 +48,13 @@ class Command(BaseCommand):
 def feed_server() -> Iterator[None]:
     """The feed server, as a process of its own; it listens when the block begins."""
     port = str(urlsplit(settings.FEED_URL).port)
-    # In a session of its own, Ctrl+C does not reach it: it ends last.
+    # In a session of its own, Ctrl+C does not reach it: it ends last. If this process is killed, the pipe ends,
+    # and the feed with it.
     with subprocess.Popen(
-        [sys.executable, "-m", "example_project.feed_server", port],
+        [sys.executable, "-m", "example_project.feed_server", port, "--until-eof"],
         cwd=settings.ROOT_DIR,
         start_new_session=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
