@@ -65,7 +65,7 @@ class SocketAdmin(ConsoleAdmin):
             **said,
             "within": _WITHIN,
             "search_help": "A user is found by the name, the primary key or the key; an address by its beginning, or "
-            "as a network such as 10.1.0.0/16.",
+            "as a network such as 10.1.0.0/16; a room in “room”, by its whole name.",
             "chips": self._chips(query),
             "filters": self._filters(query, page),
             "actions": self.actions_for(request),

@@ -209,7 +209,7 @@ class SocketSearch:
     """Search for sockets: all that is given must fit, "" fits any.
 
     Attributes:
-        text: a part of the path, route, user, address or id, whatever its case.
+        text: a part of the path, route, user, address or id, whatever its case, or a network that the address is in.
         user: a user's key or primary key, or a part of the user name or e-mail address, whatever its case, as far as
             the process has them in memory. It asks no database.
         address: a beginning of the address ("10.1."), or a network ("10.1.0.0/16").

@@ -150,7 +150,11 @@ def _of_route(route: str) -> Callable[[Socket], bool]:
 def _of_address(address: str) -> Callable[[Socket], bool]:
     if "/" not in address:
         return lambda ws: address_text(ws.scope).startswith(address)
-    network = ipaddress.ip_network(address, strict=False)
+    return _in_network(address)
+
+
+def _in_network(text: str) -> Callable[[Socket], bool]:
+    network = ipaddress.ip_network(text, strict=False)
 
     def fits(ws: Socket) -> bool:
         try:
@@ -159,6 +163,10 @@ def _of_address(address: str) -> Callable[[Socket], bool]:
             return False
 
     return fits
+
+
+def _nowhere(ws: Socket) -> bool:
+    return False
 
 
 def _of_user(wanted: str) -> Callable[[Socket], bool]:
@@ -179,8 +187,14 @@ def _of_user(wanted: str) -> Callable[[Socket], bool]:
 
 def _with_text(wanted: str) -> Callable[[Socket], bool]:
     part = wanted.casefold()
+    try:
+        is_there = _in_network(wanted) if "/" in wanted else _nowhere
+    except ValueError:  # a part of a path
+        is_there = _nowhere
 
     def fits(ws: Socket) -> bool:
+        if is_there(ws):
+            return True
         scope = ws.scope
         user = _loaded(scope.get("user"))
         texts = [ws.route, address_text(scope), ws.known_id]

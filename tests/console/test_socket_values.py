@@ -50,12 +50,19 @@ def test_a_user_is_found_by_key_name_and_address(process, wanted):
     assert not fits(process.open())
 
 
-@pytest.mark.parametrize("text", ["ORDERS", "10.1.2", "lovelace", "/shop/", "AUTH.USER:7"])
+@pytest.mark.parametrize("text", ["ORDERS", "10.1.2", "10.1.0.0/16", "lovelace", "/shop/", "AUTH.USER:7"])
 def test_a_text_is_looked_for_in_all_that_is_shown(process, text):
     fits = matcher(SocketSearch(text=text))
     assert fits is not None
     assert fits(process.open("/shop/{part}", user=ADA, path="/shop/orders", client=("10.1.2.3", 1)))
     assert not fits(process.open("/", path="/"))
+
+
+@pytest.mark.parametrize("path", ["/1.2.3.4/5", "/10.1.0.0/16/"])
+def test_a_path_is_found_by_what_looks_like_a_network(process, path):
+    fits = matcher(SocketSearch(text=path.strip("/")))
+    assert fits is not None
+    assert fits(process.open(path=path, client=("192.0.2.1", 1)))
 
 
 def test_a_text_does_not_find_what_is_masked(process):
