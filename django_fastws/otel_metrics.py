@@ -24,7 +24,7 @@ except ImportError as missing:
 
 __all__ = ["export_metrics"]
 
-_UNITS = {"seconds": "s", "bytes": "By"}
+_UNITS = {"seconds": "s", "bytes": "By", "processes": "{process}"}
 #: Where the conventions for SignalR have the bounds of buckets for how long connections last, in seconds.
 _DURATIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 _TRANSPORT = {"signalr.transport": "web_sockets"}

@@ -71,6 +71,7 @@ def test_counters_gauges_and_histograms(read):
     found = read()
     kind, unit, points = found["fastws.denials"]
     assert (kind, unit, points[at(reason="origin")].value) == ("Sum", "{handshake}", 3)
+    assert found["fastws.draining"][1] == "{process}"
     kind, unit, points = found["fastws.connections"]
     assert (kind, unit, points[at(route="/ws/x", transport="daphne")].value) == ("Sum", "{connection}", 2)
     assert found["fastws.deliveries"][2][at()].value == 0
