@@ -24,15 +24,15 @@ class Position(NamedTuple):
     offset: int
 
     @classmethod
-    def parse(cls, text: str) -> Position | None:
-        """Read the text of a position; None for what is none.
+    def parse(cls, text: object) -> Position | None:
+        """Read the text of a position; None for what is none, also for what is no str, such as a parameter left out.
 
         >>> Position.parse("4f1c:171")
         Position(epoch='4f1c', offset=171)
         >>> Position.parse("171") is None
         True
         """
-        found = _POSITION.fullmatch(text)
+        found = _POSITION.fullmatch(text) if isinstance(text, str) else None
         return None if found is None else cls(found[1], int(found[2]))
 
     def __str__(self) -> str:

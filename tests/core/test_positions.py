@@ -33,6 +33,9 @@ def test_what_was_written_is_read(position):
         "a:١",
         "a" * 33 + ":1",
         "a:1" + "0" * 15,
+        None,
+        1,
+        b"a:1",
     ],
 )
 def test_what_is_no_position_is_none(text):
