@@ -1,7 +1,6 @@
 """get_asgi_application(): what each connection goes through; and the pieces, composed by hand."""
 
 import asyncio
-import sys
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -22,6 +21,7 @@ from django_fastws.asgi import AuthMiddleware, Handshake, OriginCheck, get_asgi_
 from django_fastws.routing import WebSocketRouter, websocket_urlpatterns
 from django_fastws.testing import HandshakeDenied, connect
 from tests.support.handshakes import echo, serve, status_of
+from tests.support.profiling import profiled
 from tests.support.subprocesses import Project
 
 pytestmark = pytest.mark.usefixtures("routes")
@@ -598,11 +598,8 @@ async def calls_of_a_handshake(application, headers):
         "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }
-    sys.setprofile(profile)
-    try:
+    with profiled(profile):
         await application(scope, receive, send)
-    finally:
-        sys.setprofile(None)
     assert sent == ["websocket.accept"]
     return calls
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dis
-import sys
 from collections import Counter
 from types import CodeType
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import django_fastws
 from django_fastws._core.messages import Payload
 from django_fastws.transports.events import as_message
+from tests.support.profiling import profiled
 
 from .conftest import run
 from .peers import frame, listen, read_close, shake_hands
@@ -50,11 +50,12 @@ class Counted:
         loop: Any = self._loop
         self._create_task, self._create_future = loop.create_task, loop.create_future
         loop.create_task, loop.create_future = self._count_task, self._count_future
-        sys.setprofile(self._count_call)
+        self._profiled = profiled(self._count_call)
+        self._profiled.__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        sys.setprofile(None)
+        self._profiled.__exit__(None, None, None)
         del self._loop.create_task, self._loop.create_future
 
     def _count_task(self, *args: Any, **options: Any) -> Any:

@@ -52,6 +52,12 @@ print(json.dumps(report))
 """
 
 
+def ended_by_a_terminal() -> None:
+    """What is started in the background, or by nohup, ignores these, and so does whatever it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def both(
     tmp_path: Path, *arguments: str, environment: dict[str, str], new_session: bool = False
 ) -> list[tuple[int, str, str]]:
@@ -72,6 +78,7 @@ def both(
                     stdout=out,
                     stderr=err,
                     start_new_session=new_session,
+                    preexec_fn=ended_by_a_terminal,
                 )
             assert (type(process) is subprocess.Popen) is not is_forked
             status = process.wait(60)

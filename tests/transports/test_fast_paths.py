@@ -49,6 +49,7 @@ from django_fastws.websocket import InboundWebSocket, OutboundWebSocket
 from tests.support.brokers import fake_broker
 from tests.support.hubs import EMPTY, hub_state
 from tests.support.processes import ROOT
+from tests.support.profiling import profiled
 from tests.transports.connections import DAPHNE, UVICORN, Kind, on, served
 from tests.transports.fakes import turns
 
@@ -277,11 +278,8 @@ async def test_a_broadcast_calls_little_for_each_member(make_member):
             c_calls += event == "c_call"
 
         fan_out = FanOut([(Payload("hi"), None)], members)
-        sys.setprofile(profile)
-        try:
+        with profiled(profile):
             fan_out.run(members, lambda: False)
-        finally:
-            sys.setprofile(None)
         assert [socket.writes for socket in sockets] == [1] * MEMBERS
     # What the server is asked for, and the writing, which is of this test's own: most often there is nothing else.
     most = {daphne_member: 1, uvicorn_member: 1, legacy_member: 9}[make_member]
@@ -425,11 +423,8 @@ async def test_one_of_ten_echoes_that_come_at_once_calls_little(kind, applicatio
         for number in range(count):
             client._protocol.send_text(str(number).encode())
         await client._flush()
-        sys.setprofile(profile)
-        try:
+        with profiled(profile):
             await turns()
-        finally:
-            sys.setprofile(None)
         assert await client.receive_many(count) == [str(number) for number in range(count)]
     # Of the package, the server and its parser: 27, 33 and 67 through daphne's and uvicorn's queues and parsers.
     assert calls <= 20 * count
@@ -450,20 +445,17 @@ async def test_a_handshake_calls_little(kind, application):
             await client.receive_end()
             await turns()
 
-    calls = 0
+    called: Counter[str] = Counter()
 
     def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            called[frame.f_code.co_qualname] += 1
 
     await visit()  # what is made once has been made
     async with served(kind, application, "/text"):  # and the process goes on serving
-        sys.setprofile(profile)
-        try:
+        with profiled(profile):
             await visit()
-        finally:
-            sys.setprofile(None)
-    assert calls <= MOST_OF_A_HANDSHAKE[kind.server]
+    assert sum(called.values()) <= MOST_OF_A_HANDSHAKE[kind.server], called
 
 
 # The files on the way
@@ -510,11 +502,8 @@ def walked() -> Any:
             if event == "call" and active[name] == 1:
                 (again if name in way else way).append(name)
 
-    sys.setprofile(profile)
-    try:
+    with profiled(profile):
         yield way, again
-    finally:
-        sys.setprofile(None)
 
 
 async def test_a_message_passes_the_files_that_the_page_names_and_none_of_them_twice(make_member):

@@ -1,5 +1,7 @@
 """manage.py runws_server: daphne's options and Django's, and what cannot be served. Serving is in tests/server."""
 
+import sys
+
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -36,7 +38,8 @@ def test_an_option_of_both_is_djangos(started):
         (["--drain-seconds", "nan"], "--drain-seconds"),
     ],
 )
-def test_what_cannot_be_served_is_an_error_of_the_command(settings, arguments, word):
+def test_what_cannot_be_served_is_an_error_of_the_command(settings, arguments, word, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # daphne puts the current directory first
     settings.ASGI_APPLICATION = None
     with pytest.raises(CommandError, match=word):
         call_command("runws_server", *arguments, skip_checks=True)
