@@ -5,6 +5,7 @@ import { connect } from "../django_fastws/fastws.js";
 import { byId, hueOf } from "../page.js";
 
 const EVERY = 50; // milliseconds between two that are relayed
+const TYPED = 400; // milliseconds after a key, when what is written goes out
 const FADE = 5_000; // milliseconds after which a cursor that rests is gone
 const STEP = 0.02; // of the board, for an arrow key
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -25,10 +26,10 @@ const board = live.join(page.dataset.liveRoom);
 const clamp = (number) => Math.min(1, Math.max(0, number));
 
 /** Call the server, and say what it says if it refuses. */
-async function call(event, data) {
+async function call(event, data, options = {}) {
   problem.hidden = true;
   try {
-    return await board.call(event, data);
+    return await board.call(event, data, options);
   } catch (error) {
     problem.textContent = error.message;
     problem.hidden = false;
@@ -93,7 +94,7 @@ function create(id, key, name) {
   element.querySelector(".note-name").textContent = name;
   grip.addEventListener("pointerdown", (event) => drag(event, id));
   grip.addEventListener("keydown", (event) => nudge(event, id));
-  field.addEventListener("change", () => call("write", { id, text: field.value }));
+  listenToWriting(id, field);
   element.querySelector(".remove").addEventListener("click", () => call("remove", { id }));
   element.addEventListener("focusin", () => raise(element));
   const note = { element, x: 0, y: 0 };
@@ -102,6 +103,33 @@ function create(id, key, name) {
   raise(element);
   if (id === own) writeOn(id);
   return note;
+}
+
+/** Send what is written while it is written: who leaves the page loses nothing. It waits for a connection that is away. */
+function listenToWriting(id, field) {
+  let timer;
+  let typed; // not what the field has: a state from before may come into that
+  let isUnderWay = false;
+
+  const write = async () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (isUnderWay) return; // what is new by then follows
+    isUnderWay = true;
+    let text;
+    do {
+      text = typed;
+      await call("write", { id, text }, { once: true, queue: true, timeout: Infinity });
+    } while (text !== typed);
+    isUnderWay = false;
+  };
+
+  field.addEventListener("input", () => {
+    typed = field.value;
+    clearTimeout(timer);
+    timer = setTimeout(write, TYPED);
+  });
+  field.addEventListener("change", () => timer !== undefined && write());
 }
 
 function raise(element) {
