@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,12 +18,26 @@ from .registering import system_check
 
 __all__ = ["check_channel_layer", "check_eviction"]
 
+#: What RedisChannelLayer reads of its CONFIG.
+_OPTIONS = (
+    "hosts",
+    "cluster",
+    "prefix",
+    "serializer_format",
+    "sharded_pubsub",
+    "symmetric_encryption_keys",
+    "on_disconnect",
+    "on_reconnect",
+)
+#: What layers of channels-redis have there besides, so that they can be replaced by it as they are.
+_IGNORED = {"capacity", "channel_capacity", "expiry", "group_expiry", "random_prefix_length"}
+
 _WAITING_SECONDS = 5  # channels_redis.core.RedisChannelLayer.brpop_timeout, and redis-py 8's default time limit
 
 
 @system_check
 def check_channel_layer() -> Iterator[CheckMessage]:
-    """W006: rooms that end at the process. E035: hosts or a cluster that cannot be.
+    """W006: rooms that end at the process. E035: hosts or a cluster that cannot be. W036: options that nobody reads.
 
     E007, W007: the core Redis layer with redis-py 8's defaults.
     """
@@ -46,10 +61,21 @@ def check_channel_layer() -> Iterator[CheckMessage]:
                 hint="Correct CONFIG of the default layer in CHANNEL_LAYERS.",
                 id="fastws.E035",
             )
+        yield from _unknown_options(layer)
     if backend == "channels_redis.core.RedisChannelLayer" and _redis_major() >= 8:
         unsafe = [host for host in _hosts(layer) if _is_cut_short(host)]
         if unsafe:
             yield _cut_short(is_fatal=_has_consumers())
+
+
+def _unknown_options(layer: Any) -> Iterator[CheckMessage]:
+    for name in sorted((layer.get("CONFIG") or {}).keys() - _IGNORED - {*_OPTIONS}, key=str):
+        near = get_close_matches(str(name), _OPTIONS, 1)
+        yield Warning(
+            f"CONFIG of the channel layer has {name!r}, which RedisChannelLayer does not read.",
+            hint=f"Is it {near[0]!r}?" if near else f"It reads {', '.join(_OPTIONS)}.",
+            id="fastws.W036",
+        )
 
 
 def _has_consumers() -> bool:

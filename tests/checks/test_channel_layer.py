@@ -26,6 +26,8 @@ PROVOKED = [
     ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster="unix:///run/redis.sock")}, "redis://10.0.0.1:6379"),
     ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster="redis://a/3")}, "no database but 0"),
     ("fastws.E035", {"CHANNEL_LAYERS": ours(hosts="redis://a")}, "is a list"),
+    ("fastws.W036", {"CHANNEL_LAYERS": ours(clusters="redis://a")}, "Is it 'cluster'?"),
+    ("fastws.W036", {"CHANNEL_LAYERS": ours(hosts=["redis://a"], db=3)}, "It reads hosts, cluster, "),
 ]
 
 
@@ -47,6 +49,7 @@ ABSENT = [
     ("fastws.W006", {"DEBUG": True, "CHANNEL_LAYERS": {}}),
     ("fastws.E035", {"CHANNEL_LAYERS": ours(cluster=["rediss://user:secret@a:7000/0", "redis://b"])}),
     ("fastws.E035", {"CHANNEL_LAYERS": ours(hosts=["redis://a"])}),
+    ("fastws.W036", {"CHANNEL_LAYERS": ours(hosts=["redis://a"], capacity=9, expiry=9, group_expiry=9, prefix="a")}),
     ("fastws.E035", {"CHANNEL_LAYERS": {"default": {"BACKEND": "django_fastws.layer.RedisChannelLayer"}}}),
 ]
 
