@@ -20,10 +20,10 @@ from django.utils.safestring import SafeString
 
 from ..console import RowPage
 from ..exceptions import WebSocketConnectionError
-from ..layer import is_local
 from .change_list import ConsoleQuery
 from .console_actions import ConsoleAction, Report
-from .console_text import clipped, counted, name_text, printable
+from .console_notes import Note, answers_note
+from .console_text import clipped, name_text, printable
 from .object_keys import fits_a_url, name_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
     BaseAdmin = admin.ModelAdmin
 
-__all__ = ["SECONDS", "ConsoleAdmin", "Note", "answers_note", "ask"]
+__all__ = ["SECONDS", "ConsoleAdmin", "ask"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,48 +45,9 @@ _MOST_SHOWN = 20  # of the names of those, on the page that asks
 _MOST_REPR = 199  # characters of an object's name in the log
 
 
-class Note(dict[str, Any]):
-    """Note above what is shown: how whole it is, and what to do. A dict for the template.
-
-    Args:
-        level: "error", "warning" or "quiet".
-        text: the note.
-        more: lines below it.
-    """
-
-    def __init__(self, level: str, text: str, more: Iterable[str] = ()) -> None:
-        super().__init__(level=level, text=text, more=list(more))
-
-
 def ask(call: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call an async function from a view: in the event loop of the server if it has one, else in one of its own."""
     return async_to_sync(call)(*args, **kwargs)
-
-
-def answers_note(page: RowPage[Any], seconds: float) -> Note:
-    """How whole an answer of all processes is."""
-    if not page.answered and not page.missing:
-        return Note("error", f"No process has answered within {seconds:g} s. {_remedy_of_silence()}")
-    errors = [f"{process}: {error}" for process, error in list(page.errors.items())[:10]]
-    if page.missing:
-        missing = counted(page.missing, "process has", "processes have")
-        return Note(
-            "warning",
-            f"This is not all: {missing} not answered within {seconds:g} s, and what is there is not shown.",
-            ["Such a process is stopped, blocked or far away: manage.py ws_doctor says more.", *errors],
-        )
-    if errors:
-        return Note("warning", "This is not all: a process could not answer.", errors)
-    return Note("quiet", f"{counted(page.answered, 'process has', 'processes have')} answered.")
-
-
-def _remedy_of_silence() -> str:
-    if is_local():
-        return (
-            "CHANNEL_LAYERS has no layer that connects processes: only the sockets of this process could be seen, "
-            "and it serves none. Use django_fastws.layer.RedisChannelLayer."
-        )
-    return "Is a server running on this channel layer? manage.py ws_doctor says what is wrong."
 
 
 class ConsoleAdmin(BaseAdmin):
@@ -339,7 +300,7 @@ class ConsoleAdmin(BaseAdmin):
             "action": action,
             "action_url": self.url("action", action.name),
             "keys": keys,
-            "shown": [self.shown(key) for key in keys[:_MOST_SHOWN]],
+            "shown": self.chosen(request, action, keys[:_MOST_SHOWN]),
             "more": max(0, len(keys) - _MOST_SHOWN),
             "form": form,
             "next": back,
@@ -347,6 +308,10 @@ class ConsoleAdmin(BaseAdmin):
             "fixed": self.hidden_fields(request),
         }
         return self.page(request, "question", action.title, context, subtitle=self.within(request))
+
+    def chosen(self, request: HttpRequest, action: ConsoleAction, keys: list[str]) -> list[SafeString]:
+        """The names of what is selected, on the page that asks."""
+        return [self.shown(key) for key in keys]
 
     def within(self, request: HttpRequest) -> SafeString | None:
         """In what the selected objects are, for the page that asks; None for nothing."""

@@ -16,11 +16,12 @@ from ..models import Process, Socket
 from ..rooms import Room
 from .change_list import Column, ConsoleQuery, column_headers, row_cells
 from .console_actions import BroadcastForm, ConsoleAction, KickForm, Report, result_report
-from .console_admin import SECONDS, ConsoleAdmin, answers_note, ask
+from .console_admin import SECONDS, ConsoleAdmin, ask
+from .console_notes import answers_note
 from .console_text import NOTHING, counted, name_text, number, pretty, printable
 from .object_keys import fits_a_url, name_of, object_key
 from .room_pages import events_page, tail_page
-from .socket_admin import socket_columns
+from .socket_admin import chosen_sockets, socket_columns
 
 __all__ = ["RoomAdmin"]
 
@@ -134,7 +135,7 @@ class RoomAdmin(ConsoleAdmin):
             "key": key,
             "note": problem,
             "log_url": self.object_url(key, "history"),
-            "links": self._links(request, key),
+            "links": self._links(request, key, has_history=detail is None or detail.row.has_history),
             "tools": [
                 (action.tool, self.action_link(action.name, key, here))
                 for action in self.actions_for(request)
@@ -153,10 +154,11 @@ class RoomAdmin(ConsoleAdmin):
                 raise
             return ask(read_room, name, limit=_MEMBERS, seconds=SECONDS)
 
-    def _links(self, request: HttpRequest, key: str) -> list[tuple[str, str]]:
+    def _links(self, request: HttpRequest, key: str, *, has_history: bool) -> list[tuple[str, str]]:
         if not self.may(request, "read_room"):
             return []
-        return [("Live tail", self.object_url(key, "tail")), ("Stored events", self.object_url(key, "events"))]
+        links = [("Live tail", self.object_url(key, "tail"))]
+        return [*links, ("Stored events", self.object_url(key, "events"))] if has_history else links
 
     def _shown_room(self, request: HttpRequest, detail: RoomDetail, query: ConsoleQuery, key: str) -> dict[str, Any]:
         may_see = self.can_link(request, Socket)
@@ -242,6 +244,12 @@ class RoomAdmin(ConsoleAdmin):
         """The room of the members that are kicked."""
         fields = dict(self.hidden_fields(request))
         return self.shown(fields["room"]) if fields else None
+
+    def chosen(self, request: HttpRequest, action: ConsoleAction, keys: list[str]) -> list[SafeString]:
+        """Members are sockets."""
+        if action is KICK and self.can_link(request, Socket):
+            return chosen_sockets(keys)
+        return super().chosen(request, action, keys)
 
     def logged_keys(self, request: HttpRequest, action: ConsoleAction, keys: list[str]) -> list[str]:
         """The log has kicks under the room."""

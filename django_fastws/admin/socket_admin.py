@@ -10,15 +10,17 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ..console import ORDERS, RowPage, SocketDetail, SocketRow, SocketSearch, close_sockets, read_socket, read_sockets
+from ..exceptions import WebSocketConnectionError
 from ..models import Process, Room
 from ..routing import registry
 from .change_list import Column, ConsoleQuery, Filter, column_headers, row_cells
 from .console_actions import CloseForm, ConsoleAction, Report, result_report
-from .console_admin import SECONDS, ConsoleAdmin, Note, ask
+from .console_admin import SECONDS, ConsoleAdmin, ask
+from .console_notes import Note
 from .console_text import NOTHING, age, counted, moment, name_text, number, process_text, size
 from .object_keys import fits_a_url, name_of, object_key
 
-__all__ = ["SocketAdmin", "socket_columns"]
+__all__ = ["SocketAdmin", "chosen_sockets", "socket_columns"]
 
 _NAMES = ("text", "user", "address", "route", "room", "process")
 #: What is searched by, as people call it.
@@ -79,7 +81,8 @@ class SocketAdmin(ConsoleAdmin):
         return self.page(request, "list", "Sockets", context)
 
     def _read(self, query: ConsoleQuery, seconds: float) -> RowPage[SocketRow]:
-        search = SocketSearch(**query.filters)
+        filters: dict[str, Any] = dict(query.filters)
+        search = SocketSearch(**filters)
         options: dict[str, Any] = {"order": query.order or "-opened", "limit": _PER_PAGE, "seconds": seconds}
         try:
             return ask(read_sockets, search, after=query.after, **options)
@@ -174,15 +177,34 @@ class SocketAdmin(ConsoleAdmin):
 
     # Actions
 
-    def shown(self, key: str) -> SafeString:
-        """A socket has no name that says anything: its id."""
-        return name_text(name_of(key))
+    def chosen(self, request: HttpRequest, action: ConsoleAction, keys: list[str]) -> list[SafeString]:
+        """An id says nothing to people."""
+        return chosen_sockets(keys)
 
     def perform(self, request: HttpRequest, action: ConsoleAction, keys: list[str], form: Any) -> Report:
         """Close sockets."""
         code, reason = form.cleaned_data["code"], form.cleaned_data["reason"]
         result = ask(close_sockets, [name_of(key) for key in keys], code=code, reason=reason, seconds=SECONDS)
         return result_report(result, len(keys), "Closed", "socket", f"Closed with {code} {reason!r}")
+
+
+def chosen_sockets(keys: list[str]) -> list[SafeString]:
+    """Path, user and address of the sockets that are selected; the id of one of which no process tells in time."""
+    ids = [name_of(key) for key in keys]
+    if not ids:
+        return []
+    try:
+        found = ask(read_sockets, SocketSearch(ids=ids), limit=len(ids), seconds=SECONDS).rows
+    except WebSocketConnectionError:  # what is done to them will say so
+        found = []
+    names = {row.id: _chosen(row) for row in found}
+    return [names.get(socket_id) or name_text(socket_id) for socket_id in ids]
+
+
+def _chosen(row: SocketRow) -> SafeString:
+    user = name_text(row.user_label or row.user, 60) if row.user else "nobody"
+    address = name_text(row.address, 60) if row.address else NOTHING
+    return format_html('{} <span class="fw-sub">{}, {}</span>', name_text(row.path, 60), user, address)
 
 
 def socket_columns(query: ConsoleQuery, url: str, *, is_short: bool = False) -> list[Column[SocketRow]]:

@@ -43,7 +43,10 @@ def plain_row(row: Any) -> dict[str, Any]:
 @cache
 def _checks(kind: Any) -> list[tuple[str, Callable[[Any], Any], bool]]:
     hints = get_type_hints(kind)
-    return [(field.name, _check(hints[field.name]), field.default is MISSING) for field in fields(kind)]
+    return [
+        (field.name, _check(hints[field.name]), field.default is MISSING and field.default_factory is MISSING)
+        for field in fields(kind)
+    ]
 
 
 def _check(hint: Any) -> Callable[[Any], Any]:

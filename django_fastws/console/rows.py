@@ -216,6 +216,7 @@ class SocketSearch:
         route: the path of a route.
         room: the name of a room that it is in.
         process: the name of its process.
+        ids: some sockets, by their ids; empty for any. At most 10,000.
     """
 
     text: str = ""
@@ -224,6 +225,7 @@ class SocketSearch:
     route: str = ""
     room: str = ""
     process: str = ""
+    ids: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

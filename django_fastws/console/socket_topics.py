@@ -66,16 +66,16 @@ async def list_sockets(responder: Responder, arguments: Any) -> dict[str, Any]:
     try:
         search, order = read_row(SocketSearch, arguments["search"]), str(arguments["order"])
         fits, by, reverse = matcher(search), value_of(order), arguments["reverse"] is True
+        ids = set(ids_in(search.ids))
         after = check_cursor(order, arguments["after"])
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidQuestion(f"there is no such page of sockets: {error}") from None
     if search.process not in ("", responder.name):
         return {"rows": [], "more": False, "total": 0}
     async with one_at_a_time():
-        candidates = _in_room(search.room) if search.room else current_sockets().all()
         first = heapq.nlargest if reverse else heapq.nsmallest
         best, total = await _search(
-            candidates,
+            _candidates(search.room, ids),
             fits,
             by,
             _behind(after, responder.name, reverse=reverse),
@@ -118,6 +118,12 @@ async def _search(
         if len(chunk) >= _CHUNK:
             best, chunk = first([*best, *chunk]), []
     return first([*best, *chunk]), total
+
+
+def _candidates(room: str, ids: set[str]) -> Iterable[Socket]:
+    """What is searched: the sockets in a room, those of these ids, or all."""
+    found = _in_room(room) if room else current_sockets().all()
+    return (ws for ws in found if ws.id in ids) if ids else found
 
 
 def _in_room(name: str) -> Iterable[Socket]:

@@ -119,7 +119,7 @@ class FakeConsole:
     """What is read and done, and what was asked for.
 
     Attributes:
-        calls: of each function that does something, its name and arguments.
+        calls: of each function that does something or reads sockets or rooms, its name and arguments.
         error: that each function raises; None for none.
         rest: what is said of the processes that have not answered, as ``RowPage`` takes it.
     """
@@ -141,6 +141,11 @@ class FakeConsole:
             for name in [name for name in vars(module) if inspect.iscoroutinefunction(getattr(self, name, None))]:
                 monkeypatch.setattr(module, name, getattr(self, name))
         return self
+
+    @property
+    def done(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+        """The calls that are no reading."""
+        return [call for call in self.calls if not call[0].startswith("read_")]
 
     def _page(self, rows: list[Any], after: str, limit: int) -> RowPage[Any]:
         if self.error is not None:
@@ -165,7 +170,8 @@ class FakeConsole:
     ) -> RowPage[SocketRow]:
         matcher(search or SocketSearch())  # which refuses what is no network, as the real one does
         self.calls.append(("read_sockets", (search,), {"order": order, "after": after, "seconds": seconds}))
-        return self._page(self.sockets, after, limit)
+        ids = search.ids if search else []
+        return self._page([row for row in self.sockets if not ids or row.id in ids], after, limit)
 
     async def read_socket(self, socket_id: str, *, seconds: float = 1.0) -> SocketDetail | None:
         row = next((row for row in self._page(self.sockets, "", 10_000).rows if row.id == socket_id), None)

@@ -191,12 +191,12 @@ def test_an_action_is_done_said_and_logged(console, as_someone, name):
 def test_several_are_selected_asked_for_and_done_at_once(console, root):
     asked = root.post(f"{ROOT}/socket/?user=x", {"action": "close", "selected": ["s-1", "s-2"]})
     assert asked.status_code == 200
-    assert console.calls == []
+    assert console.done == []
     form = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked.content.decode())
     keys = [value for name, value in form if name == "selected"]
     data = {"selected": keys, "next": dict(form)["next"], "code": 4000}
     response = root.post(f"{ROOT}/socket/do/close/", data, follow=True)
-    name, args, options = console.calls[0]
+    ((name, args, options),) = console.done
     assert (name, args[0], options["code"]) == ("close_sockets", ["s-1", "s-2"], 4000)
     assert response.redirect_chain == [(f"{ROOT}/socket/?user=x", 302)]
     assert LogEntry.objects.count() == 2
@@ -225,7 +225,7 @@ def test_what_cannot_be_sent_is_asked_again(console, root, wrong):
     response = root.post(url, {**data, **wrong})
     assert response.status_code == 200
     assert "errorlist" in response.content.decode()
-    assert console.calls == []
+    assert console.done == []
 
 
 def test_what_does_not_answer_is_said_after_an_action(console, root):

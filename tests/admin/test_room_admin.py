@@ -55,6 +55,13 @@ def test_a_room_shows_members_presence_events_and_position(console, root):
         assert text in body
 
 
+@pytest.mark.parametrize("has_history", [True, False])
+def test_stored_events_are_offered_of_a_room_that_keeps_some(console, root, has_history):
+    console.rooms = [room(has_history=has_history)]
+    links = [text for text, _ in root.get(ONE).context["links"]]
+    assert links == ["Live tail", "Stored events"][: 1 + has_history]
+
+
 def test_what_could_not_be_read_of_it_is_said(console, root):
     console.detail = {"presence": None, "present": None, "history": None, "errors": {"history": "Redis <away>"}}
     assert "History: Redis &lt;away&gt;" in root.get(ONE).content.decode()
@@ -186,3 +193,12 @@ def test_without_the_layer_nothing_fails(console, root, monkeypatch, action):
     response = root.post(f"{LIST}do/{action}/", {"selected": ["a"], "message": "1", "kind": "json"})
     assert "cannot reach Redis" in response.content.decode()
     assert AWAY
+
+
+@pytest.mark.parametrize("may_see", [True, False])
+def test_who_is_kicked_is_said_to_those_who_may_see_sockets(console, as_someone, may_see):
+    client = as_someone("view_room", "kick_room", *(["view_socket"] if may_see else []))
+    response = client.post(LIST, {"action": "kick", "selected": ["s-1"], "room": "tickets/5"})
+    (name,) = response.context["shown"]
+    assert ("user-1" in name) is may_see
+    assert ("s-1" in name) is not may_see

@@ -6,6 +6,7 @@ import pytest
 from django.utils.html import conditional_escape
 
 from django_fastws.console import SocketSearch
+from django_fastws.exceptions import WebSocketConnectionError
 from tests.admin.fakes import socket
 
 LIST = "/admin/django_fastws/socket/"
@@ -88,3 +89,19 @@ def test_a_socket_has_its_facts_its_rooms_and_its_handshake(console, root):
     assert "/admin/django_fastws/room/tickets_2F5/change/" in body
     assert "do/close/?selected=s-1" in body
     assert f"{LIST}?user=auth.user%3A1" in body
+
+
+def test_whom_an_action_is_for_is_said_by_path_user_and_address(console, root):
+    console.sockets[1] = socket(2, user="", user_label="", path="/<b>")
+    response = root.post(LIST, {"action": "close", "selected": ["s-1", "s-2", "gone"]})
+    first, second, gone = [str(name) for name in response.context["shown"]]
+    assert all(word in first for word in ("/ws/chat/1", "user-1", "10.0.0.1"))
+    assert all(word in second for word in ("/&lt;b&gt;", "nobody", "10.0.0.2"))
+    assert "gone" in gone
+    assert asked(console)[-1][0] == SocketSearch(ids=["s-1", "s-2", "gone"])
+
+
+def test_it_is_said_by_ids_while_the_processes_cannot_be_asked(console, root):
+    console.error = WebSocketConnectionError("away")
+    response = root.post(LIST, {"action": "close", "selected": ["s-1"]})
+    assert ["s-1" in str(name) for name in response.context["shown"]] == [True]

@@ -79,6 +79,16 @@ async def test_a_search_is_of_all_that_is_given(cluster):
     assert await every_page(read_sockets, search=SocketSearch(room="nowhere")) == ([], 0)
 
 
+async def test_a_search_for_some_by_their_ids(cluster):
+    every, _ = await every_page(read_sockets)
+    wanted = sorted(row.id for row in every[::3])
+    rows, total = await every_page(read_sockets, search=SocketSearch(ids=[*wanted, "gone"]), limit=2)
+    assert (sorted(row.id for row in rows), total) == (wanted, len(wanted))
+    here = [row for row in rows if row.process == cluster[0].name]
+    search = SocketSearch(ids=wanted, process=cluster[0].name)
+    assert (await every_page(read_sockets, search=search))[1] == len(here)
+
+
 async def test_a_search_by_a_network_and_by_the_beginning_of_an_address(cluster):
     assert (await every_page(read_sockets, search=SocketSearch(address="10.0.1."), limit=1))[1] == 4
     assert (await every_page(read_sockets, search=SocketSearch(address="10.0.0.0/23"), limit=100))[1] == 8

@@ -13,7 +13,9 @@ PROCESS = ProcessRow(
 )
 
 
-@pytest.mark.parametrize("row", [ROUTE, PROCESS, SocketSearch(text="x")], ids=lambda row: type(row).__name__)
+@pytest.mark.parametrize(
+    "row", [ROUTE, PROCESS, SocketSearch(text="x", ids=["a"])], ids=lambda row: type(row).__name__
+)
 def test_a_row_comes_as_it_was(row):
     assert read_row(type(row), asdict(row)) == row
 
