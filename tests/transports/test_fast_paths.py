@@ -32,6 +32,7 @@ from django_fastws.asgi import get_asgi_application
 from django_fastws.clients.websockets_transport import WebsocketsTransport
 from django_fastws.layer import BrokerClient
 from django_fastws.limits import Access, Admission, Limits
+from django_fastws.live import parked_sockets
 from django_fastws.live.introduction import Introduction
 from django_fastws.live.session import LiveSession
 from django_fastws.rooms import room as rooms_module
@@ -576,7 +577,8 @@ LIVE_FRAMES = {
 
 
 @pytest.mark.parametrize("make_one", [daphne_member, uvicorn_member, legacy_member])
-async def test_frames_of_live_sockets_pass_the_files_that_the_page_names(make_one, routes):
+async def test_frames_of_live_sockets_pass_the_files_that_the_page_names(make_one, routes, monkeypatch):
+    monkeypatch.setattr(parked_sockets, "_SECONDS", 3600)  # or a slow test sees them looked after in between
     room = FastWS().room("tickets/{pk:int}")
 
     @room.on_join
