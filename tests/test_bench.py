@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from bench.programs import Program, PythonProgram, Redis, cpu_seconds, start
 from bench.returning import ReturningClients
 from bench.row import Bench, Row, Sample, Skipped, Target, Watch, calibrate, quantile
 from bench.rows import ROWS
+from bench.sites.bare import said_by
 from bench.sizes import FULL, QUICK, TINY
 from tests.docs.blocks import blocks_of
 from tests.support import interpreter
@@ -778,6 +780,15 @@ def test_the_published_results_are_of_a_whole_run(published):
     assert [row["name"] for row in published["rows"]] == [name for name in ROWS if name not in UNPUBLISHED]
     assert not any("problem" in row or row.get("problems") for row in published["rows"])
     assert not any("problem" in peer for row in published["rows"] for peer in row["peers"])
+
+
+def test_the_bare_loop_goes_on_when_a_member_has_gone_without_a_word():
+    with socket.create_server((HOST, 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        member, _ = listener.accept()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        with member:
+            assert said_by(member) == b""
 
 
 @pytest.mark.parametrize("path", page.PLACES, ids=lambda path: path.name)

@@ -30,11 +30,19 @@ def main() -> None:
                 members.append(member)
                 by_number[member.fileno()] = member
                 epoll.register(member, select.EPOLLIN)
-            elif order := by_number[number].recv(100):
+            elif order := said_by(by_number[number]):
                 broadcast([member.send for member in members], frame, int(order))
             else:  # gone, like whoever looked whether anybody listens
                 epoll.unregister(number)
                 members.remove(by_number.pop(number))
+
+
+def said_by(member: socket.socket) -> bytes:
+    """What a member says; nothing of one that has gone, in order or not: what it was sent may have found it gone."""
+    try:
+        return member.recv(100)
+    except ConnectionError:
+        return b""
 
 
 def broadcast(sends: list, frame: bytes, times: int) -> None:  # type: ignore[type-arg]

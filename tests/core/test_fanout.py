@@ -1,6 +1,5 @@
 """Broadcasts on their way to the members of a room: what is joined, who gets it, and for how long it may go on."""
 
-import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from django_fastws._core.fanout import _STEP, BATCH_BYTES, BATCH_MESSAGES, MOST_TASKS, FanOut, take_batch
 from django_fastws._core.messages import Batch, Payload
+from tests.support.memory import least_peak
 
 
 class Member:
@@ -146,12 +146,7 @@ def test_members_that_can_be_found_by_their_id_are_not_asked_for_it():
 def test_excluding_many_costs_no_more_memory_than_their_ids():
     members = crowd(1)
     broadcasts = [(Payload("x" * 12), f"stranger {number}") for number in range(2000)]
-    tracemalloc.start()
-    try:
-        FanOut(broadcasts, members).run(members, never)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    peak = least_peak(lambda: lambda: FanOut(broadcasts, members).run(members, never))
     assert peak < 2000 * 600  # a list of all others for each was 32 MB
 
 
@@ -275,18 +270,13 @@ def test_whoever_is_there_all_the_time_gets_everything_once(count, messages, sli
 def test_a_fan_out_makes_nothing_for_each_member():
     posts = []
     members = {object(): posts.append for _ in range(10_000)}
-    fan_out = FanOut([(Payload("a"), None), (Payload("b"), None)], members)
-    posts.extend([None] * 10_000)  # so that the list has grown before
-    posts.clear()
-    fan_out.run(members, never)  # so that what is made once has been made
-    fan_out = FanOut([(Payload("a"), None), (Payload("b"), None)], members)
-    posts.clear()
-    tracemalloc.start()
-    try:
-        fan_out.run(members, never)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+
+    def prepare():
+        posts.clear()
+        fan_out = FanOut([(Payload("a"), None), (Payload("b"), None)], members)
+        return lambda: fan_out.run(members, never)
+
+    peak = least_peak(prepare)
     assert len(posts) == 10_000
     assert len(set(map(id, posts))) == 1
     assert peak < 10_000 * 8 * 2 + 5000  # the list of this test, and a step
