@@ -32,15 +32,15 @@ def name_of(key: str) -> str:
     """Name of a key.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or its name has half a surrogate pair, by which no process can be asked.
     """
     if not key.startswith(_ENCODED):
-        if not key or "\0" in key:
-            raise ValueError("no key is empty, or has a NUL in it")
+        if not key or "\0" in key or not _is_unicode(key):
+            raise ValueError("no key is empty, or has a NUL or half a surrogate pair in it")
         return key
     text = key.removeprefix(_ENCODED)
     try:
-        name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "surrogatepass")
+        name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except (binascii.Error, UnicodeError) as error:
         raise ValueError(f"{key!r} is no key: {error}") from None
     if object_key(name) != key:

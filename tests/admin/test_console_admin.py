@@ -8,10 +8,12 @@ import re
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.core.management import call_command
 from django.test import Client
 
+from django_fastws.admin.object_keys import object_key
 from django_fastws.console import ActionResult
 from django_fastws.models import OutboundRoute, Process, Room, Socket
 from tests.admin.fakes import AWAY, NASTY, socket
@@ -313,6 +315,21 @@ def test_what_is_no_name_is_not_found(console, root, url):
     assert root.get(url).status_code in (302, 404)
 
 
+HALF = quote(object_key("half a pair \ud83d"))
+
+
+@pytest.mark.parametrize("url", [f"{ROOT}/{kind}/{HALF}/change/" for kind in ("socket", "room", "process")])
+def test_half_a_character_is_no_name(root, url):
+    assert root.get(url).status_code in (302, 404)
+
+
+@pytest.mark.parametrize("action", ["socket/do/close", "room/do/kick", "room/do/clear", "process/do/drain"])
+def test_nothing_is_done_to_half_a_character(root, action):
+    data = {"selected": object_key("half a pair \ud83d"), "room": "lobby", "code": 4000}
+    assert root.get(f"{ROOT}/{action}/", data).status_code == 404
+    assert root.post(f"{ROOT}/{action}/", data).status_code == 404
+
+
 @pytest.mark.parametrize(
     "url", [f"{ROOT}/socket/gone/change/", f"{ROOT}/process/gone/change/", f"{ROOT}/outboundroute/a b/change/"]
 )
@@ -376,8 +393,6 @@ def test_the_migrations_are_whole(db):
 def test_a_log_entry_has_any_name(console, root, monkeypatch):
     monkeypatch.setattr("django_fastws.rooms.Room.broadcast", lambda *args, **kwargs: None)
     keys = [root.get(f"{ROOT}/room/").context and name for name in NASTY]
-    from django_fastws.admin.object_keys import object_key
-
     data = {"selected": [object_key(name) for name in keys], "message": "1", "kind": "json"}
     assert root.post(f"{ROOT}/room/do/broadcast/", data).status_code == 302
     assert LogEntry.objects.count() == len(NASTY)

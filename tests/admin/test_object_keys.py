@@ -34,7 +34,9 @@ def test_a_name_survives_a_url(name):
     assert "/../" not in url
 
 
-@pytest.mark.parametrize("key", ["=b64=!", "=b64=x", "=b64=dGlja2V0cy81", "=b64=_w", "a\0b", ""])
+@pytest.mark.parametrize(
+    "key", ["=b64=!", "=b64=x", "=b64=dGlja2V0cy81", "=b64=_w", "a\0b", "", "\ud83d", object_key("\ud83d")]
+)
 def test_what_is_no_key_is_refused(key):
     with pytest.raises(ValueError, match="key"):
         name_of(key)
